@@ -1,0 +1,44 @@
+# The two commands that do everything, their set-up included: `make exercise` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help exercise test lint docs clean
+
+help:
+	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
+	@echo "make test       lint, types and all tests"
+	@echo "make docs       write again what is generated from the code (the keyword reference)"
+	@echo "make clean      remove what these commands have set up"
+
+exercise: $(VENV)/exercise-is-installed
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" tools/run_tutorial.py
+
+test: $(VENV)/tests-are-installed lint
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest
+
+lint: $(VENV)/tests-are-installed
+	@"$(BIN)/ruff" format --check .
+	@"$(BIN)/ruff" check .
+	@"$(BIN)/mypy"
+
+docs: $(VENV)/tests-are-installed
+	@"$(BIN)/python" tools/keyword_reference.py --write
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "candle needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/exercise-is-installed: pyproject.toml | $(VENV)/bin/python
+	"$(BIN)/python" -m pip install --quiet --editable '.[exercise]'
+	@touch $@
+
+$(VENV)/tests-are-installed: pyproject.toml | $(VENV)/bin/python
+	"$(BIN)/python" -m pip install --quiet --editable '.[exercise,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

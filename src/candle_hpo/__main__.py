@@ -1,0 +1,3 @@
+from candle_hpo.cli import main
+
+main()

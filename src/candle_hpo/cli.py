@@ -1,0 +1,142 @@
+"""The command line: arguments in; messages and an exit status out.
+
+What a command needs is imported when it runs, so that `candle --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from candle_hpo import __version__
+from candle_hpo.core.errors import CandleError, ExitStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Hyperparameter optimization for your own model script, on this machine or on a cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ExperimentArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[EXP-DIR]",
+        help="The experiment: its folder, or its name such as X003.",
+        show_default="the last one",
+    ),
+]
+
+
+@app.command("submit-job")
+def submit_job(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],
+) -> None:
+    """Run the experiment of an input file."""
+    from candle_hpo.commands.submit_job import submit_job as command
+
+    _exit(command(input_file, _console()))
+
+
+@app.command("import-template")
+def import_template(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="grid or vae.")],
+) -> None:
+    """Copy a working example here."""
+    from candle_hpo.commands.import_template import import_template as command
+
+    _exit(command(name, _console()))
+
+
+@app.command("generate-grid")
+def generate_grid(
+    lists: Annotated[
+        list[str],
+        typer.Argument(metavar="LIST...", help="\"['epochs',np.arange(2,11,2)]\", one a hyperparameter."),
+    ],
+    into: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.in", help="Put the grid into this input file's section &param_space."),
+    ] = None,
+) -> None:
+    """Write all combinations of some values."""
+    from candle_hpo.commands.generate_grid import generate_grid as command
+
+    _exit(command(lists, into, _console()))
+
+
+@app.command("status")
+def status(experiment: ExperimentArgument = None) -> None:
+    """Show how far an experiment is."""
+    from candle_hpo.commands.status import status as command
+
+    _exit(command(experiment, _console()))
+
+
+@app.command("aggregate-results")
+def aggregate_results(
+    experiment: ExperimentArgument = None,
+    result_format: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RESULT-FORMAT]", help="A printf format such as %07.3f.", show_default="every digit"
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--format", metavar="csv|json|table", help="A CSV or JSON file, or a table on the screen."),
+    ] = "csv",
+) -> None:
+    """Gather all results in one table."""
+    from candle_hpo.commands.aggregate_results import aggregate_results as command
+
+    _exit(command(experiment, result_format, kind, _console()))
+
+
+@app.command("help", hidden=True)
+def help_command(context: typer.Context) -> None:
+    """Show the commands."""
+    if context.parent is not None:
+        typer.echo(context.parent.get_help())
+
+
+@app.callback(invoke_without_command=True)
+def candle(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Hyperparameter optimization for your own model script, on this machine or on a cluster."""
+    if version:
+        typer.echo(f"candle {__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; every error on purpose becomes a message and an exit status, here alone."""
+    try:
+        app()
+    except CandleError as error:
+        for line in str(error).splitlines():
+            print(f"candle: {line}" if line == str(error) else line, file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.INTERRUPTED)
+    sys.exit(ExitStatus.ALL_WELL)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # A table that goes to a file or a pipe is as wide as it needs to be.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def _exit(status: ExitStatus) -> None:
+    raise typer.Exit(status)

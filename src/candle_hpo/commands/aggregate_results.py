@@ -1,0 +1,58 @@
+"""`candle aggregate-results`: the results of an experiment as one table."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from candle_hpo.core.errors import ExitStatus, InputError, MachineError, nearest
+from candle_hpo.files import replace_file
+from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.history import History
+from candle_hpo.record.log import read_events
+from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
+from candle_hpo.report.words import count
+
+
+class ResultsFormat(str, Enum):
+    """How the table is given."""
+
+    CSV = "csv"
+    JSON = "json"
+    TABLE = "table"
+
+
+_FORMATS = [kind.value for kind in ResultsFormat]
+
+
+def aggregate_results(
+    experiment: str | None, result_format: str | None, format_name: str, console: Console
+) -> ExitStatus:
+    """Write the table of an experiment to a file, or show it."""
+    try:
+        kind = ResultsFormat(format_name)
+    except ValueError:
+        raise InputError(f'"{format_name}" is no format of results; ' + nearest(format_name, _FORMATS)) from None
+    if experiment and "%" in experiment and result_format is None:
+        experiment, result_format = None, experiment
+    check_result_format(result_format)
+    paths = find_experiment(experiment, Path.cwd())
+    stored = read_experiment_settings(paths)
+    history = History(stored.settings.direction, read_events(paths.record))
+    rows = result_rows(history)
+    if kind is ResultsFormat.TABLE:
+        console.print(as_table(rows, stored.names, result_format, history.direction))
+        return ExitStatus.ALL_WELL
+    make = as_csv if kind is ResultsFormat.CSV else as_json
+    target = paths.results(kind.value)
+    try:
+        replace_file(target, make(rows, stored.names, result_format).encode())
+    except OSError as error:
+        raise MachineError(f"{target} cannot be written: {error.strerror}") from None
+    missing = stored.total - len(rows)
+    still = f" ({missing:,} of {stored.total:,} have not ended)" if missing else ""
+    console.print(Text(f"{count(len(rows), 'trial')} of {paths.root.name}{still} in {target}"), soft_wrap=True)
+    return ExitStatus.ALL_WELL

@@ -1,0 +1,83 @@
+"""An experiment as the user asked for it: validated, typed, complete."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+import msgspec
+
+from candle_hpo.core.space import GridSpace
+from candle_hpo.core.trial import Hyperparameters
+
+
+class Direction(str, Enum):
+    """Which end of the objective is the better one."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+    def is_better(self, value: float, other: float | None) -> bool:
+        """Tell whether `value` is better than `other`; any value is better than none."""
+        if other is None:
+            return True
+        return value < other if self is Direction.MINIMIZE else value > other
+
+    def sort_key(self, value: float) -> float:
+        """Return a number that sorts the better value first."""
+        return value if self is Direction.MINIMIZE else -value
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
+
+    Paths are absolute, times are in seconds, memory is in gigabytes.
+    """
+
+    model_script: str
+    workflow: Literal["grid", "bayesian", "random"]
+    nworkers: int = 1
+    worker_type: str | None = None
+    walltime: int = 300
+    run_workflow: bool = True
+    dry_run: bool = False
+    dl_backend: Literal["keras", "pytorch"] | None = None
+    nthreads: int = 1
+    mem_per_cpu: float = 7.0
+    custom_sbatch_args: tuple[str, ...] = ()
+    queue: str | None = None
+    project: str | None = None
+    supp_modules: tuple[str, ...] = ()
+    python_bin_path: str | None = None
+    exec_python_module: str | None = None
+    exec_r_module: str | None = None
+    supp_pythonpath: str | None = None
+    supp_r_libs: str | None = None
+    extra_script_args: tuple[str, ...] = ()
+    prepare: str | None = None
+    default_model_file: str | None = None
+    param_space_file: str | None = None
+    design_size: int = 10
+    propose_points: int = 10
+    max_iterations: int = 10
+    max_budget: int = 110
+    restart_from_exp: str | None = None
+    engine: Literal["auto", "local", "slurm"] = "auto"
+    direction: Direction = Direction.MINIMIZE
+    seed: int | None = None
+    trial_timeout: int | None = None
+    retries: int = 1
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """One input file, read and found right.
+
+    `space` is None where the workflow is not to be run (`run_workflow=0`): its sets are not judged then.
+    `notes` are things that the user should see, though nothing is wrong.
+    """
+
+    input_file: str
+    settings: Settings
+    default_model: Hyperparameters
+    space: GridSpace | None
+    notes: tuple[str, ...] = ()

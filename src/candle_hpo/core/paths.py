@@ -1,0 +1,102 @@
+"""Every path of an experiment. Nobody else joins path strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GENERATED_FILES = "candle_generated_files"
+LAST_EXPERIMENT = "last-candle-job"
+
+
+@dataclass(frozen=True)
+class TrialPaths:
+    """The files of one trial: its run folder, and its checkpoints, which every attempt shares."""
+
+    run: Path
+    checkpoint: Path
+    output: Path
+
+    @property
+    def hyperparameters(self) -> Path:
+        """The hyperparameters as JSON, for the model."""
+        return self.run / "params.json"
+
+    @property
+    def reported(self) -> Path:
+        """What the model reports: a number, or a JSON object with `val_to_return`."""
+        return self.run / "reported_result.json"
+
+    @property
+    def outcome(self) -> Path:
+        """How the last attempt ended."""
+        return self.run / "outcome.json"
+
+    @property
+    def result(self) -> Path:
+        """The value alone, only when completed."""
+        return self.run / "result.txt"
+
+    def output_of_attempt(self, attempt: int) -> Path:
+        """Where the output of an earlier attempt is kept."""
+        return self.output.with_name(f"{self.output.stem}.attempt_{attempt}{self.output.suffix}")
+
+
+OUTPUT_NAME = "subprocess_out_and_err.txt"
+
+
+@dataclass(frozen=True)
+class ExperimentPaths:
+    """The files of one experiment, below its folder `root`."""
+
+    root: Path
+
+    @property
+    def input_file(self) -> Path:
+        """The input file as submitted."""
+        return self.root / "input.in"
+
+    @property
+    def settings(self) -> Path:
+        """The validated settings, versions, host, command line: what is needed to run it again."""
+        return self.root / "experiment.json"
+
+    @property
+    def parameter_sets(self) -> Path:
+        """A grid's sets, complete, one JSON object a line."""
+        return self.root / "parameter_sets.jsonl"
+
+    @property
+    def record(self) -> Path:
+        """The append-only event log."""
+        return self.root / "events.jsonl"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all trials."""
+        return self.root / "run"
+
+    @property
+    def generated_files(self) -> Path:
+        """The `candle_generated_files` in which the experiment lies."""
+        return self.root.parent.parent
+
+    def results(self, format_name: str) -> Path:
+        """Where `candle aggregate-results` writes its table."""
+        return self.generated_files / f"candle_results.{format_name}"
+
+    def trial(self, trial_id: str) -> TrialPaths:
+        """Return the paths of one trial."""
+        run = self.runs / trial_id
+        return TrialPaths(run=run, checkpoint=self.root / "checkpoints" / trial_id, output=run / OUTPUT_NAME)
+
+
+def experiments_folder(directory: Path) -> Path:
+    """Return the folder that holds the experiments submitted from `directory`."""
+    return directory / GENERATED_FILES / "experiments"
+
+
+def single_run_paths(directory: Path) -> TrialPaths:
+    """Return the paths of a run with `run_workflow=0`: its output lies where the user stands."""
+    run = directory / GENERATED_FILES / "single_run"
+    return TrialPaths(run=run, checkpoint=run / "checkpoints", output=directory / OUTPUT_NAME)

@@ -1,0 +1,60 @@
+"""A trial and how it ended."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+import msgspec
+
+# Name -> value; the values are those of JSON: number, string, boolean, null, list, object.
+Hyperparameters = dict[str, object]
+
+
+def default_trial_id(number: int) -> str:
+    """Return the id of the trial with this number (from 0) where its set names none: hpset_00001."""
+    return f"hpset_{number + 1:05d}"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One attempt at running the model script with one set of hyperparameters.
+
+    `number` counts from 0 in the order of the proposals; `attempt` counts from 1.
+    """
+
+    number: int
+    id: str
+    hyperparameters: Hyperparameters
+    attempt: int = 1
+
+
+class Status(str, Enum):
+    """How an attempt ended. Only a completed one has a value."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    INTERRUPTED = "interrupted"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an attempt ended.
+
+    `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
+    says in one line why there is no value. `seconds` is the duration of the attempt.
+    """
+
+    status: Status
+    value: float | None = None
+    reason: str = ""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.value is not None) != (self.status is Status.COMPLETED):
+            raise ValueError(f"an outcome has a value if and only if it is completed: {self!r}")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"a value is a finite number: {self!r}")

@@ -1,0 +1,47 @@
+"""The GPUs of this machine that this process may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Where that variable is set, a scheduler or the user has chosen; only else all GPUs of the machine count.
+    """
+    chosen = os.environ.get(VISIBLE)
+    if chosen is not None:
+        return parse_visible(chosen)
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+def parse_visible(chosen: str) -> list[str]:
+    """Return the GPUs that a value of `CUDA_VISIBLE_DEVICES` names.
+
+    As CUDA reads it: those before the first that is no device (`-1`) count.
+    """
+    devices: list[str] = []
+    for device in chosen.split(","):
+        name = device.strip()
+        if not name or name.startswith("-"):
+            break
+        devices.append(name)
+    return devices

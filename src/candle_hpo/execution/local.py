@@ -1,0 +1,57 @@
+"""The local engine: workers of this machine, as a standard `Executor`."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.execution.workers import Worker
+from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.run import run_trial
+
+
+class LocalPool(ThreadPoolExecutor):
+    """One thread a worker; each waits on the process of one trial at a time.
+
+    `stop()` ends the processes that run, all of each, and all that would start later.
+    """
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in workers:
+            self._free.put(worker)
+        self._own = threading.local()
+        self.switch = StopSwitch()
+        super().__init__(max_workers=len(workers), thread_name_prefix="worker", initializer=self._begin)
+
+    def _begin(self) -> None:
+        self._own.worker = self._free.get_nowait()
+
+    def worker(self) -> Worker:
+        """Return the worker whose thread asks."""
+        worker: Worker = self._own.worker
+        return worker
+
+    def stop(self) -> None:
+        """End what runs, within a grace period; at once when called again."""
+        self.switch.stop()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the workers, as every `Executor` does, and forget the grace period."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if wait:
+            self.switch.close()
+
+
+def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial in one of the pool's threads, on that thread's worker."""
+
+    def run(trial: Trial) -> Outcome:
+        return run_trial(model, trial, paths.trial(trial.id), pool.worker().environment, pool.switch)
+
+    return run

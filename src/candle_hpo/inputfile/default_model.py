@@ -1,0 +1,84 @@
+"""The default model: `name = Python literal` lines -> hyperparameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.json_values import NotJson, check
+from candle_hpo.inputfile.sections import Line, Problems
+
+_ASSIGNMENT = re.compile(r"([^\s=#&]+)\s*=\s*(.*)", re.DOTALL)
+_BARE_WORD = re.compile(r"([^\s'\"#=,;(){}\[\]]+)\s*(?:#.*)?", re.DOTALL)
+_FILE_HEADER = re.compile(r"\[\s*global[ _]params\s*\]\s*(?:#.*)?", re.IGNORECASE)
+# Other languages' words for True, False and None, which would become texts that count as true in Python.
+_LOOKALIKES = {"true": "True", "false": "False", "null": "None", "none": "None", "nan": None, "inf": None}
+
+
+def read_default_model(lines: list[Line], file: str, problems: Problems, notes: list[str]) -> Hyperparameters:
+    """Read the lines of `&default_model` or of a `[Global Params]` file.
+
+    What is wrong goes to `problems`; what is right but perhaps not meant goes to `notes`.
+    """
+    found: Hyperparameters = {}
+    where: dict[str, int] = {}
+    for line in lines:
+        if _FILE_HEADER.fullmatch(line.text):
+            continue
+        assignment = _ASSIGNMENT.fullmatch(line.text)
+        if not assignment:
+            problems.add(file, line.number, f'"{line.text[:40]}" is not of the form name = value')
+            continue
+        name, text = assignment.groups()
+        if name in found:
+            problems.add(file, line.number, f'"{name}" is there twice (first in line {where[name]}); keep one')
+            continue
+        where[name] = line.number
+        found[name] = None
+        try:
+            found[name] = read_literal(text)
+        except NotJson as error:
+            problems.add(file, line.number, f"{name}: {error}")
+        value = found[name]
+        if isinstance(value, str) and value == text.split("#")[0].strip() and value.lower() in _LOOKALIKES:
+            meant = _LOOKALIKES[value.lower()]
+            instead = f"; Python's own is written {meant}" if meant else ""
+            notes.append(f'{file}:{line.number}: {name} is the text "{value}"{instead}')
+    return found
+
+
+def read_literal(text: str) -> object:
+    """Return the value of a Python literal, or of a bare word, which is a string.
+
+    Tuples become lists, as JSON has them. Raises `NotJson`.
+    """
+    if not text or text.startswith("#"):
+        raise NotJson("there is no value; write for instance name = 0.5")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `'\d'` is a fine string, whatever the compiler thinks of it
+            value = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        word = _BARE_WORD.fullmatch(text)
+        if not word:
+            raise NotJson(f"{text[:60]} is no Python literal; put text in quotes") from None
+        value = word[1]
+    value = _plain(value)
+    check(value)
+    return value
+
+
+def _plain(value: object) -> object:
+    """Return the value with tuples as lists; raise `NotJson` for what JSON does not have."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise NotJson(f"{key!r} is the name of a value within it; names are text, in quotes")
+        return {key: _plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise NotJson(f"{value!r} is a Python {type(value).__name__}; use a number, text, True, False, None or a list")

@@ -1,0 +1,71 @@
+"""What a hyperparameter's value may be: the values of JSON, read strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import NoReturn
+
+
+class NotJson(ValueError):
+    """A text that is no JSON, or a value that JSON cannot hold; the text says why."""
+
+
+def read_object(text: str) -> dict[str, object]:
+    """Return the JSON object that `text` holds, perhaps with a `#` comment after it; raise `NotJson` otherwise.
+
+    Names that are there twice, NaN, infinities and numbers too large for a float are refused: each would
+    otherwise change its meaning silently.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except NotJson:
+        raise
+    except json.JSONDecodeError as error:
+        raise NotJson(f"this is not JSON ({error.msg.lower()} at column {error.colno})") from None
+    except RecursionError:
+        raise NotJson("this is nested too deeply") from None
+    except ValueError:  # Python's limit of digits in a whole number
+        raise NotJson("a whole number in it has too many digits") from None
+    if not isinstance(value, dict):
+        raise NotJson('this is not a JSON object such as {"epochs": 2, "batch_size": 64}')
+    rest = text[end:].strip()
+    if rest and not rest.startswith("#"):
+        raise NotJson(f'remove "{rest[:40]}" after the closing brace')
+    check(value)
+    return value
+
+
+def check(value: object) -> None:
+    """Raise `NotJson` if the value, or one within it, is none that JSON and every language can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise NotJson("there is half of a Unicode character in it (a lone surrogate)") from None
+    except RecursionError:
+        raise NotJson("this is nested too deeply") from None
+    except ValueError:
+        raise NotJson("NaN, infinities and endless numbers are no values of a hyperparameter") from None
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise NotJson(f'"{name}" is there twice; keep one')
+        found[name] = value
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotJson(f"{name} is no value of JSON; a hyperparameter is a finite number, text, true, false or null")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise NotJson(f"{text[:40]} is too large for a floating-point number")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)

@@ -1,0 +1,203 @@
+"""The keywords of `&control`: names, what their values look like, and what they mean.
+
+The defaults are those of `core.experiment.Settings`; `docs/keywords.md` is generated from both.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from candle_hpo.core.experiment import Direction
+
+
+class KeywordValueError(ValueError):
+    """A keyword's value is not of its form; the text says what would be right."""
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One keyword: `read` turns its text into the value of the field of `Settings` of the same name."""
+
+    name: str
+    read: Callable[[str], object]
+    meaning: str
+    also: str | None = None
+    default_shown: str | None = None
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _path(text: str) -> str:
+    return str(Path.cwd() / text)
+
+
+def _file(text: str) -> str:
+    path = Path.cwd() / text
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise KeywordValueError(f"the file {path} {what}; give the path of the file, from / or from here")
+    return str(path)
+
+
+def _folder(text: str) -> str:
+    path = Path.cwd() / text
+    if not path.is_dir():
+        raise KeywordValueError(f"the folder {path} does not exist; give the path of a folder")
+    return str(path)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise KeywordValueError(f'"{text}" is neither 0 nor 1')
+    return text == "1"
+
+
+def _whole_number(at_least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        # At most 9 digits: more is a slip of the hand for every keyword there is.
+        if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII) or int(text) < at_least:
+            raise KeywordValueError(f'"{text}" is not a whole number from {at_least} up (at most 9 digits)')
+        return int(text)
+
+    return read
+
+
+def _gigabytes(text: str) -> float:
+    number = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*[gG]?[bB]?", text, re.ASCII)
+    if not number or float(number[1]) <= 0:
+        raise KeywordValueError(f'"{text}" is not a number of gigabytes such as 7 or 1.5')
+    return float(number[1])
+
+
+_TIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
+
+
+def _time(text: str) -> int:
+    match = _TIME.fullmatch(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total == 0:
+        raise KeywordValueError(f'"{text}" is not a time such as 00:20:00 (HH:MM:SS, HH:MM or D-HH:MM:SS)')
+    return total
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise KeywordValueError(f"a quote within {text} is not closed; add it") from None
+
+
+def _modules(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise KeywordValueError(f'"{text}" is none of {", ".join(choices)}')
+        return text.lower()
+
+    return read
+
+
+def _direction(text: str) -> Direction:
+    return Direction(_one_of([direction.value for direction in Direction])(text))
+
+
+KEYWORDS = (
+    Keyword("model_script", _file, "the program that is run for each trial: a Python script (`.py`)"),
+    Keyword(
+        "workflow",
+        _one_of(("grid", "bayesian", "random")),
+        "how hyperparameters are chosen: `grid` runs the listed sets; `bayesian` and `random` are not in "
+        "this version",
+    ),
+    Keyword("nworkers", _whole_number(1), "trials at a time", also="ngpus"),
+    Keyword(
+        "worker_type",
+        _text,
+        "what a worker has: `cpu`, or a type of GPU such as `k80`; on one machine, any type stands for the "
+        "GPUs that are there",
+        also="gpu_type",
+        default_shown="a GPU each, where there are any",
+    ),
+    Keyword(
+        "walltime",
+        _time,
+        "`HH:MM:SS`, `HH:MM` or `D-HH:MM:SS`: time for the whole job on a cluster; nothing is cut short on "
+        "one machine",
+        default_shown="`00:05:00`",
+    ),
+    Keyword(
+        "run_workflow",
+        _yes_or_no,
+        "0: run the model once, now, here, with the default model; 1: run the workflow",
+        also="use_candle",
+    ),
+    Keyword("dry_run", _yes_or_no, "1: read and check everything, show it, run nothing"),
+    Keyword("dl_backend", _one_of(("keras", "pytorch")), "the deep-learning library that the script uses"),
+    Keyword(
+        "nthreads",
+        _whole_number(1),
+        "CPUs per worker; `OMP_NUM_THREADS` and its like say so to the model, unless you set them",
+    ),
+    Keyword("mem_per_cpu", _gigabytes, "gigabytes of memory per CPU, on a cluster"),
+    Keyword("custom_sbatch_args", _arguments, "more arguments for `sbatch`, on a cluster"),
+    Keyword("queue", _text, "partition, on a cluster", also="partition"),
+    Keyword("project", _text, "account, on a cluster", also="account"),
+    Keyword("supp_modules", _modules, "environment modules to load around the model"),
+    Keyword("python_bin_path", _folder, "folder of the Python that runs the model"),
+    Keyword("exec_python_module", _text, "environment module that provides Python"),
+    Keyword("exec_r_module", _text, "environment module that provides R"),
+    Keyword("supp_pythonpath", _text, "folders added to the end of the model's `PYTHONPATH`"),
+    Keyword("supp_r_libs", _text, "folders added to the end of the model's R library path"),
+    Keyword("extra_script_args", _arguments, "arguments for the interpreter, before the script: `-u -W ignore`"),
+    Keyword("prepare", _text, "a bash line run in the trial's run folder before the model: `mkdir -p results`"),
+    Keyword(
+        "default_model_file",
+        _file,
+        "a `[Global Params]` file in place of `&default_model`",
+        also="candle_default_model_file",
+    ),
+    Keyword(
+        "param_space_file",
+        _file,
+        "a file in place of `&param_space`",
+        also="candle_param_space_file",
+    ),
+    Keyword("design_size", _whole_number(1), "bayesian: points spread over the space before the search learns"),
+    Keyword("propose_points", _whole_number(1), "bayesian: trials at a time"),
+    Keyword("max_iterations", _whole_number(1), "bayesian: at most so many times `propose_points` trials"),
+    Keyword("max_budget", _whole_number(1), "bayesian: at most so many trials in all"),
+    Keyword("restart_from_exp", _text, "continue an earlier experiment of this folder"),
+    Keyword(
+        "engine",
+        _one_of(("auto", "local", "slurm")),
+        "where trials run: `local` is this machine; `auto` is this machine too in this version, and `slurm` is "
+        "not in it",
+    ),
+    Keyword("direction", _direction, "`minimize` or `maximize` the value that the model returns"),
+    Keyword(
+        "seed",
+        _whole_number(0),
+        "makes the seeds of the trials repeatable",
+        default_shown="drawn, and kept in `experiment.json`",
+    ),
+    Keyword("trial_timeout", _time, "time for one attempt at a trial, in the forms of `walltime`"),
+    Keyword(
+        "retries",
+        _whole_number(0),
+        "how often a trial that the machine interrupted is attempted again; one that the model failed never is",
+    ),
+)
+
+BY_NAME = {keyword.name: keyword for keyword in KEYWORDS} | {
+    keyword.also: keyword for keyword in KEYWORDS if keyword.also
+}

@@ -1,0 +1,135 @@
+"""Text -> sections: which line belongs where. What the lines mean is for the dialects to say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from candle_hpo.core.errors import InputError, Problem, nearest
+
+SECTION_NAMES = ("control", "default_model", "param_space")
+
+_HEADER = re.compile(r"&\s*([^\s#]*)\s*(?:#.*)?$")
+_CLOSING = re.compile(r"/\s*(?:#.*)?$")
+
+
+class Line(NamedTuple):
+    """One line with its number in the file, from 1; white space around it is gone."""
+
+    number: int
+    text: str
+
+
+@dataclass
+class Section:
+    """A section of an input file: its lines without blank ones and those that are comments alone."""
+
+    name: str
+    header: int
+    lines: list[Line] = field(default_factory=list)
+
+
+class Problems:
+    """Collects everything that is wrong, so that the user sees it all at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, file: str, line: int, text: str) -> None:
+        """Remember a problem of a line of a file."""
+        self._found.append(Problem(file, line, text))
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raise `InputError` with all problems in the order of their files and lines, each once."""
+        if self._found:
+            raise InputError(*sorted(dict.fromkeys(self._found), key=lambda problem: (problem.file, problem.line)))
+
+
+def read_text(path: Path, shown: str) -> str:
+    """Return the text of a file that the user wrote; raise `InputError` where that cannot be done."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(Problem(shown, 0, "there is no such file; look at the name and the folder")) from None
+    except IsADirectoryError:
+        raise InputError(Problem(shown, 0, "this is a folder; name a file in it")) from None
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(shown, 0, f"it cannot be read: {error}")) from None
+    nul = data.find(b"\0")
+    if nul >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise InputError(Problem(shown, line, "there is a NUL byte; an input file is plain text in UTF-8"))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(Problem(shown, line, "this is not UTF-8 text; save the file as UTF-8")) from None
+
+
+def text_lines(text: str) -> list[Line]:
+    """Return the lines that hold something: no blank ones, no comments."""
+    # Not `splitlines()`: a JSON string may hold U+2028 and its like, which are no ends of lines here.
+    stripped = (Line(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    return [line for line in stripped if line.text and not line.text.startswith("#")]
+
+
+def closes_a_section(text: str) -> bool:
+    """Tell whether this line, stripped, is the "/" at the end of a section."""
+    return _CLOSING.match(text) is not None
+
+
+def split_sections(text: str, file: str, problems: Problems) -> dict[str, Section]:
+    """Return the sections of an input file by name; what belongs to no section is a problem."""
+    sections: dict[str, Section] = {}
+    current: Section | None = None
+    for line in text_lines(text):
+        if line.text.startswith("&"):
+            if current is not None:
+                problems.add(file, current.header, _unclosed(current))
+            current = _open(line, file, sections, problems)
+        elif closes_a_section(line.text):
+            if current is None:
+                problems.add(file, line.number, 'this "/" closes no section; remove it')
+            current = None
+        elif current is not None:
+            current.lines.append(line)
+        else:
+            problems.add(
+                file, line.number, f'"{_shortened(line.text)}" is outside every section; move it into one'
+            )
+    if current is not None:
+        problems.add(file, current.header, _unclosed(current))
+    return sections
+
+
+def _open(line: Line, file: str, sections: dict[str, Section], problems: Problems) -> Section:
+    header = _HEADER.match(line.text)
+    name = header.group(1).lower() if header else ""
+    section = Section(name, line.number)
+    if not header:
+        problems.add(
+            file,
+            line.number,
+            f'"{_shortened(line.text)}" is not a section\'s first line; write "&NAME" alone',
+        )
+    elif name not in SECTION_NAMES:
+        problems.add(file, line.number, f'unknown section "&{name}"; ' + nearest(name, SECTION_NAMES))
+    elif name in sections:
+        first = sections[name].header
+        problems.add(file, line.number, f'section "&{name}" is there twice (first in line {first}); keep one')
+    else:
+        sections[name] = section
+    return section
+
+
+def _unclosed(section: Section) -> str:
+    return f'section "&{section.name}" is not closed; end it with a line that holds "/" alone'
+
+
+def _shortened(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[:length] + "…"

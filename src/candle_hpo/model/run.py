@@ -1,0 +1,60 @@
+"""One trial on a worker, from its hyperparameters to its outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.files import replace_file
+from candle_hpo.model.command import ModelCommand, trial_environment
+from candle_hpo.model.process import StopSwitch, run_process
+from candle_hpo.model.result import outcome_of
+
+
+def run_trial(
+    model: ModelCommand,
+    trial: Trial,
+    paths: TrialPaths,
+    worker: Mapping[str, str],
+    switch: StopSwitch,
+    directory: Path | None = None,
+) -> Outcome:
+    """Run one attempt at a trial and return how it ended.
+
+    The files of the trial lie in its run folder, which is the model's working directory too, unless
+    `directory` names another. `worker` is what the environment of this worker adds: its GPUs. Raises
+    `OSError` where the machine does not let the trial begin, or its outcome be written.
+    """
+    paths.run.mkdir(parents=True, exist_ok=True)
+    _clear_earlier_attempt(trial, paths)
+    replace_file(paths.hyperparameters, _as_json(trial.hyperparameters))
+    ended = run_process(
+        model.command,
+        directory or paths.run,
+        trial_environment(model, trial, paths, worker),
+        paths.output,
+        model.timeout,
+        switch,
+    )
+    outcome = outcome_of(ended, paths.reported, paths.output)
+    if outcome.value is not None:
+        replace_file(paths.result, f"{outcome.value!r}\n".encode())
+    replace_file(paths.outcome, msgspec.json.encode(outcome) + b"\n")
+    return outcome
+
+
+def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
+    """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
+    for stale in (paths.reported, paths.result, paths.outcome):
+        stale.unlink(missing_ok=True)
+    if trial.attempt > 1 and paths.output.exists():
+        paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
+
+
+def _as_json(hyperparameters: Mapping[str, object]) -> bytes:
+    return json.dumps(hyperparameters, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"

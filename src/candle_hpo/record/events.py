@@ -1,0 +1,90 @@
+"""The events of an experiment: every kind of line that its record may hold.
+
+The version in the header grows when a reader of the earlier version would misunderstand a record: an event
+that is new, a field that is gone or means something else. A new field with a default is no new version.
+Times are in seconds since 1970 (UTC), by the clock of the machine that ran the campaign.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="event"):
+    """What all events have: the name of their kind, in the field `event`."""
+
+
+class RecordHeader(Event, frozen=True, tag=True):
+    """The first line: what this file is."""
+
+    CURRENT: ClassVar[int] = 1
+
+    version: int = CURRENT
+    format: str = "candle record"
+
+
+class CampaignStarted(Event, frozen=True, tag=True):
+    """A process began (or went on) to run the experiment's trials."""
+
+    time: float
+    host: str
+    process: int
+    workers: int
+
+
+class TrialStarted(Event, frozen=True, tag=True):
+    """An attempt at a trial is about to be handed to a worker."""
+
+    time: float
+    number: int
+    id: str
+    attempt: int
+    hyperparameters: Hyperparameters
+
+    @classmethod
+    def of(cls, trial: Trial, time: float) -> TrialStarted:
+        """Return the event that tells of this attempt."""
+        return cls(time, trial.number, trial.id, trial.attempt, trial.hyperparameters)
+
+    @property
+    def trial(self) -> Trial:
+        """The attempt that the event tells of."""
+        return Trial(self.number, self.id, self.hyperparameters, self.attempt)
+
+
+class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
+    """An attempt at a trial ended. `seconds` is its duration, by the worker's clock."""
+
+    time: float
+    number: int
+    attempt: int
+    status: Status
+    seconds: float
+    value: float | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, trial: Trial, outcome: Outcome, time: float) -> TrialFinished:
+        """Return the event that tells how this attempt ended."""
+        return cls(
+            time, trial.number, trial.attempt, outcome.status, outcome.seconds, outcome.value, outcome.reason
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the attempt ended."""
+        return Outcome(self.status, self.value, self.reason, self.seconds)
+
+
+class CampaignStopped(Event, frozen=True, tag=True):
+    """The process stopped running trials; `reason` is empty when nothing was left to do."""
+
+    time: float
+    reason: str = ""
+
+
+AnyEvent = RecordHeader | CampaignStarted | TrialStarted | TrialFinished | CampaignStopped

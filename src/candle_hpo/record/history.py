@@ -1,0 +1,105 @@
+"""What the events of an experiment add up to: replayed from the record, kept up to date by the campaign."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from candle_hpo.core.errors import RecordError
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    RecordHeader,
+    TrialFinished,
+    TrialStarted,
+)
+
+
+@dataclass
+class TrialHistory:
+    """One trial so far: its last attempt, when that began, and how it ended, if it did."""
+
+    trial: Trial
+    started: float
+    outcome: Outcome | None = None
+
+
+class History:
+    """All trials of an experiment by number, with the sums that people ask for kept at hand."""
+
+    def __init__(self, direction: Direction, events: Iterable[AnyEvent] = ()) -> None:
+        self.direction = direction
+        self.trials: dict[int, TrialHistory] = {}
+        self.running: dict[int, TrialHistory] = {}
+        self.counts: Counter[Status] = Counter()
+        self.seconds_of_ended = 0.0
+        self.best: TrialHistory | None = None
+        self.campaign: CampaignStarted | None = None
+        self.stopped: CampaignStopped | None = None
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: AnyEvent) -> None:
+        """Take one more event in; raise `RecordError` for one that cannot follow what came before."""
+        match event:
+            case TrialStarted():
+                self._start(event)
+            case TrialFinished():
+                self._finish(event)
+            case CampaignStarted():
+                self.campaign, self.stopped = event, None
+                self._interrupt_what_ran()
+            case CampaignStopped():
+                self.stopped = event
+            case RecordHeader():
+                pass
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended, in whatever way, and are not running again."""
+        return sum(self.counts.values())
+
+    @property
+    def not_completed(self) -> list[TrialHistory]:
+        """The trials that ended without a value, in the order of their numbers."""
+        return [
+            trial
+            for _, trial in sorted(self.trials.items())
+            if trial.outcome is not None and trial.outcome.status is not Status.COMPLETED
+        ]
+
+    def _start(self, event: TrialStarted) -> None:
+        earlier = self.trials.get(event.number)
+        if earlier is not None:
+            if earlier.outcome is None:
+                raise RecordError(f"the record starts trial {event.id} while it runs")
+            self.counts[earlier.outcome.status] -= 1
+            self.seconds_of_ended -= earlier.outcome.seconds
+        self.trials[event.number] = self.running[event.number] = TrialHistory(event.trial, event.time)
+
+    def _finish(self, event: TrialFinished) -> None:
+        trial = self.running.pop(event.number, None)
+        if trial is None or trial.trial.attempt != event.attempt:
+            raise RecordError(
+                f"the record ends attempt {event.attempt} at trial number {event.number}, which does not run"
+            )
+        self._end(trial, event.outcome)
+
+    def _end(self, trial: TrialHistory, outcome: Outcome) -> None:
+        trial.outcome = outcome
+        self.counts[outcome.status] += 1
+        self.seconds_of_ended += outcome.seconds
+        if outcome.value is not None:
+            best = self.best.outcome.value if self.best and self.best.outcome else None
+            if self.direction.is_better(outcome.value, best):
+                self.best = trial
+
+    def _interrupt_what_ran(self) -> None:
+        """End what an earlier campaign left running: it died without a word."""
+        for trial in self.running.values():
+            self._end(trial, Outcome(Status.INTERRUPTED, reason="the campaign that ran it died"))
+        self.running.clear()

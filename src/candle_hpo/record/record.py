@@ -1,0 +1,32 @@
+"""The one writer of an experiment: the log on the disk and the history in memory, always in step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.record.events import AnyEvent
+from candle_hpo.record.history import History
+from candle_hpo.record.log import RecordFile, read_events
+
+
+class Record:
+    """Appends events and keeps the history that they add up to.
+
+    A record that exists is replayed; one that does not is made, and replays to an empty history.
+    """
+
+    def __init__(self, path: Path, direction: Direction) -> None:
+        self._file = RecordFile(path)
+        self.history = History(direction, read_events(path))
+
+    def append(self, events: Sequence[AnyEvent]) -> None:
+        """Write the events and sync them once; then, and only then, take them into the history."""
+        self._file.append(events)
+        for event in events:
+            self.history.apply(event)
+
+    def close(self) -> None:
+        """Give the log back."""
+        self._file.close()

@@ -1,0 +1,35 @@
+"""How numbers, times and hyperparameters look to people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+
+def number(value: float) -> str:
+    """Return a number in as few characters as tell it apart: six significant digits."""
+    return f"{value:.6g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as `0:01:23`, with the days in front where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return (f"{days} d " if days else "") + f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def count(amount: int, noun: str) -> str:
+    """Return an amount with its noun: `1 trial`, `2,000 trials`."""
+    return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
+
+
+def plain(value: object) -> str:
+    """Return a hyperparameter's value: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def hyperparameters(values: Mapping[str, object], longest: int = 200) -> str:
+    """Return hyperparameters on one line, cut where it grows too long."""
+    text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
