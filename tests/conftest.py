@@ -1,0 +1,70 @@
+"""What many tests use: input files, model scripts, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Candle = Callable[..., "subprocess.CompletedProcess[str]"]
+WriteInput = Callable[..., Path]
+
+SUM_OF_SQUARES = "val_to_return = hyperparams['x'] ** 2 + hyperparams['y'] ** 2\n"
+
+
+def input_text(control: str, default_model: str = "", param_space: str = "") -> str:
+    """Return the text of an input file with these sections."""
+    sections = {"control": control, "default_model": default_model, "param_space": param_space}
+    return "".join(f"&{name}\n{textwrap.dedent(text).strip()}\n/\n" for name, text in sections.items())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, where the test stands; its name is as unpleasant as a user's may be."""
+    folder = tmp_path / "a folder's “name” $HOME"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def write_input(here: Path) -> WriteInput:
+    """Write `x.in` with its model script; what is not given is a grid of four sets that all work."""
+
+    def write(
+        script: str = SUM_OF_SQUARES,
+        control: str = "",
+        default_model: str = "y = 2",
+        param_space: str = '{"x": 1}\n{"x": 3}\n{"x": 2}\n{"x": 4, "y": 0}',
+        name: str = "x.in",
+    ) -> Path:
+        (here / "model.py").write_text(textwrap.dedent(script), encoding="utf-8")
+        head = f'model_script="model.py"\nworkflow="grid"\n{textwrap.dedent(control).strip()}'
+        path = here / name
+        path.write_text(input_text(head, default_model, param_space), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def candle(here: Path) -> Candle:
+    """Run the command line as a user does, where the test stands."""
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "candle_hpo", *map(str, arguments)],
+            cwd=here,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run

@@ -40,8 +40,10 @@ def share_out(settings: Settings, gpus: Sequence[str]) -> Workforce:
         return Workforce(tuple(Worker(number, {}) for number in range(wanted)), (note,) if note else ())
     notes: tuple[str, ...] = ()
     if wanted > len(gpus):
+        one = len(gpus) == 1
+        there = "is 1 GPU: 1 trial runs" if one else f"are {len(gpus)} GPUs: {len(gpus)} trials run"
         notes = (
-            f"{wanted} workers were asked for, and there are {len(gpus)} GPUs: {len(gpus)} trials run at a time, "
-            'each on a GPU of its own (worker_type="cpu" uses none)',
+            f"{wanted} workers were asked for, and there {there} at a time, each on a GPU of its own "
+            '(worker_type="cpu" uses none)',
         )
     return Workforce(tuple(Worker(number, {VISIBLE: gpu}) for number, gpu in enumerate(gpus[:wanted])), notes)

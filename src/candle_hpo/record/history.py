@@ -77,7 +77,8 @@ class History:
         if earlier is not None:
             if earlier.outcome is None:
                 raise RecordError(f"the record starts trial {event.id} while it runs")
-            self.counts[earlier.outcome.status] -= 1
+            self.counts.subtract([earlier.outcome.status])
+            self.counts = +self.counts  # without what is zero now
             self.seconds_of_ended -= earlier.outcome.seconds
         self.trials[event.number] = self.running[event.number] = TrialHistory(event.trial, event.time)
 

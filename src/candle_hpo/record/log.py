@@ -85,12 +85,15 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
 
 def _check_header(path: Path, line: bytes) -> None:
     try:
-        header = msgspec.json.decode(line, type=RecordHeader)
-    except msgspec.MsgspecError as error:
-        raise RecordError(f"{path}:1: this is no record of candle: {error}") from None
-    if header.version > RecordHeader.CURRENT:
+        header = msgspec.json.decode(line, type=dict[str, object])
+    except msgspec.MsgspecError:
+        header = {}
+    version = header.get("version")
+    if header.get("format") != RecordHeader().format or not isinstance(version, int):
+        raise RecordError(f"{path}:1: this is no record of candle")
+    if version > RecordHeader.CURRENT:
         raise RecordError(
-            f"{path}:1: the record is of version {header.version}, and this candle reads up to "
+            f"{path}:1: the record is of version {version}, and this candle reads up to "
             f"{RecordHeader.CURRENT}; use the newer candle that wrote it"
         )
 

@@ -1,0 +1,219 @@
+"""The campaign loop, with a pool in this process: what it hands out, records and tells, and how it stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.campaign import Campaign, Search
+from candle_hpo.core.errors import RecordError
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.record.log import read_events
+from candle_hpo.record.record import Record
+from candle_hpo.search.grid import GridSearch
+
+
+def space(count: int) -> GridSpace:
+    return GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(count)])
+
+
+def completed(trial: Trial) -> Outcome:
+    return Outcome(Status.COMPLETED, float(trial.number), seconds=0.1)
+
+
+class InlineExecutor(Executor):
+    """Runs each call at once, where it is submitted."""
+
+    def submit(self, function: Callable[..., Outcome], /, *args: object, **kwargs: object) -> Future[Outcome]:  # type: ignore[override]
+        future: Future[Outcome] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Told(GridSearch):
+    """A grid search that remembers what it was told."""
+
+    def __init__(self, space: GridSpace) -> None:
+        super().__init__(space)
+        self.told: list[tuple[int, int, Status]] = []
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        self.told.append((trial.number, trial.attempt, outcome.status))
+
+
+@pytest.fixture
+def record(here: Path) -> Record:
+    return Record(here / "events.jsonl", Direction.MINIMIZE)
+
+
+def campaign(
+    record: Record,
+    run_trial: Callable[[Trial], Outcome] = completed,
+    search: Search | None = None,
+    pool: Executor | None = None,
+    workers: int = 2,
+    retries: int = 1,
+    stop_pool: Callable[[], None] = lambda: None,
+) -> Campaign:
+    return Campaign(
+        search or GridSearch(space(5)),
+        pool or InlineExecutor(),
+        run_trial,
+        record,
+        workers=workers,
+        retries=retries,
+        stop_pool=stop_pool,
+    )
+
+
+def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
+    search = Told(space(5))
+    assert campaign(record, search=search).run() == ""
+    assert record.history.counts == {Status.COMPLETED: 5}
+    assert sorted(search.told) == [(number, 1, Status.COMPLETED) for number in range(5)]
+    kinds = [type(event).__name__ for event in read_events(here / "events.jsonl")]
+    assert kinds.count("TrialStarted") == kinds.count("TrialFinished") == 5
+    assert kinds[:2] == ["RecordHeader", "CampaignStarted"]
+    assert kinds[-1] == "CampaignStopped"
+
+
+def test_never_more_trials_than_workers(record: Record) -> None:
+    lock, running, most = threading.Lock(), set[int](), 0
+
+    def run(trial: Trial) -> Outcome:
+        nonlocal most
+        with lock:
+            running.add(trial.number)
+            most = max(most, len(running))
+        threading.Event().wait(0.01)
+        with lock:
+            running.remove(trial.number)
+        return completed(trial)
+
+    with ThreadPoolExecutor(8) as pool:
+        campaign(record, run, GridSearch(space(20)), pool, workers=3).run()
+    assert most == 3
+    assert record.history.counts == {Status.COMPLETED: 20}
+
+
+def test_a_start_is_on_the_disk_before_the_trial_runs(record: Record, here: Path) -> None:
+    def run(trial: Trial) -> Outcome:
+        started = [event for event in read_events(here / "events.jsonl") if type(event).__name__ == "TrialStarted"]
+        assert any(event.number == trial.number for event in started)  # type: ignore[union-attr]
+        return completed(trial)
+
+    campaign(record, run).run()
+    assert record.history.counts == {Status.COMPLETED: 5}
+
+
+def test_failures_are_recorded_and_not_attempted_again(record: Record) -> None:
+    def run(trial: Trial) -> Outcome:
+        return Outcome(Status.FAILED, reason="broken") if trial.number % 2 else completed(trial)
+
+    campaign(record, run).run()
+    assert record.history.counts == {Status.COMPLETED: 3, Status.FAILED: 2}
+    assert all(row.trial.attempt == 1 for row in record.history.trials.values())
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_what_the_machine_interrupts_is_attempted_again(record: Record, retries: int) -> None:
+    attempts: list[int] = []
+
+    def run(trial: Trial) -> Outcome:
+        if trial.number == 2:
+            attempts.append(trial.attempt)
+            raise OSError(28, "No space left on device")
+        return completed(trial)
+
+    campaign(record, run, retries=retries).run()
+    assert attempts == list(range(1, retries + 2))
+    assert record.history.counts == {Status.COMPLETED: 4, Status.INTERRUPTED: 1}
+    outcome = record.history.trials[2].outcome
+    assert outcome is not None
+    assert "No space left on device" in outcome.reason
+
+
+def test_a_mistake_of_ours_is_not_swallowed(record: Record) -> None:
+    stopped: list[bool] = []
+
+    def run(trial: Trial) -> Outcome:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        campaign(record, run, stop_pool=lambda: stopped.append(True)).run()
+    assert stopped
+
+
+def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: Record) -> None:
+    released = threading.Event()
+
+    def run(trial: Trial) -> Outcome:
+        if trial.number == 0:
+            return completed(trial)
+        running.stop("Ctrl-C")
+        released.wait(10)
+        return Outcome(Status.INTERRUPTED, reason="stopped while it ran")
+
+    with ThreadPoolExecutor(2) as pool:
+        running = campaign(record, run, pool=pool, stop_pool=released.set)
+        assert running.run() == "Ctrl-C"
+    assert record.history.counts[Status.COMPLETED] == 1
+    assert record.history.counts[Status.INTERRUPTED] == record.history.ended - 1 > 0
+    assert len(record.history.trials) < 5
+    assert not record.history.running
+    assert record.history.stopped is not None
+    assert record.history.stopped.reason == "Ctrl-C"
+
+
+def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
+    """The same code path starts and resumes: a stop after each trial, until none is left."""
+    ran: list[tuple[int, int]] = []
+    search = Told(space(5))
+    for _ in range(20):
+        record = Record(here / "events.jsonl", Direction.MINIMIZE)
+
+        def run(trial: Trial) -> Outcome:
+            ran.append((trial.number, trial.attempt))
+            one_more.stop("for a test")  # noqa: B023  # it runs within the iteration that made it
+            return completed(trial)
+
+        one_more = campaign(record, run, search, workers=1)
+        stopped = one_more.run()
+        record.close()
+        if not stopped:
+            break
+    assert ran == [(number, 1) for number in range(5)]
+
+
+def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
+    first = Record(here / "events.jsonl", Direction.MINIMIZE)
+    campaign(first, lambda trial: Outcome(Status.INTERRUPTED, reason="for a test"), retries=0).run()
+    first.close()
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    campaign(again).run()
+    assert again.history.counts == {Status.COMPLETED: 5}
+    assert {row.trial.attempt for row in again.history.trials.values()} == {2}
+
+
+def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[bool] = []
+
+    def full(events: object) -> None:
+        raise RecordError("no space")
+
+    def run(trial: Trial) -> Outcome:
+        monkeypatch.setattr(record, "append", full)
+        return completed(trial)
+
+    with pytest.raises(RecordError, match="no space"):
+        campaign(record, run, stop_pool=lambda: stopped.append(True)).run()
+    assert stopped

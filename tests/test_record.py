@@ -1,0 +1,191 @@
+"""The record: what is appended is there, what is torn is cut, what is damaged is told, and it replays."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.errors import RecordError
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.history import History
+from candle_hpo.record.log import RecordFile, read_events
+from candle_hpo.record.record import Record
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def started(number: int, attempt: int = 1) -> TrialStarted:
+    return TrialStarted.of(
+        Trial(number, f"hpset_{number + 1:05d}", {"x": number, "s": "ü\n"}, attempt), 10.0 + number
+    )
+
+
+def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
+    outcome = Outcome(Status.COMPLETED, value, "", 2.0) if value is not None else Outcome(status, None, "why", 2.0)
+    return TrialFinished.of(started(number, attempt).trial, outcome, 20.0 + number)
+
+
+EVENTS: list[AnyEvent] = [
+    CampaignStarted(1.0, "host", 7, 2),
+    started(0),
+    started(1),
+    finished(1, 0.5),
+    finished(0, None),
+    CampaignStopped(30.0),
+]
+
+
+def write(path: Path, events: list[AnyEvent]) -> None:
+    record = RecordFile(path)
+    record.append(events)
+    record.close()
+
+
+def test_events_come_back_as_they_were(here: Path) -> None:
+    write(here / "events.jsonl", EVENTS)
+    _, *events = read_events(here / "events.jsonl")
+    assert events == EVENTS
+    assert (here / "events.jsonl").read_text().startswith('{"event":"RecordHeader","version":1,"format":"candle')
+
+
+def test_a_record_torn_at_any_byte_replays_to_its_last_whole_event(here: Path) -> None:
+    write(here / "whole.jsonl", EVENTS)
+    data = (here / "whole.jsonl").read_bytes()
+    torn = here / "torn.jsonl"
+    for size in range(len(data) + 1):
+        torn.write_bytes(data[:size])
+        assert len(list(read_events(torn))) == data[:size].count(b"\n")
+        record = RecordFile(torn)
+        record.append([CampaignStopped(99.0, "again")])
+        record.close()
+        *_, last = read_events(torn)
+        assert last == CampaignStopped(99.0, "again")
+        assert torn.read_bytes().startswith(data[: data.rfind(b"\n", 0, size) + 1])
+
+
+def test_a_damaged_line_is_named(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, EVENTS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b'{"event":"Trial\n', *lines[4:]]))
+    with pytest.raises(RecordError, match=r"events\.jsonl:4: the record is damaged here"):
+        list(read_events(path))
+
+
+def test_a_newer_version_is_refused_by_name(here: Path) -> None:
+    path = here / "events.jsonl"
+    path.write_text('{"event":"RecordHeader","version":2,"format":"candle record"}\n')
+    with pytest.raises(RecordError, match="the record is of version 2, and this candle reads up to 1"):
+        list(read_events(path))
+
+
+def test_another_file_is_no_record(here: Path) -> None:
+    path = here / "events.jsonl"
+    path.write_text('{"some": "json"}\n')
+    with pytest.raises(RecordError, match=r"events\.jsonl:1: this is no record of candle"):
+        list(read_events(path))
+
+
+def test_a_record_of_the_first_version_can_still_be_read() -> None:
+    history = History(Direction.MINIMIZE, read_events(ASSETS / "record_version_1.jsonl"))
+    assert history.counts == {Status.COMPLETED: 2, Status.FAILED: 1, Status.INTERRUPTED: 1}
+    assert history.best is not None
+    assert history.best.trial.id == "hpset_00003"
+
+
+def test_an_append_that_fails_leaves_whole_events_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = here / "events.jsonl"
+    record = RecordFile(path)
+    before = path.read_bytes()
+    real_write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real_write(descriptor, data[:10]))
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(RecordError, match="No space left on device; what is in it is safe"):
+        record.append(EVENTS)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    record.append(EVENTS)
+    assert len(list(read_events(path))) == 1 + len(EVENTS)
+
+
+def test_a_folder_that_is_not_there(here: Path) -> None:
+    with pytest.raises(RecordError, match="the record cannot be opened: No such file or directory"):
+        RecordFile(here / "gone" / "events.jsonl")
+    with pytest.raises(RecordError, match="the record cannot be read: No such file or directory"):
+        list(read_events(here / "events.jsonl"))
+
+
+def test_the_history_adds_up() -> None:
+    history = History(Direction.MINIMIZE, [*EVENTS, started(2)])
+    assert history.counts == {Status.COMPLETED: 1, Status.FAILED: 1}
+    assert history.ended == 2
+    assert list(history.running) == [2]
+    assert history.seconds_of_ended == 4.0
+    assert history.best is not None
+    assert history.best.trial.number == 1
+    assert [row.trial.number for row in history.not_completed] == [0]
+
+
+@pytest.mark.parametrize(("direction", "best"), [(Direction.MINIMIZE, 1), (Direction.MAXIMIZE, 2)])
+def test_the_best_is_the_best_in_its_direction(direction: Direction, best: int) -> None:
+    values = [3.0, -1.0, 8.0, 8.0]
+    events = [event for number, value in enumerate(values) for event in (started(number), finished(number, value))]
+    history = History(direction, events)
+    assert history.best is not None
+    assert history.best.trial.number == best
+
+
+def test_a_trial_that_is_attempted_again_counts_once() -> None:
+    events: list[AnyEvent] = [
+        started(0),
+        finished(0, None, status=Status.INTERRUPTED),
+        started(0, attempt=2),
+    ]
+    history = History(Direction.MINIMIZE, events)
+    assert (history.ended, list(history.running)) == (0, [0])
+    history.apply(finished(0, 1.0, attempt=2))
+    assert history.counts[Status.COMPLETED] == history.ended == 1
+
+
+def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
+    history = History(
+        Direction.MINIMIZE, [CampaignStarted(1.0, "a", 1, 1), started(0), CampaignStarted(9.0, "b", 2, 1)]
+    )
+    assert history.counts == {Status.INTERRUPTED: 1}
+    assert not history.running
+
+
+@pytest.mark.parametrize("event", [finished(5, 1.0), finished(0, 1.0, attempt=2), started(0)])
+def test_an_event_that_cannot_follow_is_refused(event: AnyEvent) -> None:
+    with pytest.raises(RecordError):
+        History(Direction.MINIMIZE, [started(0), event])
+
+
+def test_the_record_and_its_history_are_in_step(here: Path) -> None:
+    record = Record(here / "events.jsonl", Direction.MINIMIZE)
+    record.append(EVENTS)
+    record.close()
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    assert again.history.counts == record.history.counts
+    assert again.history.trials == record.history.trials
+    again.close()
+
+
+def test_30000_trials_replay_in_a_second(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(
+        path, [event for number in range(30_000) for event in (started(number), finished(number, float(number)))]
+    )
+    began = time.process_time()
+    history = History(Direction.MINIMIZE, read_events(path))
+    assert history.ended == 30_000
+    assert time.process_time() - began < 1.0

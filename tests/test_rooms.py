@@ -1,0 +1,93 @@
+"""The rooms of the house, and which may know what: docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import candle_hpo
+
+SOURCE = Path(candle_hpo.__file__).parent
+
+# A room may import from the rooms on its right. `files` and `core` are the ground that all stand on.
+MAY_IMPORT = {
+    "__main__": {"cli"},
+    "cli": {"commands", "core"},
+    "commands": {"report", "campaign", "execution", "search", "inputfile", "model", "record", "files", "core"},
+    "report": {"record", "model", "core"},
+    "campaign": {"record", "core"},
+    "execution": {"model", "core"},
+    "search": {"core"},
+    "inputfile": {"files", "core"},
+    "model": {"files", "core"},
+    "record": {"files", "core"},
+    "files": set(),
+    "core": set(),
+}
+
+# What a room must not know of the world, as modules that would give it away.
+PROCESSES = {"subprocess", "multiprocessing", "signal"}
+FILES = {"os", "shutil", "tempfile"}
+CLOCKS = {"time", "datetime"}
+MUST_NOT_IMPORT = {
+    "core": PROCESSES | FILES | CLOCKS | {"rich", "sys"},
+    "search": PROCESSES | FILES | CLOCKS | {"pathlib", "rich"},
+    "record": PROCESSES | {"rich"},
+    "model": {"rich"},
+    "execution": {"rich"},
+    "campaign": PROCESSES | {"rich"},
+    "report": PROCESSES | {"concurrent"},
+    "inputfile": {"rich", "multiprocessing"},
+}
+
+
+def modules() -> list[Path]:
+    found = [path for path in SOURCE.rglob("*.py") if "templates" not in path.parts]
+    assert len(found) > 30
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the full name of every module that is imported, within functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_down_only(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for name in imports_of(path):
+        if name.startswith("candle_hpo."):
+            other = name.split(".")[1]
+            assert other == room or other in MAY_IMPORT[room], f"{room} must not import {name}"
+        else:
+            top = name.split(".")[0]
+            assert top not in MUST_NOT_IMPORT.get(room, set()), f"{room} must not know {name}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "model" / "hosts").glob("[a-z]*.py")), ids=lambda path: path.name
+)
+def test_a_model_host_needs_the_standard_library_alone(path: Path) -> None:
+    standard = {name.split(".")[0] for name in imports_of(path)}
+    assert standard <= set(sys.stdlib_module_names)
+
+
+def test_report_reads_of_the_model_only_its_output() -> None:
+    for path in (SOURCE / "report").glob("*.py"):
+        of_model = [name for name in imports_of(path) if name.startswith("candle_hpo.model")]
+        assert set(of_model) <= {"candle_hpo.model.result"}

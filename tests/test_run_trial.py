@@ -1,0 +1,259 @@
+"""One trial on a worker: what it finds, how each way of ending is told, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.model import process
+from candle_hpo.model.command import model_command, seed_of_trial
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.run import run_trial
+
+
+class Runner:
+    """Runs trials of a script in an experiment's folder."""
+
+    def __init__(self, here: Path) -> None:
+        self.script = here / "model.py"
+        self.paths = ExperimentPaths(here / "X000")
+        self.switch = StopSwitch(grace=0.3)
+
+    def __call__(self, script: str, attempt: int = 1, **settings: object) -> Outcome:
+        self.script.write_text(textwrap.dedent(script))
+        control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
+        model = model_command(control, sys.executable, seed=5, experiment=self.paths.root)
+        trial = Trial(3, "hpset_00004", {"x": 1}, attempt)
+        return run_trial(model, trial, self.paths.trial(trial.id), {"CUDA_VISIBLE_DEVICES": "1"}, self.switch)
+
+    @property
+    def folder(self) -> Path:
+        return self.paths.trial("hpset_00004").run
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "subprocess_out_and_err.txt").read_text()
+
+
+@pytest.fixture
+def run(here: Path) -> Runner:
+    return Runner(here)
+
+
+def gone(pid: int) -> bool:
+    """Wait for a process to be gone, or a zombie; at most a few seconds."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat")
+            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_completed_trial_and_its_folder(run: Runner) -> None:
+    outcome = run("print('hello'); val_to_return = 0.1 + 0.2")
+    assert (outcome.status, outcome.value, outcome.reason) == (Status.COMPLETED, 0.1 + 0.2, "")
+    assert outcome.seconds > 0
+    assert json.loads((run.folder / "params.json").read_text()) == {"x": 1}
+    assert (run.folder / "result.txt").read_text() == "0.30000000000000004\n"
+    assert json.loads((run.folder / "outcome.json").read_text())["value"] == 0.1 + 0.2
+    assert run.output == "hello\n"
+
+
+def test_the_environment_of_a_trial(run: Runner) -> None:
+    run(
+        """
+        import json, os
+        json.dump({**os.environ, "cwd": os.getcwd()}, open("seen.json", "w"))
+        val_to_return = 0
+        """,
+        nthreads=3,
+        supp_pythonpath="/opt/more",
+    )
+    seen = json.loads((run.folder / "seen.json").read_text())
+    root = run.paths.root
+    assert seen["CANDLE_TRIAL_ID"] == "hpset_00004"
+    assert seen["CANDLE_TRIAL_NUMBER"] == "3"
+    assert seen["CANDLE_SEED"] == str(seed_of_trial(5, 3))
+    assert seen["CANDLE_PARAMS_FILE"] == str(run.folder / "params.json")
+    assert seen["CANDLE_EXPERIMENT_DIR"] == str(root)
+    assert seen["CANDLE_CHECKPOINT_DIR"] == str(root / "checkpoints" / "hpset_00004")
+    assert seen["CUDA_VISIBLE_DEVICES"] == "1"
+    assert seen["PYTHONPATH"].endswith("/opt/more")
+    assert seen["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", "3")
+    assert seen["cwd"] == str(run.folder)
+
+
+def test_seeds_differ_between_trials_and_not_between_runs() -> None:
+    seeds = {seed_of_trial(1, number) for number in range(1000)}
+    assert len(seeds) == 1000
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert seed_of_trial(1, 7) == seed_of_trial(1, 7) != seed_of_trial(2, 7)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("raise ValueError('too deep')", "exit status 1: ValueError: too deep"),
+        ("import sys; sys.exit(3)", "exit status 3"),
+        ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3: said"),
+        ("pass", "it ended without a value; leave a number in val_to_return"),
+        ("val_to_return = float('nan')", "val_to_return is nan, not a finite number"),
+        ("val_to_return = -float('inf')", "val_to_return is -inf, not a finite number"),
+        ("val_to_return = 10**400", "val_to_return is 100000000000"),
+        ("val_to_return = 'low'", "val_to_return is 'low' (str), not a number"),
+        ("import os; os.kill(os.getpid(), 11)", "ended by signal SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 9)", "ended by signal SIGKILL"),
+    ],
+)
+def test_failures_are_told_as_what_they_are(run: Runner, script: str, reason: str) -> None:
+    outcome = run(script)
+    assert (outcome.status, outcome.value) == (Status.FAILED, None)
+    assert outcome.reason.startswith(reason)
+    assert not (run.folder / "result.txt").exists()
+    assert json.loads((run.folder / "outcome.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "reported_result.json holds neither a number nor a JSON object"),
+        ("{", "reported_result.json holds neither a number nor a JSON object"),
+        ('{"loss": 1}', "reported_result.json holds no val_to_return"),
+        ("[1]", "val_to_return is [1], not a number"),
+        ("1" * 400, "val_to_return is inf, not a finite number"),
+        ("[" * 100_000, "reported_result.json holds neither a number nor a JSON object"),
+    ],
+)
+def test_what_another_program_may_report(run: Runner, text: str, reason: str) -> None:
+    outcome = run(f"import os\nopen(os.environ['CANDLE_RESULT_FILE'], 'w').write({text!r})")
+    assert (outcome.status, outcome.reason) == (Status.FAILED, reason)
+
+
+@pytest.mark.parametrize("text", ["4", " 4.0\n", '{"val_to_return": 4, "accuracy": 0.5}'])
+def test_a_number_or_an_object_is_a_value(run: Runner, text: str) -> None:
+    assert run(f"import os\nopen(os.environ['CANDLE_RESULT_FILE'], 'w').write({text!r})").value == 4.0
+
+
+def test_an_earlier_attempt_leaves_no_result_but_its_output(run: Runner) -> None:
+    assert run("print('first'); val_to_return = 1").status is Status.COMPLETED
+    assert run("print('second')", attempt=2).status is Status.FAILED
+    assert not (run.folder / "result.txt").exists()
+    assert run.output == "second\n"
+    assert (run.folder / "subprocess_out_and_err.attempt_1.txt").read_text() == "first\n"
+
+
+def test_prepare_runs_in_the_run_folder_and_its_exports_stay(run: Runner) -> None:
+    script = "import os; val_to_return = len(os.listdir('results')) + int(os.environ['FROM_PREPARE'])"
+    outcome = run(script, prepare="mkdir -p results && touch results/a; export FROM_PREPARE=41")
+    assert outcome.value == 42
+
+
+@pytest.mark.parametrize("prepare", ["false", "exit 7", "no_such_program", "if"])
+def test_a_failing_prepare_is_the_reason(run: Runner, prepare: str) -> None:
+    outcome = run("val_to_return = 1", prepare=prepare)
+    assert outcome.status is Status.FAILED
+    assert outcome.value is None
+    assert re.search(r"exit status (1|2|7|127)", outcome.reason)
+
+
+def test_a_process_that_a_trial_leaves_behind_is_ended(run: Runner) -> None:
+    outcome = run(
+        """
+        import subprocess
+        child = subprocess.Popen(["sleep", "600"])
+        print(child.pid)
+        child.returncode = 0   # the script forgets it
+        val_to_return = 1
+        """
+    )
+    assert outcome.value == 1
+    assert gone(int(run.output))
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+def test_trial_timeout_ends_the_whole_group(run: Runner, ignores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    outcome = run(
+        f"""
+        import signal, subprocess, time
+        if {ignores}:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(subprocess.Popen(["sleep", "600"]).pid)
+        time.sleep(600)
+        """,
+        trial_timeout=1,
+    )
+    assert outcome.status is Status.TIMED_OUT
+    assert outcome.reason.startswith("it ran longer than trial_timeout")
+    assert gone(int(run.output.split()[0]))
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+def test_stopping_ends_the_whole_group_and_tells_so(run: Runner, ignores: bool) -> None:
+    def stop_when_it_runs() -> None:
+        output = run.folder / "subprocess_out_and_err.txt"
+        while not (output.exists() and output.read_text()):
+            time.sleep(0.01)
+        run.switch.stop()
+
+    thread = threading.Thread(target=stop_when_it_runs)
+    thread.start()
+    outcome = run(
+        f"""
+        import signal, subprocess, time
+        if {ignores}:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(subprocess.Popen(["sleep", "600"]).pid)
+        time.sleep(600)
+        """
+    )
+    thread.join()
+    assert (outcome.status, outcome.reason) == (Status.INTERRUPTED, "stopped while it ran")
+    assert gone(int(run.output.split()[0]))
+    assert run("val_to_return = 1").status in (Status.INTERRUPTED, Status.COMPLETED)
+    run.switch.close()
+
+
+def test_a_model_that_ends_well_when_it_is_asked_to_keeps_its_value(run: Runner) -> None:
+    threading.Timer(0.5, run.switch.stop).start()
+    outcome = run(
+        """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        val_to_return = 5
+        time.sleep(600)
+        """
+    )
+    run.switch.close()
+    assert outcome.value == 5
+
+
+def test_a_reason_has_no_control_characters(run: Runner) -> None:
+    outcome = run("import sys; print('\\x1b[31mred\\x07', file=sys.stderr); sys.exit(1)")
+    assert outcome.reason == "exit status 1: [31mred"
+
+
+def test_an_outcome_has_a_value_if_and_only_if_it_completed() -> None:
+    with pytest.raises(ValueError, match="if and only if"):
+        Outcome(Status.COMPLETED)
+    with pytest.raises(ValueError, match="if and only if"):
+        Outcome(Status.FAILED, value=1.0)
+    with pytest.raises(ValueError, match="finite"):
+        Outcome(Status.COMPLETED, value=float("nan"))
