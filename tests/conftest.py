@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,22 @@ def candle(here: Path) -> Candle:
         )
 
     return run
+
+
+def gone(*pids: int) -> bool:
+    """Wait for processes to be gone, or zombies that nobody reaps; at most a few seconds."""
+    deadline = time.monotonic() + 5
+    while any(map(_runs, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

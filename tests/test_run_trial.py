@@ -20,6 +20,7 @@ from candle_hpo.model import process
 from candle_hpo.model.command import model_command, seed_of_trial
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
+from conftest import gone
 
 
 class Runner:
@@ -49,21 +50,6 @@ class Runner:
 @pytest.fixture
 def run(here: Path) -> Runner:
     return Runner(here)
-
-
-def gone(pid: int) -> bool:
-    """Wait for a process to be gone, or a zombie; at most a few seconds."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat")
-            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except ProcessLookupError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_completed_trial_and_its_folder(run: Runner) -> None:
