@@ -129,7 +129,7 @@ def test_the_summary(here: Path) -> None:
     lines = [line.plain for line in failure_lines(now, paths, lines_each=2)]
     assert lines == [
         "1 failed (hpset_00002): exit status 1: ValueError",
-        f"  see {output}",
+        f"  see {output.relative_to(here)}",
         "  | Traceback",
         "  | ValueError: no",
     ]

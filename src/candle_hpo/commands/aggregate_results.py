@@ -14,7 +14,7 @@ from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
-from candle_hpo.report.words import count
+from candle_hpo.report.words import count, location
 
 
 class ResultsFormat(str, Enum):
@@ -54,5 +54,7 @@ def aggregate_results(
         raise MachineError(f"{target} cannot be written: {error.strerror}") from None
     missing = stored.total - len(rows)
     still = f" ({missing:,} of {stored.total:,} have not ended)" if missing else ""
-    console.print(Text(f"{count(len(rows), 'trial')} of {paths.root.name}{still} in {target}"), soft_wrap=True)
+    console.print(
+        Text(f"{count(len(rows), 'trial')} of {paths.root.name}{still} in {location(target)}"), soft_wrap=True
+    )
     return ExitStatus.ALL_WELL

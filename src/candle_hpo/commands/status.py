@@ -15,6 +15,7 @@ from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
+from candle_hpo.report.words import location
 
 
 def status(experiment: str | None, console: Console) -> ExitStatus:
@@ -23,7 +24,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     stored = read_experiment_settings(paths)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
     lines = [
-        f"Experiment {paths.root.name} of {stored.input_file}",
+        f"Experiment {paths.root.name} of {location(Path(stored.input_file))}",
         state_line(history),
         counts_line(history, stored.total),
         best_line(history),
@@ -33,7 +34,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         console.print(Text(line), soft_wrap=True)
     for text in failure_lines(history, paths, lines_each=5):
         console.print(text, soft_wrap=True)
-    console.print(Text(f"Folder: {paths.root}", style="dim"), soft_wrap=True)
+    console.print(Text(f"Folder: {location(paths.root)}", style="dim"), soft_wrap=True)
     return ExitStatus.ALL_WELL
 
 

@@ -34,7 +34,7 @@ from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.results import as_table, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failure_lines
-from candle_hpo.report.words import count, duration, number
+from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.search.grid import GridSearch
 
 _SHOWN_OF_THE_BEST = 5
@@ -81,7 +81,7 @@ def _run_once(
     finally:
         switch.close()
     ended = f"{outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}"
-    _show(console, f"Output: {paths.output}")
+    _show(console, f"Output: {location(paths.output)}")
     if outcome.value is not None:
         _show(console, f"The model {ended}; val_to_return = {number(outcome.value)}")
         return ExitStatus.ALL_WELL
@@ -115,7 +115,7 @@ def _run_workflow(
     paths, stored = create_experiment(Path.cwd(), experiment, _seed(experiment), interpreter.path)
     _show(
         console,
-        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time, in {paths.root}",
+        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time, in {location(paths.root)}",
     )
     record = Record(paths.record, settings.direction)
     pool = LocalPool(workers)
@@ -154,7 +154,7 @@ def _summarize(
         console.print(line, soft_wrap=True)
     _show(
         console,
-        f"Trials: {paths.runs}",
+        f"Each trial's folder: {location(paths.runs)}",
         "Table of all results: candle aggregate-results",
     )
     if stopped:

@@ -10,7 +10,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.model.result import last_lines
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.report.words import count, duration, hyperparameters, number
+from candle_hpo.report.words import count, duration, hyperparameters, location, number
 
 _MOST_FAILURES = 5
 _MOST_RUNNING = 20
@@ -64,7 +64,7 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
         ids = ", ".join(row.trial.id for row in rows[:3]) + (", …" if len(rows) > 3 else "")
         yield Text(f"{len(rows):,} {status.value.replace('_', ' ')} ({ids}): {reason}")
         output = paths.trial(rows[0].trial.id).output
-        yield Text(f"  see {output}", style="dim")
+        yield Text(f"  see {location(output)}", style="dim")
         for line in last_lines(output, lines_each) if lines_each else ():
             yield Text(f"  | {line}", style="dim")
     if len(by_frequency) > _MOST_FAILURES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def number(value: float) -> str:
@@ -33,3 +34,11 @@ def hyperparameters(values: Mapping[str, object], longest: int = 200) -> str:
     """Return hyperparameters on one line, cut where it grows too long."""
     text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def location(path: Path) -> str:
+    """Return a path as short as it can be typed: from where the user stands, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
