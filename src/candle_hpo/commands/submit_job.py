@@ -115,7 +115,8 @@ def _run_workflow(
     paths, stored = create_experiment(Path.cwd(), experiment, _seed(experiment), interpreter.path)
     _show(
         console,
-        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time, in {location(paths.root)}",
+        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
+        f"Folder: {location(paths.root)}",
     )
     record = Record(paths.record, settings.direction)
     pool = LocalPool(workers)
