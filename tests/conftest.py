@@ -7,10 +7,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from slurm_cluster import SlurmCluster, missing_programs
 
 Candle = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteInput = Callable[..., Path]
@@ -69,6 +71,28 @@ def candle(here: Path) -> Candle:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A real SLURM cluster of four nodes with two pretend GPUs each, started once."""
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"a real SLURM cluster needs {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where nothing may be missing (`CANDLE_TESTS_SKIP_NOTHING`, as in CI), make a skipped test a failed one."""
+    report = yield
+    if os.environ.get("CANDLE_TESTS_SKIP_NOTHING") and report.skipped and not hasattr(report, "wasxfail"):  # type: ignore[attr-defined]
+        report.outcome = "failed"  # type: ignore[attr-defined]
+    return report
 
 
 def gone(*pids: int) -> bool:

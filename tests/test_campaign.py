@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from candle_hpo.campaign import Campaign, Search
-from candle_hpo.core.errors import RecordError
+from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine, Search
+from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
@@ -63,16 +64,11 @@ def campaign(
     workers: int = 2,
     retries: int = 1,
     stop_pool: Callable[[], None] = lambda: None,
+    exclude: Callable[[str], None] = lambda _: None,
+    deadline: float | None = None,
 ) -> Campaign:
-    return Campaign(
-        search or GridSearch(space(5)),
-        pool or InlineExecutor(),
-        run_trial,
-        record,
-        workers=workers,
-        retries=retries,
-        stop_pool=stop_pool,
-    )
+    engine = Engine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
+    return Campaign(search or GridSearch(space(5)), engine, record, retries)
 
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
@@ -153,6 +149,54 @@ def test_a_mistake_of_ours_is_not_swallowed(record: Record) -> None:
     assert stopped
 
 
+def test_an_error_loses_no_outcome_that_had_arrived(record: Record) -> None:
+    """Trial 0 completes and trial 1 breaks in the same breath; trial 0 is recorded, trial 1 was interrupted."""
+    both = threading.Barrier(2)
+
+    def run(trial: Trial) -> Outcome:
+        both.wait(10)
+        if trial.number == 1:
+            raise OverflowError("a mistake")
+        return completed(trial)
+
+    with ThreadPoolExecutor(2) as pool, pytest.raises(OverflowError):
+        campaign(record, run, pool=pool).run()
+    assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 1}
+    assert record.history.stopped is not None
+
+
+def test_a_pool_that_cannot_start_a_trial_is_the_machines_fault(record: Record) -> None:
+    class Full(InlineExecutor):
+        def submit(self, function: Callable[..., Outcome], /, *args: object, **kwargs: object) -> Future[Outcome]:  # type: ignore[override]
+            raise RuntimeError("can't start new thread")
+
+    with pytest.raises(MachineError, match="cannot be started: can't start new thread"):
+        campaign(record, pool=Full()).run()
+    assert record.history.counts == {Status.INTERRUPTED: 2}
+    assert not record.history.running
+
+
+def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> None:
+    stops: list[str] = []
+    released = threading.Event()
+
+    def run(trial: Trial) -> Outcome:
+        released.wait(10)
+        return Outcome(Status.INTERRUPTED, reason="stopped")
+
+    def stop() -> None:
+        stops.append("stop")
+        if len(stops) == 2:
+            released.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        running = campaign(record, run, pool=pool, stop_pool=stop)
+        for reason in ("SIGHUP", "SIGTERM", "SIGHUP"):
+            running.stop(reason)
+        assert running.run() == "SIGHUP"
+    assert stops == ["stop", "stop"]
+
+
 def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: Record) -> None:
     released = threading.Event()
 
@@ -217,3 +261,40 @@ def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkey
     with pytest.raises(RecordError, match="no space"):
         campaign(record, run, stop_pool=lambda: stopped.append(True)).run()
     assert stopped
+
+
+def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record) -> None:
+    excluded: list[str] = []
+
+    def run(trial: Trial) -> Outcome:
+        if trial.attempt == 1 and trial.number >= 2 and "bad" not in excluded:
+            return Outcome(Status.FAILED, reason="no GPU", seconds=0.1, worker="bad:0")
+        return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
+
+    campaign(record, run, GridSearch(space(20)), workers=1, exclude=excluded.append).run()
+    assert excluded == ["bad"]
+    assert record.history.counts == {Status.COMPLETED: 20}
+    assert [event.node for event in record.history.excluded] == ["bad"]
+    attempts = {number for number, row in record.history.trials.items() if row.trial.attempt == 2}
+    assert attempts == {2, 3, 4}
+
+
+def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
+    excluded: list[str] = []
+
+    def run(trial: Trial) -> Outcome:
+        return Outcome(Status.FAILED, reason="broken", seconds=0.1, worker=f"n{trial.number % 3}:0")
+
+    campaign(record, run, GridSearch(space(20)), exclude=excluded.append).run()
+    assert excluded == []
+    assert record.history.counts == {Status.FAILED: 20}
+
+
+def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
+    def run(trial: Trial) -> Outcome:
+        return Outcome(Status.COMPLETED, 1.0, seconds=50.0)
+
+    assert campaign(record, run, workers=2, deadline=time.time() + 40).run() == OUT_OF_TIME
+    assert record.history.counts == {Status.COMPLETED: 2}
+    assert campaign(record, run, workers=2, deadline=time.time() + 60).run() == ""
+    assert record.history.counts == {Status.COMPLETED: 5}

@@ -29,7 +29,7 @@ def test_a_grid_from_end_to_end(candle: Candle, write_input: WriteInput, here: P
     lines = done.stdout.splitlines()
     assert lines[0] == 'Submitting the CANDLE input file "x.in"...'
     assert "4 trials: 4 completed" in lines
-    assert "best (minimize): 5 by hpset_00001: y=2, z=null, x=1" in lines
+    assert "best (minimize): 5 by hpset_00001: x=1, y=2" in lines
     assert done.stderr == ""
 
     assert candle("aggregate-results").returncode == 0
@@ -66,11 +66,11 @@ def test_failures_are_told_the_others_run_on_and_the_status_is_1(candle: Candle,
     assert done.returncode == 1
     assert "7 trials: 1 completed, 6 failed" in done.stdout
     for reason in [
-        "1 failed (hpset_00001): exit status 1: ValueError: odd",
+        "1 failed (hpset_00001): exit status 1; last output: ValueError: odd",
         "1 failed (hpset_00002): exit status 4",
         "1 failed (hpset_00003): ended by signal SIGSEGV",
         "1 failed (hpset_00004): val_to_return is nan, not a finite number",
-        "1 failed (hpset_00006): it ended without a value; leave a number in val_to_return",
+        "1 failed (hpset_00006): it ended without a value; leave a number in the global variable val_to_return",
     ]:
         assert reason in done.stdout
     status = candle("status").stdout
@@ -142,9 +142,7 @@ def test_an_interpreter_that_does_not_run_is_told(candle: Candle, write_input: W
     assert "does not run (exit status 5): broken" in done.stderr
 
 
-def test_python_bin_path_is_the_python_that_runs_the_model(
-    candle: Candle, write_input: WriteInput, here: Path
-) -> None:
+def test_python_bin_path_is_the_python_that_runs_the_model(candle: Candle, write_input: WriteInput, here: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", here / "other"], check=True)
     path = write_input(
         "import sys; assert sys.prefix.endswith('/other'), sys.prefix\n"
@@ -244,6 +242,119 @@ def test_status_tells_of_a_campaign_that_died(write_input: WriteInput, here: Pat
     status = candle("status")
     assert status.returncode == 0
     assert f"Interrupted: process {process.pid} on" in status.stdout
+
+
+@pytest.mark.parametrize("burst", [1, 2, 5])
+def test_a_single_run_survives_a_burst_of_signals(write_input: WriteInput, here: Path, burst: int) -> None:
+    process = start(here, write_input(WAITS, control="run_workflow=0", default_model="x = 2"))
+    deadline = time.monotonic() + 30
+    while not ((here / "pids").exists() and (here / "pids").read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for _ in range(burst):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert gone(*[int(pid) for pid in (here / "pids").read_text().split()])
+
+
+def test_a_signal_that_is_ignored_stays_so(write_input: WriteInput, here: Path) -> None:
+    """`nohup candle submit-job x.in &`, and the session ends."""
+    path = write_input("import time; time.sleep(1.5); val_to_return = 1")
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "candle_hpo", "submit-job", path.name],
+        cwd=here,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not list(here.glob("last-candle-job/run/*/params.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "4 trials: 4 completed" in stdout
+
+
+@pytest.mark.parametrize("output", ["| head -1", "> /dev/full", ">&-"])
+def test_a_screen_that_goes_away_stops_nothing(
+    write_input: WriteInput, here: Path, candle: Candle, output: str
+) -> None:
+    path = write_input("import time; time.sleep(0.3); val_to_return = 1")
+    command = f"{sys.executable} -m candle_hpo submit-job {path.name} {output}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 trials: 4 completed" in candle("status").stdout
+    for other in ("status", "aggregate-results --format table", "help"):
+        command = f"{sys.executable} -m candle_hpo {other} {output}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=60)
+        assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_terminal_without_unicode_shows_what_it_can(candle: Candle, write_input: WriteInput) -> None:
+    path = write_input("val_to_return = 1", param_space=json.dumps({"x": "ü数🙂"}, ensure_ascii=False))
+    done = candle("submit-job", path.name, PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'x="???"' in done.stdout
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "no/such/thing", "loop"])
+def test_odd_names_of_experiments(candle: Candle, here: Path, name: str) -> None:
+    (here / "loop").symlink_to("loop")
+    done = candle("status", name)
+    assert done.returncode == 2
+    assert "is no experiment" in done.stderr
+
+
+def test_a_folder_that_was_removed(candle: Candle, here: Path) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m candle_hpo status"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.startswith("candle: the machine refused:")
+
+
+def test_an_input_that_can_be_read_once_is_kept_as_submitted(write_input: WriteInput, here: Path) -> None:
+    path = write_input()
+    command = f"{sys.executable} -m candle_hpo submit-job <(cat {path.name})"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (here / "last-candle-job" / "input.in").read_text() == path.read_text()
+
+
+def test_an_interrupted_experiment_goes_on(write_input: WriteInput, here: Path, candle: Candle) -> None:
+    """Stopped, refused a second campaign while one runs, resumed: every trial completes once."""
+    script = WAITS.replace("time.sleep(600)", "time.sleep(600 if not os.path.exists('../../../../../on') else 0)")
+    script += "    val_to_return = 2\n"
+    process = start(here, write_input(script, control="nworkers=2"))
+    pids_of_trials(here, 2)
+    second = candle("resume")
+    assert second.returncode == 2
+    assert f"X000 is being run by process {process.pid} on" in second.stderr
+    assert "is stopping" in candle("cancel").stdout
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    (here / "on").touch()
+    resumed = candle("resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "Going on with X000: 3 trials of 4 left" in resumed.stdout
+    assert "4 trials: 4 completed" in resumed.stdout
+    assert "nothing is left to do" in candle("resume").stdout
+    assert candle("cancel").returncode == 2
+
+
+def test_the_site_in_use(candle: Candle, here: Path) -> None:
+    assert "Site: generic" in candle("site").stdout
+    (here / "config" / "candle" / "sites").mkdir(parents=True)
+    (here / "config" / "candle" / "sites" / "mine.toml").write_text('hosts = ["*"]\n')
+    mine = candle("site", XDG_CONFIG_HOME=str(here / "config")).stdout
+    assert "Site: mine" in mine
+    assert "as its hosts are (*)" in mine
+    assert "Site: biowulf" in candle("site", CANDLE_SITE="biowulf").stdout
+    wrong = candle("site", CANDLE_SITE="biowolf")
+    assert wrong.returncode == 2
+    assert '$CANDLE_SITE is "biowolf"; did you mean "biowulf"?' in wrong.stderr
 
 
 def test_generate_grid(candle: Candle, here: Path) -> None:

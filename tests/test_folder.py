@@ -7,12 +7,20 @@ import pytest
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.inputfile.read import read_experiment
-from candle_hpo.record.folder import create_experiment, find_experiment, read_experiment_settings
+from candle_hpo.record.folder import (
+    create_experiment,
+    find_experiment,
+    point_last_experiment,
+    read_experiment_settings,
+    read_parameter_sets,
+)
 from conftest import WriteInput
 
 
 def create(path: Path, here: Path) -> ExperimentPaths:
-    return create_experiment(here, read_experiment(path), seed=7, interpreter="/usr/bin/python3")[0]
+    paths, _ = create_experiment(here, read_experiment(path), seed=7, interpreter="/usr/bin/python3")
+    point_last_experiment(here, paths)
+    return paths
 
 
 def test_an_experiments_folder_holds_what_is_needed_to_run_it_again(write_input: WriteInput, here: Path) -> None:
@@ -27,6 +35,7 @@ def test_an_experiments_folder_holds_what_is_needed_to_run_it_again(write_input:
     assert stored.provenance.directory == str(here)
     assert stored.provenance.host
     assert stored.provenance.command
+    assert read_parameter_sets(paths, stored) == read_experiment(source).space
     assert paths.parameter_sets.read_text().splitlines()[0] == '{"id":"hpset_00001","y":2,"x":1}'
 
 
@@ -60,10 +69,9 @@ def test_an_experiment_that_is_not_there(write_input: WriteInput, here: Path) ->
 
 def test_something_of_the_users_with_the_links_name_is_left_alone(write_input: WriteInput, here: Path) -> None:
     (here / "last-candle-job").mkdir()
-    with pytest.raises(MachineError, match='"last-candle-job" is something of yours; rename it'):
+    with pytest.raises(MachineError, match='"last-candle-job" is something of yours, not a link of candle; rename it'):
         create(write_input(), here)
     assert (here / "last-candle-job").is_dir()
-    assert not list((here / "candle_generated_files" / "experiments").iterdir())
 
 
 def test_a_folder_that_cannot_be_made(write_input: WriteInput, here: Path) -> None:

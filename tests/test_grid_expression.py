@@ -70,11 +70,14 @@ def test_every_digit_is_kept() -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("epochs", "this is not a list of a name and its values; write ['name',values]"),
-        ("['epochs'", "this is not a Python list; write ['name',values]"),
-        ("['epochs']", "this is not a list of a name and its values; write ['name',values]"),
+        ("epochs", "this is not a list of a name and its values; write \"['name',values]\", with the double quotes"),
+        ("['epochs'", "this is not a Python list; write \"['name',values]\", with the double quotes"),
+        (
+            "['epochs']",
+            "this is not a list of a name and its values; write \"['name',values]\", with the double quotes",
+        ),
         ("[epochs,[1]]", "the first of the two is the hyperparameter's name, in quotes"),
-        ("['id',[1]]", "the first of the two is the hyperparameter's name, in quotes"),
+        ("['id',[1]]", '"id" names the sets themselves; call the hyperparameter something else'),
         ("['x',5]", "the second of the two is a list of values, at least one"),
         ("['x',[]]", "the second of the two is a list of values, at least one"),
         ("['x',range(1.5)]", "this cannot be computed: 'float' object cannot be interpreted as an integer"),

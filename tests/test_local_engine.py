@@ -21,7 +21,15 @@ def settings(**values: object) -> Settings:
 
 @pytest.mark.parametrize(
     ("text", "devices"),
-    [("0,1", ["0", "1"]), ("", []), (" 3 ", ["3"]), ("0,-1,1", ["0"]), ("GPU-8a,MIG-1", ["GPU-8a", "MIG-1"])],
+    [
+        ("0,1", ["0", "1"]),
+        ("", []),
+        (" 3 ", ["3"]),
+        ("NoDevFiles", []),
+        ("0,0", ["0"]),
+        ("0,-1,1", ["0"]),
+        ("GPU-8a,MIG-1", ["GPU-8a", "MIG-1"]),
+    ],
 )
 def test_visible_devices_are_read_as_cuda_reads_them(text: str, devices: list[str]) -> None:
     assert parse_visible(text) == devices
@@ -33,9 +41,7 @@ def test_what_a_scheduler_gave_counts_and_nothing_else(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("script", "found"), [("echo 0; echo 1", ["0", "1"]), ("echo broken; exit 9", [])])
-def test_else_nvidia_smi_is_asked(
-    here: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: list[str]
-) -> None:
+def test_else_nvidia_smi_is_asked(here: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: list[str]) -> None:
     fake = here / "nvidia-smi"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
@@ -51,7 +57,7 @@ def test_a_machine_without_gpus_has_none(here: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_each_worker_has_a_gpu_of_its_own() -> None:
-    force = share_out(settings(nworkers=2, worker_type="k80"), ["4", "5", "6"])
+    force = share_out(settings(nworkers=2, worker_type="k80"), ["4", "5", "6"], 100)
     assert [worker.environment for worker in force.workers] == [
         {"CUDA_VISIBLE_DEVICES": "4"},
         {"CUDA_VISIBLE_DEVICES": "5"},
@@ -60,20 +66,20 @@ def test_each_worker_has_a_gpu_of_its_own() -> None:
 
 
 def test_more_workers_than_gpus_is_a_note_and_no_sharing() -> None:
-    force = share_out(settings(nworkers=4), ["0"])
+    force = share_out(settings(nworkers=4), ["0"], 100)
     assert [worker.environment for worker in force.workers] == [{"CUDA_VISIBLE_DEVICES": "0"}]
     (note,) = force.notes
     assert note.startswith("4 workers were asked for, and there is 1 GPU: 1 trial runs at a time")
 
 
 def test_gpus_where_there_are_none_is_a_note() -> None:
-    force = share_out(settings(nworkers=2, worker_type="k80"), [])
+    force = share_out(settings(nworkers=2, worker_type="k80"), [], 100)
     assert [worker.environment for worker in force.workers] == [{}, {}]
-    assert force.notes == ("no GPU here (worker_type k80 was asked for): trials run on the CPUs",)
+    assert force.notes == ("no GPU here (k80 was asked for): trials run on the CPUs",)
 
 
 def test_workers_of_type_cpu_see_no_gpu() -> None:
-    force = share_out(settings(nworkers=2, worker_type="cpu"), ["0"])
+    force = share_out(settings(nworkers=2, worker_type="cpu"), ["0"], 100)
     assert [worker.environment for worker in force.workers] == [{"CUDA_VISIBLE_DEVICES": ""}] * 2
     assert force.notes == ()
 
@@ -97,3 +103,7 @@ def test_no_two_calls_have_the_same_worker_at_a_time() -> None:
         for future in [pool.submit(work) for _ in range(60)]:
             future.result()
     assert used == {0, 1, 2}
+
+
+def test_no_more_workers_than_trials() -> None:
+    assert len(share_out(settings(nworkers=999_999_999), [], 3).workers) == 3

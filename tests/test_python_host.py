@@ -275,3 +275,55 @@ def test_the_output_can_be_watched_while_the_script_runs(here: Path) -> None:
         os._exit(0)   # what is still in a buffer is lost
     """
     assert run_host(script, {}, here).output == "epoch 1\n"
+
+
+def test_a_link_to_a_script_finds_the_scripts_neighbours(here: Path) -> None:
+    (here / "real").mkdir()
+    (here / "real" / "helper.py").write_text("x = 3\n")
+    (here / "real" / "model.py").write_text("import helper; val_to_return = helper.x\n")
+    (here / "scripts").mkdir()
+    (here / "scripts" / "model.py").symlink_to(here / "real" / "model.py")
+    text = (here / "real" / "model.py").read_text()
+    assert run_host(text, {}, here).reported == 3.0
+
+
+def test_a_thread_may_leave_the_value(here: Path) -> None:
+    script = """
+        import threading, time
+        def train():
+            global val_to_return
+            time.sleep(0.2)
+            val_to_return = 4
+        threading.Thread(target=train).start()
+    """
+    assert run_host(script, {}, here).reported == 4.0
+
+
+def test_an_excepthook_that_fails_and_a_value_that_cannot_be_shown(here: Path) -> None:
+    ran = run_host("import sys\nsys.excepthook = 1\nraise ValueError('mine')\n", {}, here)
+    assert ran.status == 1
+    assert ran.output.endswith("ValueError: mine\n")
+    assert "python_host" not in ran.output
+    script = "class Odd:\n    def __repr__(self): raise ValueError\nval_to_return = Odd()\n"
+    assert run_host(script, {}, here) == Ran(0, "", "a Odd")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_process_imports_the_script_as_often_as_by_hand(here: Path, method: str) -> None:
+    script = f"""
+        import multiprocessing, os
+        globals().setdefault("hyperparams", None)
+        with open("imports", "a") as file:
+            print(__name__, file=file)
+        def work(): pass
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("{method}").Process(target=work)
+            process.start()
+            process.join()
+            val_to_return = 1
+    """
+    run_host(script, {}, here)
+    by_host = sorted((here / "imports").read_text().split())
+    (here / "imports").unlink()
+    subprocess.run([sys.executable, here / "scripts" / "model.py"], cwd=here, check=True)
+    assert by_host == sorted((here / "imports").read_text().split())

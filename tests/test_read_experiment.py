@@ -140,14 +140,22 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             "walltime=20",
             ['x.in:4: walltime: "20" is not a time such as 00:20:00 (HH:MM:SS, HH:MM or D-HH:MM:SS)'],
         ),
-        ("direction=up", ['x.in:4: direction: "up" is none of minimize, maximize']),
+        ("direction=up", ['x.in:4: direction: "up" is no value of it; valid are minimize, maximize']),
+        ("engine=slrum", ['x.in:4: engine: "slrum" is no value of it; did you mean "slurm"?']),
+        ("queue=\u201cnorm\u201d", ["x.in:4: queue: \u201c is a typographic quote; write \" or '"]),
+        (
+            "supp_pythonpath=/nope",
+            [
+                "x.in:4: supp_pythonpath: the folder /nope does not exist; "
+                "relative paths and $(pwd) are taken from where you run candle"
+            ],
+        ),
         ("mem_per_cpu=lots", ['x.in:4: mem_per_cpu: "lots" is not a number of gigabytes such as 7 or 1.5']),
         ("what is this", ['x.in:4: "what is this" is not of the form name = value']),
         (
             'queue="norm',
             ['x.in:4: queue: the quote " is not closed; add one at the end of the value'],
         ),
-        ("engine=slurm", ['x.in:4: engine "slurm" is not in this version of candle; "local" is']),
         (
             "exec_r_module=R/4",
             ["x.in:4: exec_r_module is not in this version of candle; R scripts come with a later version"],
@@ -177,7 +185,7 @@ def test_the_model_script_must_be_there(here: Path) -> None:
     found = problems_of(input_text("model_script=gone.py\nworkflow=grid", "", SET), here)
     assert found == [
         f"x.in:2: model_script: the file {here}/gone.py does not exist; "
-        "give the path of the file, from / or from here"
+        "relative paths and $(pwd) are taken from where you run candle"
     ]
 
 
@@ -186,6 +194,15 @@ def test_the_model_script_must_be_there(here: Path) -> None:
     [
         ("epochs 2", 'x.in:6: "epochs 2" is not of the form name = value'),
         ("epochs = 2\nepochs = 3", 'x.in:7: "epochs" is there twice (first in line 6); keep one'),
+        (
+            "rate = 1e-3,",
+            "x.in:6: rate: a comma outside brackets makes a list of it; remove the comma, or write [ and ]",
+        ),
+        ("id = 5", 'x.in:6: "id" names the sets themselves; call the hyperparameter something else'),
+        ("rate = 1/3", "x.in:6: rate: 1/3 is no Python literal; put text in quotes"),
+        ("rate = -inf", "x.in:6: rate: -inf is no Python literal; put text in quotes"),
+        ("rate = np.nan", "x.in:6: rate: np.nan is not a finite number; put it in quotes if it is meant as text"),
+        ("rate = 1e-3x", "x.in:6: rate: 1e-3x is no Python literal; put text in quotes"),
         ("layers = 10 20", "x.in:6: layers: 10 20 is no Python literal; put text in quotes"),
         ("epochs =", "x.in:6: epochs: there is no value; write for instance name = 0.5"),
         ("rate = 1e999", "x.in:6: rate: NaN, infinities and endless numbers are no values of a hyperparameter"),
@@ -233,6 +250,33 @@ def test_a_word_that_looks_like_a_truth_value_is_noted(write_input: WriteInput) 
     assert experiment.default_model["no_cuda"] == "false"
     (note,) = experiment.notes
     assert note.endswith(':7: no_cuda is the text "false"; Python\'s own is written False')
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"x": None}', "None is Python's; JSON writes null"),
+        ('{"x": [True]}', "True is Python's; JSON writes true"),
+        ("{'x': 1}", "JSON puts text in double quotes"),
+        ('{"x": 1,}', 'remove the comma before "}"'),
+        ('{"x": [1, 2', "this is not JSON: it ends too early; is a bracket or a quote not closed?"),
+        ('{"x": relu}', 'this is not JSON, from "relu}" on'),
+    ],
+)
+def test_what_is_nearly_json_is_told_how_it_would_be_right(here: Path, line: str, expected: str) -> None:
+    (found,) = problems_of(input_text(CONTROL, "", line), here)
+    assert found == f"x.in:9: {expected}; a set is one JSON object on one line"
+
+
+def test_a_name_that_looks_misspelt_is_noted(write_input: WriteInput) -> None:
+    experiment = read_experiment(write_input(default_model="epoch = 2", param_space='{"epochs": 3, "x": 1, "y": 1}'))
+    (note,) = experiment.notes
+    assert note == 'the sets name "epochs", and &default_model has "epoch"; is one of them misspelt?'
+
+
+def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
+    experiment = read_experiment(write_input(control="design_size=3\nmax_budget=5"))
+    assert experiment.notes == ("design_size, max_budget: no effect on a grid",)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +339,11 @@ def test_parameter_sets(here: Path, lines: str, expected: list[str]) -> None:
     assert problems_of(input_text(CONTROL, "", lines), here) == expected
 
 
+def test_a_grid_without_sets_is_told_beside_other_errors(here: Path) -> None:
+    found = problems_of(input_text(f"{CONTROL}\nnworker=1", "", ""), here)
+    assert [problem.split(": ")[0] for problem in found] == ["x.in:4", "x.in:9"]
+
+
 def test_ids_that_one_folder_would_serve_on_some_systems(here: Path) -> None:
     found = problems_of(input_text(CONTROL, "", '{"id": "Run", "x": 1}\n{"id": "run", "x": 1}'), here)
     assert found == ['x.in:10: the id "run" is there twice (first in line 9); every id is unique']
@@ -311,8 +360,9 @@ def test_everything_that_is_wrong_is_told_at_once(here: Path) -> None:
 
 
 def test_many_problems_are_counted_not_listed() -> None:
-    error = InputError(*[f"problem {number}" for number in range(30)])
-    assert str(error).splitlines()[-1] == "… and 10 more of this kind"
+    error = InputError(*[f"problem {number}" for number in range(130)])
+    assert len(str(error).splitlines()) == 101
+    assert str(error).splitlines()[-1] == "… and 30 more problems"
 
 
 def test_with_run_workflow_0_the_sets_are_not_judged(write_input: WriteInput) -> None:
@@ -326,9 +376,7 @@ def test_files_in_place_of_the_sections(here: Path) -> None:
     (here / "model.py").touch()
     (here / "defaults.txt").write_text("[Global_Params]\ny = 3\n")
     (here / "sets.txt").write_text('{"x": 1}\n')
-    by_section = input_text(
-        CONTROL, "candle_default_model_file = defaults.txt", "candle_param_space_file=sets.txt"
-    )
+    by_section = input_text(CONTROL, "candle_default_model_file = defaults.txt", "candle_param_space_file=sets.txt")
     by_keyword = input_text(f"{CONTROL}\ndefault_model_file=defaults.txt\nparam_space_file=sets.txt")
     for text in (by_section, by_keyword):
         (here / "x.in").write_text(text)
@@ -343,7 +391,12 @@ def test_problems_in_such_a_file_name_it(here: Path) -> None:
     (found,) = problems_of(text, here)
     assert found.startswith(f"{here}/sets.txt:2: this is not JSON")
     (found,) = problems_of(input_text(CONTROL, "", "candle_param_space_file=gone.txt"), here)
-    assert found == f"{here}/gone.txt: there is no such file; look at the name and the folder"
+    assert found == (
+        f"x.in:9: candle_param_space_file: the file {here}/gone.txt does not exist; "
+        "relative paths and $(pwd) are taken from where you run candle"
+    )
+    (found,) = problems_of(input_text(CONTROL, "a = 1\ncandle_default_model_file=sets.txt", SET), here)
+    assert found == ("x.in:7: candle_default_model_file stands alone in its section; move the other lines there")
     (found,) = problems_of(input_text(f"{CONTROL}\nparam_space_file=sets.txt", "", SET), here)
     assert found == 'x.in:4: param_space_file and the section "&param_space" both say it; keep one'
 
@@ -403,9 +456,7 @@ _JSON = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    values=st.dictionaries(st.text(min_size=1).filter(lambda name: name != "id"), _JSON, min_size=1, max_size=4)
-)
+@given(values=st.dictionaries(st.text(min_size=1).filter(lambda name: name != "id"), _JSON, min_size=1, max_size=4))
 def test_arbitrary_sets_come_through_unchanged(here: Path, values: dict[str, object]) -> None:
     import json
 

@@ -20,9 +20,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 def started(number: int, attempt: int = 1) -> TrialStarted:
-    return TrialStarted.of(
-        Trial(number, f"hpset_{number + 1:05d}", {"x": number, "s": "ü\n"}, attempt), 10.0 + number
-    )
+    return TrialStarted.of(Trial(number, f"hpset_{number + 1:05d}", {"x": number, "s": "ü\n"}, attempt), 10.0 + number)
 
 
 def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
@@ -74,6 +72,14 @@ def test_a_damaged_line_is_named(here: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b'{"event":"Trial\n', *lines[4:]]))
     with pytest.raises(RecordError, match=r"events\.jsonl:4: the record is damaged here"):
+        list(read_events(path))
+
+
+def test_a_value_without_completion_is_damage(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, EVENTS)
+    path.write_text(path.read_text().replace('"status":"completed"', '"status":"failed"'))
+    with pytest.raises(RecordError, match=r"events\.jsonl:5: the record is damaged here: .*if and only if"):
         list(read_events(path))
 
 
@@ -182,9 +188,7 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
 
 def test_30000_trials_replay_in_a_second(here: Path) -> None:
     path = here / "events.jsonl"
-    write(
-        path, [event for number in range(30_000) for event in (started(number), finished(number, float(number)))]
-    )
+    write(path, [event for number in range(30_000) for event in (started(number), finished(number, float(number)))])
     began = time.process_time()
     history = History(Direction.MINIMIZE, read_events(path))
     assert history.ended == 30_000

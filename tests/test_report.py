@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,10 +124,10 @@ def test_the_summary(here: Path) -> None:
     output.write_text("epoch 1\n\nTraceback\nValueError: no\n")
     now = history()
     assert counts_line(now, 6) == "6 trials: 2 completed, 1 failed, 1 running, 2 not started"
-    assert best_line(now).startswith('best (minimize): -4 by hpset_00003: layers=true, activation="zwei')
-    (running,) = running_lines(now, 165.0)
+    assert best_line(now, NAMES).startswith('best (minimize): -4 by hpset_00003: layers=true, activation="zwei')
+    (running,) = running_lines(now, NAMES, 165.0)
     assert running.startswith("hpset_00004 for 0:01:05: layers=1")
-    lines = [line.plain for line in failure_lines(now, paths, lines_each=2)]
+    lines = list(failure_lines(now, paths, lines_each=2))
     assert lines == [
         "1 failed (hpset_00002): exit status 1: ValueError",
         f"  see {output.relative_to(here)}",
@@ -137,34 +138,42 @@ def test_the_summary(here: Path) -> None:
 
 def test_failures_of_one_kind_are_told_once(here: Path) -> None:
     failed = [Outcome(Status.FAILED, None, "exit status 1: same") for _ in SETS]
-    lines = [line.plain for line in failure_lines(history(outcomes=failed), ExperimentPaths(here))]
+    lines = list(failure_lines(history(outcomes=failed), ExperimentPaths(here)))
     assert lines[0] == "4 failed (hpset_00001, hpset_00002, hpset_00003, …): exit status 1: same"
     assert len(lines) == 2
-    assert best_line(history(outcomes=failed)) == "best so far: none, no trial has completed"
+    assert best_line(history(outcomes=failed), NAMES) == "best: none, no trial has completed"
 
 
-@pytest.mark.parametrize("width", [80, 200])
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_live_page_fits_its_terminal(width: int) -> None:
-    console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True, highlight=False)
-    with Progress(history(), 100_000, 1000, console) as progress:
+    console = Console(file=Terminal(), width=width, height=24, force_terminal=True, highlight=False)
+    with Progress(history(), NAMES, 100_000, 1000, console) as progress:
         progress.update()
     text = console.file.getvalue()  # type: ignore[attr-defined]
+    shown_lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in text.splitlines()]
+    assert max(map(len, shown_lines)) <= width - 4, shown_lines
+    if width == 40:
+        return
     assert "3/100,000" in text
-    assert "2 done, 1 running, 1 failed" in text
+    assert "2 completed, 1 running, 1 failed" in text
     assert "left" in text
     assert "hpset_00003" in text
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    with Progress(history(), 6, 2, console) as progress:
+    with Progress(history(), NAMES, 6, 2, console) as progress:
         for _ in range(100):
             progress.update()
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 1
-    assert lines[0].startswith(
-        "3/6 ended, 1 running, 1 failed, 0:00:00 passed, about 0:00:02 left, best: -4 hpset"
-    )
+    expected = "0:00:00  3/6 ended, 2 completed, 1 running, 1 failed, about 0:00:02 left, best: -4 hpset_00003"
+    assert lines[0].startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +181,12 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
+
+
+def test_hyperparameters_called_like_our_columns() -> None:
+    trial = Trial(0, "a", {"status": 1, "dirname": "d"})
+    events: list[AnyEvent] = [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, OUTCOMES[0], 2.0)]
+    rows = result_rows(History(Direction.MINIMIZE, events))
+    header, line = as_csv(rows, ["status", "dirname"], None).splitlines()
+    assert header == "result,dirname,id,hyperparameter_status,hyperparameter_dirname,status,seconds,attempts"
+    assert line == "0.30000000000000004,a,a,1,d,completed,1.500,1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import textwrap
 import threading
@@ -17,7 +18,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.model import process
-from candle_hpo.model.command import model_command, seed_of_trial
+from candle_hpo.model.command import PYTHON_HOST, model_command, seed_of_trial
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
 from conftest import gone
@@ -96,10 +97,10 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("raise ValueError('too deep')", "exit status 1: ValueError: too deep"),
+        ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep"),
         ("import sys; sys.exit(3)", "exit status 3"),
-        ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3: said"),
-        ("pass", "it ended without a value; leave a number in val_to_return"),
+        ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3; last output: said"),
+        ("pass", "it ended without a value; leave a number in the global variable val_to_return"),
         ("val_to_return = float('nan')", "val_to_return is nan, not a finite number"),
         ("val_to_return = -float('inf')", "val_to_return is -inf, not a finite number"),
         ("val_to_return = 10**400", "val_to_return is 100000000000"),
@@ -213,27 +214,91 @@ def test_stopping_ends_the_whole_group_and_tells_so(run: Runner, ignores: bool) 
     thread.join()
     assert (outcome.status, outcome.reason) == (Status.INTERRUPTED, "stopped while it ran")
     assert gone(int(run.output.split()[0]))
-    assert run("val_to_return = 1").status in (Status.INTERRUPTED, Status.COMPLETED)
     run.switch.close()
 
 
-def test_a_model_that_ends_well_when_it_is_asked_to_keeps_its_value(run: Runner) -> None:
-    threading.Timer(0.5, run.switch.stop).start()
+def test_what_starts_after_the_stop_is_stopped_too(run: Runner) -> None:
+    run.switch.stop()
+    assert run("import time; time.sleep(600)").status is Status.INTERRUPTED
+    run.switch.close()
+
+
+@pytest.mark.parametrize("value", ["val_to_return = 5", ""])
+def test_a_value_from_the_middle_of_a_stopped_training_is_none(run: Runner, value: str) -> None:
+    def stop_when_it_runs() -> None:
+        while not (run.folder / "ready").exists():
+            time.sleep(0.01)
+        run.switch.stop()
+
+    thread = threading.Thread(target=stop_when_it_runs)
+    thread.start()
     outcome = run(
-        """
+        f"""
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-        val_to_return = 5
+        {value}
+        open("ready", "w")
         time.sleep(600)
         """
     )
+    thread.join()
     run.switch.close()
-    assert outcome.value == 5
+    assert (outcome.status, outcome.value) == (Status.INTERRUPTED, None)
+
+
+def test_what_failed_by_itself_before_the_stop_has_failed(run: Runner) -> None:
+    assert run("import sys; sys.exit(3)").status is Status.FAILED
+    run.switch.stop()
+    run.switch.close()
+
+
+@pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), AttributeError("macOS")])
+def test_a_system_without_pidfd_waits_all_the_same(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(pid: int) -> int:
+        raise error
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run("val_to_return = 1").value == 1
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    assert run("import time; time.sleep(600)", trial_timeout=1).status is Status.TIMED_OUT
+
+
+def test_a_timeout_of_a_month_is_one(run: Runner) -> None:
+    assert run("val_to_return = 1", trial_timeout=30 * 86_400).value == 1
+
+
+def test_what_the_model_calls_as_we_do_is_kept(run: Runner) -> None:
+    outcome = run("open('result.txt', 'w').write('mine'); import os; os.mkdir('outcome.json'); val_to_return = 1")
+    assert outcome.value == 1
+    assert (run.folder / "result.of_model.txt").read_text() == "mine"
+    assert (run.folder / "outcome.of_model.json").is_dir()
+    assert (run.folder / "result.txt").read_text() == "1.0\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can end a process with its parent")
+def test_a_model_dies_with_its_worker(here: Path) -> None:
+    """However the worker ends: here, by SIGKILL."""
+    (here / "model.py").write_text("import os, time; print(os.getpid(), file=open('pid', 'w')); time.sleep(600)")
+    (here / "params.json").write_text("{}")
+    command = [sys.executable, str(PYTHON_HOST), "model.py"]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({command!r})"],
+        env={**os.environ, "CANDLE_PARAMS_FILE": "params.json", "CANDLE_RESULT_FILE": "result.json"},
+    )
+    deadline = time.monotonic() + 20
+    while not (here / "pid").exists() or not (here / "pid").read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    worker.kill()
+    worker.wait()
+    assert gone(int((here / "pid").read_text()))
 
 
 def test_a_reason_has_no_control_characters(run: Runner) -> None:
     outcome = run("import sys; print('\\x1b[31mred\\x07', file=sys.stderr); sys.exit(1)")
-    assert outcome.reason == "exit status 1: [31mred"
+    assert outcome.reason == "exit status 1; last output: [31mred"
 
 
 def test_an_outcome_has_a_value_if_and_only_if_it_completed() -> None:

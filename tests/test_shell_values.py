@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError, run_bash
@@ -88,11 +89,13 @@ def test_a_failing_command_tells_what_it_said() -> None:
         read("$(no_such_program)")
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=30))
 def test_quoted_text_comes_out_as_bash_gives_it(text: str) -> None:
-    quoted = shlex.quote(text)
-    assert read(quoted) == text
-    assert subprocess.run(["printf", "%s", text], capture_output=True, check=True).stdout == text.encode()
+    for quoted in (shlex.quote(text), '"' + re.sub(r'([$`"\\])', r"\\\1", text) + '"'):
+        script = f'value={quoted}\nprintf %s "$value"'
+        by_bash = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+        assert read(quoted).encode() == by_bash == text.encode()
 
 
 @given(st.text(alphabet="ab $`\\\"'#~(){};|<>&\n1", max_size=20))

@@ -1,6 +1,6 @@
 """The campaign: propose, run, record, tell, until nothing is left to do or somebody stops it.
 
-It knows neither the search that it drives nor the engine that it runs on: a pool is any standard `Executor`.
+It knows neither the search that it drives nor where its trials run: a pool is any standard `Executor`.
 A fresh start and a resumed one are the same: both go on from what the record says.
 """
 
@@ -10,15 +10,35 @@ import os
 import queue
 import socket
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
+from candle_hpo.core.errors import MachineError, RecordError
+from candle_hpo.core.nodes import NodeWatch
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    NodeExcluded,
+    TrialFinished,
+    TrialStarted,
+)
 from candle_hpo.record.record import Record
+
+OUT_OF_TIME = "the time left is too short for another trial"
+
+# A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
+# wait. So no wait for arrivals is longer than this.
+WAKE_SECONDS = 0.5
+_LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
+_LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it ran")
 
 
 class Search(Protocol):
@@ -31,33 +51,48 @@ class Search(Protocol):
         """Take in how a trial ended."""
 
 
-class Campaign:
-    """Runs the trials that a search proposes, at most `workers` at a time.
+@dataclass(frozen=True)
+class Engine:
+    """Where trials run, as the campaign sees it.
 
-    `run_trial` is handed to the pool for each trial. `watch` is called after every change, and at least every
-    `watch_seconds` while nothing changes (None: only after changes).
+    `run_trial` is what the pool is handed for each trial, at most `workers` at a time. `stop` ends the trials that
+    run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node.
+    `job` is SLURM's number of the job, and `deadline` when it ends (seconds since 1970), where there is one.
+    """
+
+    pool: Executor
+    run_trial: Callable[[Trial], Outcome]
+    workers: int
+    stop: Callable[[], None]
+    exclude: Callable[[str], None] = lambda _: None
+    job: str = ""
+    deadline: float | None = None
+
+
+class Campaign:
+    """Runs the trials that a search proposes.
+
+    A trial that the machine interrupts is attempted again, `retries` times. `watch` is called after every change,
+    and every half second while nothing changes.
     """
 
     def __init__(
         self,
         search: Search,
-        pool: Executor,
-        run_trial: Callable[[Trial], Outcome],
+        engine: Engine,
         record: Record,
-        *,
-        workers: int,
         retries: int,
-        stop_pool: Callable[[], None],
         watch: Callable[[], None] = lambda: None,
-        watch_seconds: float | None = None,
     ) -> None:
-        self._search, self._pool, self._run_trial, self._record = search, pool, run_trial, record
-        self._workers, self._retries, self._stop_pool = workers, retries, stop_pool
-        self._watch, self._watch_seconds = watch, watch_seconds
+        self._search, self._engine, self._record, self._retries = search, engine, record, retries
+        self._watch = watch
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Trial] = {}
+        self._unrecorded: list[AnyEvent] = []
         self._again: deque[Trial] = deque()
+        self._nodes = NodeWatch()
+        self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 0
         self._stop_reason = ""
 
@@ -66,15 +101,22 @@ class Campaign:
         self._arrivals.put(reason)
 
     def run(self) -> str:
-        """Run trials until the search has no more; return the reason why it stopped earlier, or ""."""
+        """Run trials until the search has no more; return the reason why it stopped earlier, or "".
+
+        Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on.
+        """
         self._take_up_the_record()
-        self._record_and_submit([CampaignStarted(time.time(), socket.gethostname(), os.getpid(), self._workers)])
+        engine, host = self._engine, socket.gethostname()
+        self._unrecorded.append(CampaignStarted(time.time(), host, os.getpid(), engine.workers, engine.job))
         try:
+            self._record_and_submit()
             while self._running:
                 self._watch()
-                self._record_and_submit(self._events_of_arrivals())
+                self._wait_for_arrivals()
+                self._record_and_submit()
         except BaseException:
-            self._stop_pool()
+            engine.stop()
+            self._record_what_still_ends()
             raise
         self._record.append([CampaignStopped(time.time(), self._stop_reason)])
         self._watch()
@@ -86,58 +128,112 @@ class Campaign:
         self._next_number = len(trials)
         for _, earlier in sorted(trials.items()):
             outcome = earlier.outcome or Outcome(Status.INTERRUPTED)
-            self._search.tell(earlier.trial, outcome)
+            self._tell(earlier.trial, outcome)
             if outcome.status is Status.INTERRUPTED:
                 self._again.append(_next_attempt(earlier.trial))
 
-    def _record_and_submit(self, events: list[AnyEvent]) -> None:
+    def _record_and_submit(self) -> None:
         """Record what happened together with what starts now, in one synced append; then start it."""
-        starting = self._trials_to_start(self._workers - len(self._running))
+        starting = self._trials_to_start(self._engine.workers - len(self._running))
         now = time.time()
-        self._record.append([*events, *(TrialStarted.of(trial, now) for trial in starting)])
+        self._record.append([*self._unrecorded, *(TrialStarted.of(trial, now) for trial in starting)])
+        self._unrecorded.clear()
         for trial in starting:
-            future = self._pool.submit(self._run_trial, trial)
+            try:
+                future = self._engine.pool.submit(self._engine.run_trial, trial)
+            except RuntimeError as error:
+                raise MachineError(f"the trial {trial.id} cannot be started: {error}") from None
             self._running[future] = trial
             future.add_done_callback(self._arrivals.put)
 
     def _trials_to_start(self, free: int) -> list[Trial]:
         starting: list[Trial] = []
         while len(starting) < free and not self._stop_reason:
-            if self._again:
-                starting.append(self._again.popleft())
-                continue
-            proposal = self._search.propose(self._next_number)
-            if proposal is None:
+            trial = self._next_trial()
+            if trial is None:
                 break
-            starting.append(Trial(self._next_number, proposal.id, proposal.hyperparameters))
-            self._next_number += 1
+            if self._is_too_late():
+                self._again.appendleft(trial)
+                self._stop_reason = OUT_OF_TIME
+                break
+            starting.append(trial)
         return starting
 
-    def _events_of_arrivals(self) -> list[AnyEvent]:
-        """Wait for trials to end; return the events that tell of all that have."""
-        events: list[AnyEvent] = []
+    def _next_trial(self) -> Trial | None:
+        if self._again:
+            return self._again.popleft()
+        proposal = self._search.propose(self._next_number)
+        if proposal is None:
+            return None
+        self._next_number += 1
+        return Trial(self._next_number - 1, proposal.id, proposal.hyperparameters)
+
+    def _is_too_late(self) -> bool:
+        """Tell whether a trial, by the median duration so far, would not end in the time left."""
+        if self._engine.deadline is None or not self._durations:
+            return False
+        return time.time() + self._durations[len(self._durations) // 2] > self._engine.deadline
+
+    def _wait_for_arrivals(self) -> None:
+        """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""
         try:
-            arrival = self._arrivals.get(timeout=self._watch_seconds)
+            arrival = self._arrivals.get(timeout=WAKE_SECONDS)
             while True:
                 if isinstance(arrival, str):
-                    self._stop_reason = self._stop_reason or arrival
-                    self._stop_pool()
+                    self._take_in_stop(arrival)
                 else:
-                    events.append(self._event_of(arrival))
+                    self._unrecorded.append(self._event_of(arrival))
                 arrival = self._arrivals.get_nowait()
         except queue.Empty:
-            return events
+            self._exclude_bad_nodes()
+
+    def _take_in_stop(self, reason: str) -> None:
+        """Stop what runs; a reason that comes twice is impatient, another one is not."""
+        if self._stop_reason in ("", OUT_OF_TIME, reason):
+            self._engine.stop()
+        self._stop_reason = self._stop_reason or reason
+
+    def _record_what_still_ends(self) -> None:
+        """After an error: record how the trials that ran have ended, as far as the record can be written."""
+        deadline = time.monotonic() + _LAST_WAIT_SECONDS
+        while self._running and time.monotonic() < deadline:
+            try:
+                arrival = self._arrivals.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            if not isinstance(arrival, str):
+                trial = self._running.pop(arrival)
+                outcome = _LOST if arrival.exception() else arrival.result()
+                self._unrecorded.append(TrialFinished.of(trial, outcome, time.time()))
+        with suppress(RecordError):
+            self._record.append(self._unrecorded)
+            lost = [TrialFinished.of(row.trial, _LOST, time.time()) for row in self._record.history.running.values()]
+            self._record.append([*lost, CampaignStopped(time.time(), "an error of candle or of the machine")])
 
     def _event_of(self, future: Future[Outcome]) -> TrialFinished:
         trial = self._running.pop(future)
         try:
             outcome = future.result()
         except OSError as error:  # the machine's fault, not the model's
-            outcome = Outcome(Status.INTERRUPTED, reason=f"the machine did not let it run: {error}")
+            outcome = Outcome(Status.INTERRUPTED, reason=str(error))
         if outcome.status is Status.INTERRUPTED and trial.attempt <= self._retries:
             self._again.append(_next_attempt(trial))
-        self._search.tell(trial, outcome)
+        self._tell(trial, outcome)
+        self._nodes.take_in(trial, outcome)
         return TrialFinished.of(trial, outcome, time.time())
+
+    def _tell(self, trial: Trial, outcome: Outcome) -> None:
+        if outcome.status is Status.COMPLETED:
+            insort(self._durations, outcome.seconds)
+        self._search.tell(trial, outcome)
+
+    def _exclude_bad_nodes(self) -> None:
+        """Take nodes out of use that fail everything; what they failed is attempted again on others."""
+        for node, failed in self._nodes.pick_out().items():
+            self._engine.exclude(node)
+            self._again.extend(map(_next_attempt, failed))
+            reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
+            self._unrecorded.append(NodeExcluded(time.time(), node, reason))
 
 
 def _next_attempt(trial: Trial) -> Trial:

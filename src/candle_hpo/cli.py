@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that `candle --help` answers a
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from candle_hpo import __version__
-from candle_hpo.core.errors import CandleError, ExitStatus
+from candle_hpo.core.errors import CandleError, ExitStatus, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ app = typer.Typer(
 ExperimentArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[EXP-DIR]",
+        metavar="EXP-DIR",
         help="The experiment: its folder, or its name such as X003.",
         show_default="the last one",
     ),
@@ -86,9 +87,7 @@ def aggregate_results(
     experiment: ExperimentArgument = None,
     result_format: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[RESULT-FORMAT]", help="A printf format such as %07.3f.", show_default="every digit"
-        ),
+        typer.Argument(metavar="RESULT-FORMAT", help="A printf format such as %07.3f.", show_default="every digit"),
     ] = None,
     kind: Annotated[
         str,
@@ -99,6 +98,38 @@ def aggregate_results(
     from candle_hpo.commands.aggregate_results import aggregate_results as command
 
     _exit(command(experiment, result_format, kind, _console()))
+
+
+@app.command("resume")
+def resume(experiment: ExperimentArgument = None) -> None:
+    """Go on with what is not completed."""
+    from candle_hpo.commands.resume import resume as command
+
+    _exit(command(experiment, _console()))
+
+
+@app.command("cancel")
+def cancel(experiment: ExperimentArgument = None) -> None:
+    """Stop an experiment; what was done is kept."""
+    from candle_hpo.commands.cancel import cancel as command
+
+    _exit(command(experiment, _console()))
+
+
+@app.command("site")
+def site() -> None:
+    """Show what candle knows of this cluster."""
+    from candle_hpo.commands.site import site as command
+
+    _exit(command(_console()))
+
+
+@app.command("run-job", hidden=True)
+def run_job(experiment: str) -> None:
+    """Run an experiment within its SLURM job; for job scripts."""
+    from candle_hpo.commands.cluster_job import run_job as command
+
+    _exit(command(experiment, _console()))
 
 
 @app.command("help", hidden=True)
@@ -119,23 +150,48 @@ def candle(
 
 
 def main() -> NoReturn:
-    """Run the command line; every error on purpose becomes a message and an exit status, here alone."""
+    """Run the command line; every error becomes a message and an exit status, here alone."""
+    status = _run()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # a closed pipe; Python would complain of it once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if stream is sys.stdout else 2)
+    sys.exit(status)
+
+
+def _run() -> int:
     try:
         app()
     except CandleError as error:
-        for line in str(error).splitlines():
-            print(f"candle: {line}" if line == str(error) else line, file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_status)
+        _say(str(error) if isinstance(error, InputError) else f"candle: {error}")
+        return error.exit_status
     except KeyboardInterrupt:
-        sys.exit(ExitStatus.INTERRUPTED)
-    sys.exit(ExitStatus.ALL_WELL)
+        return ExitStatus.INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitStatus.ALL_WELL
+    except OSError as error:
+        _say(f"candle: the machine refused: {error}")
+        return ExitStatus.MACHINE_REFUSED
+    except Exception as error:
+        if os.environ.get("CANDLE_TRACEBACK"):
+            raise
+        _say(f"candle: a mistake of candle's own: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it")
+        return ExitStatus.MACHINE_REFUSED
+    return ExitStatus.ALL_WELL
+
+
+def _say(message: str) -> None:
+    try:
+        print(message, file=sys.stderr)  # noqa: T201
+    except (OSError, ValueError):
+        return  # nobody listens; the exit status says it too
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from candle_hpo.commands.screen import open_screen
 
-    # A table that goes to a file or a pipe is as wide as it needs to be.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    return open_screen()
 
 
 def _exit(status: ExitStatus) -> None:

@@ -2,62 +2,89 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
+from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.execution import scheduler
+from candle_hpo.execution.slurm_text import Job, JobState
+from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
+from candle_hpo.record.lock import is_dead, read_holder
 from candle_hpo.record.log import read_events
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
-from candle_hpo.report.words import location
+from candle_hpo.report.words import count, location
 
 
 def status(experiment: str | None, console: Console) -> ExitStatus:
-    """Show the state of an experiment: counts, running trials, the best so far, failures."""
+    """Show the state of an experiment: where it runs, counts, running trials, the best so far, failures."""
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    lines = [
+    state = _state(paths, history)
+    show(
+        console,
         f"Experiment {paths.root.name} of {location(Path(stored.input_file))}",
-        state_line(history),
+        state,
         counts_line(history, stored.total),
-        best_line(history),
-        *(f"  {line}" for line in running_lines(history, time.time())),
-    ]
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
-    for text in failure_lines(history, paths, lines_each=5):
-        console.print(text, soft_wrap=True)
-    console.print(Text(f"Folder: {location(paths.root)}", style="dim"), soft_wrap=True)
+        best_line(history, stored.names),
+        *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
+        *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
+        *failure_lines(history, paths, lines_each=5),
+        f"Folder: {location(paths.root)}",
+    )
     return ExitStatus.ALL_WELL
 
 
-def state_line(history: History) -> str:
-    """Return what the experiment does: not begun, running (where, since when), ended, stopped, or dead."""
-    campaign = history.campaign
-    if campaign is None:
-        return "It has not begun"
+def _state(paths: ExperimentPaths, history: History) -> str:
+    """Return what the experiment does now; what a dead campaign left running counts as interrupted from here on."""
+    jobs = read_jobs(paths)
+    job: Job | None = None
+    if jobs:
+        found = scheduler.find_jobs([jobs[-1].id])
+        job = found[0] if found else None
+        if job is not None and job.state is JobState.PENDING:
+            start = f", expected to start at {job.start}" if job.start not in ("", "N/A") else ""
+            return f"Waiting in the queue as job {job.id} ({job.reason}){start}"
+    if history.campaign is None:
+        return (
+            f"Job {jobs[-1].id} {_how_it_ended(job)}, before any trial ran; see {location(paths.job_output)}"
+            if jobs and _is_over(job)
+            else "It has not begun"
+        )
     if history.stopped is not None:
-        ended = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(history.stopped.time))
-        return f"Stopped at {ended} ({history.stopped.reason})" if history.stopped.reason else f"Ended at {ended}"
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(campaign.time))
-    where = f"process {campaign.process} on {campaign.host}"
-    if campaign.host == socket.gethostname() and not _is_alive(campaign.process):
-        return f"Interrupted: {where}, which ran it since {since}, is gone; what it had recorded is kept"
-    return f"Running since {since}, as {where}"
+        ended = _clock(history.stopped.time)
+        if not history.stopped.reason:
+            return f"Ended at {ended}"
+        return f"Stopped at {ended}: {history.stopped.reason}; candle resume {paths.root.name} goes on"
+    where = f"process {history.campaign.process} on {history.campaign.host}"
+    since = _clock(history.campaign.time)
+    holder = read_holder(paths.lock)
+    if holder is not None and not is_dead(holder, lambda _: _is_over(job)):
+        if job is not None:
+            return f"Running since {since} as job {job.id} on {job.nodes}, {job.left} left"
+        workers = count(history.campaign.workers, "worker")
+        return f"Running since {since} with {workers}, as {where}"
+    history.end_running("its campaign died")
+    if jobs:
+        where = f"job {jobs[-1].id} ({'gone' if job is None else job.slurm_state})"
+    return f"Interrupted: {where}, which ran it since {since}, is no more; candle resume {paths.root.name} goes on"
 
 
-def _is_alive(process: int) -> bool:
+def _is_over(job: Job | None) -> bool:
+    return job is None or job.state is JobState.ENDED
+
+
+def _how_it_ended(job: Job | None) -> str:
+    return "is gone" if job is None else f"ended ({job.slurm_state})"
+
+
+def _clock(seconds: float) -> str:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is another user's
-        return True
-    return True
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "a time that no clock shows"

@@ -47,13 +47,13 @@ class InputError(CandleError):
     """The user's input is wrong; carries everything that is wrong with it, not only the first."""
 
     exit_status = ExitStatus.INPUT_IS_WRONG
-    shown = 20
+    shown = 100
 
     def __init__(self, *problems: Problem | str) -> None:
         self.problems = problems
         lines = [str(problem) for problem in problems[: self.shown]]
         if len(problems) > self.shown:
-            lines.append(f"… and {len(problems) - self.shown} more of this kind")
+            lines.append(f"… and {len(problems) - self.shown} more problems")
         super().__init__("\n".join(lines))
 
 

@@ -67,16 +67,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     trial_timeout: int | None = None
     retries: int = 1
+    auto_resubmit: bool = False
 
 
 class Experiment(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
-    `space` is None where the workflow is not to be run (`run_workflow=0`): its sets are not judged then.
+    `text` is the file's text as it was read. `space` is None where the workflow is not to be run (`run_workflow=0`,
+    `restart_from_exp`): its sets are not judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """
 
     input_file: str
+    text: str
     settings: Settings
     default_model: Hyperparameters
     space: GridSpace | None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GENERATED_FILES = "candle_generated_files"
+EXPERIMENTS = "experiments"
 LAST_EXPERIMENT = "last-candle-job"
 
 
@@ -72,18 +73,38 @@ class ExperimentPaths:
         return self.root / "events.jsonl"
 
     @property
+    def lock(self) -> Path:
+        """Who runs the experiment now; not there while nobody does."""
+        return self.root / "campaign.lock"
+
+    @property
+    def job_script(self) -> Path:
+        """On a cluster: what was submitted."""
+        return self.root / "job.sbatch"
+
+    @property
+    def job_output(self) -> Path:
+        """On a cluster: what the job printed."""
+        return self.root / "job.out"
+
+    @property
+    def jobs(self) -> Path:
+        """On a cluster: the numbers of the jobs that were submitted, the last one last."""
+        return self.root / "jobs.json"
+
+    def workers(self, job: str) -> Path:
+        """Return the folder of the worker pool's files and keys, while a job runs."""
+        return self.root / f"workers_{job}"
+
+    @property
     def runs(self) -> Path:
         """The folder of all trials."""
         return self.root / "run"
 
-    @property
-    def generated_files(self) -> Path:
-        """The `candle_generated_files` in which the experiment lies."""
-        return self.root.parent.parent
-
     def results(self, format_name: str) -> Path:
-        """Where `candle aggregate-results` writes its table."""
-        return self.generated_files / f"candle_results.{format_name}"
+        """Where `candle aggregate-results` writes its table; in the folder itself if that was moved away."""
+        at_home = self.root.parent.name == EXPERIMENTS
+        return (self.root.parent.parent if at_home else self.root) / f"candle_results.{format_name}"
 
     def trial(self, trial_id: str) -> TrialPaths:
         """Return the paths of one trial."""
@@ -93,7 +114,7 @@ class ExperimentPaths:
 
 def experiments_folder(directory: Path) -> Path:
     """Return the folder that holds the experiments submitted from `directory`."""
-    return directory / GENERATED_FILES / "experiments"
+    return directory / GENERATED_FILES / EXPERIMENTS
 
 
 def single_run_paths(directory: Path) -> TrialPaths:

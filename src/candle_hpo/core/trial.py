@@ -45,13 +45,15 @@ class Outcome(msgspec.Struct, frozen=True):
     """How an attempt ended.
 
     `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
-    says in one line why there is no value. `seconds` is the duration of the attempt.
+    says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
+    a node and one of its slots (`cn0605:1`).
     """
 
     status: Status
     value: float | None = None
     reason: str = ""
     seconds: float = 0.0
+    worker: str = ""
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

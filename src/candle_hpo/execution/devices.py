@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import shutil
 import subprocess
 
@@ -36,12 +38,8 @@ def visible_gpus() -> list[str]:
 def parse_visible(chosen: str) -> list[str]:
     """Return the GPUs that a value of `CUDA_VISIBLE_DEVICES` names.
 
-    As CUDA reads it: those before the first that is no device (`-1`) count.
+    As CUDA reads it: those before the first that is no device (`-1`, or SLURM's `NoDevFiles`) count, each once.
     """
-    devices: list[str] = []
-    for device in chosen.split(","):
-        name = device.strip()
-        if not name or name.startswith("-"):
-            break
-        devices.append(name)
-    return devices
+    names = [name.strip() for name in chosen.split(",")]
+    devices = list(itertools.takewhile(lambda name: re.fullmatch(r"\d+|(GPU|MIG)-\S+", name), names))
+    return list(dict.fromkeys(devices))

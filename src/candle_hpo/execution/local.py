@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,8 @@ def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -
     """Return the function that runs a trial in one of the pool's threads, on that thread's worker."""
 
     def run(trial: Trial) -> Outcome:
-        return run_trial(model, trial, paths.trial(trial.id), pool.worker().environment, pool.switch)
+        worker = pool.worker()
+        name = f"{socket.gethostname()}:{worker.number}"
+        return run_trial(model, trial, paths.trial(trial.id), worker.environment, pool.switch, worker=name)
 
     return run

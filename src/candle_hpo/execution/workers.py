@@ -24,19 +24,19 @@ class Workforce(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def share_out(settings: Settings, gpus: Sequence[str]) -> Workforce:
-    """Return `nworkers` workers on a machine that has these GPUs.
+def share_out(settings: Settings, gpus: Sequence[str], trials: int) -> Workforce:
+    """Return `nworkers` workers on a machine that has these GPUs; no more than there are trials.
 
     A worker has a GPU of its own where there are any, unless `worker_type` is `cpu`; no two share one, so
     there are no more workers than GPUs. GPUs asked for where there are none are a note, not an error.
     """
-    wanted, kind = settings.nworkers, settings.worker_type
+    wanted, kind = min(settings.nworkers, trials), settings.worker_type
     if kind == "cpu":
         # An empty list hides the GPUs from the model: a worker of this kind owns none.
         hidden = {VISIBLE: ""} if gpus else {}
         return Workforce(tuple(Worker(number, hidden) for number in range(wanted)))
     if not gpus:
-        note = f"no GPU here (worker_type {kind} was asked for): trials run on the CPUs" if kind else ""
+        note = f"no GPU here ({kind} was asked for): trials run on the CPUs" if kind else ""
         return Workforce(tuple(Worker(number, {}) for number in range(wanted)), (note,) if note else ())
     notes: tuple[str, ...] = ()
     if wanted > len(gpus):

@@ -11,10 +11,12 @@ from candle_hpo.inputfile.json_values import NotJson, check
 from candle_hpo.inputfile.sections import Line, Problems
 
 _ASSIGNMENT = re.compile(r"([^\s=#&]+)\s*=\s*(.*)", re.DOTALL)
-_BARE_WORD = re.compile(r"([^\s'\"#=,;(){}\[\]]+)\s*(?:#.*)?", re.DOTALL)
+# A word: not something that looks like a number or arithmetic, which would silently become a text.
+_BARE_WORD = re.compile(r"([^\W\d][\w.:/+-]*|[~/.][\w.:/+-]*/[\w.:/+-]*)\s*(?:#.*)?", re.DOTALL)
 _FILE_HEADER = re.compile(r"\[\s*global[ _]params\s*\]\s*(?:#.*)?", re.IGNORECASE)
 # Other languages' words for True, False and None, which would become texts that count as true in Python.
-_LOOKALIKES = {"true": "True", "false": "False", "null": "None", "none": "None", "nan": None, "inf": None}
+_LOOKALIKES = {"true": "True", "false": "False", "null": "None", "none": "None"}
+_NOT_FINITE = {"nan", "inf", "infinity", "np.nan", "np.inf", "numpy.nan", "numpy.inf", "math.nan", "math.inf"}
 
 
 def read_default_model(lines: list[Line], file: str, problems: Problems, notes: list[str]) -> Hyperparameters:
@@ -32,6 +34,8 @@ def read_default_model(lines: list[Line], file: str, problems: Problems, notes: 
             problems.add(file, line.number, f'"{line.text[:40]}" is not of the form name = value')
             continue
         name, text = assignment.groups()
+        if name == "id":
+            problems.add(file, line.number, '"id" names the sets themselves; call the hyperparameter something else')
         if name in found:
             problems.add(file, line.number, f'"{name}" is there twice (first in line {where[name]}); keep one')
             continue
@@ -44,8 +48,7 @@ def read_default_model(lines: list[Line], file: str, problems: Problems, notes: 
         value = found[name]
         if isinstance(value, str) and value == text.split("#")[0].strip() and value.lower() in _LOOKALIKES:
             meant = _LOOKALIKES[value.lower()]
-            instead = f"; Python's own is written {meant}" if meant else ""
-            notes.append(f'{file}:{line.number}: {name} is the text "{value}"{instead}')
+            notes.append(f'{file}:{line.number}: {name} is the text "{value}"; Python\'s own is written {meant}')
     return found
 
 
@@ -59,12 +62,19 @@ def read_literal(text: str) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `'\d'` is a fine string, whatever the compiler thinks of it
-            value = ast.literal_eval(text)
+            tree = ast.parse(text, mode="eval").body
+            if isinstance(tree, ast.Tuple) and not text.startswith("("):
+                raise NotJson("a comma outside brackets makes a list of it; remove the comma, or write [ and ]")
+            value = ast.literal_eval(tree)
+    except NotJson:
+        raise
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         word = _BARE_WORD.fullmatch(text)
         if not word:
             raise NotJson(f"{text[:60]} is no Python literal; put text in quotes") from None
         value = word[1]
+        if value.lower() in _NOT_FINITE:
+            raise NotJson(f"{value} is not a finite number; put it in quotes if it is meant as text") from None
     value = _plain(value)
     check(value)
     return value

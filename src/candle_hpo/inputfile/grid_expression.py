@@ -31,6 +31,7 @@ _ARRAY_MAKERS: dict[str, Callable[..., object]] = {
     "linspace": np.linspace,
     "logspace": np.logspace,
 }
+_FORM = "\"['name',values]\", with the double quotes"
 _OPTIONS = {"endpoint", "num", "base", "dtype", "start", "stop", "step"}
 _TYPES = {"int": int, "float": float}
 _BINARY: dict[type[ast.operator], Callable[..., object]] = {
@@ -91,12 +92,17 @@ def _read_axis(argument: str) -> GridAxis:
             warnings.simplefilter("ignore")  # of the compiler, about `'\d'` and its like
             tree = ast.parse(argument.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise GridExpressionError("this is not a Python list; write ['name',values]") from None
+        raise GridExpressionError(f"this is not a Python list; write {_FORM}") from None
     if not isinstance(tree, ast.List | ast.Tuple) or len(tree.elts) != 2:
-        raise GridExpressionError("this is not a list of a name and its values; write ['name',values]")
+        raise GridExpressionError(f"this is not a list of a name and its values; write {_FORM}")
     name = tree.elts[0]
-    if not isinstance(name, ast.Constant) or not isinstance(name.value, str) or name.value in ("", "id"):
-        raise GridExpressionError("the first of the two is the hyperparameter's name, in quotes")
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str) or not name.value:
+        raise GridExpressionError(
+            "the first of the two is the hyperparameter's name, in quotes (and the whole argument in double quotes, "
+            "or the shell takes yours away)"
+        )
+    if name.value == "id":
+        raise GridExpressionError('"id" names the sets themselves; call the hyperparameter something else')
     try:
         with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
             warnings.simplefilter("error")

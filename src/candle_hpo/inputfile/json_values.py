@@ -22,7 +22,7 @@ def read_object(text: str) -> dict[str, object]:
     except NotJson:
         raise
     except json.JSONDecodeError as error:
-        raise NotJson(f"this is not JSON ({error.msg.lower()} at column {error.colno})") from None
+        raise NotJson(_explained(text, error.pos)) from None
     except RecursionError:
         raise NotJson("this is nested too deeply") from None
     except ValueError:  # Python's limit of digits in a whole number
@@ -34,6 +34,21 @@ def read_object(text: str) -> dict[str, object]:
         raise NotJson(f'remove "{rest[:40]}" after the closing brace')
     check(value)
     return value
+
+
+def _explained(text: str, at: int) -> str:
+    """Return what is wrong with a text that stops to be JSON here, and what would be right if that is clear."""
+    rest, before = text[at:], text[:at].rstrip()
+    for python, right in (("None", "null"), ("True", "true"), ("False", "false")):
+        if rest.startswith(python):
+            return f"{python} is Python's; JSON writes {right}"
+    if rest.startswith("'"):
+        return "JSON puts text in double quotes"
+    if before.endswith(",") and rest[:1] in ("}", "]"):
+        return f'remove the comma before "{rest[0]}"'
+    if not rest.strip():
+        return "this is not JSON: it ends too early; is a bracket or a quote not closed?"
+    return f'this is not JSON, from "{rest[:30]}" on'
 
 
 def check(value: object) -> None:

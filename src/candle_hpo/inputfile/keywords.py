@@ -5,12 +5,14 @@ The defaults are those of `core.experiment.Settings`; `docs/keywords.md` is gene
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import Direction
 
 
@@ -33,23 +35,30 @@ def _text(text: str) -> str:
     return text
 
 
-def _path(text: str) -> str:
-    return str(Path.cwd() / text)
-
-
-def _file(text: str) -> str:
+def existing_file(text: str) -> str:
+    """Return the absolute path of a file, taken from where the user stands; raise `KeywordValueError` for none."""
     path = Path.cwd() / text
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise KeywordValueError(f"the file {path} {what}; give the path of the file, from / or from here")
+        raise KeywordValueError(
+            f"the file {path} {what}; relative paths and $(pwd) are taken from where you run candle"
+        )
     return str(path)
 
 
 def _folder(text: str) -> str:
     path = Path.cwd() / text
+    if path.is_file():
+        raise KeywordValueError(f"{path} is a file; give its folder, {path.parent}")
     if not path.is_dir():
-        raise KeywordValueError(f"the folder {path} does not exist; give the path of a folder")
+        raise KeywordValueError(
+            f"the folder {path} does not exist; relative paths and $(pwd) are taken from where you run candle"
+        )
     return str(path)
+
+
+def _folders(text: str) -> str:
+    return os.pathsep.join(_folder(folder) for folder in text.split(os.pathsep) if folder)
 
 
 def _yes_or_no(text: str) -> bool:
@@ -101,7 +110,7 @@ def _modules(text: str) -> tuple[str, ...]:
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text.lower() not in choices:
-            raise KeywordValueError(f'"{text}" is none of {", ".join(choices)}')
+            raise KeywordValueError(f'"{text}" is no value of it; ' + nearest(text, choices))
         return text.lower()
 
     return read
@@ -112,12 +121,11 @@ def _direction(text: str) -> Direction:
 
 
 KEYWORDS = (
-    Keyword("model_script", _file, "the program that is run for each trial: a Python script (`.py`)"),
+    Keyword("model_script", existing_file, "the program that is run for each trial: a Python script (`.py`)"),
     Keyword(
         "workflow",
         _one_of(("grid", "bayesian", "random")),
-        "how hyperparameters are chosen: `grid` runs the listed sets; `bayesian` and `random` are not in "
-        "this version",
+        "how hyperparameters are chosen: `grid` runs the listed sets; `bayesian` and `random` are not in this version",
     ),
     Keyword("nworkers", _whole_number(1), "trials at a time", also="ngpus"),
     Keyword(
@@ -126,13 +134,12 @@ KEYWORDS = (
         "what a worker has: `cpu`, or a type of GPU such as `k80`; on one machine, any type stands for the "
         "GPUs that are there",
         also="gpu_type",
-        default_shown="a GPU each, where there are any",
+        default_shown="on one machine a GPU each, where there are any; on a cluster `cpu`",
     ),
     Keyword(
         "walltime",
         _time,
-        "`HH:MM:SS`, `HH:MM` or `D-HH:MM:SS`: time for the whole job on a cluster; nothing is cut short on "
-        "one machine",
+        "`HH:MM:SS`, `HH:MM` or `D-HH:MM:SS`: time for the whole job on a cluster; nothing is cut short on one machine",
         default_shown="`00:05:00`",
     ),
     Keyword(
@@ -156,19 +163,19 @@ KEYWORDS = (
     Keyword("python_bin_path", _folder, "folder of the Python that runs the model"),
     Keyword("exec_python_module", _text, "environment module that provides Python"),
     Keyword("exec_r_module", _text, "environment module that provides R"),
-    Keyword("supp_pythonpath", _text, "folders added to the end of the model's `PYTHONPATH`"),
+    Keyword("supp_pythonpath", _folders, "folders added to the end of the model's `PYTHONPATH`"),
     Keyword("supp_r_libs", _text, "folders added to the end of the model's R library path"),
     Keyword("extra_script_args", _arguments, "arguments for the interpreter, before the script: `-u -W ignore`"),
     Keyword("prepare", _text, "a bash line run in the trial's run folder before the model: `mkdir -p results`"),
     Keyword(
         "default_model_file",
-        _file,
+        existing_file,
         "a `[Global Params]` file in place of `&default_model`",
         also="candle_default_model_file",
     ),
     Keyword(
         "param_space_file",
-        _file,
+        existing_file,
         "a file in place of `&param_space`",
         also="candle_param_space_file",
     ),
@@ -180,8 +187,8 @@ KEYWORDS = (
     Keyword(
         "engine",
         _one_of(("auto", "local", "slurm")),
-        "where trials run: `local` is this machine; `auto` is this machine too in this version, and `slurm` is "
-        "not in it",
+        "where trials run: `slurm` is a job on the cluster, `local` this machine; `auto`: SLURM where `sbatch` is "
+        "found, else this machine",
     ),
     Keyword("direction", _direction, "`minimize` or `maximize` the value that the model returns"),
     Keyword(
@@ -195,6 +202,11 @@ KEYWORDS = (
         "retries",
         _whole_number(0),
         "how often a trial that the machine interrupted is attempted again; one that the model failed never is",
+    ),
+    Keyword(
+        "auto_resubmit",
+        _yes_or_no,
+        "1: when the walltime ends with trials left, go on in a next job, until all are done or a job completes none",
     ),
 )
 

@@ -21,9 +21,7 @@ class _ReadSet:
     values: Hyperparameters
 
 
-def read_parameter_sets(
-    lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems
-) -> GridSpace:
+def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems) -> GridSpace:
     """Read the sets of a grid and fill what they do not name from the default model.
 
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to

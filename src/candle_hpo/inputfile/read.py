@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 
@@ -11,17 +12,15 @@ from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
+from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, split_sections, text_lines
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 
 # Keywords of the input file's contract that this version does not act on: refused, never ignored.
 _NOT_YET = {
-    "supp_modules": "load the modules before candle submit-job",
-    "exec_python_module": "load the module before candle submit-job, or set python_bin_path",
     "exec_r_module": "R scripts come with a later version",
     "supp_r_libs": "R scripts come with a later version",
-    "restart_from_exp": "submit the sets that are not completed as a new experiment",
 }
 
 
@@ -34,7 +33,8 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     file = str(path)
     problems = Problems()
     notes: list[str] = []
-    sections = split_sections(read_text(path, file), file, problems)
+    text = read_text(path, file)
+    sections = split_sections(text, file, problems)
     if "control" not in sections:
         problems.add(file, 0, 'there is no section "&control"; begin it with a line "&control"')
         control = Control(0)
@@ -43,11 +43,15 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     _check_what_this_version_has(control, file, problems)
     default_model = _default_model(sections, control, file, shell, problems, notes)
     space = None
-    if control.values.get("run_workflow", True) and control.values.get("workflow") == "grid":
+    judged = control.values.get("run_workflow", True) and "restart_from_exp" not in control.values
+    if "control" in sections and judged and control.values.get("workflow") not in ("bayesian", "random"):
         space = _grid(sections, control, default_model, file, shell, problems)
+        notes += _notes_on_names(space, default_model)
+    notes += _notes_on_what_has_no_effect(control)
     problems.raise_if_any()
     return Experiment(
         input_file=str(path.absolute()),
+        text=text,
         settings=control.settings(),
         default_model=default_model,
         space=space,
@@ -65,8 +69,6 @@ def _check_what_this_version_has(control: Control, file: str, problems: Problems
             control.lines["workflow"],
             f'workflow "{control.values["workflow"]}" is not in this version of candle; "grid" is',
         )
-    if control.values.get("engine") == "slurm":
-        problems.add(file, control.lines["engine"], 'engine "slurm" is not in this version of candle; "local" is')
     script = control.values.get("model_script")
     if isinstance(script, str) and not script.endswith(".py"):
         problems.add(
@@ -74,6 +76,28 @@ def _check_what_this_version_has(control: Control, file: str, problems: Problems
             control.lines["model_script"],
             f"model_script: {Path(script).name} is not a Python script (.py), which this version of candle runs",
         )
+
+
+def _notes_on_names(space: GridSpace, default_model: Hyperparameters) -> list[str]:
+    """Return notes on names that look misspelt: a set's name that the default model has in another spelling."""
+    untouched = [name for name in default_model if name not in space.names]
+    notes: list[str] = []
+    for name in space.names:
+        close = difflib.get_close_matches(name, untouched, n=1, cutoff=0.5)
+        if name not in default_model and close:
+            notes.append(f'the sets name "{name}", and &default_model has "{close[0]}"; is one of them misspelt?')
+    return notes
+
+
+def _notes_on_what_has_no_effect(control: Control) -> list[str]:
+    """Return notes on keywords that are right, and do nothing in this experiment."""
+    notes: list[str] = []
+    bayesian = [
+        name for name in ("design_size", "propose_points", "max_iterations", "max_budget") if name in control.lines
+    ]
+    if bayesian and control.values.get("workflow") == "grid":
+        notes.append(f"{', '.join(bayesian)}: no effect on a grid")
+    return notes
 
 
 def _default_model(
@@ -97,8 +121,9 @@ def _grid(
     problems: Problems,
 ) -> GridSpace:
     lines, source = _lines_of("param_space", sections, control, file, shell, problems)
-    if not lines and not problems:
-        line = sections["param_space"].header if "param_space" in sections else 0
+    section = sections.get("param_space")
+    if not lines and (section is None or not section.lines) and "param_space_file" not in control.values:
+        line = section.header if section else 0
         problems.add(
             file,
             line,
@@ -123,16 +148,24 @@ def _lines_of(
     section = sections.get(name)
     lines = section.lines if section else []
     named = control.values.get(f"{name}_file")
-    pointer = re.fullmatch(rf"candle_{name}_file\s*=\s*(.*)", lines[0].text) if len(lines) == 1 else None
+    pointers = [
+        (line, match) for line in lines if (match := re.fullmatch(rf"candle_{name}_file\s*=\s*(.*)", line.text))
+    ]
     if named is not None and lines:
         where = control.lines[f"{name}_file"]
         problems.add(file, where, f'{name}_file and the section "&{name}" both say it; keep one')
         return [], file
-    if pointer:
+    if pointers:
+        line, match = pointers[0]
+        if len(lines) > 1:
+            problems.add(
+                file, line.number, f"candle_{name}_file stands alone in its section; move the other lines there"
+            )
+            return [], file
         try:
-            named = str(Path.cwd() / shell.read(pointer[1]))
-        except ShellValueError as error:
-            problems.add(file, lines[0].number, f"candle_{name}_file: {error}")
+            named = existing_file(shell.read(match[1]))
+        except (ShellValueError, KeywordValueError) as error:
+            problems.add(file, line.number, f"candle_{name}_file: {error}")
             return [], file
     if named is None:
         return lines, file

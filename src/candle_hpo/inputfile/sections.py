@@ -99,9 +99,7 @@ def split_sections(text: str, file: str, problems: Problems) -> dict[str, Sectio
         elif current is not None:
             current.lines.append(line)
         else:
-            problems.add(
-                file, line.number, f'"{_shortened(line.text)}" is outside every section; move it into one'
-            )
+            problems.add(file, line.number, f'"{_shortened(line.text)}" is outside every section; move it into one')
     if current is not None:
         problems.add(file, current.header, _unclosed(current))
     return sections

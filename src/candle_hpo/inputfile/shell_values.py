@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+_TYPOGRAPHIC_QUOTES = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 _OPERATORS = ";&|<>()"
 _ESCAPABLE_IN_QUOTES = '$`"\\'
 _CLOSERS = {"(": ")", "{": "}"}
@@ -50,6 +51,8 @@ class ShellReader:
 
         Raises `ShellValueError`.
         """
+        if text[:1] in _TYPOGRAPHIC_QUOTES:
+            raise ShellValueError(f"{text[0]} is a typographic quote; write \" or '")
         parts: list[str] = []
         at = 0
         kept = 0  # how many parts trailing white space must not eat: those from quotes and expansions

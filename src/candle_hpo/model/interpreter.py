@@ -11,6 +11,7 @@ import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.model.modules import environment_with
 
 OLDEST_PYTHON = (3, 7)
 _QUESTION = "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])"
@@ -23,13 +24,16 @@ class Interpreter(msgspec.Struct, frozen=True):
     name: str
 
 
-def find_python(settings: Settings) -> Interpreter:
-    """Return the Python that runs the model: from `python_bin_path`, else the first on the PATH.
+def find_python(settings: Settings, modules: tuple[str, ...]) -> Interpreter:
+    """Return the Python that runs the model: from `python_bin_path`, else the first on the PATH with the modules.
 
-    It is asked for its own path, so that a shim that depends on the folder where it is called is resolved
-    once, here. Raises `InputError` where there is none, or it is too old; `MachineError` where it does not run.
+    A shim, which looks for the real one again at each start and from the folder of each start, is resolved here, once.
+    Any other wrapper is taken as it is: it may set up what the model needs.
+
+    Raises `InputError` where there is none, or it is too old; `MachineError` where it does not run.
     """
-    search = settings.python_bin_path or os.environ.get("PATH", os.defpath)
+    environment = environment_with(modules)
+    search = settings.python_bin_path or environment.get("PATH", os.defpath)
     found = shutil.which("python3", path=search) or shutil.which("python", path=search)
     if found is None:
         where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
@@ -37,6 +41,7 @@ def find_python(settings: Settings) -> Interpreter:
     try:
         done = subprocess.run(
             [found, "-c", _QUESTION],
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -52,7 +57,6 @@ def find_python(settings: Settings) -> Interpreter:
         raise MachineError(f"{found} does not run: {error}") from None
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        raise InputError(
-            f"{found} is Python {version}; the model needs {oldest} or newer (python_bin_path names one)"
-        )
-    return Interpreter(path if Path(path).is_file() else found, f"Python {version}")
+        raise InputError(f"{found} is Python {version}; the model needs {oldest} or newer (python_bin_path names one)")
+    is_shim = Path(found).parent.name == "shims" and Path(path).is_file()  # pyenv, asdf, mise
+    return Interpreter(path if is_shim else str(Path(found).absolute()), f"Python {version}")

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+_LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
+_ASK_SECONDS = 0.02
 GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
 
 
@@ -26,18 +28,17 @@ class Ended(NamedTuple):
 
 
 class StopSwitch:
-    """Stops all processes that were started with it, and every later one as soon as it starts."""
+    """Stops all processes that were started with it, and every later one as soon as it starts.
+
+    Not for signal handlers: they would wait for a lock that the code they interrupt may hold.
+    """
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._asked: set[subprocess.Popen[bytes]] = set()
         self._killer: threading.Timer | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the processes have been asked to end."""
-        return self._killer is not None
 
     def stop(self) -> None:
         """Ask all processes to end, and end them after the grace period; at once when called again."""
@@ -59,17 +60,24 @@ class StopSwitch:
         """Take care of a process, from now until `discard`."""
         with self._lock:
             self._running.add(process)
-            if self.is_on:
-                signal_group(process, signal.SIGTERM)
+            if self._killer is not None:
+                self._ask(process, signal.SIGTERM)
 
-    def discard(self, process: subprocess.Popen[bytes]) -> None:
-        """Leave a process alone: it has ended, and its number will soon be another's."""
+    def discard(self, process: subprocess.Popen[bytes]) -> bool:
+        """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
         with self._lock:
             self._running.discard(process)
+            was_asked = process in self._asked
+            self._asked.discard(process)
+            return was_asked
 
     def _signal_all(self, number: signal.Signals) -> None:
         for process in self._running:
-            signal_group(process, number)
+            self._ask(process, number)
+
+    def _ask(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        self._asked.add(process)
+        signal_group(process, number)
 
 
 def run_process(
@@ -96,6 +104,7 @@ def run_process(
             start_new_session=True,
         )
     switch.add(process)
+    stopped = False
     try:
         timed_out = not _wait(process, timeout)
         if timed_out:
@@ -105,9 +114,9 @@ def run_process(
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
         signal_group(process, signal.SIGKILL)
-        switch.discard(process)
+        stopped = switch.discard(process)
         status = process.wait()
-    return Ended(status, time.monotonic() - began, timed_out, stopped=switch.is_on and status != 0)
+    return Ended(status, time.monotonic() - began, timed_out, stopped)
 
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -118,17 +127,34 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
-    """Wait until the process has ended; tell whether it did before `timeout` (seconds)."""
-    if not hasattr(os, "pidfd_open"):  # macOS
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-    descriptor = os.pidfd_open(process.pid)
+    """Wait until the process has ended, without reaping it where that can be; tell whether it did before `timeout`."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
+        return _wait_by_asking(process, deadline)
     try:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(None if timeout is None else timeout * 1000))
+        while True:
+            left = _LONGEST_POLL if deadline is None else min(_LONGEST_POLL, deadline - time.monotonic())
+            if poll.poll(max(0.0, left) * 1000):
+                return True
+            if left <= 0:
+                return False
     finally:
         os.close(descriptor)
+
+
+def _wait_by_asking(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
+    while not _has_ended(process):
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(_ASK_SECONDS)
+    return True
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

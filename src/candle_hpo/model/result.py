@@ -38,7 +38,7 @@ def read_value(reported: Path) -> float:
         with reported.open("rb") as file:
             text = file.read(_MOST_BYTES)
     except FileNotFoundError:
-        raise ValueError("it ended without a value; leave a number in val_to_return") from None
+        raise ValueError("it ended without a value; leave a number in the global variable val_to_return") from None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -90,5 +90,8 @@ def _how_it_ended(status: int) -> str:
 
 
 def _with_last_line(reason: str, output: Path) -> str:
-    lines = last_lines(output, 1)
-    return f"{reason}: {lines[0][:300]}" if lines else reason
+    """Return the reason with the last line that was printed, and the line before it if the last one is ours."""
+    lines = last_lines(output, 2)
+    if lines and not lines[-1].startswith("candle:"):
+        lines = lines[-1:]
+    return "; last output: ".join([reason, " / ".join(line[:300] for line in lines)]) if lines else reason

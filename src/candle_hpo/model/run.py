@@ -20,15 +20,18 @@ def run_trial(
     model: ModelCommand,
     trial: Trial,
     paths: TrialPaths,
-    worker: Mapping[str, str],
+    devices: Mapping[str, str],
     switch: StopSwitch,
+    *,
+    worker: str = "",
     directory: Path | None = None,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
-    `directory` names another. `worker` is what the environment of this worker adds: its GPUs. Raises
-    `OSError` where the machine does not let the trial begin, or its outcome be written.
+    `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
+    name, for the record. Raises `OSError` where the machine does not let the trial begin, or its outcome be
+    written.
     """
     paths.run.mkdir(parents=True, exist_ok=True)
     _clear_earlier_attempt(trial, paths)
@@ -36,24 +39,40 @@ def run_trial(
     ended = run_process(
         model.command,
         directory or paths.run,
-        trial_environment(model, trial, paths, worker),
+        trial_environment(model, trial, paths, devices),
         paths.output,
         model.timeout,
         switch,
     )
-    outcome = outcome_of(ended, paths.reported, paths.output)
-    if outcome.value is not None:
-        replace_file(paths.result, f"{outcome.value!r}\n".encode())
-    replace_file(paths.outcome, msgspec.json.encode(outcome) + b"\n")
-    return outcome
+    outcome = msgspec.structs.replace(outcome_of(ended, paths.reported, paths.output), worker=worker)
+    return _leave_outcome(outcome, paths)
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
     for stale in (paths.reported, paths.result, paths.outcome):
-        stale.unlink(missing_ok=True)
+        if not stale.is_dir():
+            stale.unlink(missing_ok=True)
     if trial.attempt > 1 and paths.output.exists():
         paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
+
+
+def _leave_outcome(outcome: Outcome, paths: TrialPaths) -> Outcome:
+    """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
+
+    The record has the outcome in any case: where these files cannot be written, its reason says so, no more.
+    """
+    try:
+        for mine in (paths.result, paths.outcome):
+            if mine.exists():
+                mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
+        if outcome.value is not None:
+            replace_file(paths.result, f"{outcome.value!r}\n".encode())
+        replace_file(paths.outcome, msgspec.json.encode(outcome) + b"\n")
+    except OSError as error:
+        note = f"{outcome.reason}; " if outcome.reason else ""
+        return msgspec.structs.replace(outcome, reason=f"{note}its folder could not be written: {error}")
+    return outcome
 
 
 def _as_json(hyperparameters: Mapping[str, object]) -> bytes:

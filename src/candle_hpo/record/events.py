@@ -27,13 +27,14 @@ class RecordHeader(Event, frozen=True, tag=True):
     format: str = "candle record"
 
 
-class CampaignStarted(Event, frozen=True, tag=True):
-    """A process began (or went on) to run the experiment's trials."""
+class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
+    """A process began (or went on) to run the experiment's trials; `job` is SLURM's number of its job."""
 
     time: float
     host: str
     process: int
     workers: int
+    job: str = ""
 
 
 class TrialStarted(Event, frozen=True, tag=True):
@@ -57,7 +58,7 @@ class TrialStarted(Event, frozen=True, tag=True):
 
 
 class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
-    """An attempt at a trial ended. `seconds` is its duration, by the worker's clock."""
+    """An attempt at a trial ended. `seconds` is its duration, by the clock of `worker`, where it ran."""
 
     time: float
     number: int
@@ -66,18 +67,39 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     seconds: float
     value: float | None = None
     reason: str = ""
+    worker: str = ""
+
+    def __post_init__(self) -> None:
+        # Raised while a record is read, this becomes an error that names the line.
+        if (self.value is not None) != (self.status is Status.COMPLETED):
+            raise ValueError("a trial has a value if and only if it is completed")
 
     @classmethod
     def of(cls, trial: Trial, outcome: Outcome, time: float) -> TrialFinished:
         """Return the event that tells how this attempt ended."""
         return cls(
-            time, trial.number, trial.attempt, outcome.status, outcome.seconds, outcome.value, outcome.reason
+            time,
+            trial.number,
+            trial.attempt,
+            outcome.status,
+            outcome.seconds,
+            outcome.value,
+            outcome.reason,
+            outcome.worker,
         )
 
     @property
     def outcome(self) -> Outcome:
         """How the attempt ended."""
-        return Outcome(self.status, self.value, self.reason, self.seconds)
+        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker)
+
+
+class NodeExcluded(Event, frozen=True, tag=True):
+    """A node gets no more trials: it failed those that it had at once, while others completed theirs."""
+
+    time: float
+    node: str
+    reason: str
 
 
 class CampaignStopped(Event, frozen=True, tag=True):
@@ -87,4 +109,4 @@ class CampaignStopped(Event, frozen=True, tag=True):
     reason: str = ""
 
 
-AnyEvent = RecordHeader | CampaignStarted | TrialStarted | TrialFinished | CampaignStopped
+AnyEvent = RecordHeader | CampaignStarted | TrialStarted | TrialFinished | NodeExcluded | CampaignStopped

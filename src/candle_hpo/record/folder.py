@@ -17,6 +17,7 @@ from candle_hpo import __version__
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
+from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
 
@@ -46,6 +47,13 @@ class Provenance(msgspec.Struct, frozen=True):
         )
 
 
+class SubmittedJob(msgspec.Struct, frozen=True):
+    """A job that was submitted to the cluster; `submitted` is in seconds since 1970."""
+
+    id: str
+    submitted: float
+
+
 class StoredExperiment(msgspec.Struct, frozen=True):
     """`experiment.json`: what was submitted, as it was understood.
 
@@ -67,7 +75,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
 def create_experiment(
     directory: Path, experiment: Experiment, seed: int, interpreter: str
 ) -> tuple[ExperimentPaths, StoredExperiment]:
-    """Make the folder of a new experiment below `directory` and point `last-candle-job` there at it.
+    """Make the folder of a new experiment below `directory`.
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
@@ -88,20 +96,77 @@ def create_experiment(
         root = _claim_folder(experiments_folder(directory))
         paths = ExperimentPaths(root)
         paths.runs.mkdir()
-        shutil.copyfile(experiment.input_file, paths.input_file)
+        paths.input_file.write_text(experiment.text, encoding="utf-8", newline="")
         encode = msgspec.json.Encoder().encode
         with paths.parameter_sets.open("wb") as sets:
             sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in experiment.space.sets)
-        replace_file(paths.settings, msgspec.json.format(encode(stored), indent=2) + b"\n")
-        _point_last_experiment(directory, root)
-    except OSError as error:
+        write_experiment_settings(paths, stored)
+    except BaseException as error:
         if root is not None:
             shutil.rmtree(root, ignore_errors=True)
+        if not isinstance(error, OSError | UnicodeError):
+            raise
         raise MachineError(
-            f"the experiment's folder cannot be made below {experiments_folder(directory)}: {error.strerror}; "
-            "submit from a folder where you may write and which has space"
+            f"the experiment's folder cannot be made below {experiments_folder(directory)}: {error}; "
+            "submit from a folder where you may write, which has space, and whose name is UTF-8"
         ) from None
     return paths, stored
+
+
+def write_experiment_settings(paths: ExperimentPaths, stored: StoredExperiment) -> None:
+    """Put `experiment.json` in place. Raises `OSError`."""
+    replace_file(paths.settings, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+
+
+def discard_experiment(paths: ExperimentPaths) -> None:
+    """Remove an experiment that came to nothing before it began."""
+    shutil.rmtree(paths.root, ignore_errors=True)
+
+
+def point_last_experiment(directory: Path, paths: ExperimentPaths) -> None:
+    """Make `last-candle-job` in `directory` lead to this experiment. Raises `MachineError`."""
+    link = directory / LAST_EXPERIMENT
+    if link.exists() and not link.is_symlink():
+        raise MachineError(f'"{LAST_EXPERIMENT}" is something of yours, not a link of candle; rename it')
+    aside = directory / f".{LAST_EXPERIMENT}-{os.getpid()}"
+    try:
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(os.path.relpath(paths.root, directory))
+        aside.replace(link)
+    except OSError as error:
+        raise MachineError(f"{link} cannot be made: {error.strerror}") from None
+
+
+def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> GridSpace:
+    """Return the search space of a grid as it was stored. Raises `RecordError`."""
+    decode = msgspec.json.Decoder(Hyperparameters).decode
+    sets: list[ParameterSet] = []
+    try:
+        with paths.parameter_sets.open("rb") as lines:
+            for line in lines:
+                values = decode(line)
+                sets.append(ParameterSet(str(values.pop("id")), values))
+    except OSError as error:
+        raise RecordError(f"{paths.parameter_sets} cannot be read: {error.strerror}") from None
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise RecordError(f"{paths.parameter_sets}:{len(sets) + 1}: this is damaged: {error}") from None
+    return GridSpace(tuple(stored.names), sets)
+
+
+def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
+    """Return the jobs that were submitted for an experiment, the last one last. Raises `RecordError`."""
+    try:
+        return msgspec.json.decode(paths.jobs.read_bytes(), type=list[SubmittedJob])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RecordError(f"{paths.jobs} cannot be read: {error}") from None
+
+
+def add_job(paths: ExperimentPaths, job: str) -> None:
+    """Note that a job was submitted for an experiment. Raises `OSError`."""
+    jobs = [*read_jobs(paths), SubmittedJob(job, time.time())]
+    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n")
 
 
 def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:
@@ -109,17 +174,22 @@ def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:
 
     Raises `InputError` where there is none.
     """
-    candidates = [directory / (named or LAST_EXPERIMENT)]
     if named:
-        candidates.append(experiments_folder(directory) / named)
+        place = directory / named
+        candidates = [place, experiments_folder(directory) / named, place / LAST_EXPERIMENT]
+    else:
+        candidates = [directory / LAST_EXPERIMENT, directory]
     for candidate in candidates:
-        paths = ExperimentPaths(candidate.resolve())
-        if paths.settings.is_file():
-            return paths
+        try:
+            paths = ExperimentPaths(candidate.resolve())
+            if paths.settings.is_file():
+                return paths
+        except (OSError, RuntimeError):  # a name that is too long, a link to itself, a folder of somebody else
+            continue
     if not named:
         raise InputError(
-            f'there is no experiment here (no "{LAST_EXPERIMENT}" in {directory}); '
-            "name an experiment's folder, or go to where you ran candle submit-job"
+            f'there is no experiment here (no "{LAST_EXPERIMENT}" in {directory}); go to where you submitted one, or '
+            "name its folder (a single run, with run_workflow=0, is none)"
         )
     known = sorted(path.name for path in experiments_folder(directory).glob("X*"))
     here = ("here are " + ", ".join(known[-10:])) if known else "there is none here"
@@ -149,16 +219,6 @@ def _claim_folder(experiments: Path) -> Path:
             number += 1
         else:
             return folder
-
-
-def _point_last_experiment(directory: Path, root: Path) -> None:
-    link = directory / LAST_EXPERIMENT
-    if link.exists() and not link.is_symlink():
-        raise FileExistsError(17, f'"{LAST_EXPERIMENT}" is something of yours; rename it')
-    aside = directory / f".{LAST_EXPERIMENT}-{os.getpid()}"
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(os.path.relpath(root, directory))
-    aside.replace(link)
 
 
 def _user() -> str:

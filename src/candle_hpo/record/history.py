@@ -13,6 +13,7 @@ from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
     CampaignStopped,
+    NodeExcluded,
     RecordHeader,
     TrialFinished,
     TrialStarted,
@@ -40,6 +41,7 @@ class History:
         self.best: TrialHistory | None = None
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
+        self.excluded: list[NodeExcluded] = []
         for event in events:
             self.apply(event)
 
@@ -51,10 +53,12 @@ class History:
             case TrialFinished():
                 self._finish(event)
             case CampaignStarted():
-                self.campaign, self.stopped = event, None
-                self._interrupt_what_ran()
+                self.campaign, self.stopped, self.excluded = event, None, []
+                self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
+            case NodeExcluded():
+                self.excluded.append(event)
             case RecordHeader():
                 pass
 
@@ -71,6 +75,12 @@ class History:
             for _, trial in sorted(self.trials.items())
             if trial.outcome is not None and trial.outcome.status is not Status.COMPLETED
         ]
+
+    def end_running(self, reason: str) -> None:
+        """Count what runs as interrupted: the campaign that ran it is known to have died without a word."""
+        for trial in self.running.values():
+            self._end(trial, Outcome(Status.INTERRUPTED, reason=reason))
+        self.running.clear()
 
     def _start(self, event: TrialStarted) -> None:
         earlier = self.trials.get(event.number)
@@ -98,9 +108,3 @@ class History:
             best = self.best.outcome.value if self.best and self.best.outcome else None
             if self.direction.is_better(outcome.value, best):
                 self.best = trial
-
-    def _interrupt_what_ran(self) -> None:
-        """End what an earlier campaign left running: it died without a word."""
-        for trial in self.running.values():
-            self._end(trial, Outcome(Status.INTERRUPTED, reason="the campaign that ran it died"))
-        self.running.clear()

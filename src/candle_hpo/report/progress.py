@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -15,24 +16,26 @@ from candle_hpo.core.trial import Status
 from candle_hpo.record.history import History
 from candle_hpo.report.words import duration, hyperparameters, number
 
-LIVE_SECONDS = 0.5  # between two pictures of the live page while nothing happens
+LIVE_SECONDS = 0.1  # between two pictures of the live page
 PLAIN_SECONDS = 10.0  # between two plain lines, so that a log of 100,000 trials can still be read
 
 
 class Progress:
-    """Shows how far an experiment is. Reads the history only; `update` is called when it may have changed."""
+    """Shows how far an experiment is. Reads the history only; `update` is called when it may have changed.
 
-    def __init__(self, history: History, total: int, workers: int, console: Console) -> None:
-        self._history, self._total, self._workers, self._console = history, total, workers, console
+    `names` are the hyperparameters that vary. `stopping` is set, by a signal handler too, once the user has asked
+    the experiment to stop.
+    """
+
+    def __init__(self, history: History, names: Sequence[str], total: int, workers: int, console: Console) -> None:
+        self.stopping = False
+        self._history, self._names, self._total = history, names, total
+        self._workers, self._console = workers, console
         self._began = time.monotonic()
-        self._plain_at = 0.0
-        self._ended_at_last_line = -1
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-
-    @property
-    def seconds_between_updates(self) -> float | None:
-        """How often it wants to be updated while nothing happens; None: not at all."""
-        return LIVE_SECONDS if self._live else None
+        self._next_picture = 0.0
+        self._last_line = ""
+        # Without a scroll-back of half pages: the page is drawn again in place, and never wider than the terminal.
+        self._live = Live(console=console, auto_refresh=False) if console.file.isatty() else None
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -45,48 +48,55 @@ class Progress:
         if self._live:
             self._live.update(self._page(), refresh=True)
             self._live.stop()
-        elif self._history.ended != self._ended_at_last_line:
+        else:
             self._print_line()
 
     def update(self) -> None:
         """Show the state of now; cheap enough to be called after every trial."""
         now = time.monotonic()
+        if now < self._next_picture:
+            return
+        self._next_picture = now + (LIVE_SECONDS if self._live else PLAIN_SECONDS)
         if self._live:
-            if now >= self._plain_at:
-                self._plain_at = now + LIVE_SECONDS / 5
-                self._live.update(self._page(), refresh=True)
-        elif now >= self._plain_at and self._history.ended != self._ended_at_last_line:
+            self._live.update(self._page(), refresh=True)
+        else:
             self._print_line()
 
     def _print_line(self) -> None:
-        self._plain_at = time.monotonic() + PLAIN_SECONDS
-        self._ended_at_last_line = self._history.ended
-        self._console.print(Text(f"{self._counts()}, {self._best()}"), soft_wrap=True)
+        line = f"{self._history.ended:,}/{self._total:,} ended, {self._counts()}, {self._best()}"
+        if line != self._last_line:
+            self._console.print(Text(f"{duration(time.monotonic() - self._began)}  {line}"), soft_wrap=True)
+        self._last_line = line
 
     def _page(self) -> Group:
         bar = Table.grid(padding=(0, 1), expand=False)
         share = f"{self._history.ended / self._total:4.0%}" if self._total else ""
-        width = max(10, min(48, self._console.width - 32))
         bar.add_row(
-            ProgressBar(total=self._total, completed=self._history.ended, width=width),
+            ProgressBar(total=self._total, completed=self._history.ended, width=min(48, self._console.width - 36)),
             Text(f"{self._history.ended:,}/{self._total:,}"),
             Text(share),
+            Text(duration(time.monotonic() - self._began)),
         )
-        return Group(bar, Text(self._counts(short=True)), Text(self._best(), overflow="ellipsis", no_wrap=True))
+        lines = [self._counts(), self._best()]
+        if self.stopping:
+            lines.append("Stopping: running trials get 10 seconds to end; Ctrl-C again ends them at once")
+        # A line that is full would wrap when the terminal echoes ^C, and the page would leave traces of itself.
+        widest = max(20, self._console.width - 4)
+        return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))
 
-    def _counts(self, *, short: bool = False) -> str:
-        history = self._history
-        failed = history.ended - history.counts[Status.COMPLETED]
-        elapsed = duration(time.monotonic() - self._began)
-        done = (
-            f"{history.counts[Status.COMPLETED]:,} done" if short else f"{history.ended:,}/{self._total:,} ended"
-        )
-        return f"{done}, {len(history.running):,} running, {failed:,} failed, {elapsed} passed{self._left()}"
+    def _counts(self) -> str:
+        counts = self._history.counts
+        completed, interrupted = counts[Status.COMPLETED], counts[Status.INTERRUPTED]
+        failed = self._history.ended - completed - interrupted
+        parts = [f"{completed:,} completed", f"{len(self._history.running):,} running", f"{failed:,} failed"]
+        if interrupted:
+            parts.append(f"{interrupted:,} interrupted")
+        return ", ".join(parts) + self._left()
 
     def _left(self) -> str:
         """Return the time left, if durations go on as they were and all workers stay busy."""
         ended, left = self._history.ended, self._total - self._history.ended
-        if not ended or not left:
+        if not ended or not left or self.stopping or not self._history.running:
             return ""
         mean = self._history.seconds_of_ended / ended
         return f", about {duration(mean * left / min(self._workers, left))} left"
@@ -95,5 +105,5 @@ class Progress:
         best = self._history.best
         if best is None or best.outcome is None or best.outcome.value is None:
             return "best: none yet"
-        values = hyperparameters(best.trial.hyperparameters)
+        values = hyperparameters(best.trial.hyperparameters, self._names)
         return f"best: {number(best.outcome.value)} {best.trial.id} {values}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
+import re
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -20,6 +20,8 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.words import plain
+
+MOST_ROWS = 1000  # of a table on a screen
 
 
 def result_rows(history: History) -> list[TrialHistory]:
@@ -37,11 +39,7 @@ def check_result_format(result_format: str | None) -> None:
     """Raise `InputError` unless this is a printf format for one number, such as `%07.3f`."""
     if result_format is None:
         return
-    try:
-        shown = result_format % math.pi
-    except (TypeError, ValueError):
-        shown = ""
-    if not shown or shown == result_format:
+    if not re.fullmatch(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[eEfFgG]", result_format):
         raise InputError(f'"{result_format}" is no printf format for one number; write for instance %07.3f')
 
 
@@ -82,22 +80,49 @@ def as_table(
     rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None, direction: Direction
 ) -> Table:
     """Return the table for a terminal."""
-    caption = "lowest" if direction is Direction.MINIMIZE else "highest"
-    table = Table(
-        caption=f"best first: the {caption} result", caption_justify="left", box=None, header_style="bold"
-    )
-    for column in _columns(names):
-        if column != "dirname":
-            numeric = column in ("result", "seconds", "attempts")
-            table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        result, _, *rest = _cells(row, names, result_format or "%.6g")
-        table.add_row(*(Text(cell) for cell in (result, *rest)))
+    columns = ["result", "id", *_headings(names), *_LAST]
+    table = _table(columns, [_shown(row, names, result_format) for row in rows[:MOST_ROWS]], direction)
+    if len(rows) > MOST_ROWS:
+        table.caption = f"{table.caption}; {len(rows) - MOST_ROWS:,} more rows in --format csv"
     return table
 
 
+def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> Table:
+    """Return a table of completed trials with nothing but their results and what varies."""
+    columns = ["result", "id", *_headings(names)]
+    return _table(columns, [_shown(row, names, None)[: len(columns)] for row in rows], direction)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
+    caption = "best first: the lowest result" if direction is Direction.MINIMIZE else "best first: the highest result"
+    table = Table(caption=caption, caption_justify="left", box=None, header_style="bold")
+    for column in columns:
+        table.add_column(
+            Text(column),
+            justify="right" if column in ("result", "seconds", "attempts") else "left",
+            overflow="fold",
+            no_wrap=column in ("result", "id"),
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _shown(row: TrialHistory, names: Sequence[str], result_format: str | None) -> list[str]:
+    result, _, *rest = _cells(row, names, result_format or "%.6g")
+    return [result, *rest]
+
+
+_FIRST, _LAST = ("result", "dirname", "id"), ("status", "seconds", "attempts")
+
+
 def _columns(names: Sequence[str]) -> list[str]:
-    return ["result", "dirname", "id", *names, "status", "seconds", "attempts"]
+    return [*_FIRST, *_headings(names), *_LAST]
+
+
+def _headings(names: Sequence[str]) -> list[str]:
+    """Return the headings of hyperparameters; one that is called like a column of ours says what it is."""
+    return [f"hyperparameter_{name}" if name in (*_FIRST, *_LAST) else name for name in names]
 
 
 def _cells(row: TrialHistory, names: Sequence[str], result_format: str | None) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from rich.text import Text
+from collections.abc import Iterator, Sequence
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
@@ -19,9 +17,7 @@ _MOST_RUNNING = 20
 def counts_line(history: History, total: int) -> str:
     """Return `25 trials: 20 completed, 3 failed, 2 running`, with nothing that is zero."""
     parts = [
-        f"{history.counts[status]:,} {status.value.replace('_', ' ')}"
-        for status in Status
-        if history.counts[status]
+        f"{history.counts[status]:,} {status.value.replace('_', ' ')}" for status in Status if history.counts[status]
     ]
     if history.running:
         parts.append(f"{len(history.running):,} running")
@@ -31,26 +27,26 @@ def counts_line(history: History, total: int) -> str:
     return f"{count(total, 'trial')}: " + (", ".join(parts) or "none yet")
 
 
-def best_line(history: History) -> str:
-    """Return the best value so far with its trial and hyperparameters."""
+def best_line(history: History, names: Sequence[str]) -> str:
+    """Return the best value so far with its trial and what it has of the hyperparameters that vary."""
     best = history.best
     if best is None or best.outcome is None or best.outcome.value is None:
-        return "best so far: none, no trial has completed"
-    values = hyperparameters(best.trial.hyperparameters)
+        return "best: none, no trial has completed"
+    values = hyperparameters(best.trial.hyperparameters, names)
     return f"best ({history.direction.value}): {number(best.outcome.value)} by {best.trial.id}: {values}"
 
 
-def running_lines(history: History, now: float) -> Iterator[str]:
+def running_lines(history: History, names: Sequence[str], now: float) -> Iterator[str]:
     """Yield a line for each running trial, up to a screenful."""
     running = sorted(history.running.values(), key=lambda trial: trial.started)
     for row in running[:_MOST_RUNNING]:
-        values = hyperparameters(row.trial.hyperparameters, 80)
+        values = hyperparameters(row.trial.hyperparameters, names)
         yield f"{row.trial.id} for {duration(max(0.0, now - row.started))}: {values}"
     if len(running) > _MOST_RUNNING:
         yield f"… and {len(running) - _MOST_RUNNING} more"
 
 
-def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[Text]:
+def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:
     """Yield what went wrong, trials that ended for the same reason together.
 
     `lines_each` is how many of the last lines of the output of one trial of each kind are shown.
@@ -62,10 +58,10 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
     by_frequency = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
     for (status, reason), rows in by_frequency[:_MOST_FAILURES]:
         ids = ", ".join(row.trial.id for row in rows[:3]) + (", …" if len(rows) > 3 else "")
-        yield Text(f"{len(rows):,} {status.value.replace('_', ' ')} ({ids}): {reason}")
+        yield f"{len(rows):,} {status.value.replace('_', ' ')} ({ids}): {reason}"
         output = paths.trial(rows[0].trial.id).output
-        yield Text(f"  see {location(output)}", style="dim")
+        yield f"  see {location(output)}"
         for line in last_lines(output, lines_each) if lines_each else ():
-            yield Text(f"  | {line}", style="dim")
+            yield f"  | {line}"
     if len(by_frequency) > _MOST_FAILURES:
-        yield Text(f"… and {len(by_frequency) - _MOST_FAILURES} more kinds (candle aggregate-results lists all)")
+        yield f"… and {len(by_frequency) - _MOST_FAILURES} more kinds (all: candle aggregate-results --format json)"

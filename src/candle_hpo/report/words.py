@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -30,9 +30,10 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def hyperparameters(values: Mapping[str, object], longest: int = 200) -> str:
-    """Return hyperparameters on one line, cut where it grows too long."""
-    text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+def hyperparameters(values: Mapping[str, object], names: Sequence[str], longest: int = 200) -> str:
+    """Return the hyperparameters of these names (all, if none are given) on one line, cut where it grows too long."""
+    shown = {name: values[name] for name in names or values if name in values}
+    text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in shown.items())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -29,11 +29,12 @@ SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
 
 def main(host: str) -> None:
     """Run the script named by the first argument; exit with its own exit status."""
+    end_with_parent()
     script = os.path.abspath(sys.argv[1])
     os.environ[SCRIPT_VARIABLE] = script
     sys.argv[:] = [script, *sys.argv[2:]]
     if sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(host)):
-        sys.path[0] = os.path.dirname(script)
+        sys.path[0] = os.path.dirname(os.path.realpath(script))  # as Python does for a link to a script
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # so that people can watch the file that it goes to
@@ -52,6 +53,21 @@ def main(host: str) -> None:
         show(error, host, hyperparameters)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
     report(module.__dict__)
+
+
+def end_with_parent() -> None:
+    """Ask Linux to end this process when the worker that started it ends, however that ends (prctl(2))."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        import ctypes
+
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+        if os.getppid() != parent:
+            os.kill(os.getpid(), 9)
+    except (ImportError, OSError, AttributeError):
+        pass  # an interpreter without ctypes, or another C library: then a lost worker's model runs on
 
 
 def read_hyperparameters() -> dict[str, object]:
@@ -85,7 +101,13 @@ def run(script: str, namespace: dict[str, object]) -> None:
 
 
 def report(namespace: dict[str, object]) -> None:
-    """Write the value that the script left, if it left one."""
+    """Write the value that the script left, if it left one; threads that Python would wait for may leave it yet."""
+    if "threading" in sys.modules:
+        import threading
+
+        for thread in threading.enumerate():
+            if not thread.daemon and thread is not threading.current_thread():
+                thread.join()
     for name in VALUE_NAMES:
         if name in namespace:
             value = namespace[name]
@@ -100,9 +122,17 @@ def report(namespace: dict[str, object]) -> None:
         number = None if isinstance(value, (bool, str, bytes)) else float(value)  # type: ignore[arg-type]
     except Exception:
         number = None
-    shown = f"{repr(value)[:80]} ({type(value).__name__})" if number is None else number
+    shown = describe(value) if number is None else number
     with open(os.environ["CANDLE_RESULT_FILE"], "w", encoding="utf-8") as file:
         json.dump({"val_to_return": shown}, file)
+
+
+def describe(value: object) -> str:
+    """Return what a value that is no number looks like."""
+    try:
+        return f"{repr(value)[:80]} ({type(value).__name__})"
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def losses_of(history: object) -> list[object] | tuple[object, ...] | None:
@@ -117,7 +147,10 @@ def show(error: BaseException, host: str, hyperparameters: dict[str, object]) ->
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_code.co_filename == host:
         traceback = traceback.tb_next
-    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    try:
+        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    except Exception:
+        sys.__excepthook__(type(error), error, traceback)
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     if isinstance(error, KeyError) and traceback is not None and error.args:
@@ -192,6 +225,7 @@ def main_of_child_process(host: str, here: dict[str, object]) -> None:
     namespace = namespace_of(script, "__mp_main__", read_hyperparameters())
     run(script, namespace)
     here.update(namespace)
+    here["__file__"] = host  # by which multiprocessing sees that this main script is imported already
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+"""What came of an experiment: the last lines of a run, and the exit status that says the same."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from candle_hpo.commands.screen import show
+from candle_hpo.core.errors import ExitStatus
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Status
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
+from candle_hpo.report.results import best_table, result_rows
+from candle_hpo.report.summary import best_line, counts_line, failure_lines
+from candle_hpo.report.words import location
+
+_SHOWN_OF_THE_BEST = 5
+
+
+def conclude(
+    history: History, stored: StoredExperiment, paths: ExperimentPaths, stopped: str, console: Console
+) -> ExitStatus:
+    """Show what came of a run; `stopped` is the reason why it ended before its time, if it did."""
+    completed = [row for row in result_rows(history) if row.outcome and row.outcome.value is not None]
+    if completed:
+        console.print()
+        console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
+    console.print()
+    show(console, counts_line(history, stored.total), best_line(history, stored.names))
+    show(console, *failure_lines(history, paths))
+    show(console, f"Each trial's folder: {location(paths.runs)}", "Table of all results: candle aggregate-results")
+    if stopped:
+        show(console, f"Stopped ({stopped}): what was done is kept; candle resume {paths.root.name} goes on")
+        return ExitStatus.INTERRUPTED
+    if history.counts[Status.INTERRUPTED]:
+        show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
+        return ExitStatus.MACHINE_REFUSED
+    return ExitStatus.TRIALS_FAILED if history.not_completed else ExitStatus.ALL_WELL

@@ -1,0 +1,56 @@
+"""Running an experiment on this machine, from its beginning or from where it stopped."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.commands.conclusion import conclude
+from candle_hpo.commands.screen import show
+from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
+from candle_hpo.core.errors import ExitStatus
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.execution.devices import visible_gpus
+from candle_hpo.execution.local import LocalPool, local_runner
+from candle_hpo.execution.scheduler import job_has_ended
+from candle_hpo.execution.workers import share_out
+from candle_hpo.model.command import model_command
+from candle_hpo.record.folder import StoredExperiment, read_parameter_sets
+from candle_hpo.record.lock import ExperimentLock
+from candle_hpo.record.record import Record
+from candle_hpo.report.progress import Progress
+from candle_hpo.report.words import count, location
+from candle_hpo.search.grid import GridSearch
+
+
+def run_here(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -> ExitStatus:
+    """Run what is left of an experiment on this machine, and say what came of it."""
+    settings = stored.settings
+    workforce = share_out(settings, visible_gpus(), stored.total)
+    workers = workforce.workers
+    show(
+        console,
+        *workforce.notes,
+        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
+        f"Folder: {location(paths.root)}",
+    )
+    lock = ExperimentLock(paths.lock, "", job_has_ended)
+    try:
+        record = Record(paths.record, settings.direction)
+        pool = LocalPool(workers)
+        model = model_command(settings, stored.interpreter, stored.seed, paths.root)
+        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)
+        progress = Progress(record.history, stored.names, stored.total, len(workers), console)
+        search = GridSearch(read_parameter_sets(paths, stored))
+        campaign = Campaign(search, engine, record, settings.retries, progress.update)
+
+        def stop(reason: str) -> None:
+            progress.stopping = True
+            campaign.stop(reason)
+
+        with pool, progress, calling_on_signals(stop, STOP_SIGNALS):
+            stopped = campaign.run()
+        record.close()
+    finally:
+        lock.release()
+    return conclude(record.history, stored, paths, stopped, console)

@@ -1,0 +1,74 @@
+"""The model once, now, here: `run_workflow=0`."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from pprint import pformat
+
+from rich.console import Console
+
+from candle_hpo.campaign import WAKE_SECONDS
+from candle_hpo.commands.screen import show
+from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
+from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.paths import single_run_paths
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.execution.devices import visible_gpus
+from candle_hpo.execution.local import LocalPool
+from candle_hpo.execution.workers import share_out
+from candle_hpo.model.command import model_command
+from candle_hpo.model.interpreter import Interpreter
+from candle_hpo.model.result import last_lines
+from candle_hpo.model.run import run_trial
+from candle_hpo.report.words import duration, location, number
+
+
+def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, console: Console) -> ExitStatus:
+    """Run the model once with the default model, in the folder where the user stands."""
+    here = Path.cwd()
+    paths = single_run_paths(here)
+    settings = experiment.settings
+    workforce = share_out(settings, visible_gpus(), 1)
+    show(console, *workforce.notes, "Params:", pformat(experiment.default_model))
+    if settings.dry_run:
+        show(console, f"dry_run=1: {settings.model_script} was not run")
+        return ExitStatus.ALL_WELL
+    show(console, f"Running {settings.model_script} once ...")
+    model = model_command(settings, interpreter.path, seed, paths.run)
+    trial = Trial(0, "single_run", experiment.default_model)
+    with LocalPool(workforce.workers[:1]) as pool:
+        # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
+        arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
+        run = partial(run_trial, model, trial, paths, workforce.workers[0].environment, pool.switch, directory=here)
+        with calling_on_signals(arrivals.put, STOP_SIGNALS):
+            pool.submit(run).add_done_callback(arrivals.put)
+            arrival: Future[Outcome] | str = ""
+            while isinstance(arrival, str):
+                try:
+                    arrival = arrivals.get(timeout=WAKE_SECONDS)
+                except queue.Empty:
+                    continue
+                if isinstance(arrival, str):
+                    pool.stop()
+    try:
+        outcome = arrival.result()
+    except OSError as error:
+        raise MachineError(f"the model cannot be run in {here}: {error}") from None
+    show(console, f"Output: {location(paths.output)}")
+    return _conclude(outcome, paths.output, console)
+
+
+def _conclude(outcome: Outcome, output: Path, console: Console) -> ExitStatus:
+    ended = f"{outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}"
+    if outcome.value is not None:
+        show(console, f"The model {ended}; val_to_return = {number(outcome.value)}")
+        return ExitStatus.ALL_WELL
+    if outcome.status is Status.INTERRUPTED:
+        show(console, f"The model was {ended}")
+        return ExitStatus.INTERRUPTED
+    show(console, *(f"  | {line}" for line in last_lines(output, 10)), f"The model {ended}: {outcome.reason}")
+    return ExitStatus.TRIALS_FAILED

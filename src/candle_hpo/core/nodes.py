@@ -1,0 +1,58 @@
+"""Telling a bad node from a bad script: a node that fails every trial at once, while others complete theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from candle_hpo.core.trial import Outcome, Status, Trial
+
+FAILURES_IN_A_ROW = 3
+QUICK_SECONDS = 10.0
+
+
+@dataclass
+class _Node:
+    """What is known of one node: the trials that it failed quickly, without any other end in between."""
+
+    failed: list[Trial] = field(default_factory=list)
+    has_completed: bool = False
+
+
+class NodeWatch:
+    """Judges nodes by the outcomes of their trials.
+
+    A node is bad when it failed its last three trials, each within ten seconds, and has completed none since,
+    while another node has completed one: then the script works, and the node does not.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, _Node] = {}
+
+    def take_in(self, trial: Trial, outcome: Outcome) -> None:
+        """Take one more outcome in."""
+        name = node_of(outcome.worker)
+        if not name or outcome.status is Status.INTERRUPTED:
+            return
+        node = self._nodes.setdefault(name, _Node())
+        if outcome.status is Status.FAILED and outcome.seconds < QUICK_SECONDS:
+            node.failed.append(trial)
+        else:
+            node.failed.clear()
+            node.has_completed |= outcome.status is Status.COMPLETED
+
+    def pick_out(self) -> dict[str, list[Trial]]:
+        """Return the nodes that have turned out bad since the last call, with the trials that they failed."""
+        good = {name for name, node in self._nodes.items() if node.has_completed}
+        bad = {
+            name: node.failed
+            for name, node in self._nodes.items()
+            if len(node.failed) >= FAILURES_IN_A_ROW and good - {name}
+        }
+        for name in bad:
+            del self._nodes[name]
+        return bad
+
+
+def node_of(worker: str) -> str:
+    """Return the node of a worker: `n3` of `n3:1`, its second slot."""
+    return worker.rpartition(":")[0]

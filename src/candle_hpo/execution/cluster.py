@@ -1,0 +1,216 @@
+"""The cluster engine: workers on all nodes of a SLURM job, as a standard `Executor` over Parsl.
+
+SLURM gives out the machines and Parsl's high-throughput executor keeps the workers busy; what is here only
+joins the two. One manager runs on each node (one `srun` step), with as many workers as the job has tasks there.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import parsl
+from parsl.concurrent import ParslPoolExecutor
+from parsl.errors import ParslError
+from parsl.executors import HighThroughputExecutor
+from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+from parsl.launchers import SrunLauncher
+from parsl.providers import LocalProvider
+
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.execution.devices import VISIBLE, visible_gpus
+from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.parent import end_with_parent
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.run import run_trial
+
+HEARTBEAT_SECONDS = 5
+LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
+
+# A step of its own for the managers, with everything that the job has on each node, bound to nothing less.
+_SRUN = "--overlap --ntasks-per-node=1 --kill-on-bad-exit=0 --cpu-bind=none --mem=0"
+
+# Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
+_WORKERS_HERE = "--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\$CANDLE_WORKERS_BY_NODE)"
+
+
+class WorkerStopped(OSError):
+    """The worker was stopped while its trial ran."""
+
+
+class ClusterPool(Executor):
+    """Runs functions on the workers of this job. `stop()` gives up on what runs, at once."""
+
+    def __init__(self, folder: Path, workers_by_node: Sequence[int]) -> None:
+        """Start the workers; `folder` is for Parsl's files and keys, on a file system that all nodes share."""
+        self._outstanding: set[Future[Any]] = set()
+        self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True)
+        os.environ["CANDLE_WORKERS_BY_NODE"] = ",".join(map(str, workers_by_node))
+        nodes = len(workers_by_node)
+        self._executor = HighThroughputExecutor(
+            label="workers",
+            address="127.0.0.1" if nodes == 1 else None,
+            encrypted=True,
+            max_workers_per_node=max(workers_by_node),
+            cores_per_worker=1e-6,  # the number of workers is ours to say, not derived from the cores
+            heartbeat_period=HEARTBEAT_SECONDS,
+            heartbeat_threshold=LOST_AFTER_SECONDS,
+            poll_period=100,  # milliseconds
+            interchange_launch_cmd=_parsl_program("interchange.py"),
+            launch_cmd=" ".join(
+                [
+                    shlex.join(_parsl_program("process_worker_pool.py")),
+                    DEFAULT_LAUNCH_CMD.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE),
+                ]
+            ),
+            provider=LocalProvider(
+                init_blocks=1,
+                min_blocks=1,
+                max_blocks=1,
+                nodes_per_block=nodes,
+                launcher=SrunLauncher(overrides=_SRUN),
+            ),
+        )
+        self._pool = ParslPoolExecutor(
+            parsl.Config(
+                executors=[self._executor],
+                strategy="none",
+                strategy_period=0.5,
+                usage_tracking=0,
+                retries=0,
+                run_dir=str(folder),
+                initialize_logging=False,
+            )
+        )
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a function on a free worker."""
+        future: Future[Any] = Future()
+        self._outstanding.add(future)
+
+        def settle(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is None:
+                node, manager, result = done.result()
+                self._managers[node] = manager
+                self._settle(future, result, None)
+            else:
+                self._settle(future, None, _as_machine_fault(error))
+
+        try:
+            self._pool.submit(_with_its_place, function, args, kwargs).add_done_callback(settle)
+        except ParslError as error:
+            self._settle(future, None, _as_machine_fault(error))
+        return future
+
+    def _settle(self, future: Future[Any], result: Any, error: BaseException | None) -> None:
+        """Give a future its end, unless `stop` or an answer was faster; removing it tells who was."""
+        try:
+            self._outstanding.remove(future)
+        except KeyError:
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def stop(self) -> None:
+        """Give up on everything that runs: its futures fail now, its processes end with the pool."""
+        for future in list(self._outstanding):
+            self._settle(future, None, WorkerStopped("stopped while it ran"))
+
+    def exclude(self, node: str) -> None:
+        """Hand no more work to the node of this name."""
+        if node in self._managers:
+            self._executor._hold_manager(self._managers[node])
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End the workers and all that runs on them, now: nothing that could be waited for is left."""
+        self.stop()
+        parsl.dfk().cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _parsl_program(name: str) -> list[str]:
+    """Return the command of one of Parsl's programs, which lie beside our Python.
+
+    That folder is not put on the PATH: the model would find our Python there instead of the user's.
+    """
+    return [sys.executable, str(Path(sys.executable).parent / name)]
+
+
+def _as_machine_fault(error: BaseException) -> BaseException:
+    """Return Parsl's ways of losing a worker as the machine's fault that they are; others as they are."""
+    if isinstance(error, ParslError | ManagerLost | WorkerLost):
+        return WorkerStopped(f"its worker was lost: {error}")
+    return error
+
+
+def _with_its_place(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, str, Any]:
+    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns."""
+    result = function(*args, **kwargs)
+    return node_name(), os.environ["PARSL_WORKER_POOL_ID"], result
+
+
+def node_name() -> str:
+    """Return the name of this node: SLURM's, or else the system's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to."""
+    return _OnAnyWorker(model, paths)
+
+
+class _OnAnyWorker:
+    """Runs trials in a worker's process; sent there with what all trials have in common."""
+
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths) -> None:
+        self._model, self._paths = model, paths
+
+    def __call__(self, trial: Trial) -> Outcome:
+        _become_worker()
+        slot = int(os.environ["PARSL_WORKER_RANK"])
+        return run_trial(
+            self._model,
+            trial,
+            self._paths.trial(trial.id),
+            _devices_of_slot(slot),
+            StopSwitch(),
+            worker=f"{node_name()}:{slot}",
+        )
+
+
+def _become_worker() -> None:
+    """Make this process end, its trial with it, when its manager does: a lost manager leaves nothing behind."""
+    if signal.getsignal(signal.SIGTERM) is not _end:
+        signal.signal(signal.SIGTERM, _end)
+        end_with_parent(signal.SIGTERM)
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def _devices_of_slot(slot: int) -> dict[str, str]:
+    """Return the environment that shows a worker its own GPU: the one at its place among the step's on this node."""
+    if VISIBLE not in os.environ:
+        return {}
+    gpus = visible_gpus()
+    if slot >= len(gpus):
+        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
+    return {VISIBLE: gpus[slot]}

@@ -1,0 +1,56 @@
+"""The environment with environment modules loaded: asked of bash once, not for every trial."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from functools import lru_cache
+
+from candle_hpo.core.errors import MachineError
+
+# `module` is a function of the shell. Interactive shells have it; elsewhere its definition is looked for where Lmod
+# and Environment Modules put it. What modules print goes to the errors, so that only the environment is read.
+_LOAD = """
+exec 3>&1 1>&2
+if ! type module >/dev/null; then
+  for file in "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash" "${MODULESHOME:-/usr/share/modules}/init/bash" \
+    /etc/profile.d/lmod.sh /etc/profile.d/modules.sh /etc/profile.d/z00_lmod.sh; do
+    if [ -r "$file" ]; then . "$file"; break; fi
+  done
+fi 2>/dev/null
+type module >/dev/null 2>&1 || { echo "there is no module command on this machine"; exit 90; }
+for name; do
+  module load "$name" || exit 91
+done
+env -0 >&3
+"""
+
+
+@lru_cache(maxsize=8)
+def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
+    try:
+        done = subprocess.run(
+            ["bash", "-c", _LOAD, "module", *modules],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MachineError(f"the modules {' '.join(modules)} cannot be loaded: {error}") from None
+    said = done.stderr.decode(errors="replace").strip()
+    variables = dict(entry.split("=", 1) for entry in os.fsdecode(done.stdout).split("\0") if "=" in entry)
+    # Older Environment Modules report an unknown module only in words.
+    if done.returncode != 0 or "Unable to locate a modulefile" in said:
+        raise MachineError(f"the modules {' '.join(modules)} cannot be loaded: {said[-500:]}")
+    for name in ("_", "SHLVL", "PWD", "OLDPWD"):
+        variables.pop(name, None)
+        if name in os.environ:
+            variables[name] = os.environ[name]
+    return variables
+
+
+def environment_with(modules: tuple[str, ...]) -> Mapping[str, str]:
+    """Return this process's environment with these modules loaded. Raises `MachineError` where that fails."""
+    return _loaded(modules) if modules else os.environ

@@ -1,0 +1,239 @@
+"""A real SLURM cluster of several nodes on this machine, with pretend GPUs, for tests and benchmarks.
+
+Nothing of the system's own SLURM or munge is touched: every daemon has its own configuration, ports, key and
+sockets in one folder, and is ended with it. Needs root, and Debian's packages slurm-wlm and munge.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+_CONFIGURATION = """
+ClusterName=candletest
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool_%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd_%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd_%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+GresTypes=gpu
+EnforcePartLimits=ALL
+KillWait=5
+OverTimeLimit=0
+InactiveLimit=0
+MinJobAge=300
+SlurmdTimeout=30
+SlurmdParameters=config_overrides
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first_port}-{last_port}] \
+CPUs=8 RealMemory=64000 Gres=gpu:k80:2
+PartitionName=norm Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
+"""
+
+
+def missing_programs() -> list[str]:
+    """Return what this machine lacks for such a cluster."""
+    programs = ["slurmctld", "slurmd", "sbatch", "srun", "sinfo", "munged"]
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
+    return missing if os.geteuid() == 0 else [*missing, "root"]
+
+
+class SlurmCluster:
+    """Starts the cluster; `stop()` ends all of it for sure."""
+
+    def __init__(self, folder: Path, nodes: int = 4) -> None:
+        self.folder, self.nodes = folder, nodes
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        for name in ["state", *(f"spool_n{number}" for number in range(1, nodes + 1))]:
+            (folder / name).mkdir(exist_ok=True)
+        self._write_configuration()
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        try:
+            self._start_munge()
+            self._start("slurmctld", ["slurmctld", "-D", "-f", str(folder / "slurm.conf")])
+            for number in range(1, nodes + 1):
+                self.start_node(f"n{number}")
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_node(self, name: str) -> None:
+        """Start the daemon of a node."""
+        self._start(name, ["slurmd", "-D", "-N", name, "-f", str(self.folder / "slurm.conf")])
+
+    def run(self, *command: str) -> str:
+        """Run one of SLURM's programs on this cluster; return what it prints."""
+        done = subprocess.run(
+            command, env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def queue(self) -> str:
+        """Return the state of all jobs, for messages of tests."""
+        return self.run("squeue", "--all", "--states=all", "--format=%i %j %T %r %N")
+
+    def wait_until_empty(self, seconds: float) -> None:
+        """Wait until no job is left; cancel what is, and fail, after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.run("squeue", "--noheader").strip():
+            if time.monotonic() > deadline:
+                state = self.queue()
+                self.run("scancel", "--user=root")
+                raise AssertionError(f"still in the queue after {seconds} s:\n{state}")
+            time.sleep(0.25)
+
+    def stop(self) -> None:
+        """End every daemon, and what they left running."""
+        for process in reversed(self._daemons.values()):
+            process.terminate()
+        deadline = time.monotonic() + 10
+        for process in self._daemons.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        subprocess.run(["pkill", "-KILL", "-f", f"slurmstepd.*{self.folder}"], check=False)
+
+    def _write_configuration(self) -> None:
+        ports = _free_ports(self.nodes + 1)
+        host = socket.gethostname()
+        (self.folder / "slurm.conf").write_text(
+            _CONFIGURATION.format(
+                folder=self.folder,
+                host=host,
+                nodes=self.nodes,
+                controller_port=ports[-1],
+                first_port=ports[0],
+                last_port=ports[self.nodes - 1],
+            )
+        )
+        devices = self.folder / "devices"
+        devices.mkdir(exist_ok=True)
+        for number in range(2):
+            device = devices / f"nvidia{number}"
+            if not device.exists():
+                os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(195, number))
+        (self.folder / "gres.conf").write_text(
+            f"NodeName=n[1-{self.nodes}] Name=gpu Type=k80 Count=2 File={devices}/nvidia[0-1]\n"
+        )
+
+    def _start_munge(self) -> None:
+        key = self.folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        names = {"socket": "munge.socket", "key-file": "munge.key", "pid-file": "munge.pid"}
+        names |= {"log-file": "munge.log", "seed-file": "munge.seed"}
+        options = [f"--{option}={self.folder / name}" for option, name in names.items()]
+        self._start("munged", ["munged", "--foreground", "--force", *options])
+        deadline = time.monotonic() + 10
+        while not (self.folder / "munge.socket").exists():
+            self._check("munged", deadline)
+
+    def _start(self, name: str, command: list[str]) -> None:
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+        environment = {**os.environ, "PATH": path, **self.environment} if hasattr(self, "environment") else None
+        with (self.folder / f"{name}.out").open("ab") as output:
+            program = shutil.which(command[0], path=path)
+            assert program is not None
+            self._daemons[name] = subprocess.Popen(
+                [program, *command[1:]],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: os.umask(0o022),
+            )
+
+    def processes(self, node: str, word: str = "") -> list[int]:
+        """Return the processes of this cluster's jobs on a node; `word` is in their command line."""
+        found: list[int] = []
+        marks = (f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.environment['SLURM_CONF']}".encode())
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (process / "environ").read_bytes().split(b"\0")
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if all(mark in environment for mark in marks) and word in command:
+                found.append(int(process.name))
+        return found
+
+    def wait_until_nothing_runs(self, seconds: float) -> None:
+        """Wait until no process of any job is left on any node; fail with those that are after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while left := [pid for number in range(1, self.nodes + 1) for pid in self.processes(f"n{number}")]:
+            if time.monotonic() > deadline:
+                shown = subprocess.run(["ps", "-fp", ",".join(map(str, left))], capture_output=True, text=True).stdout
+                raise AssertionError(f"still running after {seconds} s:\n{shown}")
+            time.sleep(0.1)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            done = subprocess.run(
+                ["sinfo", "--noheader", "--partition=norm", "--format=%T %D"],
+                env={**os.environ, **self.environment},
+                capture_output=True,
+                text=True,
+            )
+            if done.stdout.split() == ["idle", str(self.nodes)]:
+                return
+            for name in self._daemons:
+                self._check(name, deadline, f"{done.stdout}{done.stderr}")
+
+    def _check(self, name: str, deadline: float, state: str = "") -> None:
+        process = self._daemons[name]
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = (self.folder / f"{name}.out").read_text()[-2000:]
+            raise RuntimeError(f"the cluster does not start ({name}, {process.poll()}): {state}\n{said}")
+        time.sleep(0.1)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return so many ports that follow each other and are free now."""
+    for first in range(17_000 + os.getpid() % 10_000, 60_000, count):
+        sockets = [socket.socket() for _ in range(count)]
+        try:
+            for number, one in enumerate(sockets):
+                one.bind(("127.0.0.1", first + number))
+        except OSError:
+            continue
+        else:
+            return list(range(first, first + count))
+        finally:
+            for one in sockets:
+                one.close()
+    raise RuntimeError("there are no free ports")

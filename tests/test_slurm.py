@@ -1,0 +1,268 @@
+"""Batch mode on a real SLURM cluster: the exercise, faults, limits. Its GPUs are pretended, all else is real."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.record.events import TrialFinished
+from candle_hpo.record.history import History
+from candle_hpo.record.log import read_events
+from conftest import Candle, WriteInput, gone
+from slurm_cluster import SlurmCluster
+
+# Notes when it ran and on what, sleeps, and returns what the exercise's model does: better with smaller batches.
+SCRIPT = """
+    import json, os, time
+    began = time.time()
+    time.sleep(hyperparams["pause"])
+    with open("ran.json", "w") as file:
+        ran = [os.environ.get(name) for name in ("SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")]
+        json.dump([*ran, began, time.time()], file)
+    val_to_return = hyperparams["batch_size"] / hyperparams["epochs"]
+"""
+GPUS = "ngpus=6\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00"
+
+
+@pytest.fixture
+def on_cluster(candle: Candle, slurm: SlurmCluster) -> Candle:
+    def run(*arguments: str | Path) -> object:
+        return candle(*arguments, **slurm.environment)
+
+    return run  # type: ignore[return-value]
+
+
+def grid(count: int, pause: float) -> str:
+    lines = [{"epochs": 1 + number % 5, "batch_size": 2**number, "pause": pause} for number in range(count)]
+    return "\n".join(map(json.dumps, lines))
+
+
+def history(here: Path) -> History:
+    return History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl"))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, here: Path, slurm: SlurmCluster) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            output = here / "last-candle-job" / "job.out"
+            said = output.read_text() if output.exists() else "no job.out"
+            raise AssertionError(f"not after {seconds} s:\n{slurm.queue()}\n{said}")
+        time.sleep(0.1)
+
+
+def completed(here: Path) -> int:
+    record = here / "last-candle-job" / "events.jsonl"
+    return record.read_text().count('"completed"') if record.exists() else 0
+
+
+def assert_each_completed_once(here: Path, count: int) -> None:
+    events = read_events(here / "last-candle-job" / "events.jsonl")
+    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.value is not None)
+    assert ends == Counter(range(count))
+
+
+def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> None:
+    sets = [{"epochs": e, "batch_size": b, "pause": 0.3} for e in (2, 4, 6, 8, 10) for b in (64, 128, 256, 512, 1024)]
+    path = write_input(SCRIPT, GPUS, "y = 0", "\n".join(map(json.dumps, sets)))
+    done = on_cluster("submit-job", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["Input file submitted successfully", "How it is: candle status"]
+    assert "JOB_ID=" in done.stdout
+    slurm.wait_until_empty(90)
+
+    job = (here / "last-candle-job" / "job.out").read_text()
+    assert "6 workers on 3 nodes" in job
+    assert "25 trials: 25 completed" in job, job
+    assert "25 trials: 25 completed" in on_cluster("status").stdout
+    assert on_cluster("aggregate-results").returncode == 0
+    with (here / "candle_generated_files" / "candle_results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    header = ["result", "dirname", "id", "epochs", "batch_size", "pause", "status", "seconds", "attempts"]
+    assert list(rows[0]) == header
+    assert [float(row["result"]) for row in rows] == sorted(s["batch_size"] / s["epochs"] for s in sets)
+
+    ran = [json.loads(path.read_text()) for path in here.glob("last-candle-job/run/*/ran.json")]
+    by_gpu: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for node, gpu, began, ended in ran:
+        by_gpu.setdefault((node, gpu), []).append((began, ended))
+    assert len(by_gpu) == 6, by_gpu
+    assert {gpu for _, gpu in by_gpu} == {"0", "1"}
+    for times in by_gpu.values():
+        times.sort()
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
+    # The keys of the worker pool are gone with it.
+    assert not list(here.glob("last-candle-job/workers_*"))
+    assert not (here / "last-candle-job" / "campaign.lock").exists()
+
+
+def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, here: Path, on_cluster: Candle) -> None:
+    path = write_input(
+        SCRIPT, f"{GPUS}\ndry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"
+    )
+    before = sorted(here.iterdir())
+    done = on_cluster("submit-job", path)
+    assert done.returncode == 0, done.stderr
+    for line in ["--nodes=3", "--ntasks-per-node=2", "--gres=gpu:k80:2", "--partition=gpu", "--account=lab"]:
+        assert f"  #SBATCH {line}\n" in done.stdout
+    assert "  #SBATCH --nice=5 '--comment=a b'\n" in done.stdout
+    assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "message"),
+    [
+        ("queue=nowhere", 3, "sbatch refused (exit status 1): sbatch: error: invalid partition specified: nowhere"),
+        ("ngpus=40\ngpu_type=k80", 3, "sbatch refused (exit status 1): "),
+        ("gpu_type=v100", 2, 'no node of this cluster has a GPU that SLURM calls "v100"; it knows k80, and cpu'),
+        ("custom_sbatch_args=--no-such-option", 3, "unrecognized option '--no-such-option'"),
+    ],
+)
+def test_a_refusal_shows_slurms_own_words_and_leaves_nothing(
+    write_input: WriteInput, here: Path, on_cluster: Candle, control: str, status: int, message: str
+) -> None:
+    done = on_cluster("submit-job", write_input(SCRIPT, control))
+    assert done.returncode == status
+    assert message in done.stderr
+    assert not (here / "last-candle-job").exists()
+    assert not list((here / "candle_generated_files" / "experiments").iterdir())
+
+
+def test_an_experiment_in_the_queue_is_seen_and_cancelled(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, "custom_sbatch_args=--begin=now+1hour\nmem_per_cpu=1", "y = 0", grid(4, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    status = on_cluster("status").stdout
+    assert "Waiting in the queue as job" in status
+    assert "(BeginTime)" in status
+    assert "4 trials: 4 not started" in status
+    refused = on_cluster("resume")
+    assert refused.returncode == 2
+    assert "which is PENDING; wait for it, or stop it with candle cancel" in refused.stderr
+    assert "is cancelled" in on_cluster("cancel").stdout
+    slurm.wait_until_empty(20)
+    assert "ended (CANCELLED) before any trial ran" in on_cluster("status").stdout
+    again = on_cluster("cancel")
+    assert again.returncode == 2
+    assert "X000 does not run" in again.stderr
+
+
+def test_workers_of_cpus_and_a_candle_of_ones_own_path(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """Nothing of our Python reaches the model, and CPU workers are left for SLURM to place."""
+    script = """
+        import os
+        assert os.environ["OMP_NUM_THREADS"] == "2" or "OMP_NUM_THREADS" in os.environ
+        assert os.environ.get("CUDA_VISIBLE_DEVICES", "") == ""
+        val_to_return = len(os.environ["PATH"].split(os.pathsep))
+    """
+    path = write_input(script, "nworkers=5\nnthreads=2\nmem_per_cpu=1", "y = 0", grid(10, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(90)
+    found = history(here)
+    assert "10 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert {trial.outcome.value for trial in found.trials.values() if trial.outcome} == {
+        float(len(os.environ["PATH"].split(os.pathsep)))
+    }
+
+
+SIXTY = grid(60, 1.0)
+
+
+def test_a_lost_node_costs_only_time(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert "Running since" in on_cluster("status").stdout
+    node = json.loads(next(iter(here.glob("last-candle-job/run/*/ran.json"))).read_text())[0]
+    killed = slurm.processes(node, "process_worker_pool")
+    trials = slurm.processes(node, "python_host")
+    assert killed
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    assert gone(*trials), "models outlive their worker"
+    slurm.wait_until_empty(120)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+
+
+def test_a_killed_batch_step_loses_nothing(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGKILL)
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    status = on_cluster("status").stdout
+    assert "Interrupted: job" in status
+    assert "6 interrupted" in status
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+    assert "60 trials: 60 completed" in on_cluster("status").stdout
+
+
+def test_a_cancelled_job_tells_the_truth_and_can_be_resumed(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, GPUS, "y = 0", SIXTY)
+    assert on_cluster("submit-job", path).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    status = on_cluster("status").stdout
+    assert "candle resume X000 goes on" in status
+    assert " interrupted, " in status
+    assert " running" not in status
+    path.write_text(path.read_text().replace("workflow=", "restart_from_exp=X000\nworkflow="))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+
+
+def test_a_bad_node_is_taken_out_of_use(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = 'import os\nassert os.environ["SLURMD_NODENAME"] != "n1", "this node is broken"\n' + "import textwrap\n"
+    script += "import time; time.sleep(0.3); val_to_return = 1\n"
+    control = f"{GPUS}\ncustom_sbatch_args=--nodelist=n[1-3]"
+    assert (
+        on_cluster(
+            "submit-job", write_input(script, control.replace("n[1-3]", "'n[1-3]'"), "y = 0", grid(30, 0))
+        ).returncode
+        == 0
+    )
+    slurm.wait_until_empty(90)
+    status = on_cluster("status").stdout
+    assert "Node n1 is out of use: it failed" in status, status
+    assert history(here).counts["completed"] >= 27  # type: ignore[index]
+
+
+def test_an_experiment_three_walltimes_long_ends_unattended(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    control = "nworkers=2\nmem_per_cpu=1\nwalltime=00:01:00\nauto_resubmit=1"
+    assert on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", grid(50, 4.0))).returncode == 0
+    wait_until(lambda: completed(here) >= 50, 420, here, slurm)
+    slurm.wait_until_empty(60)
+    assert_each_completed_once(here, 50)
+    jobs = json.loads((here / "last-candle-job" / "jobs.json").read_text())
+    assert len(jobs) >= 3
+    assert "50 trials: 50 completed" in on_cluster("status").stdout
