@@ -152,7 +152,7 @@ def test_an_experiment_in_the_queue_is_seen_and_cancelled(
     assert "which is PENDING; wait for it, or stop it with candle cancel" in refused.stderr
     assert "is cancelled" in on_cluster("cancel").stdout
     slurm.wait_until_empty(20)
-    assert "ended (CANCELLED) before any trial ran" in on_cluster("status").stdout
+    assert "ended (CANCELLED), before any trial ran" in on_cluster("status").stdout
     again = on_cluster("cancel")
     assert again.returncode == 2
     assert "X000 does not run" in again.stderr
@@ -195,6 +195,7 @@ def test_a_lost_node_costs_only_time(
         os.kill(process, signal.SIGKILL)
     assert gone(*trials), "models outlive their worker"
     slurm.wait_until_empty(120)
+    slurm.wait_until_nothing_runs(10)
     assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
     assert_each_completed_once(here, 60)
 
@@ -216,6 +217,25 @@ def test_a_killed_batch_step_loses_nothing(
     slurm.wait_until_empty(120)
     assert_each_completed_once(here, 60)
     assert "60 trials: 60 completed" in on_cluster("status").stdout
+
+
+def test_a_job_that_loses_all_its_workers_stops_and_says_so(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    job = json.loads((here / "last-candle-job" / "jobs.json").read_text())[-1]["id"]
+    slurm.run("scancel", f"{job}.0")
+    slurm.wait_until_empty(90)
+    said = (here / "last-candle-job" / "job.out").read_text()
+    assert "cannot be started: all workers of the job are lost" in said
+    found = history(here)
+    assert not found.running
+    assert found.stopped is not None
+    assert len(found.trials) < 40, "trials were burnt on workers that are not there"
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
 
 
 def test_a_cancelled_job_tells_the_truth_and_can_be_resumed(

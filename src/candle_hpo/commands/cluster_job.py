@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,7 +107,7 @@ def run_job(experiment: str, console: Console) -> ExitStatus:
         record = Record(paths.record, settings.direction)
         completed_before = record.history.counts[Status.COMPLETED]
         model = model_command(settings, stored.interpreter, stored.seed, paths.root, choose_site().site.modules)
-        pool = ClusterPool(_workers_folder(paths, job), nodes)
+        pool = ClusterPool(_workers_folder(paths), nodes)
         try:
             engine = Engine(
                 pool,
@@ -146,9 +149,17 @@ def _deadline(job: str) -> float | None:
     return None if left is None else time.time() + left
 
 
-def _workers_folder(paths: ExperimentPaths, job: str) -> Path:
-    """Return where the worker pool keeps its files: with the experiment, if Parsl's shell scripts can name that."""
-    folder = paths.workers(job)
-    if re.fullmatch(r"[\w./+=:@,-]+", str(folder), re.ASCII):
-        return folder
-    return Path.home() / ".cache" / "candle" / f"workers_{job}"
+def _workers_folder(paths: ExperimentPaths) -> Path:
+    """Make the folder where the worker pool keeps its files and keys, readable by the user alone.
+
+    It lies with the experiment, or, if Parsl's shell scripts cannot name that, in the user's home. What a killed job of
+    this experiment has left there goes.
+    """
+    place, prefix = paths.root, "workers_"
+    if not re.fullmatch(r"[\w./+=:@,-]+", str(place), re.ASCII):
+        place = Path.home() / ".cache" / "candle"
+        prefix += hashlib.sha256(str(paths.root).encode()).hexdigest()[:16] + "_"
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for stale in place.glob(f"{prefix}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=place))

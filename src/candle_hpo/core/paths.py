@@ -92,10 +92,6 @@ class ExperimentPaths:
         """On a cluster: the numbers of the jobs that were submitted, the last one last."""
         return self.root / "jobs.json"
 
-    def workers(self, job: str) -> Path:
-        """Return the folder of the worker pool's files and keys, while a job runs."""
-        return self.root / f"workers_{job}"
-
     @property
     def runs(self) -> Path:
         """The folder of all trials."""

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,10 @@ class ClusterPool(Executor):
     """Runs functions on the workers of this job. `stop()` gives up on what runs, at once."""
 
     def __init__(self, folder: Path, workers_by_node: Sequence[int]) -> None:
-        """Start the workers; `folder` is for Parsl's files and keys, on a file system that all nodes share."""
+        """Start the workers; `folder` is for Parsl's files and keys: the user's own, shared by all nodes, and empty."""
         self._outstanding: set[Future[Any]] = set()
         self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True)
         os.environ["CANDLE_WORKERS_BY_NODE"] = ",".join(map(str, workers_by_node))
         nodes = len(workers_by_node)
         self._executor = HighThroughputExecutor(
@@ -67,14 +67,9 @@ class ClusterPool(Executor):
             cores_per_worker=1e-6,  # the number of workers is ours to say, not derived from the cores
             heartbeat_period=HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,
-            poll_period=100,  # milliseconds
+            poll_period=10,  # milliseconds, on the way of every trial to its worker and back
             interchange_launch_cmd=_parsl_program("interchange.py"),
-            launch_cmd=" ".join(
-                [
-                    shlex.join(_parsl_program("process_worker_pool.py")),
-                    DEFAULT_LAUNCH_CMD.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE),
-                ]
-            ),
+            launch_cmd=_launch_command(),
             provider=LocalProvider(
                 init_blocks=1,
                 min_blocks=1,
@@ -96,7 +91,9 @@ class ClusterPool(Executor):
         )
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function on a free worker."""
+        """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""
+        if self._executor.bad_state_is_set:
+            raise RuntimeError("all workers of the job are lost")
         future: Future[Any] = Future()
         self._outstanding.add(future)
 
@@ -143,6 +140,15 @@ class ClusterPool(Executor):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _launch_command() -> str:
+    """Return what the step runs on each node: a manager, and the end of what a killed one leaves in its process group.
+
+    The shell must outlive that signal itself; a handler, unlike an ignored signal, is not handed down to the manager.
+    """
+    arguments = DEFAULT_LAUNCH_CMD.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE)
+    return f"trap : TERM; {shlex.join(_parsl_program('process_worker_pool.py'))} {arguments}; kill -TERM 0"
+
+
 def _parsl_program(name: str) -> list[str]:
     """Return the command of one of Parsl's programs, which lie beside our Python.
 
@@ -183,27 +189,42 @@ class _OnAnyWorker:
         self._model, self._paths = model, paths
 
     def __call__(self, trial: Trial) -> Outcome:
-        _become_worker()
         slot = int(os.environ["PARSL_WORKER_RANK"])
-        return run_trial(
-            self._model,
-            trial,
-            self._paths.trial(trial.id),
-            _devices_of_slot(slot),
-            StopSwitch(),
-            worker=f"{node_name()}:{slot}",
-        )
+        run = partial(run_trial, self._model, trial, self._paths.trial(trial.id), _devices_of_slot(slot), StopSwitch())
+        return _worker_process().run(partial(run, worker=f"{node_name()}:{slot}"))
 
 
-def _become_worker() -> None:
-    """Make this process end, its trial with it, when its manager does: a lost manager leaves nothing behind."""
-    if signal.getsignal(signal.SIGTERM) is not _end:
-        signal.signal(signal.SIGTERM, _end)
+class _WorkerProcess:
+    """The process of a worker, which ends, its trial with it, when its manager does: nothing is left behind."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
 
+    def run(self, function: Callable[[], Outcome]) -> Outcome:
+        """Call a function that may have to be left at any moment, with its own clearing up."""
+        self._busy = True
+        try:
+            return function()
+        except _ManagerEnded:
+            os._exit(128 + signal.SIGTERM)  # not by an exception: Parsl would hand it to the manager that is no more
+        finally:
+            self._busy = False
 
-def _end(number: int, _frame: object) -> None:
-    sys.exit(128 + number)
+    def _end(self, number: int, _frame: object) -> None:
+        if self._busy:
+            raise _ManagerEnded
+        os._exit(128 + number)
+
+
+class _ManagerEnded(BaseException):
+    """The manager of this worker has ended; the trial that runs is to be ended too."""
+
+
+@cache
+def _worker_process() -> _WorkerProcess:
+    return _WorkerProcess()
 
 
 def _devices_of_slot(slot: int) -> dict[str, str]:

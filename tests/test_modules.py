@@ -1,0 +1,69 @@
+"""Environment modules around the model, with the real Lmod: loaded once, for the model alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Candle, WriteInput
+
+LMOD = Path("/usr/share/lmod/lmod/init/bash")
+pytestmark = pytest.mark.skipif(not LMOD.exists(), reason="Lmod is not installed (Debian: apt-get install lmod)")
+
+
+@pytest.fixture
+def modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two modules: one with a Python of its own, one that sets a variable to something odd."""
+    folder = here / "modulefiles"
+    (folder / "mypython").mkdir(parents=True)
+    (folder / "odd").mkdir()
+    (here / "python_of_module").mkdir()
+    (here / "python_of_module" / "python3").symlink_to(sys.executable)
+    (folder / "mypython" / "3.lua").write_text(f'prepend_path("PATH", [==[{here}/python_of_module]==])\n')
+    (folder / "odd" / "1.lua").write_text(
+        'setenv("ODD", "a b = $HOME;\'")\nprepend_path("PYTHONPATH", "/from/module")\n'
+    )
+    monkeypatch.setenv("MODULEPATH", str(folder))
+    return folder
+
+
+def test_modules_are_around_the_model_and_not_around_us(
+    write_input: WriteInput, candle: Candle, modules: Path, here: Path
+) -> None:
+    script = """
+        import os, sys
+        assert os.environ["ODD"] == "a b = $HOME;'", os.environ["ODD"]
+        assert sys.executable.endswith("python_of_module/python3"), sys.executable
+        assert os.environ["PYTHONPATH"].startswith("/from/module"), os.environ["PYTHONPATH"]
+        assert os.environ["PYTHONPATH"].endswith("/modulefiles"), os.environ["PYTHONPATH"]
+        val_to_return = 1
+    """
+    path = write_input(script, 'exec_python_module=mypython/3\nsupp_modules="odd"\nsupp_pythonpath=modulefiles')
+    done = candle("submit-job", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"({here}/python_of_module/python3)" in done.stdout
+    assert "4 trials: 4 completed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "odd/7"])
+def test_a_module_that_is_not_there(
+    write_input: WriteInput, candle: Candle, modules: Path, here: Path, name: str
+) -> None:
+    done = candle("submit-job", write_input(control=f"supp_modules={name}"))
+    assert done.returncode == 3
+    assert f"the modules {name} cannot be loaded:" in done.stderr
+    assert "unknown" in done.stderr
+    assert not (here / "last-candle-job").exists()
+
+
+def test_a_machine_without_modules(write_input: WriteInput, candle: Candle) -> None:
+    path = write_input(control="supp_modules=odd")
+    done = candle("submit-job", path, LMOD_PKG="/nowhere", MODULESHOME="/nowhere", PATH=os.environ["PATH"])
+    if Path("/etc/profile.d/lmod.sh").exists() or Path("/etc/profile.d/modules.sh").exists():
+        assert "the modules odd cannot be loaded" in done.stderr
+    else:
+        assert "there is no module command on this machine" in done.stderr
+    assert done.returncode == 3

@@ -1,0 +1,178 @@
+"""SLURM's texts: what we ask for, and what we make of its answers. No SLURM is needed here."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.core.experiment import Settings
+from candle_hpo.execution.site import Site, WorkerType, choose_site
+from candle_hpo.execution.slurm_text import (
+    Allocation,
+    Job,
+    JobState,
+    gpus_on_a_node,
+    job_id_of,
+    job_script,
+    jobs_of,
+    plan_allocation,
+    sbatch_options,
+    seconds_left,
+    walltime_text,
+    workers_by_node,
+)
+
+GPU = WorkerType(gpu="k80")
+
+
+@pytest.mark.parametrize(
+    ("workers", "per_node", "expected"),
+    [
+        (1, 4, Allocation(1, 1, 1)),
+        (4, 4, Allocation(4, 1, 4)),
+        (6, 2, Allocation(6, 3, 2)),
+        (6, 4, Allocation(6, 2, 3)),
+        (8, 4, Allocation(8, 2, 4)),
+        (3, 4, Allocation(3, 1, 3)),
+        (5, 4, Allocation(6, 2, 3)),  # rounded up: two nodes evenly, rather than five nodes with one GPU each
+        (7, 4, Allocation(8, 2, 4)),
+        (1000, 4, Allocation(1000, 250, 4)),
+        (5, None, Allocation(5, 5, 1)),
+    ],
+)
+def test_gpus_are_packed_on_few_nodes(workers: int, per_node: int | None, expected: Allocation) -> None:
+    assert plan_allocation(workers, GPU, per_node) == expected
+
+
+@given(st.integers(1, 2000), st.integers(1, 16))
+def test_an_allocation_has_no_idle_gpu_and_few_too_many(workers: int, per_node: int) -> None:
+    allocation = plan_allocation(workers, GPU, per_node)
+    assert allocation.nodes is not None
+    assert allocation.per_node is not None
+    assert allocation.workers == allocation.nodes * allocation.per_node
+    assert workers <= allocation.workers < workers + per_node
+    assert allocation.per_node <= per_node
+    fewest = -(-workers // per_node)
+    assert fewest <= allocation.nodes <= 2 * fewest
+
+
+def test_workers_without_a_gpu_are_left_for_slurm_to_place() -> None:
+    assert plan_allocation(50, WorkerType(), None) == Allocation(50)
+
+
+def settings(**values: object) -> Settings:
+    return Settings(model_script="/m.py", workflow="grid", **values)  # type: ignore[arg-type]
+
+
+def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> None:
+    wanted = settings(nworkers=6, nthreads=2, mem_per_cpu=1.5, walltime=3700, project="lab")
+    options = sbatch_options(wanted, WorkerType("gpu", "k80", 2), Allocation(6, 3, 2), "X003")
+    script = job_script(options, ["--mail-type=END", "--comment", "two words"], ["/py", "-m", "x", "/odd 'path'/X003"])
+    assert script == (
+        "#!/usr/bin/env bash\n"
+        "#SBATCH --job-name=candle_X003\n"
+        "#SBATCH --output=job.out\n"
+        "#SBATCH --open-mode=append\n"
+        "#SBATCH --time=01:01:40\n"
+        "#SBATCH --signal=B:USR1@60\n"
+        "#SBATCH --no-requeue\n"
+        "#SBATCH --cpus-per-task=2\n"
+        "#SBATCH --mem-per-cpu=1536M\n"
+        "#SBATCH --ntasks=6\n"
+        "#SBATCH --nodes=3\n"
+        "#SBATCH --ntasks-per-node=2\n"
+        "#SBATCH --gres=gpu:k80:2\n"
+        "#SBATCH --partition=gpu\n"
+        "#SBATCH --account=lab\n"
+        "#SBATCH --mail-type=END --comment 'two words'\n"
+        "\n"
+        "exec /py -m x '/odd '\"'\"'path'\"'\"'/X003'\n"
+    )
+    bash = shutil.which("bash")
+    assert bash is not None
+    assert subprocess.run([bash, "-n"], input=script.encode(), check=True).returncode == 0
+    assert shlex.split(script.splitlines()[-1])[-1] == "/odd 'path'/X003"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60, "00:01:00"), (3700, "01:01:40"), (90_061, "1-01:01:01")])
+def test_times(seconds: int, text: str) -> None:
+    assert walltime_text(seconds) == text
+    assert seconds_left(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("4:05", 245), ("UNLIMITED", None), ("INVALID", None), ("", None)])
+def test_the_time_left(text: str, seconds: int | None) -> None:
+    assert seconds_left(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "job"), [("12\n", "12"), ("12;biowulf\n", "12"), ("a note of the site\n12\n", "12")]
+)
+def test_the_job_id(answer: str, job: str) -> None:
+    assert job_id_of(answer) == job
+
+
+@pytest.mark.parametrize("answer", ["", "no\n", "12 jobs\n", "-1"])
+def test_an_answer_without_a_job_id_is_an_error(answer: str) -> None:
+    with pytest.raises(MachineError, match="there is no job id"):
+        job_id_of(answer)
+
+
+RESOURCES = """gpu gpu:k80:4(S:0-1),lscratch:800
+gpu gpu:p100:2,gpu:K80:2
+norm (null)
+quick gpu:k80:8
+"""
+
+
+@pytest.mark.parametrize(
+    ("gpu", "partition", "count"),
+    [("k80", "gpu", 4), ("k80", None, 8), ("p100", "gpu", 2), ("k80", "norm", None), ("k8", None, None)],
+)
+def test_the_gpus_of_a_node(gpu: str, partition: str | None, count: int | None) -> None:
+    assert gpus_on_a_node(RESOURCES, gpu, partition) == count
+
+
+def test_jobs_in_the_queue() -> None:
+    answer = "7|PENDING|Priority|5:00||2026-11-23T18:00:00\n8|RUNNING|None|1-02:03:04|n[1-3]|2026-11-23T17:00:00\n"
+    pending, running = jobs_of(answer)
+    assert pending == Job("7", JobState.PENDING, "PENDING", "Priority", "5:00", "", "2026-11-23T18:00:00")
+    assert (running.state, running.nodes, running.left) == (JobState.RUNNING, "n[1-3]", "1-02:03:04")
+
+
+def test_a_state_that_we_do_not_know_is_an_error_and_no_end() -> None:
+    with pytest.raises(MachineError, match='job 7 is "DREAMING", a state unknown to candle'):
+        jobs_of("7|DREAMING|None|5:00||N/A\n")
+    with pytest.raises(MachineError, match="which is not of the form"):
+        jobs_of("slurm_load_jobs error\n")
+
+
+@pytest.mark.parametrize(("text", "counts"), [("2(x3),1", [2, 2, 2, 1]), ("4", [4]), ("1,2(x2)", [1, 2, 2])])
+def test_workers_by_node(text: str, counts: list[int]) -> None:
+    assert workers_by_node(text) == counts
+
+
+def test_workers_by_node_that_cannot_be_read() -> None:
+    with pytest.raises(MachineError, match="is not of the form"):
+        workers_by_node("many")
+
+
+def test_a_site_knows_its_kinds_of_workers() -> None:
+    biowulf = choose_site({"CANDLE_SITE": "biowulf"}).site
+    assert biowulf.worker_type("k80") == WorkerType("gpu", "k80", 4)
+    assert biowulf.worker_type(None).gpu is None
+    with pytest.raises(InputError, match=r'this site has no "k81"; did you mean "k80"?'):
+        biowulf.worker_type("k81")
+    assert Site().worker_type("anything") == WorkerType(gpu="anything")
+
+
+def test_a_site_is_recognized_by_its_machines() -> None:
+    assert choose_site({"HOME": "/nowhere"}, "biowulf2").name == "biowulf"
+    chosen = choose_site({"HOME": "/nowhere"}, "laptop")
+    assert (chosen.name, chosen.reason) == ("generic", "no site knows this machine (laptop)")
