@@ -191,9 +191,9 @@ def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         running = campaign(record, run, pool=pool, stop_pool=stop)
-        for reason in ("SIGHUP", "SIGTERM", "SIGHUP"):
+        for reason in ("SIGHUP", "SIGTERM", "SIGTERM"):
             running.stop(reason)
-        assert running.run() == "SIGHUP"
+        assert running.run() == "SIGTERM"
     assert stops == ["stop", "stop"]
 
 
@@ -298,3 +298,32 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     assert record.history.counts == {Status.COMPLETED: 2}
     assert campaign(record, run, workers=2, deadline=time.time() + 60).run() == ""
     assert record.history.counts == {Status.COMPLETED: 5}
+
+
+def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
+    excluded: list[str] = []
+
+    def run(trial: Trial) -> Outcome:
+        if trial.number % 2 and "bad" not in excluded:
+            return Outcome(Status.INTERRUPTED, reason="stale file handle", seconds=0.1, worker="bad:0")
+        return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
+
+    campaign(record, run, GridSearch(space(20)), workers=2, retries=3, exclude=excluded.append).run()
+    assert excluded == ["bad"]
+    assert record.history.counts == {Status.COMPLETED: 20}
+
+
+@pytest.mark.parametrize(("failed_too", "completed_after"), [(False, 3), (True, 5)])
+def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: bool, completed_after: int) -> None:
+    first = Record(here / "events.jsonl", Direction.MINIMIZE)
+
+    def run(trial: Trial) -> Outcome:
+        return Outcome(Status.FAILED, reason="a bug") if trial.number % 2 else completed(trial)
+
+    campaign(first, run).run()
+    first.close()
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    engine = Engine(InlineExecutor(), completed, 2, lambda: None)
+    Campaign(GridSearch(space(5)), engine, again, 1, failed_too=failed_too).run()
+    assert again.history.counts[Status.COMPLETED] == completed_after
+    again.close()

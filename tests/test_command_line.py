@@ -340,7 +340,7 @@ def test_an_interrupted_experiment_goes_on(write_input: WriteInput, here: Path, 
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert "Going on with X000: 3 trials of 4 left" in resumed.stdout
     assert "4 trials: 4 completed" in resumed.stdout
-    assert "nothing is left to do" in candle("resume").stdout
+    assert "nothing is left to do, all 4 trials are completed" in candle("resume").stdout
     assert candle("cancel").returncode == 2
 
 

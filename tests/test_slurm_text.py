@@ -25,6 +25,7 @@ from candle_hpo.execution.slurm_text import (
     sbatch_options,
     seconds_left,
     walltime_text,
+    with_gres_of,
     workers_by_node,
 )
 
@@ -82,6 +83,7 @@ def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> N
         "#SBATCH --time=01:01:40\n"
         "#SBATCH --signal=B:USR1@60\n"
         "#SBATCH --no-requeue\n"
+        "#SBATCH --no-kill\n"
         "#SBATCH --cpus-per-task=2\n"
         "#SBATCH --mem-per-cpu=1536M\n"
         "#SBATCH --ntasks=6\n"
@@ -137,6 +139,21 @@ quick gpu:k80:8
 )
 def test_the_gpus_of_a_node(gpu: str, partition: str | None, count: int | None) -> None:
     assert gpus_on_a_node(RESOURCES, gpu, partition) == count
+
+
+def test_gpus_without_a_type() -> None:
+    assert gpus_on_a_node("gpu gpu:4(S:0-1)\n", "gpu", "norm,gpu") == 4
+    assert gpus_on_a_node("gpu gpu:4\n", "k80", None) is None
+    options = sbatch_options(settings(), WorkerType(gpu="gpu"), Allocation(4, 1, 4), "X000")
+    assert ("--gres", "gpu:4") in options
+
+
+def test_the_users_other_resources_do_not_take_the_gpus_away() -> None:
+    options = sbatch_options(settings(), GPU, Allocation(2, 1, 2), "X000")
+    joined, others = with_gres_of(options, ["--gres=lscratch:100", "--mail-type=END", "--gres", "vmem:1"])
+    assert ("--gres", "gpu:k80:2,lscratch:100,vmem:1") in joined
+    assert others == ["--mail-type=END"]
+    assert [name for name, _ in joined].count("--gres") == 1
 
 
 def test_jobs_in_the_queue() -> None:

@@ -11,7 +11,7 @@ import queue
 import socket
 import time
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from candle_hpo.core.errors import MachineError, RecordError
-from candle_hpo.core.nodes import NodeWatch
+from candle_hpo.core.nodes import NodeWatch, node_of
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import (
@@ -72,8 +72,8 @@ class Engine:
 class Campaign:
     """Runs the trials that a search proposes.
 
-    A trial that the machine interrupts is attempted again, `retries` times. `watch` is called after every change,
-    and every half second while nothing changes.
+    A trial that the machine interrupts is attempted again, `retries` times; with `failed_too`, one that failed in an
+    earlier campaign is, too. `watch` is called after every change, and every half second while nothing changes.
     """
 
     def __init__(
@@ -83,14 +83,17 @@ class Campaign:
         record: Record,
         retries: int,
         watch: Callable[[], None] = lambda: None,
+        *,
+        failed_too: bool = False,
     ) -> None:
         self._search, self._engine, self._record, self._retries = search, engine, record, retries
-        self._watch = watch
+        self._watch, self._failed_too = watch, failed_too
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Trial] = {}
         self._unrecorded: list[AnyEvent] = []
         self._again: deque[Trial] = deque()
+        self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 0
@@ -123,13 +126,17 @@ class Campaign:
         return self._stop_reason
 
     def _take_up_the_record(self) -> None:
-        """Go on from what an earlier campaign left: its outcomes, and what the machine interrupted."""
+        """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted."""
         trials = self._record.history.trials
+        bad_nodes = {excluded.node for excluded in self._record.history.excluded}
         self._next_number = len(trials)
         for _, earlier in sorted(trials.items()):
             outcome = earlier.outcome or Outcome(Status.INTERRUPTED)
             self._tell(earlier.trial, outcome)
-            if outcome.status is Status.INTERRUPTED:
+            failed = outcome.status is not Status.COMPLETED
+            if outcome.status is Status.INTERRUPTED or (
+                failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
+            ):
                 self._again.append(_next_attempt(earlier.trial))
 
     def _record_and_submit(self) -> None:
@@ -188,10 +195,10 @@ class Campaign:
             self._exclude_bad_nodes()
 
     def _take_in_stop(self, reason: str) -> None:
-        """Stop what runs; a reason that comes twice is impatient, another one is not."""
+        """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
         if self._stop_reason in ("", OUT_OF_TIME, reason):
             self._engine.stop()
-        self._stop_reason = self._stop_reason or reason
+        self._stop_reason = reason
 
     def _record_what_still_ends(self) -> None:
         """After an error: record how the trials that ran have ended, as far as the record can be written."""
@@ -214,10 +221,12 @@ class Campaign:
         trial = self._running.pop(future)
         try:
             outcome = future.result()
-        except OSError as error:  # the machine's fault, not the model's
+        except (OSError, MachineError) as error:  # the machine's fault, not the model's
             outcome = Outcome(Status.INTERRUPTED, reason=str(error))
-        if outcome.status is Status.INTERRUPTED and trial.attempt <= self._retries:
-            self._again.append(_next_attempt(trial))
+        if outcome.status is Status.INTERRUPTED:
+            self._interruptions[trial.number] += 1
+            if self._interruptions[trial.number] <= self._retries:
+                self._again.append(_next_attempt(trial))
         self._tell(trial, outcome)
         self._nodes.take_in(trial, outcome)
         return TrialFinished.of(trial, outcome, time.time())

@@ -125,11 +125,11 @@ def site() -> None:
 
 
 @app.command("run-job", hidden=True)
-def run_job(experiment: str) -> None:
+def run_job(experiment: str, failed_too: bool = False) -> None:
     """Run an experiment within its SLURM job; for job scripts."""
     from candle_hpo.commands.cluster_job import run_job as command
 
-    _exit(command(experiment, _console()))
+    _exit(command(experiment, failed_too, _console()))
 
 
 @app.command("help", hidden=True)

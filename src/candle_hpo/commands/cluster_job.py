@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -30,11 +31,19 @@ from candle_hpo.execution.slurm_text import (
     plan_allocation,
     sbatch_options,
     seconds_left,
+    warning_seconds,
+    with_gres_of,
     workers_by_node,
 )
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import model_command
-from candle_hpo.record.folder import add_job, find_experiment, read_experiment_settings, read_parameter_sets
+from candle_hpo.record.folder import (
+    StoredExperiment,
+    add_job,
+    find_experiment,
+    read_experiment_settings,
+    read_parameter_sets,
+)
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
@@ -42,10 +51,11 @@ from candle_hpo.report.words import count
 from candle_hpo.search.grid import GridSearch
 
 WALLTIME = "the walltime is nearly over"
-_SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: "the job was cancelled", signal.SIGINT: "Ctrl-C"}
+CANCELLED = "the job was cancelled"
+_SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: CANCELLED, signal.SIGINT: CANCELLED}
 
 
-def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console) -> str:
+def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, *, failed_too: bool = False) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
     site = choose_site().site
     worker = site.worker_type(settings.worker_type)
@@ -58,19 +68,29 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console) 
         )
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
+    options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
     command = [sys.executable, "-m", "candle_hpo", "run-job", str(paths.root)]
-    return job_script(options, (*site.sbatch_args, *settings.custom_sbatch_args), command)
+    return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 
-def submit_experiment(paths: ExperimentPaths, settings: Settings, console: Console) -> None:
-    """Submit an experiment's job. Raises `MachineError` with SLURM's own words where it refuses."""
-    script = job_script_of(paths, settings, console)
+def submit_experiment(
+    paths: ExperimentPaths, settings: Settings, console: Console, *, failed_too: bool = False
+) -> None:
+    """Submit an experiment's job; with `failed_too`, trials that failed in an earlier one are attempted again.
+
+    Raises `MachineError` with SLURM's own words where it refuses, and leaves no job that is not written down.
+    """
+    script = job_script_of(paths, settings, console, failed_too=failed_too)
     try:
         replace_file(paths.job_script, script.encode())
         job = scheduler.submit(paths.job_script)
-        add_job(paths, job)
+        try:
+            add_job(paths, job)
+        except BaseException:
+            scheduler.cancel(job)
+            raise
     except OSError as error:
-        raise MachineError(f"{paths.job_script} cannot be written: {error.strerror}") from None
+        raise MachineError(f"{paths.root} cannot be written: {error}") from None
     show(console, f"JOB_ID={job}")
 
 
@@ -90,48 +110,88 @@ def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
     return found
 
 
-def run_job(experiment: str, console: Console) -> ExitStatus:
+def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     """Run an experiment's trials within its SLURM job, on all its workers; called by the job script alone."""
-    from candle_hpo.execution.cluster import ClusterPool, cluster_runner
-
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise InputError("candle run-job is for job scripts; use candle submit-job, or candle resume")
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
     settings = stored.settings
+    signals = _HeardSignals()
+    with calling_on_signals(signals.hear, _SIGNALS):
+        lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
+        try:
+            record = Record(paths.record, settings.direction)
+            completed_before = record.history.counts[Status.COMPLETED]
+            stopped = _run_campaign(job, paths, stored, record, signals, failed_too, console)
+            record.close()
+        finally:
+            lock.release()
+        history = record.history
+        status = conclude(history, stored, paths, stopped, console)
+        is_cut_off = stopped in (WALLTIME, OUT_OF_TIME) or (not stopped and history.counts[Status.INTERRUPTED])
+        if settings.auto_resubmit and is_cut_off and CANCELLED not in signals.heard:
+            _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, console)
+    return status
+
+
+class _HeardSignals:
+    """What the job was told by signals, before there is a campaign and after it too."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self._campaign: Campaign | None = None
+
+    def hear(self, reason: str) -> None:
+        """Remember a reason to stop, and hand it to the campaign; called by signal handlers."""
+        self.heard.append(reason)
+        if self._campaign is not None:
+            self._campaign.stop(reason)
+
+    def hand_to(self, campaign: Campaign) -> None:
+        """Tell a campaign of what was heard before it, and of what will be."""
+        self._campaign = campaign
+        for reason in self.heard:
+            campaign.stop(reason)
+
+
+def _run_campaign(
+    job: str,
+    paths: ExperimentPaths,
+    stored: StoredExperiment,
+    record: Record,
+    signals: _HeardSignals,
+    failed_too: bool,
+    console: Console,
+) -> str:
+    """Run the campaign on the workers of this job; return why it stopped before its end, or ""."""
+    from candle_hpo.execution.cluster import ClusterPool, cluster_runner  # only a job needs Parsl
+
+    settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
     show(console, f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
-    lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
+    model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
+    with_gpu = site.worker_type(settings.worker_type).gpu is not None
+    deadline = _deadline(job, settings)
+    pool = ClusterPool(_workers_folder(paths), nodes)
     try:
-        record = Record(paths.record, settings.direction)
-        completed_before = record.history.counts[Status.COMPLETED]
-        model = model_command(settings, stored.interpreter, stored.seed, paths.root, choose_site().site.modules)
-        pool = ClusterPool(_workers_folder(paths), nodes)
-        try:
-            engine = Engine(
-                pool,
-                cluster_runner(model, paths),
-                workers=sum(nodes),
-                stop=pool.stop,
-                exclude=pool.exclude,
-                job=job,
-                deadline=_deadline(job),
-            )
-            progress = Progress(record.history, stored.names, stored.total, sum(nodes), console)
-            search = GridSearch(read_parameter_sets(paths, stored))
-            campaign = Campaign(search, engine, record, settings.retries, progress.update)
-            with calling_on_signals(campaign.stop, _SIGNALS), progress:
-                stopped = campaign.run()
-        finally:
-            pool.shutdown()
-        record.close()
+        engine = Engine(
+            pool,
+            cluster_runner(model, paths, with_gpu=with_gpu),
+            workers=sum(nodes),
+            stop=pool.stop,
+            exclude=pool.exclude,
+            job=job,
+            deadline=deadline,
+        )
+        search = GridSearch(read_parameter_sets(paths, stored))
+        with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
+            campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
+            signals.hand_to(campaign)
+            return campaign.run()
     finally:
-        lock.release()
-    status = conclude(record.history, stored, paths, stopped, console)
-    if settings.auto_resubmit and stopped in (WALLTIME, OUT_OF_TIME):
-        _go_on_in_a_next_job(paths, settings, record.history.counts[Status.COMPLETED] - completed_before, console)
-    return status
+        pool.shutdown()
 
 
 def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, console: Console) -> None:
@@ -142,11 +202,13 @@ def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: 
         show(console, "auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
 
 
-def _deadline(job: str) -> float | None:
-    """Return when this job ends (seconds since 1970); None where SLURM sets no limit."""
-    found = scheduler.find_jobs([job])
-    left = seconds_left(found[0].left) if found else None
-    return None if left is None else time.time() + left
+def _deadline(job: str, settings: Settings) -> float:
+    """Return until when trials can run (seconds since 1970): the job's end, less the time of the warning before it."""
+    left: int | None = settings.walltime
+    with suppress(MachineError):  # a busy controller; then the walltime that was asked for is as good
+        left = next((seconds_left(found.left) for found in scheduler.find_jobs([job])), left)
+    end = time.time() + (settings.walltime if left is None else left)
+    return end - warning_seconds(settings.walltime)
 
 
 def _workers_folder(paths: ExperimentPaths) -> Path:

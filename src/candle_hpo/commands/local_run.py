@@ -23,8 +23,13 @@ from candle_hpo.report.words import count, location
 from candle_hpo.search.grid import GridSearch
 
 
-def run_here(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -> ExitStatus:
-    """Run what is left of an experiment on this machine, and say what came of it."""
+def run_here(
+    paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool = False
+) -> ExitStatus:
+    """Run what is left of an experiment on this machine, and say what came of it.
+
+    With `failed_too`, trials that failed before are attempted again.
+    """
     settings = stored.settings
     workforce = share_out(settings, visible_gpus(), stored.total)
     workers = workforce.workers
@@ -42,7 +47,7 @@ def run_here(paths: ExperimentPaths, stored: StoredExperiment, console: Console)
         engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
         search = GridSearch(read_parameter_sets(paths, stored))
-        campaign = Campaign(search, engine, record, settings.retries, progress.update)
+        campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
 
         def stop(reason: str) -> None:
             progress.stopping = True

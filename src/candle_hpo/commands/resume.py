@@ -40,31 +40,37 @@ def resume(experiment: str | None, console: Console) -> ExitStatus:
 def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, console: Console) -> ExitStatus:
     """Go on with an experiment's sets, with other settings: more workers, another walltime, a mended script."""
     paths = find_experiment(experiment, Path.cwd())
-    stored = read_experiment_settings(paths)
-    stored = msgspec.structs.replace(stored, settings=settings, interpreter=interpreter.path)
+    before = read_experiment_settings(paths)
     _refuse_if_it_runs(paths)
+    if settings.dry_run:
+        show(console, f"dry_run=1: {paths.root.name} was not gone on with")
+        return ExitStatus.ALL_WELL
+    changed = msgspec.structs.replace(before, settings=settings, interpreter=interpreter.path)
     try:
-        write_experiment_settings(paths, stored)
+        write_experiment_settings(paths, changed)
     except OSError as error:
         raise MachineError(f"{paths.settings} cannot be written: {error.strerror}") from None
-    return _go_on(paths, stored, console)
+    try:
+        return _go_on(paths, changed, console)
+    except InputError:  # what the site or the scheduler does not take shall not stay with the experiment
+        write_experiment_settings(paths, before)
+        raise
 
 
 def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -> ExitStatus:
     _refuse_if_it_runs(paths)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    ended = history.ended - history.counts[Status.INTERRUPTED]
-    left = stored.total - ended
+    left = stored.total - history.counts[Status.COMPLETED]
     if left == 0:
-        show(console, f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} have ended")
+        show(console, f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
         return ExitStatus.ALL_WELL
     show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
     if settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here()):
-        submit_experiment(paths, settings, console)
+        submit_experiment(paths, settings, console, failed_too=True)
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, console)
+    return run_here(paths, stored, console, failed_too=True)
 
 
 def _refuse_if_it_runs(paths: ExperimentPaths) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus
+from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import Job, JobState
+from candle_hpo.record.events import CampaignStarted
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
 from candle_hpo.record.lock import is_dead, read_holder
@@ -42,37 +43,47 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
 
 def _state(paths: ExperimentPaths, history: History) -> str:
     """Return what the experiment does now; what a dead campaign left running counts as interrupted from here on."""
-    jobs = read_jobs(paths)
+    jobs, campaign = read_jobs(paths), history.campaign
     job: Job | None = None
     if jobs:
-        found = scheduler.find_jobs([jobs[-1].id])
+        try:
+            found = scheduler.find_jobs([jobs[-1].id])
+        except MachineError as error:
+            return f"Job {jobs[-1].id}, of which SLURM does not tell just now: {error}"
         job = found[0] if found else None
-        if job is not None and job.state is JobState.PENDING:
-            start = f", expected to start at {job.start}" if job.start not in ("", "N/A") else ""
-            return f"Waiting in the queue as job {job.id} ({job.reason}){start}"
-    if history.campaign is None:
-        return (
-            f"Job {jobs[-1].id} {_how_it_ended(job)}, before any trial ran; see {location(paths.job_output)}"
-            if jobs and _is_over(job)
-            else "It has not begun"
-        )
+        if (waiting := _of_a_job_without_a_campaign(paths, jobs[-1].id, job, campaign)) is not None:
+            return waiting
+    if campaign is None:
+        return "It has not begun"
     if history.stopped is not None:
         ended = _clock(history.stopped.time)
         if not history.stopped.reason:
             return f"Ended at {ended}"
         return f"Stopped at {ended}: {history.stopped.reason}; candle resume {paths.root.name} goes on"
-    where = f"process {history.campaign.process} on {history.campaign.host}"
-    since = _clock(history.campaign.time)
+    since, where = _clock(campaign.time), f"process {campaign.process} on {campaign.host}"
     holder = read_holder(paths.lock)
-    if holder is not None and not is_dead(holder, lambda _: _is_over(job)):
-        if job is not None:
+    if holder is not None and not is_dead(holder, lambda number: job is None or job.id != number or _is_over(job)):
+        if job is not None and holder.job == job.id:
             return f"Running since {since} as job {job.id} on {job.nodes}, {job.left} left"
-        workers = count(history.campaign.workers, "worker")
-        return f"Running since {since} with {workers}, as {where}"
+        return f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
     history.end_running("its campaign died")
-    if jobs:
-        where = f"job {jobs[-1].id} ({'gone' if job is None else job.slurm_state})"
+    if campaign.job:
+        where = f"job {campaign.job} ({'gone' if job is None else job.slurm_state})"
     return f"Interrupted: {where}, which ran it since {since}, is no more; candle resume {paths.root.name} goes on"
+
+
+def _of_a_job_without_a_campaign(
+    paths: ExperimentPaths, number: str, job: Job | None, campaign: CampaignStarted | None
+) -> str | None:
+    """Return how the last job is if it has run no campaign, yet or ever; None if it has, or if one ran here since."""
+    if job is not None and job.state is JobState.PENDING:
+        start = f", expected to start at {job.start}" if job.start not in ("", "N/A") else ""
+        return f"Waiting in the queue as job {number} ({job.reason}){start}"
+    if campaign is not None and (campaign.job == number or not campaign.job):
+        return None
+    if job is not None and not _is_over(job):
+        return f"Job {number} is starting its workers on {job.nodes}"
+    return f"Job {number} {_how_it_ended(job)}, before any trial ran; see {location(paths.job_output)}"
 
 
 def _is_over(job: Job | None) -> bool:

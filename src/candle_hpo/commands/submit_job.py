@@ -13,19 +13,24 @@ from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.single_run import run_once
-from candle_hpo.core.errors import ExitStatus
+from candle_hpo.core.errors import CandleError, ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace
 from candle_hpo.execution.devices import visible_gpus
-from candle_hpo.execution.scheduler import slurm_is_here
+from candle_hpo.execution.scheduler import NoAnswer, slurm_is_here
 from candle_hpo.execution.site import choose_site
 from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter, find_python
-from candle_hpo.record.folder import create_experiment, discard_experiment, point_last_experiment
-from candle_hpo.report.words import count
+from candle_hpo.record.folder import (
+    check_last_experiment,
+    create_experiment,
+    discard_experiment,
+    point_last_experiment,
+)
+from candle_hpo.report.words import count, location
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
@@ -64,14 +69,17 @@ def drawn_seed(settings: Settings) -> int:
 def _run_workflow(experiment: Experiment, interpreter: Interpreter, on_cluster: bool, console: Console) -> ExitStatus:
     """Make the experiment's folder, and hand it to the engine; one that the machine refuses leaves no folder."""
     here = Path.cwd()
+    check_last_experiment(here)
     paths, stored = create_experiment(here, experiment, drawn_seed(experiment.settings), interpreter.path)
-    try:
-        if on_cluster:
+    if on_cluster:
+        try:
             submit_experiment(paths, stored.settings, console)
-        point_last_experiment(here, paths)
-    except BaseException:
-        discard_experiment(paths)
-        raise
+        except NoAnswer as error:
+            raise MachineError(f"{error}; look with squeue whether {location(paths.root)} was submitted") from None
+        except CandleError:
+            discard_experiment(paths)
+            raise
+    point_last_experiment(here, paths)
     if on_cluster:
         show(console, "Input file submitted successfully", "How it is: candle status")
         return ExitStatus.ALL_WELL

@@ -12,8 +12,9 @@ QUICK_SECONDS = 10.0
 
 @dataclass
 class _Node:
-    """What is known of one node: the trials that it failed quickly, without any other end in between."""
+    """What is known of one node: how many trials it ended quickly without a value, in a row, and which have failed."""
 
+    in_a_row: int = 0
     failed: list[Trial] = field(default_factory=list)
     has_completed: bool = False
 
@@ -21,8 +22,8 @@ class _Node:
 class NodeWatch:
     """Judges nodes by the outcomes of their trials.
 
-    A node is bad when it failed its last three trials, each within ten seconds, and has completed none since,
-    while another node has completed one: then the script works, and the node does not.
+    A node is bad when its last three trials failed, or could not begin, each within ten seconds, while another node
+    has completed one: then the script works, and the node does not.
     """
 
     def __init__(self) -> None:
@@ -31,12 +32,15 @@ class NodeWatch:
     def take_in(self, trial: Trial, outcome: Outcome) -> None:
         """Take one more outcome in."""
         name = node_of(outcome.worker)
-        if not name or outcome.status is Status.INTERRUPTED:
+        if not name:
             return
         node = self._nodes.setdefault(name, _Node())
-        if outcome.status is Status.FAILED and outcome.seconds < QUICK_SECONDS:
-            node.failed.append(trial)
+        if outcome.status in (Status.FAILED, Status.INTERRUPTED) and outcome.seconds < QUICK_SECONDS:
+            node.in_a_row += 1
+            if outcome.status is Status.FAILED:
+                node.failed.append(trial)
         else:
+            node.in_a_row = 0
             node.failed.clear()
             node.has_completed |= outcome.status is Status.COMPLETED
 
@@ -46,7 +50,7 @@ class NodeWatch:
         bad = {
             name: node.failed
             for name, node in self._nodes.items()
-            if len(node.failed) >= FAILURES_IN_A_ROW and good - {name}
+            if node.in_a_row >= FAILURES_IN_A_ROW and good - {name}
         }
         for name in bad:
             del self._nodes[name]

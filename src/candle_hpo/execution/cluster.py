@@ -7,11 +7,13 @@ joins the two. One manager runs on each node (one `srun` step), with as many wor
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from functools import cache, partial
@@ -27,9 +29,10 @@ from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider
 
+from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Trial
-from candle_hpo.execution.devices import VISIBLE, visible_gpus
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.execution.devices import VISIBLE, parse_visible
 from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
@@ -39,7 +42,14 @@ HEARTBEAT_SECONDS = 5
 LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
 
 # A step of its own for the managers, with everything that the job has on each node, bound to nothing less.
-_SRUN = "--overlap --ntasks-per-node=1 --kill-on-bad-exit=0 --cpu-bind=none --mem=0"
+_SRUN = "--overlap --ntasks-per-node=1 --cpu-bind=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill --wait=0"
+
+# What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
+# distributed training that it is one of several processes.
+_OF_TASKS = re.compile(
+    r"SRUN_CPUS_PER_TASK|SLURM_(CPUS|GPUS)_PER_TASK|SLURM_(NTASKS|NPROCS|TASKS_PER_NODE|NTASKS_PER_NODE)"
+    r"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*"
+)
 
 # Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
 _WORKERS_HERE = "--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\$CANDLE_WORKERS_BY_NODE)"
@@ -57,6 +67,7 @@ class ClusterPool(Executor):
         self._outstanding: set[Future[Any]] = set()
         self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
         self._folder = folder
+        _forget_tasks()
         os.environ["CANDLE_WORKERS_BY_NODE"] = ",".join(map(str, workers_by_node))
         nodes = len(workers_by_node)
         self._executor = HighThroughputExecutor(
@@ -143,10 +154,11 @@ class ClusterPool(Executor):
 def _launch_command() -> str:
     """Return what the step runs on each node: a manager, and the end of what a killed one leaves in its process group.
 
-    The shell must outlive that signal itself; a handler, unlike an ignored signal, is not handed down to the manager.
+    The shell must outlive that signal itself; a handler, unlike an ignored signal, is not handed down to the manager. A
+    manager that ends has failed, whatever it says: so Parsl sees it when all have.
     """
     arguments = DEFAULT_LAUNCH_CMD.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE)
-    return f"trap : TERM; {shlex.join(_parsl_program('process_worker_pool.py'))} {arguments}; kill -TERM 0"
+    return f"trap : TERM; {shlex.join(_parsl_program('process_worker_pool.py'))} {arguments}; kill -TERM 0; exit 1"
 
 
 def _parsl_program(name: str) -> list[str]:
@@ -177,21 +189,33 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def cluster_runner(model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
-    """Return the function that runs a trial on whatever worker it is sent to."""
-    return _OnAnyWorker(model, paths)
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, with_gpu: bool) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to; `with_gpu`: each has one of its own."""
+    return _OnAnyWorker(model, paths, with_gpu)
+
+
+def _forget_tasks() -> None:
+    for name in list(os.environ):
+        if _OF_TASKS.fullmatch(name):
+            del os.environ[name]
 
 
 class _OnAnyWorker:
     """Runs trials in a worker's process; sent there with what all trials have in common."""
 
-    def __init__(self, model: ModelCommand, paths: ExperimentPaths) -> None:
-        self._model, self._paths = model, paths
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, with_gpu: bool) -> None:
+        self._model, self._paths, self._with_gpu = model, paths, with_gpu
 
     def __call__(self, trial: Trial) -> Outcome:
         slot = int(os.environ["PARSL_WORKER_RANK"])
-        run = partial(run_trial, self._model, trial, self._paths.trial(trial.id), _devices_of_slot(slot), StopSwitch())
-        return _worker_process().run(partial(run, worker=f"{node_name()}:{slot}"))
+        worker, began = f"{node_name()}:{slot}", time.monotonic()
+        try:
+            devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
+            paths = self._paths.trial(trial.id)
+            run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker)
+            return _worker_process().run(run)
+        except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
+            return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
 
 
 class _WorkerProcess:
@@ -199,6 +223,7 @@ class _WorkerProcess:
 
     def __init__(self) -> None:
         self._busy = False
+        _forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
 
@@ -227,11 +252,14 @@ def _worker_process() -> _WorkerProcess:
     return _WorkerProcess()
 
 
-def _devices_of_slot(slot: int) -> dict[str, str]:
+def _gpu_of_slot(slot: int) -> dict[str, str]:
     """Return the environment that shows a worker its own GPU: the one at its place among the step's on this node."""
-    if VISIBLE not in os.environ:
-        return {}
-    gpus = visible_gpus()
+    gpus = parse_visible(os.environ.get(VISIBLE, ""))
     if slot >= len(gpus):
         raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
     return {VISIBLE: gpus[slot]}
+
+
+def _no_gpu() -> dict[str, str]:
+    """Return the environment of a worker that has none: what the login node's or SLURM's list says is not its own."""
+    return {VISIBLE: ""} if VISIBLE in os.environ else {}

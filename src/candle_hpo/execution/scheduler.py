@@ -11,6 +11,10 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.execution.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
 
 
+class NoAnswer(MachineError):
+    """SLURM did not answer in time; it may have done what it was asked."""
+
+
 def slurm_is_here() -> bool:
     """Tell whether this machine belongs to a SLURM cluster.
 
@@ -69,8 +73,10 @@ def _run(command: Sequence[str], directory: Path | None = None) -> str:
         )
     except FileNotFoundError:
         raise MachineError(f"{command[0]} is not on the PATH; is this a machine of a SLURM cluster?") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MachineError(f"{command[0]} does not answer: {error}") from None
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswer(f"{command[0]} does not answer: {error}") from None
+    except OSError as error:
+        raise MachineError(f"{command[0]} cannot be run: {error}") from None
     if done.returncode != 0:
         said = " ".join((done.stderr + done.stdout).split())
         raise MachineError(f"{command[0]} refused (exit status {done.returncode}): {said}")

@@ -17,7 +17,9 @@ from candle_hpo.execution.site import WorkerType
 # How long before the end of the walltime SLURM warns the campaign, and with which signal. SLURM looks at its
 # clock only now and then, so a warning can come up to a minute early; it never comes late.
 WARNING_SIGNAL = "USR1"
-WARNING_SECONDS = 60
+
+# The worker type that stands for GPUs to which a cluster gives no type of their own (`Gres=gpu:4`).
+UNTYPED_GPU = "gpu"
 
 
 class Allocation(msgspec.Struct, frozen=True):
@@ -58,20 +60,49 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
         ("--open-mode", "append"),
         ("--time", walltime_text(settings.walltime)),
         # The campaign is warned in time to record what runs as interrupted, and to go on in a next job.
-        ("--signal", f"B:{WARNING_SIGNAL}@{min(WARNING_SECONDS, settings.walltime // 4)}"),
+        ("--signal", f"B:{WARNING_SIGNAL}@{warning_seconds(settings.walltime)}"),
         ("--no-requeue", ""),
+        ("--no-kill", ""),  # a node that fails takes its own workers along, and not the job
         ("--cpus-per-task", str(settings.nthreads)),
         ("--mem-per-cpu", f"{megabytes}M"),
         ("--ntasks", str(allocation.workers)),
     ]
     if allocation.nodes is not None:
         options += [("--nodes", str(allocation.nodes)), ("--ntasks-per-node", str(allocation.per_node))]
-        options += [("--gres", f"gpu:{worker.gpu}:{allocation.per_node}")]
+        kind = "gpu" if worker.gpu == UNTYPED_GPU else f"gpu:{worker.gpu}"
+        options += [("--gres", f"{kind}:{allocation.per_node}")]
     if partition:
         options.append(("--partition", partition))
     if settings.project:
         options.append(("--account", settings.project))
     return options
+
+
+def warning_seconds(walltime: int) -> int:
+    """Return how many seconds before a walltime's end the campaign is warned: a minute, if there is time for it."""
+    return min(60, walltime // 4)
+
+
+def with_gres_of(options: Sequence[tuple[str, str]], extra: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the options with the generic resources of the user's arguments joined to ours, and the other arguments.
+
+    To SLURM a second `--gres`, such as `--gres=lscratch:100`, takes the place of the first, and its GPUs away.
+    """
+    theirs: list[str] = []
+    others: list[str] = []
+    arguments = iter(extra)
+    for argument in arguments:
+        if argument == "--gres":
+            theirs.append(next(arguments, ""))
+        elif argument.startswith("--gres="):
+            theirs.append(argument.partition("=")[2])
+        else:
+            others.append(argument)
+    ours = [value for name, value in options if name == "--gres"]
+    joined = [(name, value) for name, value in options if name != "--gres"]
+    if ours or theirs:
+        joined.append(("--gres", ",".join(filter(None, [*ours, *theirs]))))
+    return joined, others
 
 
 def job_script(options: Sequence[tuple[str, str]], extra: Sequence[str], command: Sequence[str]) -> str:
@@ -111,10 +142,11 @@ def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
     A line is for instance `gpu gpu:k80:4(S:0-1),lscratch:800`; nodes of other partitions do not count.
     """
     counts: list[int] = []
+    kind = "(?::[^:,()]+)?" if gpu == UNTYPED_GPU else f":{re.escape(gpu)}"
     for line in answer.splitlines():
         name, _, resources = line.partition(" ")
-        if partition is None or name == partition:
-            found = re.findall(rf"(?:^|,)gpu:{re.escape(gpu)}:(\d+)", resources.strip(), re.IGNORECASE)
+        if partition is None or name in partition.split(","):
+            found = re.findall(rf"(?:^|,)gpu{kind}:(\d+)", resources.strip(), re.IGNORECASE)
             counts += [int(count) for count in found]
     return max(counts, default=None)
 
@@ -131,15 +163,18 @@ class JobState(str, Enum):
 # Every state of `squeue` (its manual, "JOB STATE CODES"); one that is not here is an error, never "ended".
 _STATES = {
     **dict.fromkeys(
-        ["PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"],
+        [
+            "PENDING", "CONFIGURING", "POWER_UP_NODE", "EXPEDITING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD",
+            "RESV_DEL_HOLD", "SPECIAL_EXIT",
+        ],
         JobState.PENDING,
     ),
-    **dict.fromkeys(["RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING"], JobState.RUNNING),
+    **dict.fromkeys(["RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "UPDATE_DB"], JobState.RUNNING),
     **dict.fromkeys(["COMPLETING", "STAGE_OUT"], JobState.ENDING),
     **dict.fromkeys(
         [
             "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
-            "OUT_OF_MEMORY", "REVOKED",
+            "OUT_OF_MEMORY", "REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL",
         ],
         JobState.ENDED,
     ),

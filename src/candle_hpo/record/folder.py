@@ -123,11 +123,17 @@ def discard_experiment(paths: ExperimentPaths) -> None:
     shutil.rmtree(paths.root, ignore_errors=True)
 
 
-def point_last_experiment(directory: Path, paths: ExperimentPaths) -> None:
-    """Make `last-candle-job` in `directory` lead to this experiment. Raises `MachineError`."""
+def check_last_experiment(directory: Path) -> None:
+    """Raise `MachineError` where `last-candle-job` is something of the user's, and must stay."""
     link = directory / LAST_EXPERIMENT
     if link.exists() and not link.is_symlink():
         raise MachineError(f'"{LAST_EXPERIMENT}" is something of yours, not a link of candle; rename it')
+
+
+def point_last_experiment(directory: Path, paths: ExperimentPaths) -> None:
+    """Make `last-candle-job` in `directory` lead to this experiment. Raises `MachineError`."""
+    check_last_experiment(directory)
+    link = directory / LAST_EXPERIMENT
     aside = directory / f".{LAST_EXPERIMENT}-{os.getpid()}"
     try:
         aside.unlink(missing_ok=True)
