@@ -158,13 +158,14 @@ def test_an_experiment_in_the_queue_is_seen_and_cancelled(
     assert "X000 does not run" in again.stderr
 
 
-def test_workers_of_cpus_and_a_candle_of_ones_own_path(
+def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     """Nothing of our Python reaches the model, and CPU workers are left for SLURM to place."""
-    script = """
+    threads = os.environ.get("OMP_NUM_THREADS", "2")  # what the user has set wins over nthreads
+    script = f"""
         import os
-        assert os.environ["OMP_NUM_THREADS"] == "2" or "OMP_NUM_THREADS" in os.environ
+        assert os.environ["OMP_NUM_THREADS"] == "{threads}", os.environ["OMP_NUM_THREADS"]
         assert os.environ.get("CUDA_VISIBLE_DEVICES", "") == ""
         val_to_return = len(os.environ["PATH"].split(os.pathsep))
     """
