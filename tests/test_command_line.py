@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -395,7 +396,7 @@ def test_a_million_sets_stream_to_the_file(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import-template", "nothing"], 'there is no template "nothing"; valid are grid, vae'),
+        (["import-template", "nothing"], 'there is no template "nothing"; valid are bash, grid, r, vae'),
         (["generate-grid", "epochs"], "epochs: this is not a list of a name and its values"),
         (["submit-job", "gone.in"], "gone.in: there is no such file"),
         (["status"], "there is no experiment here"),
@@ -437,11 +438,21 @@ def test_templates_overwrite_nothing(candle: Candle, here: Path) -> None:
     assert (here / "digits_mlp.py").read_text() == "mine"
 
 
-def test_the_grid_template_runs(candle: Candle, here: Path) -> None:
-    assert candle("import-template", "grid").stdout.split() == ["digits_mlp.py", "grid_example.in"]
+@pytest.mark.parametrize(
+    ("template", "files", "trials"),
+    [
+        ("grid", ["digits_mlp.py", "grid_example.in"], 5),
+        ("r", ["ozone_loess.R", "r_example.in"], 6),
+        ("bash", ["bash_example.in", "digits_svm.py", "digits_svm.sh"], 5),
+    ],
+)
+def test_a_template_runs(template: str, files: list[str], trials: int, candle: Candle, here: Path) -> None:
+    if template == "r" and shutil.which("Rscript") is None:
+        pytest.skip("there is no R (Debian: apt-get install r-base-core)")
+    assert candle("import-template", template).stdout.split() == files
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     began = time.monotonic()
-    done = candle("submit-job", "grid_example.in", PATH=path)
+    done = candle("submit-job", f"{template}_example.in", PATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 trials: 5 completed" in done.stdout
+    assert f"{trials} trials: {trials} completed" in done.stdout
     assert time.monotonic() - began < 60

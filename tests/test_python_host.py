@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from candle_hpo.model.command import PYTHON_HOST
+from conftest import Candle, input_text
 
 
 def interpreters() -> list[str]:
@@ -327,3 +328,29 @@ def test_a_child_process_imports_the_script_as_often_as_by_hand(here: Path, meth
     (here / "imports").unlink()
     subprocess.run([sys.executable, here / "scripts" / "model.py"], cwd=here, check=True)
     assert by_host == sorted((here / "imports").read_text().split())
+
+
+def test_a_model_in_an_environment_of_its_own_sees_nothing_of_ours(candle: Candle, here: Path) -> None:
+    """Its Python is another one where the machine has one; its packages, its paths and its `python3` are its own."""
+    other = interpreters()[-1]
+    subprocess.run([other, "-m", "venv", "--without-pip", str(here / "environment")], check=True)
+    (here / "model.py").write_text(
+        textwrap.dedent("""
+            import json, os, shutil, sys
+            json.dump([sys.path, sys.prefix, shutil.which("candle"), dict(os.environ)], open("seen.json", "w"))
+            val_to_return = sys.version_info[1]
+        """)
+    )
+    control = 'model_script="model.py"\nworkflow="grid"\nengine="local"\npython_bin_path="environment/bin"'
+    (here / "x.in").write_text(input_text(control, "", '{"x": 1}'))
+    ours = Path(sys.executable).parent
+    path = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != ours)
+    done = candle("submit-job", "x.in", PATH=path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = here / "last-candle-job" / "run" / "hpset_00001"
+    paths, prefix, our_command, environment = json.loads((run / "seen.json").read_text())
+    assert prefix == str(here / "environment")
+    assert our_command is None
+    assert not [place for place in paths if place.startswith(str(ours.parent)) or "candle_hpo" in place]
+    assert environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+    assert environment["PATH"] == path

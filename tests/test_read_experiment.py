@@ -157,8 +157,36 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             ['x.in:4: queue: the quote " is not closed; add one at the end of the value'],
         ),
         (
-            "exec_r_module=R/4",
-            ["x.in:4: exec_r_module is not in this version of candle; R scripts come with a later version"],
+            "result_pattern='loss: ('",
+            [
+                "x.in:4: result_pattern: loss: ( is no regular expression: "
+                "missing ), unterminated subpattern at position 6"
+            ],
+        ),
+        (
+            "result_file=/tmp/x.json",
+            [
+                "x.in:4: result_file: /tmp/x.json is not in the trial's own folder; "
+                "write for instance results/metrics.json"
+            ],
+        ),
+        ("result_file=x.csv", ["x.in:4: result_file is a CSV file; add its column as result_key"]),
+        ("result_key=loss", ["x.in:4: result_key is a place in result_file, which is not there; add result_file"]),
+        ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern both say it; keep one"]),
+        (
+            "argument_style=--my_nam=value",
+            ['x.in:4: argument_style: "--my_nam=value" is no style of arguments; did you mean "--my_name=value"?'],
+        ),
+        (
+            "argument_style=x:b",
+            [
+                'x.in:4: argument_style: "x:b" names no option; '
+                "write for instance batch_size:-b, or nesterov:--nesterov/--plain"
+            ],
+        ),
+        (
+            "hyperparams_as=arguments\nargument_style=z:-b",
+            ['x.in:5: argument_style: there is no hyperparameter "z"; valid are x'],
         ),
     ],
 )
@@ -448,15 +476,16 @@ def test_arbitrary_text_is_read_or_reported(here: Path, text: str) -> None:
     read_or_report(here / "x.in")
 
 
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=8,
 )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(values=st.dictionaries(st.text(min_size=1).filter(lambda name: name != "id"), _JSON, min_size=1, max_size=4))
+@given(values=st.dictionaries(_TEXT.filter(lambda name: name not in ("", "id")), _JSON, min_size=1, max_size=4))
 def test_arbitrary_sets_come_through_unchanged(here: Path, values: dict[str, object]) -> None:
     import json
 

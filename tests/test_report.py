@@ -93,6 +93,7 @@ def test_the_json_has_everything() -> None:
         "hyperparameters": {"layers": [10, 20], "activation": "relu", "rate": 1e-7, "constant": None},
         "status": "completed",
         "reason": "",
+        "metrics": {},
         "seconds": 1.5,
         "attempts": 1,
     }

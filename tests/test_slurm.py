@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -180,6 +181,26 @@ def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
 
 
 SIXTY = grid(60, 1.0)
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no R (Debian: apt-get install r-base-core)")
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("model.R", "val_to_return <- hyperparams$batch_size / hyperparams$epochs"),
+        ("model.sh", "val_to_return=$(( $(candle_get_param batch_size) / $(candle_get_param epochs) ))"),
+    ],
+)
+def test_scripts_in_other_languages(
+    script: str, text: str, write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input("", f"{GPUS}", "", "\n".join(f'{{"epochs": 1, "batch_size": {size}}}' for size in (3, 1, 2)))
+    (here / script).write_text(text)
+    path.write_text(path.read_text().replace("model.py", script))
+    assert on_cluster("submit-job", "x.in").returncode == 0
+    wait_until(lambda: completed(here) == 3, 60, here, slurm)
+    values = {row.trial.id: row.outcome.value for row in history(here).trials.values() if row.outcome}
+    assert values == {"hpset_00001": 3, "hpset_00002": 1, "hpset_00003": 2}
 
 
 def test_a_lost_node_costs_only_time(

@@ -23,7 +23,7 @@ from candle_hpo.execution.site import choose_site
 from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
-from candle_hpo.model.interpreter import Interpreter, find_python
+from candle_hpo.model.interpreter import Interpreter, find_interpreter
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -42,7 +42,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     settings = experiment.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
     site_modules = choose_site().site.modules if on_cluster else ()
-    interpreter = find_python(settings, (*site_modules, *modules_of(settings)))
+    interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)

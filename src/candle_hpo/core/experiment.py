@@ -28,6 +28,36 @@ class Direction(str, Enum):
         return value if self is Direction.MINIMIZE else -value
 
 
+class Language(str, Enum):
+    """What a model script is written in, by its suffix; any other file is a program of its own."""
+
+    PYTHON = "Python"
+    R = "R"
+    BASH = "bash"
+    PROGRAM = "program"
+
+    @classmethod
+    def of(cls, script: str) -> Language:
+        """Return the language of the model script at this path."""
+        suffix = script.rpartition(".")[2].lower() if "." in script else ""
+        return {"py": cls.PYTHON, "r": cls.R, "sh": cls.BASH, "bash": cls.BASH}.get(suffix, cls.PROGRAM)
+
+
+class ArgumentStyle(msgspec.Struct, frozen=True):
+    """What hyperparameters look like as arguments on the model's command line.
+
+    `prefix` comes before each name and `separator` before its value (a space makes the value an argument of its own);
+    with `dashes`, the underscores of a name become dashes. `options` names the options of hyperparameters that are
+    called otherwise on the command line, and `flags` those of a boolean one: its option for true and that for false.
+    """
+
+    prefix: str = "--"
+    separator: str = " "
+    dashes: bool = True
+    options: dict[str, str] = {}
+    flags: dict[str, tuple[str, str]] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
@@ -55,6 +85,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supp_r_libs: str | None = None
     extra_script_args: tuple[str, ...] = ()
     prepare: str | None = None
+    hyperparams_as: Literal["variables", "arguments"] = "variables"
+    argument_style: ArgumentStyle = ArgumentStyle()
+    result_pattern: str | None = None
+    result_file: str | None = None
+    result_key: str | None = None
     default_model_file: str | None = None
     param_space_file: str | None = None
     design_size: int = 10
@@ -68,6 +103,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: int | None = None
     retries: int = 1
     auto_resubmit: bool = False
+
+    @property
+    def language(self) -> Language:
+        """What the model script is written in."""
+        return Language.of(self.model_script)
 
 
 class Experiment(msgspec.Struct, frozen=True):

@@ -10,6 +10,9 @@ import msgspec
 # Name -> value; the values are those of JSON: number, string, boolean, null, list, object.
 Hyperparameters = dict[str, object]
 
+# Name -> value; what a model measured besides its objective.
+Metrics = dict[str, float | int | str | bool | None]
+
 
 def default_trial_id(number: int) -> str:
     """Return the id of the trial with this number (from 0) where its set names none: hpset_00001."""
@@ -46,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
     says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
-    a node and one of its slots (`cn0605:1`).
+    a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
     """
 
     status: Status
@@ -54,6 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
     seconds: float = 0.0
     worker: str = ""
+    metrics: Metrics = {}
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

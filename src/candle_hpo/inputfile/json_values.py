@@ -61,6 +61,14 @@ def check(value: object) -> None:
         raise NotJson("this is nested too deeply") from None
     except ValueError:
         raise NotJson("NaN, infinities and endless numbers are no values of a hyperparameter") from None
+    if _holds_nul(value):
+        raise NotJson("there is the character NUL in it, which neither R nor bash nor a command line can hold")
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(name) or _holds_nul(item) for name, item in value.items())
+    return any(map(_holds_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -10,10 +10,11 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from candle_hpo.core.errors import nearest
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.experiment import ArgumentStyle, Direction
+from candle_hpo.inputfile.argument_style import read_argument_style
 
 
 class KeywordValueError(ValueError):
@@ -116,12 +117,38 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return read
 
 
+def _argument_style(text: str) -> ArgumentStyle:
+    try:
+        return read_argument_style(text)
+    except ValueError as error:
+        raise KeywordValueError(str(error)) from None
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text.encode())
+    except re.error as error:
+        raise KeywordValueError(f"{text} is no regular expression: {error}") from None
+    return text
+
+
+def _file_in_run_folder(text: str) -> str:
+    path = PurePath(text)
+    if path.is_absolute() or ".." in path.parts:
+        raise KeywordValueError(f"{text} is not in the trial's own folder; write for instance results/metrics.json")
+    return text
+
+
 def _direction(text: str) -> Direction:
     return Direction(_one_of([direction.value for direction in Direction])(text))
 
 
 KEYWORDS = (
-    Keyword("model_script", existing_file, "the program that is run for each trial: a Python script (`.py`)"),
+    Keyword(
+        "model_script",
+        existing_file,
+        "what is run for each trial: a script in Python (`.py`), R (`.R`) or bash (`.sh`), or any executable program",
+    ),
     Keyword(
         "workflow",
         _one_of(("grid", "bayesian", "random")),
@@ -164,9 +191,30 @@ KEYWORDS = (
     Keyword("exec_python_module", _text, "environment module that provides Python"),
     Keyword("exec_r_module", _text, "environment module that provides R"),
     Keyword("supp_pythonpath", _folders, "folders added to the end of the model's `PYTHONPATH`"),
-    Keyword("supp_r_libs", _text, "folders added to the end of the model's R library path"),
-    Keyword("extra_script_args", _arguments, "arguments for the interpreter, before the script: `-u -W ignore`"),
+    Keyword("supp_r_libs", _folders, "folders added to the end of the model's `R_LIBS`"),
+    Keyword(
+        "extra_script_args", _arguments, "arguments for the interpreter, before the script: `-u -W ignore`, `--vanilla`"
+    ),
     Keyword("prepare", _text, "a bash line run in the trial's run folder before the model: `mkdir -p results`"),
+    Keyword(
+        "hyperparams_as",
+        _one_of(("variables", "arguments")),
+        "`arguments`: the script is given the hyperparameters on its command line, `--batch-size 128`; see "
+        "[scripts that nobody edited](model-scripts.md#scripts-that-nobody-edited)",
+    ),
+    Keyword(
+        "argument_style",
+        _argument_style,
+        "what the arguments look like: `--my_name=value`, and names of options: `batch_size:-b`",
+        default_shown="`--my-name value`",
+    ),
+    Keyword(
+        "result_pattern",
+        _pattern,
+        "a regular expression (Python's); the value is its last match in the output, or what its first group matched",
+    ),
+    Keyword("result_file", _file_in_run_folder, "a JSON or CSV file that the script writes; the value is in it"),
+    Keyword("result_key", _text, "where in `result_file` the value is: a name in JSON, a column of a CSV file"),
     Keyword(
         "default_model_file",
         existing_file,

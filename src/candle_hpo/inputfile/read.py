@@ -10,18 +10,13 @@ from candle_hpo.core.errors import InputError, Problem
 from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.consistency import check_arguments, check_result_source, notes_on_what_has_no_effect
 from candle_hpo.inputfile.control import Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, split_sections, text_lines
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
-
-# Keywords of the input file's contract that this version does not act on: refused, never ignored.
-_NOT_YET = {
-    "exec_r_module": "R scripts come with a later version",
-    "supp_r_libs": "R scripts come with a later version",
-}
 
 
 def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
@@ -47,7 +42,9 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     if "control" in sections and judged and control.values.get("workflow") not in ("bayesian", "random"):
         space = _grid(sections, control, default_model, file, shell, problems)
         notes += _notes_on_names(space, default_model)
-    notes += _notes_on_what_has_no_effect(control)
+    check_arguments(control, default_model, space, file, problems)
+    check_result_source(control, file, problems)
+    notes += notes_on_what_has_no_effect(control)
     problems.raise_if_any()
     return Experiment(
         input_file=str(path.absolute()),
@@ -60,21 +57,11 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
 
 
 def _check_what_this_version_has(control: Control, file: str, problems: Problems) -> None:
-    for keyword, instead in _NOT_YET.items():
-        if keyword in control.values:
-            problems.add(file, control.lines[keyword], f"{keyword} is not in this version of candle; {instead}")
     if control.values.get("run_workflow", True) and control.values.get("workflow") in ("bayesian", "random"):
         problems.add(
             file,
             control.lines["workflow"],
             f'workflow "{control.values["workflow"]}" is not in this version of candle; "grid" is',
-        )
-    script = control.values.get("model_script")
-    if isinstance(script, str) and not script.endswith(".py"):
-        problems.add(
-            file,
-            control.lines["model_script"],
-            f"model_script: {Path(script).name} is not a Python script (.py), which this version of candle runs",
         )
 
 
@@ -86,17 +73,6 @@ def _notes_on_names(space: GridSpace, default_model: Hyperparameters) -> list[st
         close = difflib.get_close_matches(name, untouched, n=1, cutoff=0.5)
         if name not in default_model and close:
             notes.append(f'the sets name "{name}", and &default_model has "{close[0]}"; is one of them misspelt?')
-    return notes
-
-
-def _notes_on_what_has_no_effect(control: Control) -> list[str]:
-    """Return notes on keywords that are right, and do nothing in this experiment."""
-    notes: list[str] = []
-    bayesian = [
-        name for name in ("design_size", "propose_points", "max_iterations", "max_budget") if name in control.lines
-    ]
-    if bayesian and control.values.get("workflow") == "grid":
-        notes.append(f"{', '.join(bayesian)}: no effect on a grid")
     return notes
 
 

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.experiment import Settings
+from candle_hpo.core.experiment import ArgumentStyle, Language, Settings
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
+from candle_hpo.model.arguments import as_arguments
+from candle_hpo.model.hyperparameter_texts import as_bash, as_r
 from candle_hpo.model.modules import environment_with
+from candle_hpo.model.objective import ResultSource
 
-PYTHON_HOST = Path(__file__).parent / "hosts" / "python_host.py"
+_HOSTS = Path(__file__).parent / "hosts"
+PYTHON_HOST, R_HOST, BASH_HOST = _HOSTS / "python_host.py", _HOSTS / "r_host.R", _HOSTS / "bash_host.sh"
+
+# bash reads the file that BASH_ENV names first, and then runs the script as its main one, as by hand.
+_WITH_BASH_HOST = ("env", f"BASH_ENV={BASH_HOST}")
+_COMMANDS: dict[Language, Callable[[str, Settings], tuple[str, ...]]] = {
+    Language.PYTHON: lambda python, its: (python, *its.extra_script_args, str(PYTHON_HOST), its.model_script),
+    Language.R: lambda rscript, its: (rscript, *its.extra_script_args, str(R_HOST)),
+    Language.BASH: lambda bash, its: (*_WITH_BASH_HOST, bash, *its.extra_script_args, its.model_script),
+    Language.PROGRAM: lambda program, _: (program,),
+}
+_HOW_TO_REPORT = {
+    Language.PYTHON: "leave a number in the global variable val_to_return",
+    Language.R: "leave a number in the variable val_to_return",
+    Language.BASH: "leave a number in the shell variable val_to_return",
+    Language.PROGRAM: "write a number to the file that $CANDLE_RESULT_FILE names",
+}
 
 # What numerical libraries read to learn how many threads they may start.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -31,36 +50,67 @@ exec "$@"
 class ModelCommand(msgspec.Struct, frozen=True):
     """What every trial of an experiment has in common: how the model is run. Can be sent to a worker.
 
-    `modules` are loaded on the machine where the trial runs; `python_path` is added to what is `PYTHONPATH` then.
-    `timeout` is in seconds; `seed` is the experiment's, from which each trial's is made.
+    `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
+    `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
+    `result` is where the value is found. `timeout` is in seconds; `seed` is the experiment's, from which each trial's
+    is made.
     """
 
     command: tuple[str, ...]
+    language: Language
+    script: str
+    arguments: ArgumentStyle | None
+    result: ResultSource
     modules: tuple[str, ...]
     threads: int
     python_path: str
+    r_libs: str
     experiment: str
     seed: int
     timeout: int | None
 
+    def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
+        """Return the command line for a trial with these hyperparameters."""
+        return [*self.command, *(as_arguments(hyperparameters, self.arguments) if self.arguments else ())]
+
+    def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> tuple[str, bytes] | None:
+        """Return the hyperparameters as this language's model host reads them, with the suffix of their file."""
+        match self.language:
+            case Language.R:
+                return ".R", as_r(hyperparameters)
+            case Language.BASH:
+                return ".sh", as_bash(hyperparameters)
+            case _:
+                return None
+
+    @property
+    def how_to_report(self) -> str:
+        """What to do for a model to leave a value."""
+        return f"{_HOW_TO_REPORT[self.language]} (or set result_pattern)"
+
 
 def modules_of(settings: Settings) -> tuple[str, ...]:
-    """Return the environment modules around the model: those that supplement it, and the one with its interpreter."""
-    return (*settings.supp_modules, *filter(None, [settings.exec_python_module]))
+    """Return the environment modules around the model: those that supplement it, and those with its interpreter."""
+    return (*settings.supp_modules, *filter(None, [settings.exec_python_module, settings.exec_r_module]))
 
 
 def model_command(
     settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
-    command = (interpreter, *settings.extra_script_args, str(PYTHON_HOST), settings.model_script)
+    command = _COMMANDS[settings.language](interpreter, settings)
     if settings.prepare:
         command = ("bash", "-c", _PREPARE_THEN_RUN, "prepare", settings.prepare, *command)
     return ModelCommand(
         command=command,
+        language=settings.language,
+        script=settings.model_script,
+        arguments=settings.argument_style if settings.hyperparams_as == "arguments" else None,
+        result=ResultSource(settings.result_pattern, settings.result_file, settings.result_key),
         modules=(*site_modules, *modules_of(settings)),
         threads=settings.nthreads,
         python_path=settings.supp_pythonpath or "",
+        r_libs=settings.supp_r_libs or "",
         experiment=str(experiment),
         seed=seed,
         timeout=settings.trial_timeout,
@@ -84,9 +134,22 @@ def trial_environment(
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),
     }
-    if model.python_path:
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [own.get("PYTHONPATH"), model.python_path]))
+    for variable, added in (("PYTHONPATH", model.python_path), ("R_LIBS", model.r_libs)):
+        if added:
+            environment[variable] = os.pathsep.join(filter(None, [own.get(variable), added]))
+    environment |= _for_its_host(model, environment)
     return environment
+
+
+def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the language's model host is told by the environment; the host takes it away again."""
+    match model.language:
+        case Language.R:
+            return {"CANDLE_MODEL_SCRIPT": model.script}
+        case Language.BASH:
+            return {"CANDLE_OWN_BASH_ENV": environment.get("BASH_ENV", "")}
+        case _:
+            return {}
 
 
 def seed_of_trial(seed: int, number: int) -> int:

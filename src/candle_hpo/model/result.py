@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from candle_hpo.core.trial import Outcome, Status
+from candle_hpo.model.objective import Measured
 from candle_hpo.model.process import Ended
 
-_MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
+_LAST_WORDS_OF_R = "Execution halted"
 
 
-def outcome_of(ended: Ended, reported: Path, output: Path) -> Outcome:
-    """Return the outcome of a process that ended, from its exit status and what it reported.
+def outcome_of(ended: Ended, output: Path, measure: Callable[[], Measured]) -> Outcome:
+    """Return the outcome of a process that ended.
 
-    An exit status other than 0 is a failure, whatever was reported before it.
+    An exit status other than 0 is a failure, whatever was measured before it; `measure` is asked only where there is
+    none, and raises `ValueError` with the reason where there is no value.
     """
     if ended.stopped:
         return Outcome(Status.INTERRUPTED, reason="stopped while it ran", seconds=ended.seconds)
@@ -26,36 +27,10 @@ def outcome_of(ended: Ended, reported: Path, output: Path) -> Outcome:
     if ended.status != 0:
         return _failed(_with_last_line(_how_it_ended(ended.status), output), ended)
     try:
-        value = read_value(reported)
+        value, metrics = measure()
     except ValueError as error:
         return _failed(str(error), ended)
-    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds)
-
-
-def read_value(reported: Path) -> float:
-    """Return the finite number that the model reported; raise `ValueError` with the reason for none."""
-    try:
-        with reported.open("rb") as file:
-            text = file.read(_MOST_BYTES)
-    except FileNotFoundError:
-        raise ValueError("it ended without a value; leave a number in the global variable val_to_return") from None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(f"{reported.name} holds neither a number nor a JSON object") from None
-    if isinstance(value, dict):
-        if "val_to_return" not in value:
-            raise ValueError(f"{reported.name} holds no val_to_return")
-        value = value["val_to_return"]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"val_to_return is {value}, not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"val_to_return is {number}, not a finite number")
-    return number
+    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics)
 
 
 def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
@@ -91,7 +66,7 @@ def _how_it_ended(status: int) -> str:
 
 def _with_last_line(reason: str, output: Path) -> str:
     """Return the reason with the last line that was printed, and the line before it if the last one is ours."""
-    lines = last_lines(output, 2)
+    lines = [line for line in last_lines(output, 3) if line != _LAST_WORDS_OF_R][-2:]
     if lines and not lines[-1].startswith("candle:"):
         lines = lines[-1:]
     return "; last output: ".join([reason, " / ".join(line[:300] for line in lines)]) if lines else reason

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.paths import TrialPaths
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import ModelCommand, trial_environment
+from candle_hpo.model.hyperparameter_texts import as_json
+from candle_hpo.model.objective import measurement
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import outcome_of
+
+_FAULTS_OF_THE_MODEL = {
+    errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
+    errno.E2BIG: "its hyperparameters are too long for a command line",
+}
 
 
 def run_trial(
@@ -35,17 +42,29 @@ def run_trial(
     """
     paths.run.mkdir(parents=True, exist_ok=True)
     _clear_earlier_attempt(trial, paths)
-    replace_file(paths.hyperparameters, _as_json(trial.hyperparameters))
-    ended = run_process(
-        model.command,
-        directory or paths.run,
-        trial_environment(model, trial, paths, devices),
-        paths.output,
-        model.timeout,
-        switch,
-    )
-    outcome = msgspec.structs.replace(outcome_of(ended, paths.reported, paths.output), worker=worker)
-    return _leave_outcome(outcome, paths)
+    replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
+    own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
+    if own_text is not None:
+        suffix, text = own_text
+        replace_file(paths.hyperparameters.with_suffix(suffix), text)
+    where = directory or paths.run
+    measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
+    try:
+        ended = run_process(
+            model.command_of(trial.hyperparameters),
+            where,
+            trial_environment(model, trial, paths, devices),
+            paths.output,
+            model.timeout,
+            switch,
+        )
+    except OSError as error:
+        if error.errno not in _FAULTS_OF_THE_MODEL:
+            raise
+        outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
+    else:
+        outcome = outcome_of(ended, paths.output, measure)
+    return _leave_outcome(msgspec.structs.replace(outcome, worker=worker), paths)
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
@@ -73,7 +92,3 @@ def _leave_outcome(outcome: Outcome, paths: TrialPaths) -> Outcome:
         note = f"{outcome.reason}; " if outcome.reason else ""
         return msgspec.structs.replace(outcome, reason=f"{note}its folder could not be written: {error}")
     return outcome
-
-
-def _as_json(hyperparameters: Mapping[str, object]) -> bytes:
-    return json.dumps(hyperparameters, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+from candle_hpo.core.trial import Hyperparameters, Metrics, Outcome, Status, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event"):
@@ -68,6 +68,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     value: float | None = None
     reason: str = ""
     worker: str = ""
+    metrics: Metrics = {}
 
     def __post_init__(self) -> None:
         # Raised while a record is read, this becomes an error that names the line.
@@ -86,12 +87,13 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             outcome.value,
             outcome.reason,
             outcome.worker,
+            outcome.metrics,
         )
 
     @property
     def outcome(self) -> Outcome:
         """How the attempt ended."""
-        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker)
+        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker, self.metrics)
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

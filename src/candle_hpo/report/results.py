@@ -1,8 +1,8 @@
 """The results of an experiment as a table: CSV, JSON, or for the screen.
 
 The columns are those of CANDLE (`result,dirname,id`, then the hyperparameters of the search space in the order
-of the input file), followed by `status,seconds,attempts`. The best trial is first; those without a value
-are last.
+of the input file), followed by the other metrics that models returned, and by `status,seconds,attempts`. The best
+trial is first; those without a value are last.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def as_csv(rows: Sequence[TrialHistory], names: Sequence[str], result_format: st
     """Return the table as CSV: text as it is, every other value as JSON, nothing where there is nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_columns(names))
-    writer.writerows(_cells(row, names, result_format) for row in rows)
+    metrics = metric_names(rows)
+    writer.writerow([*_FIRST, *_headings(names), *_metric_headings(metrics, names), *_LAST])
+    writer.writerows(_cells(row, names, metrics, result_format) for row in rows)
     return out.getvalue()
 
 
@@ -69,6 +70,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "hyperparameters": _in_order(row.trial.hyperparameters, names),
                     "status": outcome.status,
                     "reason": outcome.reason,
+                    "metrics": outcome.metrics,
                     "seconds": outcome.seconds,
                     "attempts": row.trial.attempt,
                 }
@@ -80,8 +82,9 @@ def as_table(
     rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None, direction: Direction
 ) -> Table:
     """Return the table for a terminal."""
-    columns = ["result", "id", *_headings(names), *_LAST]
-    table = _table(columns, [_shown(row, names, result_format) for row in rows[:MOST_ROWS]], direction)
+    metrics = metric_names(rows)
+    columns = ["result", "id", *_headings(names), *_metric_headings(metrics, names), *_LAST]
+    table = _table(columns, [_shown(row, names, metrics, result_format) for row in rows[:MOST_ROWS]], direction)
     if len(rows) > MOST_ROWS:
         table.caption = f"{table.caption}; {len(rows) - MOST_ROWS:,} more rows in --format csv"
     return table
@@ -90,7 +93,7 @@ def as_table(
 def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> Table:
     """Return a table of completed trials with nothing but their results and what varies."""
     columns = ["result", "id", *_headings(names)]
-    return _table(columns, [_shown(row, names, None)[: len(columns)] for row in rows], direction)
+    return _table(columns, [_shown(row, names, (), None)[: len(columns)] for row in rows], direction)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
@@ -108,16 +111,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Dir
     return table
 
 
-def _shown(row: TrialHistory, names: Sequence[str], result_format: str | None) -> list[str]:
-    result, _, *rest = _cells(row, names, result_format or "%.6g")
+def _shown(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
+    result, _, *rest = _cells(row, names, metrics, result_format or "%.6g")
     return [result, *rest]
 
 
 _FIRST, _LAST = ("result", "dirname", "id"), ("status", "seconds", "attempts")
 
 
-def _columns(names: Sequence[str]) -> list[str]:
-    return [*_FIRST, *_headings(names), *_LAST]
+def metric_names(rows: Sequence[TrialHistory]) -> list[str]:
+    """Return the names of all metrics that models returned besides their value, in the order of their first use."""
+    return list(dict.fromkeys(name for row in rows if row.outcome for name in row.outcome.metrics))
 
 
 def _headings(names: Sequence[str]) -> list[str]:
@@ -125,11 +129,18 @@ def _headings(names: Sequence[str]) -> list[str]:
     return [f"hyperparameter_{name}" if name in (*_FIRST, *_LAST) else name for name in names]
 
 
-def _cells(row: TrialHistory, names: Sequence[str], result_format: str | None) -> list[str]:
+def _metric_headings(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the headings of metrics; one that is called like another column says what it is."""
+    return [f"metric_{name}" if name in (*_FIRST, *_LAST, *names) else name for name in metrics]
+
+
+def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
     trial, outcome = row.trial, row.outcome
     value = outcome.value if outcome else None
     result = "" if value is None else repr(value) if result_format is None else result_format % value
     values = [plain(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
+    measured = outcome.metrics if outcome else {}
+    values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
     return [result, trial.id, trial.id, *values, *ended, str(trial.attempt)]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 VALUE_NAMES = ("val_to_return", "candle_value_to_return")
 HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
+LONGEST_METRIC = 200  # characters
 SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
 
 
@@ -94,37 +95,99 @@ def namespace_of(script: str, name: str, hyperparameters: dict[str, object]) -> 
 
 
 def run(script: str, namespace: dict[str, object]) -> None:
-    """Run a script's own text, compiled from its own file: its lines, its encoding, its future imports."""
+    """Run a script's own text, compiled from its own file: its lines, its encoding, its future imports.
+
+    A canonically CANDLE-compliant script is run by its functions `initialize_parameters` and `run`, as CANDLE does.
+    """
     with open(script, "rb") as file:
-        code = compile(file.read(), script, "exec", dont_inherit=True)
-    exec(code, namespace)
+        text = file.read()
+    tree = compliant_script(text, script) if namespace["__name__"] == "__main__" else None
+    exec(compile(text if tree is None else tree, script, "exec", dont_inherit=True), namespace)
+    if tree is not None:
+        run_compliant(namespace)
+
+
+def compliant_script(text: bytes, script: str) -> Any:
+    """Return a canonically CANDLE-compliant script, parsed, without what it does by itself as main script.
+
+    None for every other script: one that lacks the two functions, leaves a value of its own accord, or is given its
+    hyperparameters as arguments.
+    """
+    leaves_a_value = any(name.encode() in text for name in VALUE_NAMES)
+    if b"initialize_parameters" not in text or leaves_a_value or len(sys.argv) > 1:
+        return None
+    import _ast  # what `ast` stands on, and there already
+
+    tree: Any = compile(text, script, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    functions = {node.name for node in tree.body if isinstance(node, _ast.FunctionDef)}
+    if not functions.issuperset(("initialize_parameters", "run")):
+        return None
+
+    def is_main_block(node: Any) -> bool:
+        if not isinstance(node, _ast.If) or not isinstance(node.test, _ast.Compare):
+            return False
+        sides = [node.test.left, *node.test.comparators]
+        fields = [getattr(side, field, None) for side in sides for field in side._fields]
+        return "__name__" in fields and "__main__" in fields
+
+    tree.body = [node for node in tree.body if not is_main_block(node)]
+    return tree
+
+
+def run_compliant(namespace: dict[str, Any]) -> None:
+    """Run a CANDLE-compliant script with the hyperparameters over its own defaults; its history is what it returns."""
+    parameters = namespace["initialize_parameters"]()
+    hyperparameters: dict[str, object] = namespace[HYPERPARAMETER_NAMES[0]]
+    if isinstance(parameters, dict):
+        parameters.update(hyperparameters)
+    else:
+        for name, value in hyperparameters.items():
+            setattr(parameters, name, value)
+    returned = namespace["run"](parameters)
+    namespace["history" if losses_of(returned) else VALUE_NAMES[0]] = returned
 
 
 def report(namespace: dict[str, object]) -> None:
-    """Write the value that the script left, if it left one; threads that Python would wait for may leave it yet."""
+    """Write what the script left, if it left a value; threads that Python would wait for may leave it yet.
+
+    The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
+    """
     if "threading" in sys.modules:
         import threading
 
         for thread in threading.enumerate():
             if not thread.daemon and thread is not threading.current_thread():
                 thread.join()
-    for name in VALUE_NAMES:
-        if name in namespace:
-            value = namespace[name]
-            break
-    else:
-        losses = losses_of(namespace.get("history"))
-        if not losses:
-            return
-        value = losses[-1]
-    try:
-        value = value.item() if hasattr(value, "item") else value  # NumPy, PyTorch, TensorFlow
-        number = None if isinstance(value, (bool, str, bytes)) else float(value)  # type: ignore[arg-type]
-    except Exception:
-        number = None
-    shown = describe(value) if number is None else number
+    history = namespace.get("history")
+    left = [namespace[name] for name in VALUE_NAMES if name in namespace]
+    value = left[0] if left else history
+    found = last_of_each(history)
+    if isinstance(value, dict) and VALUE_NAMES[0] in value:
+        found.update(value)
+        value = value[VALUE_NAMES[0]]
+    elif losses_of(value):
+        found.update(last_of_each(value))
+        value = losses_of(value)[-1]  # type: ignore[index]
+    elif not left:
+        return
+    found = {str(name): number_of(metric, metric) for name, metric in found.items()}
+    kept: dict[str, object] = {
+        name: metric
+        for name, metric in found.items()
+        if isinstance(metric, (int, float, str, type(None))) and len(str(metric)) <= LONGEST_METRIC
+    }
+    kept[VALUE_NAMES[0]] = number_of(value, describe(value))
     with open(os.environ["CANDLE_RESULT_FILE"], "w", encoding="utf-8") as file:
-        json.dump({"val_to_return": shown}, file)
+        json.dump(kept, file)
+
+
+def number_of(value: Any, otherwise: object) -> object:
+    """Return a value as a float, if it is one number: Python's, NumPy's, PyTorch's or TensorFlow's."""
+    try:
+        value = value.item() if hasattr(value, "item") else value
+        return otherwise if value is None or isinstance(value, (bool, str, bytes)) else float(value)
+    except Exception:
+        return otherwise
 
 
 def describe(value: object) -> str:
@@ -140,6 +203,14 @@ def losses_of(history: object) -> list[object] | tuple[object, ...] | None:
     history = getattr(history, "history", history)
     losses = history.get("val_loss") if isinstance(history, dict) else None
     return losses if isinstance(losses, (list, tuple)) else None
+
+
+def last_of_each(history: object) -> dict[str, object]:
+    """Return the last value of everything that a Keras history holds; nothing of what is no such history."""
+    history = getattr(history, "history", history)
+    if not isinstance(history, dict):
+        return {}
+    return {name: values[-1] for name, values in history.items() if isinstance(values, (list, tuple)) and values}
 
 
 def show(error: BaseException, host: str, hyperparameters: dict[str, object]) -> None:

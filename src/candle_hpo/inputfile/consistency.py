@@ -1,0 +1,65 @@
+"""Keywords of `&control` that only make sense together, or with what else the file holds."""
+
+from __future__ import annotations
+
+import re
+
+from candle_hpo.core.errors import nearest
+from candle_hpo.core.experiment import ArgumentStyle, Language
+from candle_hpo.core.space import GridSpace
+from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.control import Control
+from candle_hpo.inputfile.sections import Problems
+
+_OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "max_budget")
+
+
+def check_arguments(
+    control: Control, default_model: Hyperparameters, space: GridSpace | None, file: str, problems: Problems
+) -> None:
+    """Check that every hyperparameter can be an argument, and that `argument_style` names none that is not there."""
+    if control.values.get("hyperparams_as") != "arguments":
+        return
+    names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
+    style = control.values.get("argument_style", ArgumentStyle())
+    assert isinstance(style, ArgumentStyle)  # noqa: S101  # its keyword's reader gives nothing else
+    renamed = [*style.options, *style.flags]
+    for name in names:
+        if name not in renamed and not _OPTION_NAME.fullmatch(name):
+            where = control.line_of("hyperparams_as")
+            problems.add(
+                file, where, f'"{name}" cannot be an option on a command line; call the hyperparameter otherwise'
+            )
+    for name in renamed:
+        if names and name not in names:
+            where = control.line_of("argument_style")
+            problems.add(file, where, f'argument_style: there is no hyperparameter "{name}"; ' + nearest(name, names))
+
+
+def check_result_source(control: Control, file: str, problems: Problems) -> None:
+    """Check that the value is looked for in one place, and that it is clear where there."""
+    values = control.values
+    name, key = values.get("result_file"), values.get("result_key")
+    if name and values.get("result_pattern"):
+        problems.add(file, control.line_of("result_file"), "result_file and result_pattern both say it; keep one")
+    if key and not name:
+        where = control.line_of("result_key")
+        problems.add(file, where, "result_key is a place in result_file, which is not there; add result_file")
+    if isinstance(name, str) and name.lower().endswith(".csv") and not key:
+        problems.add(file, control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
+
+
+def notes_on_what_has_no_effect(control: Control) -> list[str]:
+    """Return notes on keywords that are right, and do nothing in this experiment."""
+    there, values = control.lines, control.values
+    notes: list[str] = []
+    bayesian = [name for name in _OF_BAYESIAN if name in there]
+    if bayesian and values.get("workflow") == "grid":
+        notes.append(f"{', '.join(bayesian)}: no effect on a grid")
+    if "argument_style" in there and values.get("hyperparams_as") != "arguments":
+        notes.append('argument_style: no effect without hyperparams_as="arguments"')
+    script = values.get("model_script")
+    if "extra_script_args" in there and isinstance(script, str) and Language.of(script) is Language.PROGRAM:
+        notes.append("extra_script_args: no effect on a program, which has no interpreter")
+    return notes

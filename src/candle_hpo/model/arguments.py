@@ -1,0 +1,42 @@
+"""Hyperparameters as arguments on a command line, for a script that reads its own options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from candle_hpo.core.experiment import ArgumentStyle
+from candle_hpo.model.hyperparameter_texts import plain
+
+_NUMBER = re.compile(r"-\.?\d")
+
+
+def as_arguments(hyperparameters: Mapping[str, object], style: ArgumentStyle) -> list[str]:
+    """Return the arguments that give the model these hyperparameters, in their order.
+
+    A boolean is a flag: there or not. A hyperparameter that is null is left out. A list's values follow one
+    another, or are joined by commas where a name and its value are one argument.
+    """
+    return [argument for name, value in hyperparameters.items() for argument in _arguments(name, value, style)]
+
+
+def _arguments(name: str, value: object, style: ArgumentStyle) -> Iterator[str]:
+    option = style.options.get(name) or style.prefix + (name.replace("_", "-") if style.dashes else name)
+    if isinstance(value, bool) and (style.prefix or name in style.flags):
+        if_true, if_false = style.flags.get(name, (option, ""))
+        yield from filter(None, [if_true if value else if_false])
+    elif value is not None:
+        texts = [plain(item) for item in value] if isinstance(value, list) else [plain(value)]
+        if style.separator == " " or name in style.options:
+            yield from _apart(option, texts)
+        else:
+            yield f"{option}{style.separator}{','.join(texts)}"
+
+
+def _apart(option: str, texts: list[str]) -> Iterator[str]:
+    """Yield an option and its values; one that looks like an option itself is joined to its name."""
+    if len(texts) == 1 and texts[0].startswith("-") and not _NUMBER.match(texts[0]) and option.startswith("--"):
+        yield f"{option}={texts[0]}"
+    else:
+        yield option
+        yield from texts

@@ -1,0 +1,54 @@
+# Runs in the user's bash, version 3.2 or newer, before the model script: bash itself reads the file that BASH_ENV names
+# first, and then runs the script as its main one, with its own $0, BASH_SOURCE and line numbers.
+#
+# It defines candle_get_param, and has the variable val_to_return written to the file named by CANDLE_RESULT_FILE when
+# the script ends. A value that is no number goes there as a text that shows it.
+
+if [ -n "${CANDLE_OWN_BASH_ENV-}" ]; then
+  export BASH_ENV=$CANDLE_OWN_BASH_ENV
+  unset CANDLE_OWN_BASH_ENV
+  if [ -r "$BASH_ENV" ]; then . "$BASH_ENV"; fi
+else
+  unset BASH_ENV CANDLE_OWN_BASH_ENV
+fi
+
+. "${CANDLE_PARAMS_FILE%.json}.sh"
+
+# Report the value, in the script's own shell and not in its subshells; return the exit status that was.
+_candle_report() {
+  local status=$? value=${val_to_return-${candle_value_to_return-}}
+  local number='^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$'
+  if [ "$BASH_SUBSHELL" = 0 ] && [ -n "${val_to_return+set}${candle_value_to_return+set}" ]; then
+    value=${value#"${value%%[![:space:]]*}"}
+    value=${value%"${value##*[![:space:]]}"}
+    if [[ $value =~ $number ]]; then
+      printf '%s\n' "$value" >| "$CANDLE_RESULT_FILE"
+    else
+      value=${value//[[:cntrl:]\"\\]/ }
+      printf '{"val_to_return": "\\"%s\\""}\n' "${value:0:80}" >| "$CANDLE_RESULT_FILE"
+    fi
+  fi
+  return "$status"
+}
+
+# What the script itself sets for its exit runs after the report. There, $? is the status with which the script ends, as
+# by hand, and that it may not be 0 is no error to `set -e` or to an ERR trap (hence the `&&`).
+trap() {
+  local action=- signal others=()
+  case ${1-} in
+    -[lp]*) builtin trap "$@"; return ;;
+    --) shift ;;
+  esac
+  if [ $# -eq 0 ]; then builtin trap; return; fi
+  if [ $# -gt 1 ]; then action=$1; shift; fi
+  for signal; do
+    case $signal in
+      0 | [eE][xX][iI][tT] | [sS][iI][gG][eE][xX][iI][tT])
+        builtin trap -- "_candle_report && :
+${action#-}" EXIT ;;
+      *) others+=("$signal") ;;
+    esac
+  done
+  if [ ${#others[@]} -gt 0 ]; then builtin trap -- "$action" "${others[@]}"; fi
+}
+builtin trap -- '_candle_report && :' EXIT

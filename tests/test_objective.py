@@ -1,0 +1,225 @@
+"""Where a value is found: in the output, in a file that the script writes, on scripts that nobody edited."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.experiment import ArgumentStyle, Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.inputfile.argument_style import read_argument_style
+from candle_hpo.model.arguments import as_arguments
+from candle_hpo.model.command import model_command
+from candle_hpo.model.objective import find_in_output, metrics_of, read_file
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.run import run_trial
+from conftest import Candle, input_text
+
+LOSS = r"Test set loss: ([0-9.eE+-]+)"
+
+
+@pytest.mark.parametrize(
+    ("output", "pattern", "value"),
+    [
+        ("Test set loss: 9\nTest set loss: 1.5e-1\nbye\n", LOSS, 0.15),
+        ("Test set loss: 9\r  1%\rTest set loss: 3\r", LOSS, 3.0),
+        ("acc 0.5\nacc 0.25", r"^acc \S+$", None),
+        ("acc 0.5\n0.25\n", r"^[0-9.]+$", 0.25),
+        ("Test set loss: 4\n" + "x" * 600_000 + "\n" + "y\n" * 400_000, LOSS, 4.0),
+        ("Test set loss: nan", "loss: (.*)", None),
+        ("", LOSS, None),
+        ("nothing", LOSS, None),
+    ],
+)
+def test_the_last_match_in_the_output_is_the_value(
+    tmp_path: Path, output: str, pattern: str, value: float | None
+) -> None:
+    file = tmp_path / "output"
+    file.write_text(output)
+    if value is None:
+        with pytest.raises(ValueError, match="result_pattern"):
+            find_in_output(file, pattern)
+    else:
+        assert find_in_output(file, pattern) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "value", "metrics"),
+    [
+        ("a.json", '{"loss": 0.5, "accuracy": 0.9, "curve": [1, 2]}', "loss", 0.5, {"accuracy": 0.9}),
+        ("a.json", '{"test": {"loss": 2}, "epochs": 3}', "test.loss", 2.0, {"epochs": 3}),
+        ("a.json", '[{"loss": 1}, {"loss": 2}]', "loss", 2.0, {}),
+        ("a.jsonl", '{"loss": 1}\n{"loss": 3}\n', "loss", 3.0, {}),
+        ("a.json", "0.25", None, 0.25, {}),
+        ("a.csv", "epoch,loss,note\n1,0.9,a\n2,0.8,b\n\n", "loss", 0.8, {"epoch": 2.0, "note": "b"}),
+    ],
+)
+def test_a_file_of_results(
+    tmp_path: Path, name: str, text: str, key: str | None, value: float, metrics: dict[str, object]
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_file(tmp_path / name, key) == (value, metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key", "reason"),
+    [
+        ("a.json", '{"loss": 1}', "accuracy", 'a.json has no "accuracy" (it has: loss)'),
+        ("a.json", '{"loss": "low"}', "loss", "loss in a.json is low, not a number"),
+        ("a.json", '{"loss": NaN}', "loss", "loss in a.json is nan, not a finite number"),
+        ("a.json", "{", "loss", "a.json holds no JSON"),
+        ("a.csv", "loss\n", "loss", "a.csv has no row below its headings"),
+    ],
+)
+def test_a_file_without_the_value_says_what_it_has(tmp_path: Path, name: str, text: str, key: str, reason: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError) as caught:
+        read_file(tmp_path / name, key)
+    assert str(caught.value) == reason
+
+
+def test_metrics_are_what_a_table_can_hold() -> None:
+    found = {"a": 1, "b": float("nan"), "c": "text", "d": [1], "e": True, "f": None, "g": 10**400, "h": "x" * 300}
+    assert metrics_of(found) == {"a": 1, "b": None, "c": "text", "e": True, "f": None}
+
+
+@pytest.mark.parametrize(
+    ("style", "arguments"),
+    [
+        ("", "--batch-size 8 --fast --layers 1 2 --note=-x --rate -0.5"),
+        ("--my_name=value", "--batch_size=8 --fast --layers=1,2 --note=-x --rate=-0.5"),
+        ("my_name=value", "batch_size=8 fast=true slow=false layers=1,2 note=-x rate=-0.5"),
+        ("batch_size:-b slow:--slow/--quick fast:/--no-fast", "-b 8 --quick --layers 1 2 --note=-x --rate -0.5"),
+        ("-my_name value", "-batch_size 8 -fast -layers 1 2 -note -x -rate -0.5"),
+    ],
+)
+def test_styles_of_arguments(style: str, arguments: str) -> None:
+    values = {"batch_size": 8, "fast": True, "slow": False, "layers": [1, 2], "none": None, "note": "-x", "rate": -0.5}
+    assert as_arguments(values, read_argument_style(style)) == arguments.split()
+
+
+def test_an_argument_is_never_split() -> None:
+    assert as_arguments({"text": "a b'\"$(id)\n"}, ArgumentStyle()) == ["--text", "a b'\"$(id)\n"]
+
+
+UNEDITED = """
+    import argparse
+    import json
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N")
+    parser.add_argument("--no-accel", action="store_true")
+    args = parser.parse_args()
+
+    if __name__ == "__main__":
+        for epoch in range(3):
+            print("====> Test set loss: {:.4f}".format(args.batch_size / (epoch + 1) + args.no_accel))
+        json.dump({"loss": args.batch_size, "accuracy": 0.5}, open("results/metrics.json", "w"))
+"""
+
+
+def test_a_script_that_nobody_edited(candle: Candle, here: Path) -> None:
+    script = here / "main.py"
+    script.write_text(textwrap.dedent(UNEDITED))
+    before = script.read_bytes()
+    control = f"""
+        model_script="main.py"
+        workflow="grid"
+        engine="local"
+        hyperparams_as="arguments"
+        prepare="mkdir -p results"
+        result_pattern="{LOSS}"
+    """
+    (here / "x.in").write_text(input_text(control, "no_accel = True", '{"batch_size": 30}\n{"batch_size": 60}'))
+    done = candle("submit-job", "x.in")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "best (minimize): 11 by hpset_00001: batch_size=30" in done.stdout
+    assert script.read_bytes() == before
+
+
+def run(here: Path, script: str, **settings: object) -> Outcome:
+    (here / "model.py").write_text(textwrap.dedent(script))
+    control = Settings(model_script=str(here / "model.py"), workflow="grid", **settings)  # type: ignore[arg-type]
+    paths = ExperimentPaths(here / "X000")
+    model = model_command(control, sys.executable, seed=5, experiment=paths.root)
+    return run_trial(model, Trial(0, "a", {"batch_size": 4}), paths.trial("a"), {}, StopSwitch())
+
+
+def test_the_value_from_a_file_with_other_metrics(here: Path) -> None:
+    settings = {"result_file": "results/metrics.json", "result_key": "loss", "hyperparams_as": "arguments"}
+    outcome = run(here, UNEDITED, prepare="mkdir -p results", **settings)
+    assert (outcome.value, outcome.metrics) == (4.0, {"accuracy": 0.5})
+
+
+def test_a_file_from_before_holds_no_value(here: Path) -> None:
+    assert run(here, "open('r.json', 'w').write('1')", result_file="r.json").value == 1
+    assert run(here, "pass", result_file="r.json").reason.startswith("it did not write the result_file r.json")
+
+
+def test_hyperparameters_too_long_for_a_command_line(here: Path) -> None:
+    (here / "model.py").write_text("val_to_return = 1")
+    control = Settings(model_script=str(here / "model.py"), workflow="grid", hyperparams_as="arguments")
+    paths = ExperimentPaths(here / "X000")
+    model = model_command(control, sys.executable, seed=5, experiment=paths.root)
+    outcome = run_trial(model, Trial(0, "a", {"x": "y" * 10_000_000}), paths.trial("a"), {}, StopSwitch())
+    assert outcome.reason == "it cannot be started: its hyperparameters are too long for a command line"
+
+
+COMPLIANT = """
+    def initialize_parameters(default_model="x.txt"):
+        return {"epochs": 3, "batch_size": 1}
+
+    class History:
+        def __init__(self, losses):
+            self.history = {"val_loss": losses, "val_accuracy": [0.1, 0.75]}
+
+    def run(params):
+        return History([9.0, params["batch_size"] * params["epochs"]])
+
+    def main():
+        raise SystemExit("run by hand, with the defaults")
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def test_a_candle_compliant_script_runs_with_the_sets_values_over_its_own(here: Path) -> None:
+    outcome = run(here, COMPLIANT)
+    assert (outcome.value, outcome.metrics) == (12.0, {"val_loss": 12.0, "val_accuracy": 0.75})
+
+
+def test_a_compliant_script_that_fails_names_its_own_line(here: Path) -> None:
+    outcome = run(here, COMPLIANT.replace('params["epochs"]', 'params["epoch"]'))
+    assert outcome.reason == "exit status 1; last output: KeyError: 'epoch'"
+    output = (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").read_text()
+    assert 'model.py", line 10, in run' in output
+    assert "python_host" not in output
+
+
+def test_a_script_with_such_functions_that_leaves_a_value_is_an_ordinary_one(here: Path) -> None:
+    assert run(here, COMPLIANT + "\n    val_to_return = 5").reason.startswith("exit status 1; last output: run by hand")
+
+
+def test_metrics_of_a_keras_history_beside_a_value(here: Path) -> None:
+    script = """
+        class History: history = {"loss": [3, 2.5], "val_loss": [4, 3.5]}
+        history = History()
+        val_to_return = 1
+    """
+    assert run(here, script).metrics == {"loss": 2.5, "val_loss": 3.5}
+
+
+def test_metrics_are_columns_of_the_results(candle: Candle, here: Path) -> None:
+    (here / "model.py").write_text("val_to_return = {'val_to_return': hyperparams['x'], 'acc': 0.5, 'x': 7}")
+    control = 'model_script="model.py"\nworkflow="grid"\nengine="local"'
+    (here / "x.in").write_text(input_text(control, "", '{"x": 1}'))
+    assert candle("submit-job", "x.in").returncode == 0
+    assert candle("aggregate-results").returncode == 0
+    header, row = (here / "candle_generated_files" / "candle_results.csv").read_text().splitlines()
+    assert header == "result,dirname,id,x,acc,metric_x,status,seconds,attempts"
+    assert row.startswith("1.0,hpset_00001,hpset_00001,1,0.5,7.0,completed,")
