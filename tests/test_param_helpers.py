@@ -456,7 +456,7 @@ def test_a_default_is_noted_and_a_constant_too() -> None:
         'makeDiscreteParam("x", values = c(' + "1," * 30_000 + "1))",
         'makeDiscreteParam("x", values = "' + "a" * 5_000_000 + '")',
         'makeNumericParam("x", 0, 1, trafo = function(x) 9^9^9^9^x)',
-        "x" * 900_000,
+        "x" * 290_000,
         "#" * 2_000_000,
         ")" * 100_000,
         "makeParamSet(" * 20_000,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from candle_hpo.core.axes import Axis, categorical
 from candle_hpo.core.conditions import All, Among, Compare
 from candle_hpo.core.errors import InputError
+from candle_hpo.core.expressions import FUNCTIONS, OPERATORS
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.inputfile.read import read_experiment
@@ -291,3 +293,11 @@ def test_arbitrary_fields_are_read_or_reported(fields: dict[str, object], more: 
 
 def test_a_grid_stays_a_grid(write_input: WriteInput) -> None:
     assert isinstance(read_experiment(write_input()).space, GridSpace)
+
+
+def test_the_examples_of_the_manual_are_right() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "parameter-space.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```(?:r|json)\n(.*?)```", page, re.DOTALL)
+    assert [len(read_right(example).parameters) for example in examples] == [4, 3, 4, 6]
+    for name in FUNCTIONS:
+        assert f"`{name}`" in page or name in OPERATORS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lark import Lark, Token
     from lark.exceptions import UnexpectedToken
 
-MOST_CHARACTERS = 1_000_000  # of a description of parameters; more is a slip of the hand, and would take minutes
+MOST_CHARACTERS = 300_000  # of a description of parameters; more is a slip of the hand, and would take minutes
 MOST_TOKENS = 20_000  # of one parameter
 DEEPEST = 60  # brackets, operators and functions within each other
 
@@ -62,17 +62,13 @@ def read_tokens(lines: Sequence[Line]) -> list[Token]:
 
     Raises `ParameterError` for far too long a text.
     """
-    from lark import Token
-
-    if sum(len(line.text) for line in lines) > MOST_CHARACTERS:
+    text = "".join(f"{line.text}\n" for line in lines)
+    if len(text) > MOST_CHARACTERS:
         what = f"these are more than {MOST_CHARACTERS:,} characters; parameters are described in a few lines"
         raise ParameterError(lines[0].number, what)
-    tokens: list[Token] = []
-    for line in lines:
-        for token in _parser().lex(line.text):
-            token.line = line.number
-            tokens.append(token)
-        tokens.append(Token("NEWLINE", "\n", line=line.number))
+    tokens = list(_parser().lex(text))
+    for token in tokens:
+        token.line = lines[line_of(token) - 1].number
     return tokens
 
 
