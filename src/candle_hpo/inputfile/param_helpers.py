@@ -88,9 +88,7 @@ class _Maker:
         trafo: Expression | None = None
         if "Numeric" in self._function or "Integer" in self._function:
             axes = self._ranges()
-            if "trafo" in self._given:
-                trafo = transform(self._given["trafo"], self._is_vector)
-            self._check(axes, trafo)
+            trafo = self._trafo(axes)
         else:
             choices, choice_names = self._choices()
             axes = tuple(categorical(name, choices) for name in self._axis_names())
@@ -168,13 +166,16 @@ class _Maker:
             raise self._error(f"{name} has {len(found)} numbers; one is for all, else there are {length}")
         return found * length if len(found) == 1 else found
 
-    def _check(self, axes: tuple[Axis, ...], trafo: Expression | None) -> None:
-        for axis in axes if trafo is not None else ():
+    def _trafo(self, axes: tuple[Axis, ...]) -> Expression | None:
+        if "trafo" not in self._given:
+            return None
+        trafo = transform(self._given["trafo"], self._is_vector)
+        for axis in axes:
             problem = problem_of(axis, trafo) if trafo is not None else None
             if problem is not None:
-                raise ParameterError(
-                    self._given["trafo"].line, f"trafo of {axis.name}: {problem}; change it or the bounds"
-                )
+                line = self._given["trafo"].line
+                raise ParameterError(line, f"trafo of {axis.name}: {problem}; change it or the bounds")
+        return trafo
 
     def _choices(self) -> tuple[tuple[object, ...], tuple[str, ...]]:
         """Return the choices, and their names as conditions may use them."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lark import Lark, Token
     from lark.exceptions import UnexpectedToken
 
-MOST_CHARACTERS = 300_000  # of a description of parameters; more is a slip of the hand, and would take minutes
+MOST_CHARACTERS = 300_000  # of a description of parameters; more is a slip of the hand
 MOST_TOKENS = 20_000  # of one parameter
 DEEPEST = 60  # brackets, operators and functions within each other
 
