@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction, Experiment
+from candle_hpo.core.space import GridSpace
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.inputfile.shell_values import ShellReader
 from conftest import WriteInput, input_text
@@ -56,7 +57,7 @@ def test_the_exercise_file_as_it_is_written_there(here: Path) -> None:
     assert (control.nworkers, control.worker_type, control.walltime) == (2, "k80", 1200)
     assert control.dl_backend == "pytorch"
     assert experiment.default_model == {"epochs": 2, "batch_size": 128, "no_cuda": False}
-    assert experiment.space is not None
+    assert isinstance(experiment.space, GridSpace)
     assert experiment.space.names == ("epochs", "batch_size")
     assert [one.id for one in experiment.space.sets] == ["hpset_00001", "hpset_00002"]
     assert experiment.space.sets[1].hyperparameters == {"epochs": 2, "batch_size": 128, "no_cuda": False}
@@ -81,7 +82,7 @@ def test_order_case_blanks_and_comments_do_not_matter(here: Path) -> None:
     )
     experiment = read_experiment(here / "x.in")
     assert experiment.settings.direction is Direction.MAXIMIZE
-    assert experiment.space is not None
+    assert isinstance(experiment.space, GridSpace)
     assert experiment.space.sets[0].hyperparameters == {"y": "a # is no comment", "x": 1}
 
 
@@ -409,7 +410,7 @@ def test_files_in_place_of_the_sections(here: Path) -> None:
     for text in (by_section, by_keyword):
         (here / "x.in").write_text(text)
         experiment = read_experiment(Path("x.in"))
-        assert experiment.space is not None
+        assert isinstance(experiment.space, GridSpace)
         assert experiment.space.sets[0].hyperparameters == {"y": 3, "x": 1}
 
 
@@ -494,5 +495,5 @@ def test_arbitrary_sets_come_through_unchanged(here: Path, values: dict[str, obj
         line = json.dumps(values, ensure_ascii=ensure_ascii)
         (here / "x.in").write_text(input_text(CONTROL, "", line), encoding="utf-8", newline="")
         experiment = read_experiment(here / "x.in")
-        assert experiment.space is not None
+        assert isinstance(experiment.space, GridSpace)
         assert experiment.space.sets[0].hyperparameters == values

@@ -13,7 +13,7 @@ from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.single_run import run_once
-from candle_hpo.core.errors import CandleError, ExitStatus, MachineError
+from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace
@@ -40,13 +40,15 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     console.print(Text(f'Submitting the CANDLE input file "{input_file}"...'), soft_wrap=True)
     experiment = read_experiment(input_file)
     settings = experiment.settings
+    if settings.run_workflow and settings.workflow != "grid":
+        raise InputError(f'{input_file}: workflow "{settings.workflow}" is not in this version of candle; "grid" is')
     on_cluster = settings.run_workflow and uses_slurm(settings)
     site_modules = choose_site().site.modules if on_cluster else ()
     interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
-    if experiment.space is None:
+    if not isinstance(experiment.space, GridSpace):
         return run_once(experiment, interpreter, drawn_seed(settings), console)
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]

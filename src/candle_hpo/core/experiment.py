@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 
@@ -113,8 +114,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Experiment(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
-    `text` is the file's text as it was read. `space` is None where the workflow is not to be run (`run_workflow=0`,
-    `restart_from_exp`): its sets are not judged then.
+    `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
+    where the workflow is not to be run (`run_workflow=0`, `restart_from_exp`): its section is not judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """
 
@@ -122,5 +123,5 @@ class Experiment(msgspec.Struct, frozen=True):
     text: str
     settings: Settings
     default_model: Hyperparameters
-    space: GridSpace | None
+    space: GridSpace | ParametricSpace | None
     notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import re
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
@@ -16,7 +17,11 @@ _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "max_budget")
 
 
 def check_arguments(
-    control: Control, default_model: Hyperparameters, space: GridSpace | None, file: str, problems: Problems
+    control: Control,
+    default_model: Hyperparameters,
+    space: GridSpace | ParametricSpace | None,
+    file: str,
+    problems: Problems,
 ) -> None:
     """Check that every hyperparameter can be an argument, and that `argument_style` names none that is not there."""
     if control.values.get("hyperparams_as") != "arguments":

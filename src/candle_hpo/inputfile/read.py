@@ -8,6 +8,7 @@ from pathlib import Path
 
 from candle_hpo.core.errors import InputError, Problem
 from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.consistency import check_arguments, check_result_source, notes_on_what_has_no_effect
@@ -15,6 +16,7 @@ from candle_hpo.inputfile.control import Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
+from candle_hpo.inputfile.parameter_space import NO_PARAMETERS, is_param_helpers, read_parameter_space
 from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, split_sections, text_lines
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 
@@ -35,12 +37,11 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
         control = Control(0)
     else:
         control = read_control(sections["control"], file, shell, problems)
-    _check_what_this_version_has(control, file, problems)
     default_model = _default_model(sections, control, file, shell, problems, notes)
-    space = None
+    space: GridSpace | ParametricSpace | None = None
     judged = control.values.get("run_workflow", True) and "restart_from_exp" not in control.values
-    if "control" in sections and judged and control.values.get("workflow") not in ("bayesian", "random"):
-        space = _grid(sections, control, default_model, file, shell, problems)
+    if "control" in sections and judged:
+        space = _space(sections, control, default_model, file, shell, problems, notes)
         notes += _notes_on_names(space, default_model)
     check_arguments(control, default_model, space, file, problems)
     check_result_source(control, file, problems)
@@ -56,23 +57,15 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     )
 
 
-def _check_what_this_version_has(control: Control, file: str, problems: Problems) -> None:
-    if control.values.get("run_workflow", True) and control.values.get("workflow") in ("bayesian", "random"):
-        problems.add(
-            file,
-            control.lines["workflow"],
-            f'workflow "{control.values["workflow"]}" is not in this version of candle; "grid" is',
-        )
-
-
-def _notes_on_names(space: GridSpace, default_model: Hyperparameters) -> list[str]:
-    """Return notes on names that look misspelt: a set's name that the default model has in another spelling."""
+def _notes_on_names(space: GridSpace | ParametricSpace, default_model: Hyperparameters) -> list[str]:
+    """Return notes on names that look misspelt: the space's name that the default model has in another spelling."""
+    who = "sets name" if isinstance(space, GridSpace) else "parameters name"
     untouched = [name for name in default_model if name not in space.names]
     notes: list[str] = []
     for name in space.names:
         close = difflib.get_close_matches(name, untouched, n=1, cutoff=0.5)
         if name not in default_model and close:
-            notes.append(f'the sets name "{name}", and &default_model has "{close[0]}"; is one of them misspelt?')
+            notes.append(f'the {who} "{name}", and &default_model has "{close[0]}"; is one of them misspelt?')
     return notes
 
 
@@ -88,23 +81,33 @@ def _default_model(
     return read_default_model(lines, source, problems, notes)
 
 
-def _grid(
+def _space(
     sections: dict[str, Section],
     control: Control,
     default_model: Hyperparameters,
     file: str,
     shell: ShellReader,
     problems: Problems,
-) -> GridSpace:
+    notes: list[str],
+) -> GridSpace | ParametricSpace:
     lines, source = _lines_of("param_space", sections, control, file, shell, problems)
     section = sections.get("param_space")
+    of_parameters = control.values.get("workflow") in ("bayesian", "random")
     if not lines and (section is None or not section.lines) and "param_space_file" not in control.values:
         line = section.header if section else 0
+        no_sets = 'there are no sets to run; list them in "&param_space" (candle generate-grid makes them)'
+        problems.add(file, line, NO_PARAMETERS if of_parameters else no_sets)
+    if of_parameters:
+        return read_parameter_space(lines, default_model, source, problems, notes)
+    stranger = next((line for line in lines if is_param_helpers(line)), None)
+    if stranger is not None:
         problems.add(
-            file,
-            line,
-            'there are no sets to run; list them in "&param_space" (candle generate-grid makes them)',
+            source,
+            stranger.number,
+            'parameters with ranges are for workflow="bayesian" or "random"; with "grid", each line is a set such as '
+            '{"epochs": 2, "batch_size": 64}',
         )
+        return GridSpace((), ())
     return read_parameter_sets(lines, default_model, source, problems)
 
 

@@ -79,8 +79,8 @@ def create_experiment(
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
-    if experiment.space is None:
-        raise ValueError("an experiment without a search space has no folder")
+    if not isinstance(experiment.space, GridSpace):
+        raise ValueError("an experiment without a grid has no folder")
     stored = StoredExperiment(
         input_file=experiment.input_file,
         settings=experiment.settings,

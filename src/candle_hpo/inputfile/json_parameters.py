@@ -1,0 +1,174 @@
+"""Parameters as JSON, one object a line: `{"name": "learning_rate", "type": "float", "low": 1e-5, "high": 0.1}`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from candle_hpo.core.axes import Axis, categorical
+from candle_hpo.core.conditions import All, Condition
+from candle_hpo.core.errors import nearest
+from candle_hpo.core.expressions import Argument, Call, Expression, Number
+from candle_hpo.core.parameters import Parameter
+from candle_hpo.inputfile.json_values import NotJson, read_object
+from candle_hpo.inputfile.param_helpers import LONGEST_VECTOR
+from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, among, compared, find_draft
+from candle_hpo.inputfile.sections import Line, Problems
+
+EXAMPLE = '{"name": "learning_rate", "type": "float", "low": 1e-5, "high": 0.1, "log": true}'
+
+_TYPES = {"float": "float", "int": "integer", "integer": "integer", "categorical": "categorical"}
+_OF_NUMBERS = ("name", "type", "low", "high", "log", "step", "length", "requires")
+_OF_CHOICES = ("name", "type", "choices", "length", "requires")
+_MOST_STEPS = 1000
+
+
+def read_json_parameters(lines: Sequence[Line], file: str, problems: Problems) -> list[Draft]:
+    """Read all parameters, adding everything that is wrong to `problems`."""
+    drafts: list[Draft] = []
+    for line in lines:
+        try:
+            fields = read_object(line.text)
+            if not {"name", "type"} & set(fields):
+                raise ParameterError(
+                    line.number,
+                    'this is a set of values, as workflow="grid" lists them; here each line is a parameter, '
+                    f"such as {EXAMPLE}",
+                )
+            drafts.append(_Reader(line.number, fields).draft())
+        except NotJson as error:
+            problems.add(file, line.number, f"{error}; a parameter is one JSON object on one line")
+        except ParameterError as error:
+            problems.add(file, error.line, str(error))
+    return drafts
+
+
+class _Reader:
+    """One JSON object that describes a parameter."""
+
+    def __init__(self, line: int, fields: Mapping[str, object]) -> None:
+        self._line = line
+        self._fields = fields
+        name = fields.get("name")
+        if not isinstance(name, str):
+            raise ParameterError(line, '"name" is missing, or no text; write for instance "name": "dropout"')
+        self._name = name
+
+    def draft(self) -> Draft:
+        """Return the parameter; raise `ParameterError` with the first thing that is wrong with it."""
+        kind = self._kind()
+        known = _OF_CHOICES if kind == "categorical" else _OF_NUMBERS
+        for field in self._fields:
+            if field not in known:
+                raise self._error(f'"{field}" says nothing of a {kind} parameter; {nearest(field, known)}')
+        transform: Expression | None = None
+        if kind == "categorical":
+            choices = self._choices()
+            axes = tuple(categorical(name, choices) for name in self._axis_names())
+        elif "step" in self._fields:
+            axes, transform = self._stepped(kind)
+        else:
+            low, high = self._ends(kind)
+            log = self._log(low)
+            axes = tuple(Axis(name, kind, low, high, log) for name in self._axis_names())  # type: ignore[arg-type]
+        parameter = Parameter(
+            name=self._name,
+            axes=axes,
+            is_vector="length" in self._fields,
+            transform=transform,
+            whole=transform is not None and kind == "integer",
+        )
+        return Draft(self._line, parameter, condition=self._condition(), shown_values=transform is not None)
+
+    def _kind(self) -> str:
+        kind = self._fields.get("type")
+        if not isinstance(kind, str):
+            raise self._error(f'"type" is missing, or no text; valid are {", ".join(_TYPES)}')
+        if kind not in _TYPES:
+            raise self._error(f'"{kind}" is no type; {nearest(kind, _TYPES)}')
+        return _TYPES[kind]
+
+    def _axis_names(self) -> list[str]:
+        if "length" not in self._fields:
+            return [self._name]
+        length = self._fields["length"]
+        if not isinstance(length, int) or isinstance(length, bool) or not 1 <= length <= LONGEST_VECTOR:
+            raise self._error(f'"length" is a whole number from 1 to {LONGEST_VECTOR}')
+        return [f"{self._name}[{place}]" for place in range(length)]
+
+    def _choices(self) -> tuple[object, ...]:
+        choices = self._fields.get("choices")
+        if not isinstance(choices, list):
+            raise self._error('"choices" is missing, or no list; write for instance "choices": ["sgd", "adam"]')
+        return tuple(choices)
+
+    def _ends(self, kind: str) -> tuple[int | float, int | float]:
+        low, high = (self._number(name, kind) for name in ("low", "high"))
+        if low > high:
+            raise self._error(f'"low", {low:g}, is above "high", {high:g}; exchange them')
+        return low, high
+
+    def _number(self, field: str, kind: str) -> int | float:
+        value = self._fields.get(field)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._error(f'"{field}" is missing, or no number')
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self._error(f'"{field}" is too large') from None
+        if kind == "float":
+            return number
+        if not number.is_integer() or abs(number) > 2**53:
+            raise self._error(f'"{field}" of an integer is a whole number of at most 16 digits, not {number:g}')
+        return int(value)
+
+    def _log(self, low: float) -> bool:
+        log = self._fields.get("log", False)
+        if not isinstance(log, bool):
+            raise self._error('"log" is true or false')
+        if log and low <= 0:
+            raise self._error(f'"log" needs a "low" above 0, not {low:g}')
+        return log
+
+    def _stepped(self, kind: str) -> tuple[tuple[Axis, ...], Expression]:
+        """Return axes that count the steps from "low" on, and what makes the value of the count."""
+        low, high = self._ends(kind)
+        step = self._number("step", kind)
+        if "log" in self._fields:
+            raise self._error('"log" and "step" exclude each other; keep one')
+        count = (high - low) / step if step > 0 else math.inf
+        if not 0 <= count <= _MOST_STEPS:
+            raise self._error(f'"step" is above 0, and makes at most {_MOST_STEPS} steps from "low" to "high"')
+        axes = tuple(Axis(name, "integer", 0, math.floor(count + 1e-9)) for name in self._axis_names())
+        value: Expression = Call("+", (Number(float(low)), Call("*", (Number(float(step)), Argument()))))
+        if kind == "float":  # 0.1 + 2 * 0.1 is meant to be 0.3
+            digits = 12 - math.floor(math.log10(max(abs(low), abs(high)) or 1.0))
+            value = Call("round", (value, Number(digits)))
+        return axes, value
+
+    def _condition(self) -> Callable[[Mapping[str, Draft]], Condition] | None:
+        if "requires" not in self._fields:
+            return None
+        asked = self._fields["requires"]
+        if not isinstance(asked, dict) or not asked:
+            raise self._error('"requires" is an object, such as {"optimizer": "sgd"} or {"layers": {"low": 2}}')
+        return lambda drafts: self._all(
+            [self._asked(find_draft(name, drafts, self._line), asked[name]) for name in asked]
+        )
+
+    def _all(self, conditions: list[Condition]) -> Condition:
+        return conditions[0] if len(conditions) == 1 else All(tuple(conditions))
+
+    def _asked(self, draft: Draft, wanted: object) -> Condition:
+        if isinstance(wanted, list):
+            return among(draft, wanted, self._line)
+        if not isinstance(wanted, dict):
+            return compared(draft, "==", wanted, self._line)
+        ends = {"low": ">=", "high": "<="}
+        if not wanted or not set(wanted) <= set(ends):
+            raise ParameterError(self._line, f'"requires" of "{draft.name}": a range has "low", "high" or both')
+        return self._all([compared(draft, ends[end], cast(float, wanted[end]), self._line) for end in wanted])
+
+    def _error(self, text: str) -> ParameterError:
+        return ParameterError(self._line, f"{self._name}: {text}")

@@ -1,0 +1,5 @@
+makeDiscreteParam("batch_size", values = c(20, 40))
+makeIntegerParam("epochs", lower = 3, upper = 8)
+makeDiscreteParam("optimizer", values = c("adam", "sgd", "adagrad"))
+makeNumericParam("dropout", lower = 0, upper = 0.6)
+makeNumericParam("learning_rate", lower = 0.0001, upper = 0.05)

@@ -1,0 +1,5 @@
+
+param.set <- makeParamSet(
+  makeNumericParam("x", lower = 2, upper = 15)
+)
+
