@@ -21,10 +21,12 @@ Key = tuple[str, int]  # a task and a seed
 
 
 class Comparison(NamedTuple):
-    """Ours against another, over the tasks and seeds that both have: scores, and the difference with its bounds."""
+    """Ours against another, over the tasks and seeds that both have.
+
+    `seeds` is the least number of them on a task; scores are means over tasks; the difference has bounds.
+    """
 
     other: str
-    pairs: int
     seeds: int
     ours: float
     theirs: float
@@ -97,11 +99,10 @@ class Scores:
         resampled = np.mean(
             [gap[generator.integers(len(gap), size=(RESAMPLES, len(gap)))].mean(axis=1) for gap in gaps], axis=0
         )
-        means = np.mean([each.mean(axis=0) for each in pairs], axis=0)
-        lower, upper = np.quantile(resampled, [0.025, 0.975])
-        count, seeds = sum(map(len, gaps)), min(map(len, gaps))
+        our_score, their_score = np.mean([each.mean(axis=0) for each in pairs], axis=0).tolist()
+        lower, upper = np.quantile(resampled, [0.025, 0.975]).tolist()
         return Comparison(
-            other, count, seeds, *map(float, means), float(means[0] - means[1]), float(lower), float(upper)
+            other, min(map(len, gaps)), our_score, their_score, our_score - their_score, lower=lower, upper=upper
         )
 
     def ranks(self, contenders: list[str], budget: int) -> dict[str, float]:

@@ -58,8 +58,10 @@ def best_candidate(
 def _best_of_all(score: Score, cube: Cube, taken: set[bytes]) -> Array | None:
     positions = cube.all_positions()
     left = positions[[key not in taken for key in keys(positions)]]
-    best: Array = left[np.argmax(score(left))] if len(left) else np.empty(0)
-    return best if len(best) else None
+    if not len(left):
+        return None
+    best: Array = left[np.argmax(score(left))]
+    return best
 
 
 def _scored(score: Score, cube: Cube, full: Array, taken: set[bytes]) -> _Scored:
