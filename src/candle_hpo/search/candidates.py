@@ -51,7 +51,8 @@ def best_candidate(
         children = _scored(score, cube, _children(cube, best.full, spread, generator), taken)
         best = _merged(best, children)
     if len(best.run):
-        return best.run[0]
+        first: Array = best.run[0]
+        return first
     return _best_of_all(score, cube, taken) if cube.size <= MOST_LISTED_AT_LAST else None
 
 
