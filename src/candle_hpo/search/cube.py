@@ -1,0 +1,105 @@
+"""Hyperparameters <-> points of the unit cube.
+
+The search moves *positions*, rows with a number for each axis (see `axes`), NaN where a parameter is not active. The
+model sees their *features*: categories one-hot, and what is not active at the middle, so that it distinguishes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+
+from candle_hpo.search.axes import CategoryAxis, axis_of, only_value
+
+Array = NDArray[np.float64]
+# Given a value for every parameter, returns the names of those that are used.
+Activity = Callable[[Mapping[str, Any]], Collection[str]]
+
+KEY_DECIMALS = 12  # positions that agree so far are the same point
+
+
+class Cube:
+    """A search space as a unit cube. Its axes are the parameters that have more than one value.
+
+    `is_active` says which parameters a full assignment uses; without it, all are. `size` is the number of combinations
+    of values, infinite where a parameter is continuous.
+    """
+
+    def __init__(self, space: Mapping[str, BaseDistribution], is_active: Activity | None = None) -> None:
+        self._fixed = {name: only_value(each) for name, each in space.items() if each.single()}
+        self._names = [name for name in space if name not in self._fixed]
+        self.axes = [axis_of(space[name]) for name in self._names]
+        self._is_active = is_active
+        self.size = math.prod(axis.count for axis in self.axes)
+        # The axis that each feature belongs to.
+        self.owners = np.repeat(np.arange(len(self.axes)), [axis.width for axis in self.axes])
+        self.is_category = np.array([isinstance(axis, CategoryAxis) for axis in self.axes], dtype=bool)
+        # Steps with this standard deviation reach the next value of a finite parameter.
+        self.smallest_steps = np.array([0.7 / (axis.count - 1) for axis in self.axes])
+
+    def spread(self, shares: Array) -> Array:
+        """Return positions for rows of numbers from [0, 1), evenly over the space, with every parameter given."""
+        return np.column_stack([axis.spread(shares[:, column]) for column, axis in enumerate(self.axes)])
+
+    def snap(self, positions: Array) -> Array:
+        """Return the nearest positions that can be run."""
+        return np.column_stack([axis.snap(positions[:, column]) for column, axis in enumerate(self.axes)])
+
+    def features(self, positions: Array) -> Array:
+        """Return what the model sees of positions, one row each."""
+        return np.hstack([axis.features(positions[:, column]) for column, axis in enumerate(self.axes)])
+
+    def position(self, assignment: Mapping[str, Any]) -> Array | None:
+        """Return where a (perhaps partial) assignment lies; None where it has a value outside of the space."""
+        row = np.full(len(self.axes), np.nan)
+        for column, (name, axis) in enumerate(zip(self._names, self.axes, strict=True)):
+            if name in assignment:
+                position = axis.position(assignment[name])
+                if position is None:
+                    return None
+                row[column] = position
+        return row
+
+    def assignment(self, position: Array) -> dict[str, Any]:
+        """Return the values of the active parameters at a position."""
+        # What is not active needs some value for the others' sake: conditions are asked with all values.
+        filled = np.where(np.isnan(position), 0.0, position).tolist()
+        full = self._fixed | {
+            name: axis.value(place) for name, axis, place in zip(self._names, self.axes, filled, strict=True)
+        }
+        active = full if self._is_active is None else self._is_active(full)
+        return {name: value for name, value in full.items() if name in active}
+
+    def deactivated(self, positions: Array) -> Array:
+        """Return full positions with NaN for what is not active."""
+        if self._is_active is None:
+            return positions
+        pairs = zip(self.axes, positions.T.tolist(), strict=True)
+        columns = [[axis.value(place) for place in column] for axis, column in pairs]
+        is_inactive = np.zeros(positions.shape, dtype=bool)
+        for row, values in enumerate(zip(*columns, strict=True)):
+            active = self._is_active(self._fixed | dict(zip(self._names, values, strict=True)))
+            is_inactive[row] = [name not in active for name in self._names]
+        return np.where(is_inactive, np.nan, positions)
+
+    def all_positions(self) -> Array:
+        """Return every point of a finite space once."""
+        grid = np.meshgrid(*(axis.every() for axis in self.axes), indexing="ij")
+        return unique(self.deactivated(np.column_stack([column.ravel() for column in grid])))
+
+
+def keys(positions: Array) -> list[bytes]:
+    """Return a key for each position: equal for equal points."""
+    rounded = np.round(positions, KEY_DECIMALS) + 0.0  # no negative zero
+    return [row.tobytes() for row in np.where(np.isnan(rounded), -1.0, rounded)]
+
+
+def unique(positions: Array) -> Array:
+    """Return the positions without those that are there twice, in the same order."""
+    first = {key: index for index, key in reversed(list(enumerate(keys(positions))))}
+    return positions[sorted(first.values())]

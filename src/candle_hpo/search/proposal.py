@@ -1,0 +1,124 @@
+"""One proposal: from what is known of a search space to the point that is worth trying next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+from scipy.stats import qmc
+
+from candle_hpo.search.acquisition import log_expected_improvement
+from candle_hpo.search.candidates import best_candidate
+from candle_hpo.search.cube import Cube, keys
+from candle_hpo.search.gaussian_process import Layout, Posterior, fit
+from candle_hpo.search.warping import gaussian_outputs
+
+Array = NDArray[np.float64]
+
+MOST_FITTED = 120  # points that the model's hyperparameters are fitted to
+MOST_MODELLED = 300  # points that the model predicts from
+SEEDS = 8  # best points that the search for candidates starts from
+SHARPNESS = 0.1  # of the border of failures: with less than this the model is never sure
+DESIGNS = 64  # points of the design that are looked at for one that is not taken
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a space, as positions, a row a trial.
+
+    `values` are the objective of the `finished` trials, to be minimized. `failed` ended without a value; of `pending`
+    nothing is known yet.
+    """
+
+    finished: Array
+    values: Array
+    failed: Array
+    pending: Array
+
+    def taken(self) -> set[bytes]:
+        """Return the keys of all points that need not be tried again."""
+        return {key for positions in (self.finished, self.failed, self.pending) for key in keys(positions)}
+
+
+def design_point(cube: Cube, number: int, seed: int, taken: set[bytes]) -> Array | None:
+    """Return the point of this number of a scrambled Sobol sequence, or the next of its points that is not taken.
+
+    Sobol (1967), scrambled after Owen (1998), as SciPy has it. None where none of the next points is free.
+    """
+    sequence = qmc.Sobol(len(cube.axes), rng=np.random.default_rng(seed))
+    exponent = int(np.ceil(np.log2(number + DESIGNS)))
+    points = cube.deactivated(cube.spread(sequence.random_base2(exponent)[number : number + DESIGNS]))
+    free = [point for point, key in zip(points, keys(points), strict=True) if key not in taken]
+    return free[0] if free else None
+
+
+def propose(cube: Cube, known: Knowledge, generator: np.random.Generator) -> Array | None:
+    """Return the position with the greatest log expected improvement; None where all points of the space are taken.
+
+    Pending trials are believed to end as the model predicts, so that it expects no more of their surroundings: the
+    Kriging believer of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize optimization", 2010.
+    """
+    positions, outputs = _chosen(known.finished, gaussian_outputs(known.values))
+    inputs, pending = cube.features(positions), cube.features(known.pending)
+    layout = Layout(cube.owners, np.zeros(len(cube.owners), dtype=bool))
+    kernel = fit(*_thinned(inputs, outputs, MOST_FITTED), layout)
+    posterior = Posterior(kernel, inputs, outputs)
+    best = float(np.min(posterior.mean(inputs)))
+    if len(pending):
+        outputs = np.concatenate([outputs, posterior.mean(pending)])
+        posterior = Posterior(kernel, np.vstack([inputs, pending]), outputs)
+    failure = FailureModel(cube, known) if len(known.failed) else None
+
+    def score(candidates: Array) -> Array:
+        features = cube.features(candidates)
+        worth = log_expected_improvement(*posterior.predict(features), best)
+        return worth if failure is None else worth + failure.log_success(features)
+
+    seeds = np.vstack([known.finished[np.argsort(known.values, kind="stable")[:SEEDS]], known.pending[:SEEDS]])
+    return best_candidate(score, cube, seeds, known.taken(), generator)
+
+
+class FailureModel:
+    """Where trials fail: a Gaussian process on how they ended.
+
+    Least-squares classification: Rasmussen and Williams, section 6.5. It weighs the expected improvement with the
+    probability of a value, as Gelbart, Snoek and Adams, "Bayesian optimization with unknown constraints", UAI 2014, do.
+    """
+
+    def __init__(self, cube: Cube, known: Knowledge) -> None:
+        inputs = cube.features(np.vstack([known.failed, known.finished]))
+        has_failed = np.arange(len(inputs)) < len(known.failed)
+        outcomes = np.where(has_failed, -1.0, 1.0)
+        inputs, outcomes = _thinned(inputs, outcomes, MOST_MODELLED)
+        layout = Layout(cube.owners, np.zeros(len(cube.owners), dtype=bool))
+        kernel = fit(*_thinned(inputs, outcomes, MOST_FITTED), layout)
+        self._posterior = Posterior(kernel, inputs, outcomes - 1.0)  # far from all failures, success is expected
+
+    def log_success(self, features: Array) -> Array:
+        """Return the logarithm of the probability of a value."""
+        mean, deviation = self._posterior.predict(features)
+        return np.asarray(log_ndtr((mean + 1.0) / np.hypot(deviation, SHARPNESS)))
+
+
+def _chosen(positions: Array, outputs: Array) -> tuple[Array, Array]:
+    """Return as many trials as the model can take: the better half of them, and an even choice of the others."""
+    if len(outputs) <= MOST_MODELLED:
+        return positions, outputs
+    order = np.argsort(outputs, kind="stable")
+    half = MOST_MODELLED // 2
+    chosen = np.concatenate([order[:half], order[half:][_evenly(len(order) - half, MOST_MODELLED - half)]])
+    return positions[chosen], outputs[chosen]
+
+
+def _thinned(inputs: Array, outputs: Array, most: int) -> tuple[Array, Array]:
+    """Return an even choice of the points, in the order of their outputs."""
+    if len(outputs) <= most:
+        return inputs, outputs
+    chosen = np.argsort(outputs, kind="stable")[_evenly(len(outputs), most)]
+    return inputs[chosen], outputs[chosen]
+
+
+def _evenly(count: int, most: int) -> NDArray[np.intp]:
+    return np.asarray(np.linspace(0, count - 1, most).round(), dtype=np.intp)
