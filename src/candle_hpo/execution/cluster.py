@@ -36,9 +36,11 @@ from candle_hpo.execution.devices import VISIBLE, parse_visible
 from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.result import ENDED_BY_SIGNAL
 from candle_hpo.model.run import run_trial
 
 HEARTBEAT_SECONDS = 5
+ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
 LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
 
 # A step of its own for the managers, with everything that the job has on each node, bound to nothing less.
@@ -213,9 +215,20 @@ class _OnAnyWorker:
             devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
             paths = self._paths.trial(trial.id)
             run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker)
-            return _worker_process().run(run)
+            return _worker_process().run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
+
+
+def _unless_ended_too(outcome: Outcome) -> Outcome:
+    """Return the outcome; that of a model which was killed only after a moment, for this worker may be killed with it.
+
+    Where SLURM ends everything on a node, the model can go first. Its worker, ended too, then says nothing, and the
+    trial counts as interrupted by the machine.
+    """
+    if outcome.reason.startswith(ENDED_BY_SIGNAL):
+        time.sleep(ENDED_TOGETHER_SECONDS)
+    return outcome
 
 
 class _WorkerProcess:

@@ -10,6 +10,7 @@ from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.model.objective import Measured
 from candle_hpo.model.process import Ended
 
+ENDED_BY_SIGNAL = "ended by signal"
 _LAST_WORDS_OF_R = "Execution halted"
 
 
@@ -61,7 +62,7 @@ def _how_it_ended(status: int) -> str:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"number {-status}"
-    return f"ended by signal {name}"
+    return f"{ENDED_BY_SIGNAL} {name}"
 
 
 def _with_last_line(reason: str, output: Path) -> str:

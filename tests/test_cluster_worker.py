@@ -1,0 +1,32 @@
+"""What a cluster's worker says of its trials; the cluster itself is in test_slurm.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Trial
+from candle_hpo.execution import cluster
+from candle_hpo.model.command import model_command
+
+
+@pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
+def test_a_killed_model_is_told_only_when_its_worker_lives_on(
+    script: str, waits: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
+    monkeypatch.setenv("PARSL_WORKER_RANK", "0")
+    monkeypatch.setattr(cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function()))
+    monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
+    (here / "model.sh").write_text(script)
+    settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
+    paths = ExperimentPaths(here / "X000")
+    model = model_command(settings, "bash", seed=1, experiment=paths.root)
+    began = time.monotonic()
+    outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))
+    assert (time.monotonic() - began > 1.5) is waits, outcome
