@@ -108,6 +108,8 @@ class Scores:
     def ranks(self, contenders: list[str], budget: int) -> dict[str, float]:
         """Return mean ranks over the tasks and seeds that all these searches have; equal scores share their ranks."""
         scores = [self.of(contender, budget) for contender in contenders]
+        if not scores:
+            return {}
         common = sorted(set.intersection(*(set(each) for each in scores)))
         if not common:
             return {}
