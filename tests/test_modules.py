@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -45,6 +46,23 @@ def test_modules_are_around_the_model_and_not_around_us(
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"({modules.parent}/python_of_module/python3)" in done.stdout
     assert "4 trials: 4 completed" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no R (Debian: apt-get install r-base-core)")
+def test_r_from_a_module(write_input: WriteInput, candle: Candle, modules: Path, here: Path) -> None:
+    (modules / "myr").mkdir()
+    (modules.parent / "r_of_module").mkdir()
+    (modules.parent / "r_of_module" / "Rscript").symlink_to(str(shutil.which("Rscript")))
+    (modules / "myr" / "4.lua").write_text(
+        f'prepend_path("PATH", [==[{modules.parent}/r_of_module]==])\nsetenv("FROM_MODULE", "5")\n'
+    )
+    path = write_input(control="exec_r_module=myr")
+    (here / "model.R").write_text("val_to_return <- as.numeric(Sys.getenv('FROM_MODULE')) + hyperparams$x")
+    path.write_text(path.read_text().replace("model.py", "model.R"))
+    done = candle("submit-job", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"({modules.parent}/r_of_module/Rscript)" in done.stdout
+    assert "best (minimize): 6 by hpset_00001" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "odd/7"])
