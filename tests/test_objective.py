@@ -55,7 +55,7 @@ def test_the_last_match_in_the_output_is_the_value(
         ("a.json", '[{"loss": 1}, {"loss": 2}]', "loss", 2.0, {}),
         ("a.jsonl", '{"loss": 1}\n{"loss": 3}\n', "loss", 3.0, {}),
         ("a.json", "0.25", None, 0.25, {}),
-        ("a.csv", "epoch,loss,note\n1,0.9,a\n2,0.8,b\n\n", "loss", 0.8, {"epoch": 2.0, "note": "b"}),
+        ("a.csv", 'epoch,loss,note\n1,0.9,a\n2,0.8,"b\nc"\n\n', "loss", 0.8, {"epoch": 2.0, "note": "b\nc"}),
     ],
 )
 def test_a_file_of_results(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import mmap
@@ -169,7 +170,7 @@ def read_file(path: Path, key: str | None) -> Measured:
 
 
 def _last_row(text: str, name: str) -> dict[str, object]:
-    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise ValueError(f"{name} has no row below its headings")
     cells: dict[str, object] = {}
