@@ -383,6 +383,12 @@ def test_an_error_within_r_itself_has_its_line(r: Runner) -> None:
     assert "non-numeric argument" in outcome.reason
 
 
+@pytest.mark.parametrize("option", ["traceback", "quote(cat('mine'))", "function() NULL"])
+def test_a_failed_r_script_has_failed_whatever_its_error_option(r: Runner, option: str) -> None:
+    outcome = r(f"options(error = {option})\nval_to_return <- 1\nstop('boom')\nval_to_return <- 2")
+    assert (outcome.status, outcome.value) == (Status.FAILED, None)
+
+
 def test_libraries_of_r_are_added(r: Runner, here: Path) -> None:
     library = here / "library"
     library.mkdir()
@@ -407,6 +413,10 @@ def test_habits_of_bash_scripts(bash: Runner) -> None:
     assert bash.output == "subshell\nleft with 0\n"
     assert (bash.folder / "from_child").read_text() == "0.1\n"
     assert not (bash.folder / "scratch").exists()
+
+
+def test_read_only_variables_of_the_script_are_not_in_our_way(bash: Runner) -> None:
+    assert bash("readonly value=5 number=10 status=2\nval_to_return=4").value == 4
 
 
 @pytest.mark.parametrize("script", ["trap - EXIT", "trap '' EXIT", "trap EXIT", "trap 'true' 0", "trap", "trap -p"])

@@ -102,6 +102,10 @@ def test_styles_of_arguments(style: str, arguments: str) -> None:
     assert as_arguments(values, read_argument_style(style)) == arguments.split()
 
 
+def test_a_negative_number_is_no_option_to_argparse() -> None:
+    assert as_arguments({"rate": -1e-5, "shift": -2}, ArgumentStyle()) == ["--rate=-1e-05", "--shift", "-2"]
+
+
 def test_an_argument_is_never_split() -> None:
     assert as_arguments({"text": "a b'\"$(id)\n"}, ArgumentStyle()) == ["--text", "a b'\"$(id)\n"]
 

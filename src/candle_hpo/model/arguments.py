@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from candle_hpo.core.experiment import ArgumentStyle
 from candle_hpo.model.hyperparameter_texts import plain
 
-_NUMBER = re.compile(r"-\.?\d")
+_NUMBER = re.compile(r"-(\d+|\d*\.\d+)")  # as argparse takes it for a value, not an option
 
 
 def as_arguments(hyperparameters: Mapping[str, object], style: ArgumentStyle) -> list[str]:
@@ -35,7 +35,7 @@ def _arguments(name: str, value: object, style: ArgumentStyle) -> Iterator[str]:
 
 def _apart(option: str, texts: list[str]) -> Iterator[str]:
     """Yield an option and its values; one that looks like an option itself is joined to its name."""
-    if len(texts) == 1 and texts[0].startswith("-") and not _NUMBER.match(texts[0]) and option.startswith("--"):
+    if len(texts) == 1 and texts[0].startswith("-") and not _NUMBER.fullmatch(texts[0]) and option.startswith("--"):
         yield f"{option}={texts[0]}"
     else:
         yield option

@@ -16,19 +16,19 @@ fi
 
 # Report the value, in the script's own shell and not in its subshells; return the exit status that was.
 _candle_report() {
-  local status=$? value=${val_to_return-${candle_value_to_return-}}
-  local number='^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$'
+  local _candle_status=$? _candle_value=${val_to_return-${candle_value_to_return-}}
+  local _candle_number='^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$'
   if [ "$BASH_SUBSHELL" = 0 ] && [ -n "${val_to_return+set}${candle_value_to_return+set}" ]; then
-    value=${value#"${value%%[![:space:]]*}"}
-    value=${value%"${value##*[![:space:]]}"}
-    if [[ $value =~ $number ]]; then
-      printf '%s\n' "$value" >| "$CANDLE_RESULT_FILE"
+    _candle_value=${_candle_value#"${_candle_value%%[![:space:]]*}"}
+    _candle_value=${_candle_value%"${_candle_value##*[![:space:]]}"}
+    if [[ $_candle_value =~ $_candle_number ]]; then
+      printf '%s\n' "$_candle_value" >| "$CANDLE_RESULT_FILE"
     else
-      value=${value//[[:cntrl:]\"\\]/ }
-      printf '{"val_to_return": "\\"%s\\""}\n' "${value:0:80}" >| "$CANDLE_RESULT_FILE"
+      _candle_value=${_candle_value//[[:cntrl:]\"\\]/ }
+      printf '{"val_to_return": "\\"%s\\""}\n' "${_candle_value:0:80}" >| "$CANDLE_RESULT_FILE"
     fi
   fi
-  return "$status"
+  return "$_candle_status"
 }
 
 # What the script itself sets for its exit runs after the report. There, $? is the status with which the script ends, as

@@ -85,6 +85,7 @@ local({
 
   # R names the lines of a failed call only where it can; the calls that led to it have theirs.
   show_calls <- function(condition) {
+    options(candle.failed = TRUE)
     calls <- sys.calls()[-seq_len(frames_below)]
     lines <- lapply(calls, function(call) {
       place <- attr(call, "srcref")
@@ -103,3 +104,6 @@ local({
     error = show_calls
   )
 })
+
+# Here only a script comes that has ended well, or one that failed and whose own `error` option lets R go on.
+if (isTRUE(getOption("candle.failed"))) quit("no", status = 1L)
