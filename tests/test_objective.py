@@ -192,6 +192,11 @@ COMPLIANT = """
 """
 
 
+def test_the_main_block_of_a_compliant_script_is_not_run_however_it_asks(here: Path) -> None:
+    asked = COMPLIANT.replace('if __name__ == "__main__":', 'if __name__ == "__main__" and run is not None:')
+    assert run(here, asked).value == 12.0
+
+
 def test_a_candle_compliant_script_runs_with_the_sets_values_over_its_own(here: Path) -> None:
     outcome = run(here, COMPLIANT)
     assert (outcome.value, outcome.metrics) == (12.0, {"val_loss": 12.0, "val_accuracy": 0.75})

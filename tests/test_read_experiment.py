@@ -171,6 +171,13 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
                 "write for instance results/metrics.json"
             ],
         ),
+        (
+            "result_pattern='(a)(b)'",
+            [
+                "x.in:4: result_pattern: (a)(b) has 2 groups; "
+                "keep the one around the number, and write (?:...) for others"
+            ],
+        ),
         ("result_file=x.csv", ["x.in:4: result_file is a CSV file; add its column as result_key"]),
         ("result_key=loss", ["x.in:4: result_key is a place in result_file, which is not there; add result_file"]),
         ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern both say it; keep one"]),

@@ -126,9 +126,13 @@ def _argument_style(text: str) -> ArgumentStyle:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text.encode())
+        groups = re.compile(text.encode()).groups
     except re.error as error:
         raise KeywordValueError(f"{text} is no regular expression: {error}") from None
+    if groups > 1:
+        raise KeywordValueError(
+            f"{text} has {groups} groups; keep the one around the number, and write (?:...) for others"
+        )
     return text
 
 

@@ -124,9 +124,15 @@ def compliant_script(text: bytes, script: str) -> Any:
         return None
 
     def is_main_block(node: Any) -> bool:
-        if not isinstance(node, _ast.If) or not isinstance(node.test, _ast.Compare):
+        test = getattr(node, "test", None)
+        if isinstance(test, _ast.BoolOp) and isinstance(test.op, _ast.And):
+            return isinstance(node, _ast.If) and any(map(is_main_test, test.values))
+        return isinstance(node, _ast.If) and is_main_test(test)
+
+    def is_main_test(test: Any) -> bool:
+        if not isinstance(test, _ast.Compare):
             return False
-        sides = [node.test.left, *node.test.comparators]
+        sides = [test.left, *test.comparators]
         fields = [getattr(side, field, None) for side in sides for field in side._fields]
         return "__name__" in fields and "__main__" in fields
 
