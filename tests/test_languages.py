@@ -424,6 +424,12 @@ def test_no_trap_of_the_script_loses_the_value(bash: Runner, script: str) -> Non
     assert bash(f"val_to_return=5\n{script}").value == 5
 
 
+def test_a_value_that_a_trap_leaves_is_the_value(bash: Runner) -> None:
+    assert bash("val_to_return=1\nleave() { val_to_return=8; }\ntrap leave EXIT").value == 8
+    assert bash("trap 'val_to_return=9; exit 0' EXIT\nval_to_return=1").value == 1
+    assert bash("trap leave EXIT\nval_to_return=1\nleave() { false; }").value == 1
+
+
 def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
     outcome = bash("set -e\ntrap 'echo got $?' EXIT\nval_to_return=1\nexit 7")
     assert outcome.reason == "exit status 7; last output: got 7"

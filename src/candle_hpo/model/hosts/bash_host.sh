@@ -31,8 +31,9 @@ _candle_report() {
   return "$_candle_status"
 }
 
-# What the script itself sets for its exit runs after the report. There, $? is the status with which the script ends, as
-# by hand, and that it may not be 0 is no error to `set -e` or to an ERR trap (hence the `&&`).
+# What the script itself sets for its exit runs after the report, since it may end the shell, and before another one, since
+# it may set the value. There, $? is the status with which the script ends, as by hand, and that it may not be 0 is no error
+# to `set -e` or to an ERR trap (hence the `&&`).
 trap() {
   local action=- signal others=()
   case ${1-} in
@@ -45,7 +46,8 @@ trap() {
     case $signal in
       0 | [eE][xX][iI][tT] | [sS][iI][gG][eE][xX][iI][tT])
         builtin trap -- "_candle_report && :
-${action#-}" EXIT ;;
+${action#-}
+_candle_report && :" EXIT ;;
       *) others+=("$signal") ;;
     esac
   done
