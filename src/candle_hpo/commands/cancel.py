@@ -14,7 +14,7 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.record.folder import find_experiment, read_jobs
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.holder import is_dead, read_holder
 
 
 def cancel(experiment: str | None, console: Console) -> ExitStatus:

@@ -122,7 +122,7 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     with calling_on_signals(signals.hear, _SIGNALS):
         lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
         try:
-            record = Record(paths.record, settings.direction)
+            record = Record(paths.record, settings.direction, lock.keep)
             completed_before = record.history.counts[Status.COMPLETED]
             stopped = _run_campaign(job, paths, stored, record, signals, failed_too, console)
             record.close()

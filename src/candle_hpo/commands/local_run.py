@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.console import Console
 
 from candle_hpo.campaign import Campaign, Engine
@@ -39,9 +41,9 @@ def run_here(
         f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
         f"Folder: {location(paths.root)}",
     )
-    lock = ExperimentLock(paths.lock, "", job_has_ended)
+    lock = ExperimentLock(paths.lock, "", job_has_ended, partial(show, console))
     try:
-        record = Record(paths.record, settings.direction)
+        record = Record(paths.record, settings.direction, lock.keep)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
         engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)

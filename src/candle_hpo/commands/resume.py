@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ from candle_hpo.record.folder import (
     write_experiment_settings,
 )
 from candle_hpo.record.history import History
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count
 
@@ -41,7 +42,7 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
     """Go on with an experiment's sets, with other settings: more workers, another walltime, a mended script."""
     paths = find_experiment(experiment, Path.cwd())
     before = read_experiment_settings(paths)
-    _refuse_if_it_runs(paths)
+    _refuse_if_it_runs(paths, console)
     if settings.dry_run:
         show(console, f"dry_run=1: {paths.root.name} was not gone on with")
         return ExitStatus.ALL_WELL
@@ -58,7 +59,7 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
 
 
 def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -> ExitStatus:
-    _refuse_if_it_runs(paths)
+    _refuse_if_it_runs(paths, console)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
     left = stored.total - history.counts[Status.COMPLETED]
     if left == 0:
@@ -73,11 +74,10 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -
     return run_here(paths, stored, console, failed_too=True)
 
 
-def _refuse_if_it_runs(paths: ExperimentPaths) -> None:
-    """Raise `InputError` where the experiment runs, or waits in the queue."""
-    holder = read_holder(paths.lock)
-    if holder is not None and not is_dead(holder, scheduler.job_has_ended):
-        raise InputError(f"{paths.root.name} is being run by {holder}; wait for it, or stop it with candle cancel")
+def _refuse_if_it_runs(paths: ExperimentPaths, console: Console) -> None:
+    """Raise `InputError` where the experiment runs, or waits in the queue; remove the lock of a dead campaign."""
+    if paths.lock.exists():
+        ExperimentLock(paths.lock, "", scheduler.job_has_ended, partial(show, console)).release()
     jobs = read_jobs(paths)
     for job in scheduler.find_jobs([jobs[-1].id]) if jobs else ():
         if job.state is not JobState.ENDED:

@@ -15,7 +15,7 @@ from candle_hpo.execution.slurm_text import Job, JobState
 from candle_hpo.record.events import CampaignStarted
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.log import read_events
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
 from candle_hpo.report.words import count, location
