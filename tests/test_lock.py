@@ -33,7 +33,7 @@ def take(path: Path, job: str = "") -> ExperimentLock:
 
 def of_a_dead_process() -> Holder:
     process = subprocess.Popen([sys.executable, "-c", ""])
-    holder = Holder("here", process.pid, 1.0, place=this_place(), started=1, token="dead")
+    holder = Holder("here", process.pid, 1.0, place=this_place(), started=1, mark="dead")
     process.wait()
     return holder
 
@@ -93,7 +93,7 @@ def test_a_process_that_nobody_reaps_is_dead(path: Path) -> None:
 
 def test_a_holder_on_another_machine_that_gives_no_sign_is_dead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "LEASE_SECONDS", 0.8)
-    leave(path, Holder("elsewhere", os.getpid(), 1.0, place="another boot", started=5, token="a"))
+    leave(path, Holder("elsewhere", os.getpid(), 1.0, place="another boot", started=5, mark="a"))
     said: list[str] = []
     ExperimentLock(path, "", never, said.append).release()
     (line,) = said
@@ -102,7 +102,7 @@ def test_a_holder_on_another_machine_that_gives_no_sign_is_dead(path: Path, monk
 
 def test_a_holder_on_another_machine_that_gives_signs_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "LEASE_SECONDS", 30)
-    leave(path, Holder("elsewhere", 7, 1.0, place="another boot", started=5, token="a"))
+    leave(path, Holder("elsewhere", 7, 1.0, place="another boot", started=5, mark="a"))
     timer = threading.Timer(1.0, lambda: os.utime(path))
     timer.start()
     began = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("has_ended", "taken"), [(True, True), (False, False)])
 def test_of_a_job_slurm_knows(path: Path, has_ended: bool, taken: bool) -> None:
-    leave(path, Holder("n1", 7, 1.0, job="4711", token="a"))
+    leave(path, Holder("n1", 7, 1.0, job="4711", mark="a"))
     if taken:
         ExperimentLock(path, "4712", lambda job: has_ended).release()
     else:
@@ -173,7 +173,7 @@ def test_of_many_that_come_at_once_one_gets_it(here: Path, dead: bool) -> None:
 
 def test_one_that_died_while_it_took_over_is_followed_too(path: Path) -> None:
     leave(path, of_a_dead_process())
-    leave(path.with_name("campaign.lock.after_dead"), msgspec.structs.replace(of_a_dead_process(), token="too"))
+    leave(path.with_name("campaign.lock.after_dead"), msgspec.structs.replace(of_a_dead_process(), mark="too"))
     take(path).release()
     assert list(path.parent.iterdir()) == []
 
@@ -230,7 +230,7 @@ def test_one_that_lost_its_lock_is_told_and_leaves_the_others(path: Path, monkey
     monkeypatch.setattr(lock, "SIGN_SECONDS", 0.05)
     held = take(path)
     held.keep()
-    other = Holder("elsewhere", 7, 1.0, place="another boot", token="a")
+    other = Holder("elsewhere", 7, 1.0, place="another boot", mark="a")
     leave(path.with_name("aside"), other)
     path.with_name("aside").replace(path)
     time.sleep(0.2)

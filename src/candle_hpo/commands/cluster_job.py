@@ -37,6 +37,7 @@ from candle_hpo.execution.slurm_text import (
 )
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import model_command
+from candle_hpo.model.outcome_file import collector
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_job,
@@ -182,12 +183,13 @@ def _run_campaign(
             workers=sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,
+            collect=collector(paths),
             job=job,
             deadline=deadline,
         )
         search = GridSearch(read_parameter_sets(paths, stored))
         with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
-            campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
+            campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
             signals.hand_to(campaign)
             return campaign.run()
     finally:
@@ -203,11 +205,11 @@ def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: 
 
 
 def _deadline(job: str, settings: Settings) -> float:
-    """Return until when trials can run (seconds since 1970): the job's end, less the time of the warning before it."""
+    """Return until when trials can run (by `time.monotonic`): the job's end, less the time of the warning before it."""
     left: int | None = settings.walltime
     with suppress(MachineError):  # a busy controller; then the walltime that was asked for is as good
         left = next((seconds_left(found.left) for found in scheduler.find_jobs([job])), left)
-    end = time.time() + (settings.walltime if left is None else left)
+    end = time.monotonic() + (settings.walltime if left is None else left)
     return end - warning_seconds(settings.walltime)
 
 

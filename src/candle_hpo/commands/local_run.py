@@ -17,6 +17,7 @@ from candle_hpo.execution.local import LocalPool, local_runner
 from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.execution.workers import share_out
 from candle_hpo.model.command import model_command
+from candle_hpo.model.outcome_file import collector
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
@@ -46,10 +47,10 @@ def run_here(
         record = Record(paths.record, settings.direction, lock.keep)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
-        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)
+        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop, collect=collector(paths))
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
         search = GridSearch(read_parameter_sets(paths, stored))
-        campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
+        campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
 
         def stop(reason: str) -> None:
             progress.stopping = True

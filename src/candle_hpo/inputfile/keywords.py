@@ -253,7 +253,18 @@ KEYWORDS = (
     Keyword(
         "retries",
         _whole_number(0),
-        "how often a trial that the machine interrupted is attempted again; one that the model failed never is",
+        "how often a trial that the machine interrupted is attempted again in one run",
+    ),
+    Keyword(
+        "retry_failed",
+        _whole_number(0),
+        "how often a trial that the model failed is attempted again in one run; see [reliability](reliability.md)",
+    ),
+    Keyword(
+        "max_failures",
+        _whole_number(0),
+        "start no more trials once so many have failed in one run; 0: never stop for that",
+        default_shown="stop when the first 10 trials have all failed in the same way",
     ),
     Keyword(
         "auto_resubmit",

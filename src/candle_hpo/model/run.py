@@ -14,6 +14,7 @@ from candle_hpo.files import replace_file
 from candle_hpo.model.command import ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
 from candle_hpo.model.objective import measurement
+from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import outcome_of
 
@@ -64,7 +65,7 @@ def run_trial(
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
         outcome = outcome_of(ended, paths.output, measure)
-    return _leave_outcome(msgspec.structs.replace(outcome, worker=worker), paths)
+    return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker), paths)
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
@@ -76,7 +77,7 @@ def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
         paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
 
 
-def _leave_outcome(outcome: Outcome, paths: TrialPaths) -> Outcome:
+def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome:
     """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
 
     The record has the outcome in any case: where these files cannot be written, its reason says so, no more.
@@ -87,7 +88,7 @@ def _leave_outcome(outcome: Outcome, paths: TrialPaths) -> Outcome:
                 mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
         if outcome.value is not None:
             replace_file(paths.result, f"{outcome.value!r}\n".encode())
-        replace_file(paths.outcome, msgspec.json.encode(outcome) + b"\n")
+        write_outcome(paths, trial, outcome)
     except OSError as error:
         note = f"{outcome.reason}; " if outcome.reason else ""
         return msgspec.structs.replace(outcome, reason=f"{note}its folder could not be written: {error}")

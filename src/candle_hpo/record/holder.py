@@ -21,7 +21,7 @@ class Holder(msgspec.Struct, frozen=True):
 
     The number of a process is given again after its end, by other machines of the same name too. So `place` tells where
     the number counts, and `started` when the process began by that place's own clock; -1 where the system does not say.
-    `token` is drawn anew for each lock that is made.
+    `mark` is drawn anew for each lock that is made.
     """
 
     host: str
@@ -30,7 +30,7 @@ class Holder(msgspec.Struct, frozen=True):
     job: str = ""
     place: str = ""
     started: int = -1
-    token: str = ""
+    mark: str = ""
 
     @classmethod
     def of_this_process(cls, job: str) -> Holder:
@@ -44,7 +44,7 @@ class Holder(msgspec.Struct, frozen=True):
             job=job,
             place=this_place(),
             started=-1 if started is None else started,
-            token=secrets.token_hex(8),
+            mark=secrets.token_hex(8),
         )
 
     def __str__(self) -> str:

@@ -28,9 +28,9 @@ class ExperimentLock:
     """Holds an experiment from its making until `release`.
 
     A file that is put in place whole and only where none is, which every network file system does right. One whose
-    holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process of
-    another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done so
-    for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait.
+    holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process
+    of another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
+    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait.
 
     A holder that was itself held up for so long (a laptop's lid, a hanging file system) finds its lock gone: `keep`.
     """
@@ -98,8 +98,8 @@ class ExperimentLock:
 def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]) -> int:
     """Make the lock, or take over that of a dead holder; return a descriptor of its file.
 
-    Of several processes that find the same dead holder, the one that has made the file of its successor, a lock like any
-    other, may put its own lock in place; if it dies before, the same is done with that file.
+    Of several processes that find the same dead holder, the one that has made the file of its successor, a lock like
+    any other, may put its own lock in place; if it dies before, the same is done with that file.
     """
     for _ in range(_ATTEMPTS):
         descriptor = _make(path, holder)
@@ -109,7 +109,7 @@ def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say:
         if earlier is None:
             continue
         _refuse_if_alive(path, earlier, job_has_ended, say)
-        succession = path.with_name(f"{path.name}.after_{earlier.token}")
+        succession = path.with_name(f"{path.name}.after_{earlier.mark}")
         claim = _take(succession, holder, job_has_ended, say)
         try:
             if read_holder(path) == earlier:
@@ -121,7 +121,7 @@ def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say:
 
 
 def _make(path: Path, holder: Holder) -> int | None:
-    """Make the lock where there is none, with its holder's name in it from the first moment; None where there is one."""
+    """Make the lock, with its holder's name in it from the first moment; return None where there is one already."""
     aside, descriptor = _written_aside(path, holder)
     try:
         os.link(aside, path)
@@ -158,7 +158,7 @@ def _put_in_place_of_dead(path: Path, holder: Holder) -> int:
 
 
 def _written_aside(path: Path, holder: Holder) -> tuple[Path, int]:
-    aside = path.with_name(f".{path.name}-{holder.token}")
+    aside = path.with_name(f".{path.name}-{holder.mark}")
     return aside, _written(aside, holder)
 
 

@@ -134,7 +134,7 @@ def how_to_save(path: str, lines: Iterable[int]) -> str:
     deletions = " ".join(f"-e {line}d" for line in lines)
     return (
         f"every other line is whole: sed -i.damaged {deletions} {path} keeps them, and the file as it is beside it; "
-        "what that line told of a trial is taken from the trial's folder on candle resume, or the trial is attempted again"
+        "what that line told of a trial is found in its folder by candle resume, or else the trial is attempted again"
     )
 
 
@@ -165,7 +165,7 @@ def _check_header(path: Path, line: bytes) -> None:
     if header.get("format") != RecordHeader().format or not isinstance(version, int) or not _has_its_checksum(line):
         whole = msgspec.json.encode(RecordHeader()).decode()
         raise RecordError(
-            f"{path}:1: this is no record of candle, or its first line is damaged; if the others are those of a record, "
+            f"{path}:1: this is no record of candle, or its first line is damaged; if the others are those of one, "
             f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} mends it"
         )
     if version > RecordHeader.CURRENT:
