@@ -21,7 +21,9 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    monkeypatch.setattr(cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function()))
+    monkeypatch.setattr(
+        cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function(), guard=None)
+    )
     monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")

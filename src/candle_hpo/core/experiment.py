@@ -63,7 +63,7 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
-    Paths are absolute, times are in seconds, memory is in gigabytes.
+    Paths are absolute, times are in seconds, memory is in gigabytes, output in megabytes.
     """
 
     model_script: str
@@ -103,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction = Direction.MINIMIZE
     seed: int | None = None
     trial_timeout: int | None = None
+    max_output: float | None = None
     retries: int = 1
     retry_failed: int = 0
     max_failures: int | None = None

@@ -85,6 +85,13 @@ def _gigabytes(text: str) -> float:
     return float(number[1])
 
 
+def _megabytes(text: str) -> float:
+    number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*[mM]?[bB]?", text, re.ASCII)
+    if not number or float(number[1]) <= 0:
+        raise KeywordValueError(f'"{text}" is not a number of megabytes such as 100 or 0.5')
+    return float(number[1])
+
+
 _TIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
 
 
@@ -250,6 +257,11 @@ KEYWORDS = (
         default_shown="drawn, and kept in `experiment.json`",
     ),
     Keyword("trial_timeout", _time, "time for one attempt at a trial, in the forms of `walltime`"),
+    Keyword(
+        "max_output",
+        _megabytes,
+        "megabytes that one attempt at a trial may print; one that prints more is ended and has failed",
+    ),
     Keyword(
         "retries",
         _whole_number(0),

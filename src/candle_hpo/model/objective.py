@@ -8,6 +8,7 @@ import json
 import math
 import mmap
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +64,12 @@ def measurement(
 
 
 def _signature(file: Path) -> tuple[int, ...] | None:
-    """Return what tells whether a file was written again; None for a file that is not there."""
+    """Return what tells whether a file was written again; None for a file that is not there, or is none."""
     try:
         status = file.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, and a device read for ever
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -77,6 +80,8 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
     Raises `ValueError` with the reason where there is no finite number; `how_to_report` says how to leave one.
     """
     try:
+        if not stat.S_ISREG(reported.stat().st_mode):  # a pipe would be waited for, and a device read for ever
+            raise ValueError(f"{reported.name} is no file")
         with reported.open("rb") as file:
             text = file.read(_MOST_BYTES).decode(errors="replace").strip()
     except FileNotFoundError:

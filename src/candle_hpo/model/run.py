@@ -13,6 +13,8 @@ from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
+from candle_hpo.model.leftovers import end_leftovers_of_trial
+from candle_hpo.model.memory import MemoryWatch
 from candle_hpo.model.objective import measurement
 from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
@@ -50,13 +52,14 @@ def run_trial(
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     where = directory or paths.run
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
+    memory = MemoryWatch()
     try:
         ended = run_process(
             model.command_of(trial.hyperparameters),
             where,
             trial_environment(model, trial, paths, devices),
             paths.output,
-            model.timeout,
+            model.limits,
             switch,
         )
     except OSError as error:
@@ -64,7 +67,8 @@ def run_trial(
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
-        outcome = outcome_of(ended, paths.output, measure)
+        end_leftovers_of_trial(paths.hyperparameters)
+        outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker), paths)
 
 
@@ -91,5 +95,8 @@ def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome
         write_outcome(paths, trial, outcome)
     except OSError as error:
         note = f"{outcome.reason}; " if outcome.reason else ""
-        return msgspec.structs.replace(outcome, reason=f"{note}its folder could not be written: {error}")
+        reason = f"{note}its folder could not be written: {error}"
+        # Where not even this can be written, a model that failed could write no more than that.
+        is_full = outcome.status is Status.FAILED and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED if is_full else outcome.status, reason=reason)
     return outcome

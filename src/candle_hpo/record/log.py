@@ -67,6 +67,14 @@ class RecordFile:
             self._broken = self._refusal("synced to the disk", error)
             raise RecordError(self._broken) from None
         self._end += len(data)
+        if not self._is_in_its_place():
+            raise RecordError(f"{self._path} is gone; was the experiment's folder removed or replaced while it ran?")
+
+    def _is_in_its_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def _line(self, event: AnyEvent) -> bytes:
         text = self._encoder.encode(event)[:-1]
