@@ -28,6 +28,7 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
     paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
     outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))

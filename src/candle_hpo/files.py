@@ -10,12 +10,13 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, behind_link: bool = False) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    Raises `OSError`.
+    A link is replaced like any file: it may lead anywhere. For a file of the user's, `behind_link` replaces what it
+    leads to. Raises `OSError`.
     """
-    real = path.resolve()
+    real = path.resolve() if behind_link else path
     aside = real.with_name(f".{real.name}-{secrets.token_hex(4)}")
     try:
         with aside.open("xb") as file:
@@ -26,7 +27,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a whole file in place at once. Raises `OSError`."""
-    with replacing(path) as file:
+def replace_file(path: Path, data: bytes, *, behind_link: bool = False) -> None:
+    """Put a whole file in place at once, as `replacing` does. Raises `OSError`."""
+    with replacing(path, behind_link=behind_link) as file:
         file.write(data)

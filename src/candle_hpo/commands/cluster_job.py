@@ -53,6 +53,8 @@ from candle_hpo.search.grid import GridSearch
 
 WALLTIME = "the walltime is nearly over"
 CANCELLED = "the job was cancelled"
+# So that Python imports no module from the folder where the job begins; before Python 3.11 it cannot be told.
+_NOTHING_FROM_HERE = ("-P",) if sys.version_info >= (3, 11) else ()
 _SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: CANCELLED, signal.SIGINT: CANCELLED}
 
 
@@ -70,7 +72,7 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
     options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
-    command = [sys.executable, "-m", "candle_hpo", "run-job", str(paths.root)]
+    command = [sys.executable, *_NOTHING_FROM_HERE, "-m", "candle_hpo", "run-job", str(paths.root)]
     return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 

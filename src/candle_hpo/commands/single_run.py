@@ -41,6 +41,10 @@ def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, consol
     show(console, f"Running {settings.model_script} once ...")
     model = model_command(settings, interpreter.path, seed, paths.run)
     adopt_orphans()
+    try:
+        paths.run.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{paths.run} cannot be made: {error.strerror}") from None
     trial = Trial(0, "single_run", experiment.default_model)
     with LocalPool(workforce.workers[:1]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.

@@ -75,8 +75,12 @@ class StopSwitch:
                 return
             self._killer = threading.Timer(self._grace, self.stop)
             self._killer.daemon = True
-            self._killer.start()
-            self._signal_all(signal.SIGTERM)
+            try:
+                self._killer.start()
+            except RuntimeError:  # too many processes: nobody would end them after the grace period
+                self._signal_all(signal.SIGKILL)
+            else:
+                self._signal_all(signal.SIGTERM)
 
     def close(self) -> None:
         """Forget the grace period, and let the guard go; for when nothing runs any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _FAULTS_OF_THE_MODEL = {
     errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
     errno.E2BIG: "its hyperparameters are too long for a command line",
 }
+_FAULTS_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 def run_trial(
@@ -43,7 +45,7 @@ def run_trial(
     name, for the record. Raises `OSError` where the machine does not let the trial begin, or its outcome be
     written.
     """
-    paths.run.mkdir(parents=True, exist_ok=True)
+    _make_run_folder(paths)
     _clear_earlier_attempt(trial, paths)
     replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
     own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
@@ -72,11 +74,22 @@ def run_trial(
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker), paths)
 
 
+def _make_run_folder(paths: TrialPaths) -> None:
+    """Make the trial's folder in that of all trials, which is not made again where it was removed."""
+    if paths.run.is_symlink():
+        raise OSError(
+            errno.ELOOP, "this is a link, which may lead anywhere; a trial's folder is its own", str(paths.run)
+        )
+    paths.run.mkdir(exist_ok=True)
+
+
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
     for stale in (paths.reported, paths.result, paths.outcome):
-        if not stale.is_dir():
+        if stale.is_symlink() or not stale.is_dir():
             stale.unlink(missing_ok=True)
+    if paths.output.parent == paths.run and paths.output.is_symlink():
+        paths.output.unlink()
     if trial.attempt > 1 and paths.output.exists():
         paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
 
@@ -88,7 +101,7 @@ def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome
     """
     try:
         for mine in (paths.result, paths.outcome):
-            if mine.exists():
+            if os.path.lexists(mine):
                 mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
         if outcome.value is not None:
             replace_file(paths.result, f"{outcome.value!r}\n".encode())
@@ -97,6 +110,7 @@ def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome
         note = f"{outcome.reason}; " if outcome.reason else ""
         reason = f"{note}its folder could not be written: {error}"
         # Where not even this can be written, a model that failed could write no more than that.
-        is_full = outcome.status is Status.FAILED and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED if is_full else outcome.status, reason=reason)
+        is_faulty = outcome.status is Status.FAILED and error.errno in _FAULTS_OF_THE_DISK
+        status = Status.INTERRUPTED if is_faulty else outcome.status
+        return msgspec.structs.replace(outcome, status=status, reason=reason)
     return outcome

@@ -50,7 +50,12 @@ class ExperimentLock:
             raise MachineError(f"{path} cannot be made: {error.strerror}") from None
         self._last_sign = _now()
         self._signs = threading.Thread(target=self._give_signs, name="signs of life", daemon=True)
-        self._signs.start()
+        try:
+            self._signs.start()
+        except RuntimeError as error:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            raise MachineError(f"{path.parent.name} cannot be run: {error}; too many processes run already") from None
 
     def _give_signs(self) -> None:
         while not self._ended.wait(SIGN_SECONDS):
