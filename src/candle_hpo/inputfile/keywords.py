@@ -134,7 +134,7 @@ def _argument_style(text: str) -> ArgumentStyle:
 def _pattern(text: str) -> str:
     try:
         groups = re.compile(text.encode()).groups
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise KeywordValueError(f"{text} is no regular expression: {error}") from None
     if groups > 1:
         raise KeywordValueError(

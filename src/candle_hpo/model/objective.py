@@ -175,11 +175,18 @@ def read_file(path: Path, key: str | None) -> Measured:
 
 
 def _last_row(text: str, name: str) -> dict[str, object]:
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
-    if len(rows) < 2:
+    headings: list[str] = []
+    last: list[str] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline="")):
+            if any(cell.strip() for cell in row):
+                headings, last = (headings, row) if headings else (row, last)
+    except csv.Error as error:
+        raise ValueError(f"{name} is no CSV file: {error}") from None
+    if not last:
         raise ValueError(f"{name} has no row below its headings")
     cells: dict[str, object] = {}
-    for heading, cell in zip(rows[0], rows[-1], strict=False):
+    for heading, cell in zip(headings, last, strict=False):
         cells[heading.strip()] = float(cell) if _NUMBER.fullmatch(cell.strip()) else cell.strip()
     return cells
 

@@ -154,7 +154,7 @@ def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> Gri
                 sets.append(ParameterSet(str(values.pop("id")), values))
     except OSError as error:
         raise RecordError(f"{paths.parameter_sets} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
         raise RecordError(f"{paths.parameter_sets}:{len(sets) + 1}: this is damaged: {error}") from None
     return GridSpace(tuple(stored.names), sets)
 
@@ -165,7 +165,7 @@ def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
         return msgspec.json.decode(paths.jobs.read_bytes(), type=list[SubmittedJob])
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.jobs} cannot be read: {error}") from None
 
 
@@ -208,7 +208,7 @@ def read_experiment_settings(paths: ExperimentPaths) -> StoredExperiment:
         return msgspec.json.decode(paths.settings.read_bytes(), type=StoredExperiment)
     except OSError as error:
         raise RecordError(f"{paths.settings} cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.settings} is damaged, or of another version of candle: {error}") from None
 
 
