@@ -19,6 +19,7 @@ from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.record import lock
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder, this_place
 from candle_hpo.record.lock import ExperimentLock
+from conftest import Candle, WriteInput
 
 LINUX = sys.platform.startswith("linux")
 
@@ -249,3 +250,23 @@ def test_a_folder_that_was_removed(path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(MachineError, match=r"campaign\.lock is gone; was the experiment's folder removed"):
         held.keep()
     held.release()
+
+
+def test_status_and_cancel_do_not_take_another_machine_for_this_one(
+    write_input: WriteInput, here: Path, candle: Candle
+) -> None:
+    assert candle("submit-job", write_input()).returncode == 0
+    path = here / "last-candle-job" / "campaign.lock"
+    record = here / "last-candle-job" / "events.jsonl"
+    record.write_bytes(b"".join(record.read_bytes().splitlines(keepends=True)[:-1]))
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    leave(path, Holder(os.uname().nodename, sleeper.pid, 1.0, place="another boot", started=5, mark="a"))
+    assert "no sign of life" not in candle("status").stdout
+    os.utime(path, (time.time() - 600, time.time() - 600))
+    assert "no sign of life of it for 0:10:0" in candle("status").stdout
+    cancelled = candle("cancel")
+    assert cancelled.returncode == 2
+    assert "cancel it on that host" in cancelled.stderr
+    assert sleeper.poll() is None
+    sleeper.kill()
+    sleeper.wait()

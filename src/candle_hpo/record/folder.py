@@ -19,7 +19,7 @@ from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.files import replace_file
+from candle_hpo.files import replace_file, replacing
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -96,9 +96,9 @@ def create_experiment(
         root = _claim_folder(experiments_folder(directory))
         paths = ExperimentPaths(root)
         paths.runs.mkdir()
-        paths.input_file.write_text(experiment.text, encoding="utf-8", newline="")
+        replace_file(paths.input_file, experiment.text.encode(), synced=True)
         encode = msgspec.json.Encoder().encode
-        with paths.parameter_sets.open("wb") as sets:
+        with replacing(paths.parameter_sets, synced=True) as sets:
             sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in experiment.space.sets)
         write_experiment_settings(paths, stored)
     except BaseException as error:
@@ -115,7 +115,7 @@ def create_experiment(
 
 def write_experiment_settings(paths: ExperimentPaths, stored: StoredExperiment) -> None:
     """Put `experiment.json` in place. Raises `OSError`."""
-    replace_file(paths.settings, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+    replace_file(paths.settings, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n", synced=True)
 
 
 def discard_experiment(paths: ExperimentPaths) -> None:
@@ -172,7 +172,7 @@ def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
 def add_job(paths: ExperimentPaths, job: str) -> None:
     """Note that a job was submitted for an experiment. Raises `OSError`."""
     jobs = [*read_jobs(paths), SubmittedJob(job, time.time())]
-    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n")
+    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n", synced=True)
 
 
 def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:

@@ -100,6 +100,14 @@ class ExperimentLock:
         os.close(self._descriptor)
 
 
+def quiet_seconds(path: Path) -> float:
+    """Return for how long the holder of a lock has given no sign of life, as far as the clocks agree; 0 for none."""
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return 0.0
+
+
 def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]) -> int:
     """Make the lock, or take over that of a dead holder; return a descriptor of its file.
 
