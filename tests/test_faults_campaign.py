@@ -175,3 +175,50 @@ def test_a_second_campaign_is_refused_and_a_killed_one_is_followed(
     began = time.monotonic()
     assert candle("resume").returncode == 0
     assert time.monotonic() - began < 10
+
+
+def test_a_broken_script_stops_early_and_a_mended_one_completes_all(
+    write_input: WriteInput, here: Path, candle: Candle
+) -> None:
+    sets = "\n".join(json.dumps({"x": number}) for number in range(30))
+    path = write_input("import numbre  # a slip of the hand", "nworkers=2", "", sets)
+    done = candle("submit-job", path)
+    assert done.returncode == 1
+    assert "Stopped: too many failures: the first 1" in done.stdout
+    assert "ModuleNotFoundError: No module named 'numbre'" in done.stdout
+    assert "candle resume X000 goes on; candle resume X000 --retry-failed attempts the 1" in done.stdout
+    failed = History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl")).counts[Status.FAILED]
+    assert 10 <= failed <= 12
+    (here / "model.py").write_text("val_to_return = 1")
+    resumed = candle("resume")
+    assert resumed.returncode == 1
+    assert f"the {failed} that failed are not attempted again (--retry-failed does)" in resumed.stdout
+    assert f"30 trials: {30 - failed} completed, {failed} failed" in resumed.stdout
+    again = candle("resume", "--retry-failed")
+    assert again.returncode == 0, again.stdout
+    assert "30 trials: 30 completed" in again.stdout
+
+
+@pytest.mark.parametrize(("control", "completed", "status"), [("retry_failed=1", 3, 0), ("retry_failed=0", 2, 1)])
+def test_a_flaky_model(
+    control: str, completed: int, status: int, write_input: WriteInput, here: Path, candle: Candle
+) -> None:
+    script = """
+        import os
+        first = not os.path.exists("tried")
+        open("tried", "w").close()
+        assert not (first and hyperparams["x"] == 2)
+        val_to_return = 1
+    """
+    done = candle("submit-job", write_input(script, control, "", '{"x": 1}\n{"x": 2}\n{"x": 3}'))
+    assert done.returncode == status
+    assert f"3 trials: {completed} completed" in done.stdout
+
+
+def test_a_number_of_failures_that_the_user_sets(write_input: WriteInput, here: Path, candle: Candle) -> None:
+    sets = "\n".join(json.dumps({"x": number}) for number in range(20))
+    script = "assert hyperparams['x'] % 2; val_to_return = 1"
+    done = candle("submit-job", write_input(script, "max_failures=3", "", sets))
+    assert done.returncode == 1
+    assert "20 trials: 2 completed, 3 failed, 15 not started" in done.stdout
+    assert "Stopped: too many failures: 3 trials have failed, and max_failures=3" in done.stdout
