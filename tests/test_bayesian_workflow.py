@@ -174,7 +174,7 @@ def test_warm_start(form: str, write_bayesian: Callable[..., Path], candle: Cand
         (
             "warm_start=other.csv",
             2,
-            "warm_start: none of the 1 results in other.csv is of this search space (parameters: x",
+            "warm_start: none of 1 result in other.csv is of this search space (parameters: x",
         ),
         ("warm_start=no.csv", 2, 'warm_start: no.csv has no row with a column "result"'),
         ("sampler=tpee", 2, 'x.in:7: sampler: "tpee" is no value of it; did you mean "tpe"?'),

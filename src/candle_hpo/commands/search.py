@@ -74,7 +74,7 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, console: Cons
     points = known_points(space, found.results)
     if not points:
         raise InputError(
-            f"warm_start: none of the {count(len(found.results), 'result')} in {found.source} is of this search space "
+            f"warm_start: none of {count(len(found.results), 'result')} in {found.source} is of this search space "
             f"(parameters: {', '.join(space.names)}); name an experiment with the same parameters, within these bounds"
         )
     show(
