@@ -197,6 +197,24 @@ def test_more_workers_than_files_may_be_open(write_input: WriteInput, here: Path
     )
 
 
+def test_more_workers_than_files_are_open_by_default(write_input: WriteInput, here: Path) -> None:
+    """All at once: each waits for the last one to have begun."""
+    path = write_input("", "nworkers=150", "", sets(150))
+    path.write_text(path.read_text().replace("model.py", "model"))
+    script = """#!/bin/bash
+touch "../../$CANDLE_TRIAL_ID.began"
+until [ -e ../../hpset_00150.began ]; do sleep 0.2; done
+echo "$(ulimit -Sn)" > "$CANDLE_RESULT_FILE"
+"""
+    (here / "model").write_text(script)
+    (here / "model").chmod(0o755)
+    command = f"ulimit -Sn 200 && {sys.executable} -m candle_hpo submit-job {path.name}"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "150 trials: 150 completed" in done.stdout
+    assert {row.outcome.value for row in history(here).trials.values() if row.outcome} == {1300.0}
+
+
 def test_the_limit_of_open_files_is_raised_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     was: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
