@@ -66,8 +66,9 @@ def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: Wr
             [sys.executable, "-m", "candle_hpo", *arguments], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         if kills < KILLS:
-            # By how far it has come, not by the clock of a busy machine; some are killed while they start.
-            wait_for_the_record_to_grow(root, process, lines=moments.randint(0, 9))
+            # By how far it has come, not by the clock of a busy machine; some are killed while they start. (The first
+            # one has to live until there is an experiment.)
+            wait_for_the_record_to_grow(root, process, lines=moments.randint(0 if kills else 1, 9))
             time.sleep(moments.uniform(0, 0.05))
             process.kill()
             kills += process.wait() == -signal.SIGKILL
