@@ -198,3 +198,25 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
     assert outcome.value == 7.0
     again.close()
     assert Record(here / "events.jsonl", Direction.MINIMIZE).history.counts == {Status.COMPLETED: 4}
+
+
+def test_what_a_mended_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
+    """Both lines of a trial in the middle, and the last one of another, were damaged and are taken out."""
+    run(record, lambda trial: completed(trial.number), FailurePolicy(), count=6)
+    record.close()
+    path = here / "events.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [
+        line for line in lines if b'"number":2,' not in line and not (b"Finished" in line and b'"number":4,' in line)
+    ]
+    path.write_bytes(b"".join(kept))
+    again = Record(path, Direction.MINIMIZE)
+    ran: list[tuple[int, int]] = []
+
+    def run_trial(trial: Trial) -> Outcome:
+        ran.append((trial.number, trial.attempt))
+        return completed(trial.number)
+
+    assert run(again, run_trial, FailurePolicy(), count=6) == ""
+    assert sorted(ran) == [(2, 1), (4, 2)]
+    assert again.history.counts == {Status.COMPLETED: 6}

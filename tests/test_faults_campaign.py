@@ -66,9 +66,10 @@ def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: Wr
             [sys.executable, "-m", "candle_hpo", *arguments], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         if kills < KILLS:
-            if moments.random() < 0.8:  # the others are killed while they start, too
-                wait_for_the_record_to_grow(root, process)
-            time.sleep(moments.uniform(0, 0.3))
+            # By how far it has come, not by the clock of a busy machine; some are killed while they start. (The first
+            # one has to live until there is an experiment.)
+            wait_for_the_record_to_grow(root, process, lines=moments.randint(0 if kills else 1, 9))
+            time.sleep(moments.uniform(0, 0.05))
             process.kill()
             kills += process.wait() == -signal.SIGKILL
         stdout, stderr = process.communicate(timeout=60)
@@ -90,11 +91,15 @@ def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: Wr
     assert not (root / "campaign.lock").exists()
 
 
-def wait_for_the_record_to_grow(root: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for_the_record_to_grow(root: Path, process: subprocess.Popen[bytes], lines: int) -> None:
     record = root / "events.jsonl"
-    size = record.stat().st_size if record.exists() else 0
+
+    def length() -> int:
+        return record.read_bytes().count(b"\n") if record.exists() else 0
+
+    before = length()
     deadline = time.monotonic() + 30
-    while process.poll() is None and not (record.exists() and record.stat().st_size > size):
+    while process.poll() is None and length() < before + lines:
         assert time.monotonic() < deadline
         time.sleep(0.002)
 

@@ -197,6 +197,44 @@ def test_more_workers_than_files_may_be_open(write_input: WriteInput, here: Path
     )
 
 
+def test_more_workers_than_files_are_open_by_default(write_input: WriteInput, here: Path) -> None:
+    """All at once: each waits for the last one to have begun."""
+    path = write_input("", "nworkers=150", "", sets(150))
+    path.write_text(path.read_text().replace("model.py", "model"))
+    script = """#!/bin/bash
+touch "../../$CANDLE_TRIAL_ID.began"
+until [ -e ../../hpset_00150.began ]; do sleep 0.2; done
+echo "$(ulimit -Sn)" > "$CANDLE_RESULT_FILE"
+"""
+    (here / "model").write_text(script)
+    (here / "model").chmod(0o755)
+    command = f"ulimit -Sn 200 && {sys.executable} -m candle_hpo submit-job {path.name}"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "150 trials: 150 completed" in done.stdout
+    assert {row.outcome.value for row in history(here).trials.values() if row.outcome} == {1300.0}
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux changes the limits of another process")
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_files_that_run_out_in_the_middle(write_input: WriteInput, here: Path, candle: Candle, left: int) -> None:
+    path = write_input("import time; time.sleep(0.1); val_to_return = 1", "nworkers=2", "", sets(20))
+    process = start(here, "submit-job", path.name)
+    wait_until(lambda: completed(here) >= 4)
+    numbers = [int(name) for name in os.listdir(f"/proc/{process.pid}/fd")]  # noqa: PTH208
+    most = max(numbers) + left
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
+    stdout, stderr = process.communicate(timeout=60)
+    if left < 2:
+        assert process.returncode == 3, stdout + stderr
+        assert "Too many open files" in stdout + stderr
+    assert "Traceback" not in stderr
+    assert "mistake" not in stderr
+    if process.returncode != 0:
+        assert candle("resume").returncode == 0
+    assert_all_completed_once(here, 20)
+
+
 def test_the_limit_of_open_files_is_raised_as_far_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     was: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))

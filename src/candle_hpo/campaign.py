@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from candle_hpo.core.errors import MachineError, RecordError
+from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.nodes import NodeWatch, node_of
 from candle_hpo.core.space import ParameterSet
@@ -245,7 +245,7 @@ class Campaign:
                 trial = self._running.pop(arrival)
                 outcome = _LOST if arrival.exception() else arrival.result()
                 self._unrecorded.append(TrialFinished.of(trial, outcome, time.time()))
-        with suppress(RecordError):
+        with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append(self._unrecorded)
             lost = [TrialFinished.of(row.trial, _LOST, time.time()) for row in self._record.history.running.values()]
             self._record.append([*lost, CampaignStopped(time.time(), "an error of candle or of the machine")])

@@ -173,7 +173,7 @@ def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
         return msgspec.json.decode(paths.search_space.read_bytes(), type=ParametricSpace)
     except OSError as error:
         raise RecordError(f"{paths.search_space} cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.search_space} is damaged, or of another version of candle: {error}") from None
 
 
