@@ -207,7 +207,9 @@ def test_a_table_with_a_parameter_called_like_a_column(
         write_bayesian("warm_start=candle_generated_files/candle_results.csv", script=script, space=space),
     )
     assert "the search knows 12 of 12 results" in done.stdout, done.stdout + done.stderr
-    known = [json.loads(line) for line in (here / EXPERIMENTS / "X001" / "earlier_results.jsonl").open()]
+    known = [
+        json.loads(line) for line in (here / EXPERIMENTS / "X001" / "earlier_results.jsonl").read_text().splitlines()
+    ]
     for each in known:
         h = each["hyperparameters"]
         assert each["value"] == h["seconds"] + h["hyperparameter_q"]

@@ -261,7 +261,7 @@ def test_what_rounds_to_few_of_many_values_is_searched_not_drawn() -> None:
     assert planned_trials(space, settings(max_budget=1000, max_iterations=1000)) == 32 * 12
     trials = run(parametric_search(space, settings(max_budget=40), 1), outcome=lambda trial: completed(value(trial)))
     assert min(map(value, trials)) < 0.05
-    assert sum(value(trial) for trial in trials[20:]) / 20 < 1.5  # by chance, it is 4
+    assert statistics.median(value(trial) for trial in trials[8:24]) < 0.6  # by chance, it is about 3
 
 
 def test_a_batch_waits_for_trials_that_are_attempted_again() -> None:
