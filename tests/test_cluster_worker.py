@@ -21,7 +21,8 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    monkeypatch.setattr(cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function()))
+    process = SimpleNamespace(run=lambda function: function(), warm_host=lambda model: None)
+    monkeypatch.setattr(cluster, "_worker_process", lambda: process)
     monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")

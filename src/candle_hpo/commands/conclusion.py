@@ -27,7 +27,7 @@ def conclude(
         console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths))
+    show(console, *failure_lines(history, paths), *history.notes)
     show(console, f"Each trial's folder: {location(paths.runs)}", "Table of all results: candle aggregate-results")
     if stopped:
         show(console, f"Stopped ({stopped}): what was done is kept; candle resume {paths.root.name} goes on")

@@ -24,6 +24,7 @@ from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter, find_interpreter
+from candle_hpo.model.warm_start import cold_start_note
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -50,6 +51,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if not isinstance(experiment.space, GridSpace):
         return run_once(experiment, interpreter, drawn_seed(settings), console)
+    show(console, *cold_start_note(settings))
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
         show(console, *([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))

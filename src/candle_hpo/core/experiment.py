@@ -59,6 +59,9 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
     flags: dict[str, tuple[str, str]] = {}
 
 
+NO_PRELOAD = ("none",)  # as `preload`: each trial starts a fresh interpreter
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
@@ -73,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     run_workflow: bool = True
     dry_run: bool = False
     dl_backend: Literal["keras", "pytorch"] | None = None
+    preload: tuple[str, ...] = ()
     nthreads: int = 1
     mem_per_cpu: float = 7.0
     custom_sbatch_args: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
 
 HEARTBEAT_SECONDS = 5
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
@@ -214,8 +215,10 @@ class _OnAnyWorker:
         try:
             devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
             paths = self._paths.trial(trial.id)
-            run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker)
-            return _worker_process().run(lambda: _unless_ended_too(run()))
+            process = _worker_process()
+            warm = process.warm_host(self._model)
+            run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker, warm=warm)
+            return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
 
@@ -236,9 +239,16 @@ class _WorkerProcess:
 
     def __init__(self) -> None:
         self._busy = False
+        self._warm: WarmHost | None = None
         _forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
+
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this worker's trials; all are of one experiment."""
+        if self._warm is None:
+            self._warm = WarmHost(model)
+        return self._warm
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""

@@ -16,9 +16,11 @@ from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.hyperparameter_texts import as_bash, as_r
 from candle_hpo.model.modules import environment_with
 from candle_hpo.model.objective import ResultSource
+from candle_hpo.model.warm_start import WarmStart, warm_start_of
 
 _HOSTS = Path(__file__).parent / "hosts"
 PYTHON_HOST, R_HOST, BASH_HOST = _HOSTS / "python_host.py", _HOSTS / "r_host.R", _HOSTS / "bash_host.sh"
+WARM_HOST = _HOSTS / "python_warm_host.py"
 
 # bash reads the file that BASH_ENV names first, and then runs the script as its main one, as by hand.
 _WITH_BASH_HOST = ("env", f"BASH_ENV={BASH_HOST}")
@@ -38,6 +40,16 @@ _HOW_TO_REPORT = {
 # What numerical libraries read to learn how many threads they may start.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+# The variables that each trial has of its own; all others are the same for all trials of a worker.
+OF_A_TRIAL = (
+    "CANDLE_TRIAL_ID",
+    "CANDLE_TRIAL_NUMBER",
+    "CANDLE_SEED",
+    "CANDLE_PARAMS_FILE",
+    "CANDLE_RESULT_FILE",
+    "CANDLE_CHECKPOINT_DIR",
+)
+
 # The user's line runs in the shell that then becomes the model: what it exports, the model has.
 _PREPARE_THEN_RUN = """eval "$1" || { status=$?
 echo "candle: prepare ended with exit status $status" >&2
@@ -53,7 +65,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
     `result` is where the value is found. `timeout` is in seconds; `seed` is the experiment's, from which each trial's
-    is made.
+    is made. With `warm`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
@@ -68,6 +80,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     experiment: str
     seed: int
     timeout: int | None
+    warm: WarmStart | None = None
 
     def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
         """Return the command line for a trial with these hyperparameters."""
@@ -114,6 +127,7 @@ def model_command(
         experiment=str(experiment),
         seed=seed,
         timeout=settings.trial_timeout,
+        warm=warm if isinstance(warm := warm_start_of(settings), WarmStart) else None,
     )
 
 

@@ -16,6 +16,7 @@ from candle_hpo.model.hyperparameter_texts import as_json
 from candle_hpo.model.objective import measurement
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import outcome_of
+from candle_hpo.model.warm_host import WarmHost
 
 _FAULTS_OF_THE_MODEL = {
     errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
@@ -32,13 +33,14 @@ def run_trial(
     *,
     worker: str = "",
     directory: Path | None = None,
+    warm: WarmHost | None = None,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
-    name, for the record. Raises `OSError` where the machine does not let the trial begin, or its outcome be
-    written.
+    name, for the record; `warm` is its warm host, for trials that need not start cold. Raises `OSError` where the
+    machine does not let the trial begin, or its outcome be written.
     """
     paths.run.mkdir(parents=True, exist_ok=True)
     _clear_earlier_attempt(trial, paths)
@@ -50,7 +52,7 @@ def run_trial(
     where = directory or paths.run
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
     try:
-        ended = run_process(
+        ended = (warm.run_process if warm else run_process)(
             model.command_of(trial.hyperparameters),
             where,
             trial_environment(model, trial, paths, devices),
@@ -64,7 +66,8 @@ def run_trial(
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
         outcome = outcome_of(ended, paths.output, measure)
-    return _leave_outcome(msgspec.structs.replace(outcome, worker=worker), paths)
+    notes = warm.take_notes() if warm else ()
+    return _leave_outcome(msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:

@@ -42,6 +42,7 @@ class History:
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
+        self.notes: dict[str, None] = {}  # of this campaign's workers, in order, each once
         for event in events:
             self.apply(event)
 
@@ -53,7 +54,7 @@ class History:
             case TrialFinished():
                 self._finish(event)
             case CampaignStarted():
-                self.campaign, self.stopped, self.excluded = event, None, []
+                self.campaign, self.stopped, self.excluded, self.notes = event, None, [], {}
                 self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
@@ -98,6 +99,7 @@ class History:
             raise RecordError(
                 f"the record ends attempt {event.attempt} at trial number {event.number}, which does not run"
             )
+        self.notes.update(dict.fromkeys(event.notes))
         self._end(trial, event.outcome)
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:
