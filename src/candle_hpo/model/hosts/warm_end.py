@@ -20,21 +20,55 @@ import weakref
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 # Libraries loaded with these have business of their own at the end of every process.
 ADDED_LIBRARIES = ("LD_PRELOAD", "LD_AUDIT")
 
 
 class Inherited:
-    """What was in the process before the trial."""
+    """What was in the process before the trial.
+
+    What libraries have set up to be done at the end for their own objects (`weakref.finalize`) is theirs, not each
+    trial's: a temporary folder that one has made is removed by nobody but the last.
+    """
 
     def __init__(self) -> None:
+        for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+            finalizer.atexit = False
         self.modules = set(sys.modules)
+        self.loads = loads_of_libraries()
         self.libraries = loaded_libraries()
         tops = {name.split(".")[0] for name in sys.modules}
         places = [getattr(sys.modules.get(top), "__file__", None) or "" for top in tops]
         packages = {os.path.dirname(path) + os.sep for path in places if os.path.basename(path) == "__init__.py"}
         self.places = (os.path.dirname(os.__file__) + os.sep, *packages)
+
+
+class LoadedObject(ctypes.Structure):
+    """`struct dl_phdr_info` of dl_iterate_phdr(3)."""
+
+    _fields_ = (
+        ("address", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("headers", ctypes.c_void_p),
+        ("count", ctypes.c_uint16),
+        ("adds", ctypes.c_ulonglong),
+        ("subs", ctypes.c_ulonglong),
+    )
+
+
+def loads_of_libraries() -> int:
+    """Return how often shared libraries were loaded into this process; -1 where the C library does not count that."""
+    counts = []
+
+    def look(found: Any, size: int, _: object) -> int:
+        counts.append(found.contents.adds if size >= LoadedObject.subs.offset else -1)
+        return 1  # the first one tells it all
+
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(LoadedObject), ctypes.c_size_t, ctypes.c_void_p)
+    ctypes.CDLL(None).dl_iterate_phdr(kind(look), None)
+    return counts[0] if counts else -1
 
 
 def loaded_libraries() -> set[str]:
@@ -64,6 +98,8 @@ def needs_the_usual_end(inherited: Inherited) -> bool:
     """Tell whether libraries that are not those of the host may have something to do at the end."""
     if any(os.environ.get(name) for name in ADDED_LIBRARIES):
         return True
+    if loads_of_libraries() == inherited.loads != -1:
+        return False
     new = loaded_libraries() - inherited.libraries
     return not all(path.startswith(inherited.places) for path in new)
 

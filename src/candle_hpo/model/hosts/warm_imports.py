@@ -32,7 +32,9 @@ HARMLESS_CALLS = {
     *("abs", "bool", "dict", "float", "frozenset", "globals", "int", "isinstance", "len", "list", "locals", "max"),
     *("min", "print", "range", "round", "set", "sorted", "str", "sum", "tuple", "zip"),
 }
-HARMLESS_METHODS = {"format", "get", "getenv", "join", "split"}
+HARMLESS_METHODS = {
+    *("format", "get", "getenv", "join", "split", "time", "perf_counter", "monotonic", "process_time", "now"),
+}
 
 # Random numbers that no Python code can renew in a forked process.
 LEFT_BY_NAME = {"tensorflow": "its random numbers cannot be renewed for each trial"}
@@ -56,14 +58,14 @@ def import_all(plan: Any, tell: Callable[[dict[str, object]], None]) -> Imported
             continue
         tell({"importing": name})
         before = dict(os.environ)
-        asked = Asked(plan["of_a_trial"])
+        watch = Watch(plan["of_a_trial"])
         try:
             __import__(name, {"__name__": "__main__", "__package__": None}, None, members, 0)
             trouble = ""
         except BaseException as error:
             trouble = f"its import fails: {type(error).__name__}: {error}"
-        trouble = trouble or asked.trouble() or imported.trouble(named)
-        asked.end()
+        noticed = watch.end()
+        trouble = trouble or noticed or imported.trouble(named)
         if trouble:
             is_last = trouble.startswith("its import fails") or dict(os.environ) != before
             tell({"unsafe": name, "because": trouble, "is_last": is_last})
@@ -169,28 +171,52 @@ def is_place_of_installed(path: str) -> bool:
     return os.path.realpath(path).startswith(STANDARD) or not INSTALLED.isdisjoint(path.split(os.sep))
 
 
-class Asked:
-    """Notes whether the environment is asked for what only a trial has, from now until `end`."""
+class Watch:
+    """Notes, from now until `end`, what an import does that leaves nothing to be seen afterwards.
+
+    It may ask for a variable that only a trial has, or make a temporary file or folder, which its last act removes.
+    """
 
     def __init__(self, of_a_trial: list[str]) -> None:
-        self._names: list[str] = []
+        self._asked: list[str] = []
+        self._made: list[str] = []
         self._environment: Any = os.environ
-        self._encode = self._environment.encodekey
+        self._encode, self._mkdir, self._open = self._environment.encodekey, os.mkdir, os.open
 
         def encode(name: Any) -> Any:
             if name in of_a_trial:
-                self._names.append(name)
+                self._asked.append(f"its import reads {name}")
             return self._encode(name)
 
-        self._environment.encodekey = encode
+        def mkdir(path: Any, *arguments: Any, **more: Any) -> None:
+            self._mkdir(path, *arguments, **more)
+            self._note_temporary(path)
 
-    def trouble(self) -> str:
-        """Return what was asked for, in words; "" if nothing was."""
-        return f"its import reads {self._names[0]}" if self._names else ""
+        def open_file(path: Any, flags: int, *arguments: Any, **more: Any) -> int:
+            descriptor = self._open(path, flags, *arguments, **more)
+            if flags & os.O_EXCL:
+                self._note_temporary(path)
+            return descriptor
 
-    def end(self) -> None:
-        """Notice nothing any more."""
-        self._environment.encodekey = self._encode
+        self._environment.encodekey, os.mkdir, os.open = encode, mkdir, open_file
+
+    def _note_temporary(self, path: Any) -> None:
+        path = os.path.abspath(os.fsdecode(path))
+        if path.startswith((*temporary_folders(), os.getcwd() + os.sep)):
+            self._made.append(path)
+
+    def end(self) -> str:
+        """Notice nothing any more; return in words what was noticed first, "" if nothing was."""
+        self._environment.encodekey, os.mkdir, os.open = self._encode, self._mkdir, self._open
+        noticed = self._asked + [f"its import makes {path}" for path in self._made if os.path.lexists(path)]
+        return noticed[0] if noticed else ""
+
+
+def temporary_folders() -> tuple[str, ...]:
+    """Return where temporary files may be, as `tempfile` looks for them."""
+    places = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    places += ["/tmp", "/var/tmp", "/usr/tmp"]  # noqa: S108  # nothing is put there
+    return tuple(os.path.abspath(place) + os.sep for place in places if place)
 
 
 class Imported:
