@@ -169,6 +169,9 @@ def report(namespace: dict[str, object]) -> None:
 
     The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
     """
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    if pools is not None:
+        pools._python_exit()  # as Python does at its end; only then do the threads of a pool that is still open end
     if "threading" in sys.modules:
         import threading
 

@@ -12,6 +12,7 @@ The script is read for that, never run.
 from __future__ import annotations
 
 import _ast
+import contextlib
 import gc
 import importlib.machinery
 import os
@@ -48,11 +49,11 @@ def import_all(plan: Any, tell: Callable[[dict[str, object]], None]) -> Imported
     """
     imported = Imported()
     imported.look_back()
-    wanted = list(wanted_by_script(plan["script"], plan["left"], imported.left))
-    taken = {name for name, _ in wanted} | set(imported.left)
-    wanted += [(name, ()) for name in plan["backend"] if name not in taken]
-    wanted += [(name, ()) for name in plan["modules"] if name not in {name for name, _ in wanted}]
-    named = tuple(name.split(".")[0] for name in plan["modules"])
+    named = list(plan["modules"])
+    wanted = list(wanted_by_script(plan["script"], plan["left"], named, imported.left))
+    found = {name for name, _ in wanted}
+    wanted += [(name, ()) for name in plan["backend"] if name not in found and name not in imported.left]
+    wanted += [(name, ()) for name in named if name not in found]
     for name, members in wanted:
         if name in plan["left"]:
             continue
@@ -74,7 +75,7 @@ def import_all(plan: Any, tell: Callable[[dict[str, object]], None]) -> Imported
 
 
 def wanted_by_script(
-    script: str, left: dict[str, bool], reasons: dict[str, str]
+    script: str, left: dict[str, bool], named: list[str], reasons: dict[str, str]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the imports that can be done before the script, with the names that each takes from its module.
 
@@ -93,13 +94,14 @@ def wanted_by_script(
             continue
         for name, members in modules_of(node):
             if obstacle:
-                reasons.setdefault(name, obstacle)
+                if not is_standard(name):  # those are imported in no time
+                    reasons.setdefault(name, obstacle)
             elif name in left:
                 obstacle = f"it comes after {name}, which is left to the trials" if left[name] else ""
             elif name.split(".")[0] in LEFT_BY_NAME:
                 reasons[name] = LEFT_BY_NAME[name.split(".")[0]]
                 obstacle = f"it comes after {name}"
-            elif not is_installed(name):
+            elif name not in named and not is_installed(name):
                 is_there = is_installed(name) is not None
                 reasons[name] = "it is not installed, but a file that may be edited" if is_there else "it is not found"
                 obstacle = f"it comes after {name}, which may change what it does"
@@ -151,9 +153,23 @@ def is_harmless(function: Any) -> bool:
 
 def is_installed(name: str) -> bool | None:
     """Tell whether a module lies where installed ones do, without importing it; None where there is no such module."""
+    places = places_of(name)
+    return None if places is None else all(map(is_place_of_installed, places))
+
+
+def is_standard(name: str) -> bool:
+    """Tell whether a module is of Python's own library."""
+    places = places_of(name)
+    return places is not None and all(
+        os.path.realpath(place).startswith(STANDARD) and INSTALLED.isdisjoint(place.split(os.sep)) for place in places
+    )
+
+
+def places_of(name: str) -> list[str] | None:
+    """Return where the package of a module lies, nowhere for one that is built in; None where there is no such."""
     top = name.split(".")[0]
     if top in sys.builtin_module_names:
-        return True
+        return []
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
         try:
@@ -161,8 +177,7 @@ def is_installed(name: str) -> bool | None:
         except Exception:
             return None
         if spec is not None:
-            places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-            return all(map(is_place_of_installed, places))
+            return [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
     return None
 
 
@@ -228,39 +243,38 @@ class Imported:
     def __init__(self) -> None:
         self.left: dict[str, str] = {}
         self._modules: set[str] = set()
-        self._files: set[str] = set()
+        self._files: dict[str, str] = {}
         self._generators: list[Any] = []  # of NumPy, seeded by chance
 
     def look_back(self) -> None:
         """Take what is here now as given."""
         self._modules = set(sys.modules)
-        self._files = set(os.listdir("/proc/self/fd"))
+        self._files = open_files()
 
-    def trouble(self, named: tuple[str, ...]) -> str:
+    def trouble(self, named: list[str]) -> str:
         """Return what the last import has brought that trials cannot share; "" if there is nothing of the kind."""
         trouble = gpu() or threads() or processes() or self._opened() or self._own_files(named) or self._random()
         self.look_back()
         return trouble
 
     def _opened(self) -> str:
-        for name in sorted(set(os.listdir("/proc/self/fd")) - self._files):
-            try:
-                path = os.readlink("/proc/self/fd/" + name)
-            except OSError:
-                continue  # it was open for the list itself
+        for name, path in open_files().items():
+            if self._files.get(name) == path:
+                continue
             if path.startswith("/dev/nvidia"):
                 return f"its import begins to use the GPU ({path})"
             if path not in HARMLESS_FILES:
                 return f"its import leaves {path} open"
         return ""
 
-    def _own_files(self, named: tuple[str, ...]) -> str:
+    def _own_files(self, named: list[str]) -> str:
+        tops = {name.split(".")[0] for name in named}
         for name in sorted(set(sys.modules) - self._modules):
             module = sys.modules[name]
             spec = module.__dict__.get("__spec__") if isinstance(module, types.ModuleType) else None
             if not isinstance(spec, importlib.machinery.ModuleSpec) or not spec.has_location or not spec.origin:
                 continue
-            if not is_place_of_installed(spec.origin) and name.split(".")[0] not in named:
+            if not is_place_of_installed(spec.origin) and name.split(".")[0] not in tops:
                 return f"its import loads {spec.origin}, which may be edited between trials"
         for name in LEFT_BY_NAME:
             if name in sys.modules and name not in self._modules:
@@ -296,6 +310,15 @@ class Imported:
         default = getattr(torch, "default_generator", None)
         if default is not None and default.initial_seed() >= 1 << 32:  # smaller ones are somebody's choice
             default.seed()
+
+
+def open_files() -> dict[str, str]:
+    """Return what each descriptor of this process leads to."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # one was open for the list itself
+            found[name] = os.readlink("/proc/self/fd/" + name)
+    return found
 
 
 def own_generators(random: Any) -> set[int]:
