@@ -126,7 +126,7 @@ val_to_return = int(subprocess.run([sys.executable, '-c', 'print(7)'], capture_o
     "warnings": "import warnings; warnings.warn('careful'); numpy.float64(1) / 0; val_to_return = 1",
     "computing": "import torch; torch.manual_seed(3); val_to_return = torch.nn.Linear(9, 1)(torch.ones(9)).item()",
     "numpy's threads": "val_to_return = float((numpy.ones((500, 500)) @ numpy.ones((500, 500))).sum())",
-    "torch's threads": "import torch\ntorch.set_num_threads(2); a = torch.ones(500, 500); val_to_return = (a @ a).sum()",
+    "torch's threads": "import torch\ntorch.set_num_threads(2); val_to_return = torch.ones(500, 500).pow(2).sum()",
     "a DataLoader": """
 import torch
 if __name__ == '__main__':
