@@ -21,12 +21,13 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    process = SimpleNamespace(run=lambda function: function(), warm_host=lambda model: None)
+    process = SimpleNamespace(run=lambda function: function(), guard=None, warm_host=lambda model: None)
     monkeypatch.setattr(cluster, "_worker_process", lambda: process)
     monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
     paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
     outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))

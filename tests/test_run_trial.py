@@ -33,6 +33,7 @@ class Runner:
         self._is_warm, self._hosts = warm, list[WarmHost]()
         self.script = here / "model.py"
         self.paths = ExperimentPaths(here / "X000")
+        self.paths.runs.mkdir(parents=True, exist_ok=True)
         self.switch = StopSwitch(grace=0.3)
 
     def __call__(self, script: str, attempt: int = 1, **settings: object) -> Outcome:

@@ -22,7 +22,7 @@ class Trials:
     def __init__(self, here: Path, name: str, script: str = "", **settings: object) -> None:
         self.script = here / "model.py"
         self.paths = ExperimentPaths(here / name)
-        self.paths.root.mkdir(parents=True)
+        self.paths.runs.mkdir(parents=True)
         self.switch = StopSwitch(grace=0.3)
         self.installed = here / "site-packages"
         self.installed.mkdir(exist_ok=True)

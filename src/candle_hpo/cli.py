@@ -49,7 +49,7 @@ def submit_job(
 
 @app.command("import-template")
 def import_template(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="grid or vae.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="grid, bayesian, vae, r or bash.")],
 ) -> None:
     """Copy a working example here."""
     from candle_hpo.commands.import_template import import_template as command
@@ -101,11 +101,16 @@ def aggregate_results(
 
 
 @app.command("resume")
-def resume(experiment: ExperimentArgument = None) -> None:
-    """Go on with what is not completed."""
+def resume(
+    experiment: ExperimentArgument = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Attempt trials that the model failed again, too.")
+    ] = False,
+) -> None:
+    """Go on with what was interrupted or never begun."""
     from candle_hpo.commands.resume import resume as command
 
-    _exit(command(experiment, _console()))
+    _exit(command(experiment, retry_failed, _console()))
 
 
 @app.command("cancel")

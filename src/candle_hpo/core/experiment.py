@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -65,7 +66,7 @@ NO_PRELOAD = ("none",)  # as `preload`: each trial starts a fresh interpreter
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
-    Paths are absolute, times are in seconds, memory is in gigabytes.
+    Paths are absolute, times are in seconds, memory is in gigabytes, output in megabytes.
     """
 
     model_script: str
@@ -98,21 +99,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_model_file: str | None = None
     param_space_file: str | None = None
     design_size: int = 10
-    propose_points: int = 10
+    propose_points: int | None = None
     max_iterations: int = 10
     max_budget: int = 110
+    sampler: Literal["candle", "tpe", "gp", "cmaes", "qmc", "random"] = "candle"
+    proposals: Literal["asynchronous", "batch"] = "asynchronous"
+    warm_start: str | None = None
     restart_from_exp: str | None = None
     engine: Literal["auto", "local", "slurm"] = "auto"
     direction: Direction = Direction.MINIMIZE
     seed: int | None = None
     trial_timeout: int | None = None
+    max_output: float | None = None
     retries: int = 1
+    retry_failed: int = 0
+    max_failures: int | None = None
     auto_resubmit: bool = False
 
     @property
     def language(self) -> Language:
         """What the model script is written in."""
         return Language.of(self.model_script)
+
+    @property
+    def failure_policy(self) -> FailurePolicy:
+        """What is attempted again, and when failures end the experiment."""
+        return FailurePolicy(self.retries, self.retry_failed, self.max_failures)
 
 
 class Experiment(msgspec.Struct, frozen=True):

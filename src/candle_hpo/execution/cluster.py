@@ -34,6 +34,8 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.execution.devices import VISIBLE, parse_visible
 from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.guard import Guard
+from candle_hpo.model.leftovers import adopt_orphans
 from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
@@ -216,8 +218,8 @@ class _OnAnyWorker:
             devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
             paths = self._paths.trial(trial.id)
             process = _worker_process()
-            warm = process.warm_host(self._model)
-            run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker, warm=warm)
+            warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
+            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm)
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
@@ -243,6 +245,8 @@ class _WorkerProcess:
         _forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
+        adopt_orphans()
+        self.guard = Guard()
 
     def warm_host(self, model: ModelCommand) -> WarmHost:
         """Return what starts the processes of this worker's trials; all are of one experiment."""

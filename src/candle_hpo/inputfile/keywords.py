@@ -85,6 +85,13 @@ def _gigabytes(text: str) -> float:
     return float(number[1])
 
 
+def _megabytes(text: str) -> float:
+    number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*[mM]?[bB]?", text, re.ASCII)
+    if not number or float(number[1]) <= 0:
+        raise KeywordValueError(f'"{text}" is not a number of megabytes such as 100 or 0.5')
+    return float(number[1])
+
+
 _TIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
 
 
@@ -139,7 +146,7 @@ def _argument_style(text: str) -> ArgumentStyle:
 def _pattern(text: str) -> str:
     try:
         groups = re.compile(text.encode()).groups
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise KeywordValueError(f"{text} is no regular expression: {error}") from None
     if groups > 1:
         raise KeywordValueError(
@@ -168,7 +175,8 @@ KEYWORDS = (
     Keyword(
         "workflow",
         _one_of(("grid", "bayesian", "random")),
-        "how hyperparameters are chosen: `grid` runs the listed sets; `bayesian` and `random` are not in this version",
+        "how hyperparameters are chosen: `grid` runs the listed sets, `bayesian` learns from what it has run, `random` "
+        "draws them; see [Bayesian search](bayesian.md)",
     ),
     Keyword("nworkers", _whole_number(1), "trials at a time", also="ngpus"),
     Keyword(
@@ -202,7 +210,7 @@ KEYWORDS = (
         "preload",
         _python_modules,
         "Python modules that are imported once for all trials of a worker, besides those at the top of the script; "
-        "`none`: each trial starts a fresh interpreter; see [warm start](model-scripts.md#warm-start)",
+        "`none`: each trial starts a fresh interpreter; see [warm interpreters](model-scripts.md#warm-interpreters)",
     ),
     Keyword(
         "nthreads",
@@ -255,9 +263,32 @@ KEYWORDS = (
         also="candle_param_space_file",
     ),
     Keyword("design_size", _whole_number(1), "bayesian: points spread over the space before the search learns"),
-    Keyword("propose_points", _whole_number(1), "bayesian: trials at a time"),
-    Keyword("max_iterations", _whole_number(1), "bayesian: at most so many times `propose_points` trials"),
-    Keyword("max_budget", _whole_number(1), "bayesian: at most so many trials in all"),
+    Keyword(
+        "propose_points",
+        _whole_number(1),
+        "bayesian: trials at a time after those, as far as there are workers",
+        default_shown="`10`, or `nworkers` where that is more",
+    ),
+    Keyword("max_iterations", _whole_number(1), "bayesian: at most so many times `propose_points` trials after those"),
+    Keyword("max_budget", _whole_number(1), "bayesian, random: at most so many trials in all"),
+    Keyword(
+        "sampler",
+        _one_of(("candle", "tpe", "gp", "cmaes", "qmc", "random")),
+        "bayesian: what proposes: candle's Gaussian process, or a sampler of Optuna's; see "
+        "[other samplers](bayesian.md#other-samplers)",
+    ),
+    Keyword(
+        "proposals",
+        _one_of(("asynchronous", "batch")),
+        "bayesian: `asynchronous`: a worker that is free gets the next point at once; `batch`: `propose_points` at a "
+        "time, and all wait for the last of them, as in CANDLE",
+    ),
+    Keyword(
+        "warm_start",
+        _text,
+        "bayesian: an earlier experiment, or a CSV file of results, of the same parameters, known to the search from "
+        "the start",
+    ),
     Keyword("restart_from_exp", _text, "continue an earlier experiment of this folder"),
     Keyword(
         "engine",
@@ -274,9 +305,25 @@ KEYWORDS = (
     ),
     Keyword("trial_timeout", _time, "time for one attempt at a trial, in the forms of `walltime`"),
     Keyword(
+        "max_output",
+        _megabytes,
+        "megabytes that one attempt at a trial may print; one that prints more is ended and has failed",
+    ),
+    Keyword(
         "retries",
         _whole_number(0),
-        "how often a trial that the machine interrupted is attempted again; one that the model failed never is",
+        "how often a trial that the machine interrupted is attempted again in one run",
+    ),
+    Keyword(
+        "retry_failed",
+        _whole_number(0),
+        "how often a trial that the model failed is attempted again in one run; see [reliability](reliability.md)",
+    ),
+    Keyword(
+        "max_failures",
+        _whole_number(0),
+        "start no more trials once so many have failed in one run; 0: never stop for that",
+        default_shown="stop when the first 10 trials have all failed in the same way",
     ),
     Keyword(
         "auto_resubmit",

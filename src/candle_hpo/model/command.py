@@ -16,7 +16,8 @@ from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.hyperparameter_texts import as_bash, as_r
 from candle_hpo.model.modules import environment_with
 from candle_hpo.model.objective import ResultSource
-from candle_hpo.model.warm_start import WarmStart, warm_start_of
+from candle_hpo.model.preload import Preload, preload_of
+from candle_hpo.model.process import Limits
 
 _HOSTS = Path(__file__).parent / "hosts"
 PYTHON_HOST, R_HOST, BASH_HOST = _HOSTS / "python_host.py", _HOSTS / "r_host.R", _HOSTS / "bash_host.sh"
@@ -40,12 +41,14 @@ _HOW_TO_REPORT = {
 # What numerical libraries read to learn how many threads they may start.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+PARAMS_FILE = "CANDLE_PARAMS_FILE"
+
 # The variables that each trial has of its own; all others are the same for all trials of a worker.
 OF_A_TRIAL = (
     "CANDLE_TRIAL_ID",
     "CANDLE_TRIAL_NUMBER",
     "CANDLE_SEED",
-    "CANDLE_PARAMS_FILE",
+    PARAMS_FILE,
     "CANDLE_RESULT_FILE",
     "CANDLE_CHECKPOINT_DIR",
 )
@@ -64,8 +67,8 @@ class ModelCommand(msgspec.Struct, frozen=True):
 
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
-    `result` is where the value is found. `timeout` is in seconds; `seed` is the experiment's, from which each trial's
-    is made. With `warm`, trials are forked from a warm host, by `warm_host.WarmHost`.
+    `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
+    each trial's is made. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
@@ -79,8 +82,8 @@ class ModelCommand(msgspec.Struct, frozen=True):
     r_libs: str
     experiment: str
     seed: int
-    timeout: int | None
-    warm: WarmStart | None = None
+    limits: Limits
+    preload: Preload | None = None
 
     def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
         """Return the command line for a trial with these hyperparameters."""
@@ -111,6 +114,7 @@ def model_command(
     settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
+    megabytes = settings.max_output
     command = _COMMANDS[settings.language](interpreter, settings)
     if settings.prepare:
         command = ("bash", "-c", _PREPARE_THEN_RUN, "prepare", settings.prepare, *command)
@@ -126,8 +130,8 @@ def model_command(
         r_libs=settings.supp_r_libs or "",
         experiment=str(experiment),
         seed=seed,
-        timeout=settings.trial_timeout,
-        warm=warm if isinstance(warm := warm_start_of(settings), WarmStart) else None,
+        limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
+        preload=preload if isinstance(preload := preload_of(settings), Preload) else None,
     )
 
 
@@ -143,7 +147,7 @@ def trial_environment(
         "CANDLE_TRIAL_ID": trial.id,
         "CANDLE_TRIAL_NUMBER": str(trial.number),
         "CANDLE_SEED": str(seed_of_trial(model.seed, trial.number)),
-        "CANDLE_PARAMS_FILE": str(paths.hyperparameters),
+        PARAMS_FILE: str(paths.hyperparameters),
         "CANDLE_RESULT_FILE": str(paths.reported),
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -13,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from candle_hpo.model.guard import Guard
+
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
+_LOOK_SECONDS = 1.0  # between two looks at how much was printed
 GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
 
 
@@ -25,6 +29,14 @@ class Ended(NamedTuple):
     seconds: float
     timed_out: bool
     stopped: bool
+    printed_too_much: bool = False
+
+
+class Limits(NamedTuple):
+    """What a process may take: so many seconds, and so many bytes in its file of output; None is no limit."""
+
+    seconds: float | None = None
+    output_bytes: int | None = None
 
 
 class Process(Protocol):
@@ -44,11 +56,12 @@ class Process(Protocol):
 class StopSwitch:
     """Stops all processes that were started with it, and every later one as soon as it starts.
 
+    A guard does so when this process cannot any more.
     Not for signal handlers: they would wait for a lock that the code they interrupt may hold.
     """
 
-    def __init__(self, grace: float = GRACE_SECONDS) -> None:
-        self._grace = grace
+    def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
+        self._grace, self._guard = grace, guard
         self._lock = threading.Lock()
         self._running: set[Process] = set()
         self._asked: set[Process] = set()
@@ -62,17 +75,25 @@ class StopSwitch:
                 return
             self._killer = threading.Timer(self._grace, self.stop)
             self._killer.daemon = True
-            self._killer.start()
-            self._signal_all(signal.SIGTERM)
+            try:
+                self._killer.start()
+            except RuntimeError:  # too many processes: nobody would end them after the grace period
+                self._signal_all(signal.SIGKILL)
+            else:
+                self._signal_all(signal.SIGTERM)
 
     def close(self) -> None:
-        """Forget the grace period; for when nothing runs any more."""
+        """Forget the grace period, and let the guard go; for when nothing runs any more."""
         if self._killer is not None:
             self._killer.cancel()
+        if self._guard is not None:
+            self._guard.close()
 
     def add(self, process: Process) -> None:
         """Take care of a process, from now until `discard`."""
         with self._lock:
+            if self._guard is not None:
+                self._guard.begin(process.pid)
             self._running.add(process)
             if self._killer is not None:
                 self._ask(process, signal.SIGTERM)
@@ -80,6 +101,8 @@ class StopSwitch:
     def discard(self, process: Process) -> bool:
         """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
         with self._lock:
+            if self._guard is not None and process in self._running:
+                self._guard.end(process.pid)
             self._running.discard(process)
             was_asked = process in self._asked
             self._asked.discard(process)
@@ -99,12 +122,12 @@ def run_process(
     directory: Path,
     environment: Mapping[str, str],
     output: Path,
-    timeout: float | None,
+    limits: Limits,
     switch: StopSwitch,
 ) -> Ended:
-    """Run a program to its end, its output and errors in one file, and end what it leaves behind.
+    """Run a program to its end, its output and errors in one file, and end what it leaves behind in its group.
 
-    `timeout` is in seconds. Raises `OSError` where it cannot be started.
+    Raises `OSError` where it cannot be started.
     """
     began = time.monotonic()
     with output.open("wb") as sink:
@@ -117,16 +140,16 @@ def run_process(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return run_to_its_end(OwnProcess(process), began, timeout, switch)
+    return run_to_its_end(OwnProcess(process), began, output, limits, switch)
 
 
-def run_to_its_end(process: Process, began: float, timeout: float | None, switch: StopSwitch) -> Ended:
+def run_to_its_end(process: Process, began: float, output: Path, limits: Limits, switch: StopSwitch) -> Ended:
     """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves."""
     switch.add(process)
     stopped = False
     try:
-        timed_out = not process.wait(timeout)
-        if timed_out:
+        timed_out, printed_too_much = _wait_within(process, output, limits)
+        if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
     finally:
@@ -135,7 +158,27 @@ def run_to_its_end(process: Process, began: float, timeout: float | None, switch
         signal_group(process, signal.SIGKILL)
         stopped = switch.discard(process)
         status = process.reap()
-    return Ended(status, time.monotonic() - began, timed_out, stopped)
+    if printed_too_much and limits.output_bytes is not None:
+        os.truncate(output, limits.output_bytes)
+    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much)
+
+
+def _wait_within(process: Process, output: Path, limits: Limits) -> tuple[bool, bool]:
+    """Wait for the end of a process; tell whether it was too long in coming, and whether too much was printed.
+
+    Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
+    """
+    if limits.output_bytes is None:
+        return not process.wait(limits.seconds), False
+    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+    while True:
+        left = deadline - time.monotonic()
+        if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
+            return False, False
+        if left <= 0:
+            return True, False
+        if output.stat().st_size > limits.output_bytes:
+            return False, True
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:

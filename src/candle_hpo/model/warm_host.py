@@ -18,11 +18,20 @@ from typing import Any
 
 import msgspec
 
-from candle_hpo.model.command import OF_A_TRIAL, WARM_HOST, ModelCommand
-from candle_hpo.model.process import Ended, OwnProcess, StopSwitch, is_readable_before, run_process, run_to_its_end
+from candle_hpo.model.command import OF_A_TRIAL, PARAMS_FILE, WARM_HOST, ModelCommand
+from candle_hpo.model.process import (
+    Ended,
+    Limits,
+    OwnProcess,
+    StopSwitch,
+    is_readable_before,
+    run_process,
+    run_to_its_end,
+)
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
 _FORK_SECONDS = 60.0
+_LONG_PATH = "/" * 4096  # in whose place each trial's process shows the path of its hyperparameters, to `leftovers`
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
 _MOST_LOSSES = 3  # of a host while it ran a trial
 
@@ -50,7 +59,7 @@ class WarmHost:
         self._base: dict[str, str] = {}
         self._left: dict[str, _Left] = {}
         self._losses = 0
-        self._given_up = model.warm is None
+        self._given_up = model.preload is None
         self._notes: list[str] = []
 
     def take_notes(self) -> tuple[str, ...]:
@@ -70,7 +79,7 @@ class WarmHost:
         directory: Path,
         environment: Mapping[str, str],
         output: Path,
-        timeout: float | None,
+        limits: Limits,
         switch: StopSwitch,
     ) -> Ended:
         """Run a trial to its end, as `process.run_process` does; what its host does before it is not the trial's time.
@@ -81,7 +90,7 @@ class WarmHost:
         if stopped:
             return Ended(-signal.SIGTERM, 0.0, False, True)
         if self._host is None:
-            return run_process(command, directory, environment, output, timeout, switch)
+            return run_process(command, directory, environment, output, limits, switch)
         request = {
             "arguments": command[len(self._model.command) :],
             "directory": str(directory),
@@ -90,7 +99,7 @@ class WarmHost:
         }
         began = time.monotonic()
         try:
-            return run_to_its_end(self._host.start(request), began, timeout, switch)
+            return run_to_its_end(self._host.start(request), began, output, limits, switch)
         except HostLost as error:
             self.close()
             self._losses += 1
@@ -99,7 +108,7 @@ class WarmHost:
             raise
         except _Refused as error:
             self._give_up(str(error))
-            return run_process(command, directory, environment, output, timeout, switch)
+            return run_process(command, directory, environment, output, limits, switch)
         except OSError:
             raise
         except BaseException:
@@ -172,7 +181,7 @@ class _Host:
                 self.process = subprocess.Popen(
                     [*model.command[:-2], str(WARM_HOST)],
                     cwd=model.experiment,
-                    env=dict(environment),
+                    env={**environment, PARAMS_FILE: _LONG_PATH},
                     stdin=its.fileno(),
                     stdout=told,
                     stderr=subprocess.STDOUT,
@@ -194,11 +203,11 @@ class _Host:
         self, model: ModelCommand, left: Mapping[str, _Left], deadline: float
     ) -> _Ready | dict[str, _Left] | str:
         """Have the host import; return that it is ready, or what must be left out, or why it is of no use."""
-        assert model.warm is not None  # noqa: S101  # else there is no host
+        assert model.preload is not None  # noqa: S101  # else there is no host
         plan = {
             "script": model.script,
-            "modules": model.warm.modules,
-            "backend": model.warm.backend,
+            "modules": model.preload.modules,
+            "backend": model.preload.backend,
             "left": {name: one.is_last for name, one in left.items()},
             "of_a_trial": OF_A_TRIAL,
         }

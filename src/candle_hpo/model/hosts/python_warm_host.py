@@ -38,7 +38,7 @@ def main() -> None:
     """Import what the script imports, then fork a process for each request, which goes on below `serve`."""
     host, imports, ending = (load(name) for name in ("python_host.py", "warm_imports.py", "warm_end.py"))
     host.end_with_parent()
-    channel = Channel()
+    channel, marker = Channel(), Marker()
     plan = channel.read()
     if plan is None:
         return
@@ -56,7 +56,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "left": imported.left})
-    request = serve(channel, imports, told)
+    request = serve(channel, imports, marker, told)
     if request is None:
         os._exit(0)
     imported.renew_random_numbers()
@@ -106,7 +106,34 @@ class Channel:
         os.close(self._descriptor)
 
 
-def serve(channel: Channel, imports: Any, told: bytes) -> Any:
+class Marker:
+    """Where a process shows, to all who look at its environment from outside, to which trial it belongs.
+
+    A process that is only forked shows what its host was started with, proc(5). So the host is started with a value
+    that is long enough, which is taken out of its own environment, and in each trial written over.
+    """
+
+    VARIABLE = "CANDLE_PARAMS_FILE"
+
+    def __init__(self) -> None:
+        self._place = self._size = 0
+        value = os.environ.pop(self.VARIABLE, "")
+        with open("/proc/self/stat", "rb") as file:
+            begin, end = map(int, file.read().rpartition(b")")[2].split()[47:49])
+        if value and begin:
+            entry = os.fsencode(self.VARIABLE + "=")
+            found = ctypes.string_at(begin, end - begin).find(b"\0" + entry + os.fsencode(value) + b"\0")
+            if found >= 0:
+                self._place, self._size = begin + found + 1 + len(entry), len(value)
+
+    def set(self, value: str) -> None:
+        """Show this value."""
+        data = os.fsencode(value)
+        if len(data) <= self._size:
+            ctypes.memmove(self._place, data.ljust(self._size, b"\0"), self._size)
+
+
+def serve(channel: Channel, imports: Any, marker: Marker, told: bytes) -> Any:
     """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
     me = os.getpid()
     end_with_parent = ctypes.CDLL(None).prctl
@@ -136,6 +163,7 @@ def serve(channel: Channel, imports: Any, told: bytes) -> Any:
                 if os.getppid() != me:
                     os._exit(1)
                 become_the_trial(request, told)
+                marker.set(request["environment"][Marker.VARIABLE])
             except OSError as error:
                 channel.write({"error": [error.errno, str(error)], "forked": True})
                 os._exit(1)

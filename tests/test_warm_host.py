@@ -19,7 +19,8 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.trial import Status
 from candle_hpo.model import warm_host
 from candle_hpo.model.command import OF_A_TRIAL, WARM_HOST
-from candle_hpo.model.warm_start import WarmStart, cold_start_note, warm_start_of
+from candle_hpo.model.preload import Preload, cold_start_note, preload_of
+from candle_hpo.model.process import Limits
 from conftest import Candle, WriteInput, gone
 from warm_trials import Trials
 
@@ -307,7 +308,7 @@ def test_thousands_of_trials_leave_nothing_in_their_host(trials: Trials, here: P
     output = here / "output"
 
     def run() -> None:
-        ended = trials.host.run_process(trials.model.command, here, environment, output, None, trials.switch)
+        ended = trials.host.run_process(trials.model.command, here, environment, output, Limits(), trials.switch)
         assert ended.status == 0, output.read_text()
 
     for _ in range(50):
@@ -336,7 +337,7 @@ def test_thousands_of_trials_leave_nothing_in_their_host(trials: Trials, here: P
     ],
 )
 def test_what_cannot_start_warm_says_why(settings: dict[str, object], because: str) -> None:
-    reason = warm_start_of(Settings(**{"model_script": "/m.py", "workflow": "grid", **settings}))  # type: ignore[arg-type]
+    reason = preload_of(Settings(**{"model_script": "/m.py", "workflow": "grid", **settings}))  # type: ignore[arg-type]
     assert isinstance(reason, str) and because in reason
 
 
@@ -345,7 +346,7 @@ def test_what_cannot_start_warm_says_why(settings: dict[str, object], because: s
 )
 def test_options_of_the_interpreter_are_no_obstacle(options: tuple[str, ...], here: Path) -> None:
     settings = Settings(model_script="/m.py", workflow="grid", extra_script_args=options, dl_backend="pytorch")
-    assert warm_start_of(settings) == WarmStart((), ("torch",))
+    assert preload_of(settings) == Preload((), ("torch",))
     assert cold_start_note(settings) == ()
     trials = Trials(
         here, "X000", "import os, sys; print(os.getppid(), sys.flags); val_to_return = 1", extra_script_args=options
@@ -420,3 +421,23 @@ def test_an_interpreter_that_does_not_start_is_told_by_the_trial(here: Path) -> 
 def test_the_hosts_are_written_in_the_oldest_python_they_serve() -> None:
     for path in WARM_HOST.parent.glob("*.py"):
         ast.parse(path.read_text(), feature_version=(3, 7))
+
+
+def test_what_a_trial_leaves_outside_of_its_group_is_found_by_the_trial_that_it_belongs_to(trials: Trials) -> None:
+    """A forked process shows its own trial in its environment, though it has never been given one."""
+    script = """
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            print(os.getpid(), flush=True)
+            time.sleep(600)
+        time.sleep(0.2)
+        val_to_return = 1
+    """
+    left = [int(trials.output) for _ in range(2) if trials.run(script).value == 1]
+    shown = [Path(f"/proc/{process}/environ").read_bytes().split(b"\0") for process in left]
+    for process in left:
+        os.kill(process, 9)
+    for number, entries in enumerate(shown, start=1):
+        path = trials.paths.trial(f"t{number}").hyperparameters
+        assert b"CANDLE_PARAMS_FILE=" + os.fsencode(path) in entries

@@ -16,14 +16,14 @@ _BACKENDS = {"keras": ("keras",), "pytorch": ("torch",)}
 _PLAIN_OPTIONS, _OPTIONS_WITH_VALUE = set("bBdEIOPqRsSuvx"), "WX"
 
 
-class WarmStart(msgspec.Struct, frozen=True):
+class Preload(msgspec.Struct, frozen=True):
     """What a warm host imports besides what the script imports: `modules` that the user names, and the backend's."""
 
     modules: tuple[str, ...]
     backend: tuple[str, ...]
 
 
-def warm_start_of(settings: Settings) -> WarmStart | str:
+def preload_of(settings: Settings) -> Preload | str:
     """Return how the trials of these settings start warm; or why they cannot, in words that follow "because"."""
     if settings.language is not Language.PYTHON:
         return f"{Path(settings.model_script).name} is not a Python script"
@@ -36,13 +36,13 @@ def warm_start_of(settings: Settings) -> WarmStart | str:
     odd = _odd_option(settings.extra_script_args)
     if odd:
         return f"extra_script_args has {odd}, which is more than an option of the interpreter"
-    return WarmStart(settings.preload, _BACKENDS.get(settings.dl_backend or "", ()))
+    return Preload(settings.preload, _BACKENDS.get(settings.dl_backend or "", ()))
 
 
 def cold_start_note(settings: Settings) -> tuple[str, ...]:
     """Return, for Python scripts, why each trial starts a fresh interpreter; nothing where trials start warm."""
-    reason = warm_start_of(settings)
-    if settings.language is not Language.PYTHON or isinstance(reason, WarmStart):
+    reason = preload_of(settings)
+    if settings.language is not Language.PYTHON or isinstance(reason, Preload):
         return ()
     return (f"Each trial starts a fresh interpreter, because {reason}",)
 
