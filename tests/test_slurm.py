@@ -107,6 +107,28 @@ def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, s
     assert not (here / "last-candle-job" / "campaign.lock").exists()
 
 
+def test_the_trials_of_a_worker_are_forked_from_its_own_warm_interpreter(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        import numpy
+        slot = [os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"]]
+        print(os.getppid(), *slot)
+        time.sleep(0.3)
+        val_to_return = 1
+    """
+    done = on_cluster("submit-job", write_input(script, GPUS, "y = 0", grid(24, 0)))
+    assert done.returncode == 0, done.stderr
+    slurm.wait_until_empty(90)
+    assert completed(here) == 24
+    outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+    hosts = {tuple(slot): host for host, *slot in outputs}
+    assert len(hosts) == len(set(hosts.values())) == 6
+    assert all(hosts[tuple(slot)] == host for host, *slot in outputs)
+    assert gone(*map(int, hosts.values()))
+
+
 def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, here: Path, on_cluster: Candle) -> None:
     path = write_input(
         SCRIPT, f"{GPUS}\ndry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"

@@ -99,6 +99,8 @@ ENDS = {
     "a log that nobody closes": "logging.basicConfig(filename='left'); logging.warning('said'); val_to_return = 1",
     "no newline at the end": "sys.stdout.write('no newline'); sys.stderr.write('there'); val_to_return = 1",
     "another stdout": "sys.stdout = open('left', 'w'); print('hidden'); val_to_return = 1",
+    "a full disk": "sys.stdout = open('/dev/full', 'w'); print('lost'); val_to_return = 1",
+    "a stdout of its own making": "class S:\n    def write(self, text): os.write(1, text.encode())\nsys.stdout = S()",
     "a closed stdout": "sys.stdout.close(); val_to_return = 1",
     "what C prints": "import ctypes; ctypes.CDLL(None).printf(b'from C'); val_to_return = 1",
     "a thread that goes on": """

@@ -90,7 +90,10 @@ def end_as(run: Callable[[], None], inherited: Inherited) -> None:
             raise  # Python prints it
     if needs_the_usual_end(inherited):
         sys.exit(status)
-    end_what_is_own(inherited)
+    try:
+        end_what_is_own(inherited)
+    except Exception:  # output that cannot be flushed, or a stdout of the script's own making: Python tells of it
+        sys.exit(status)
     os._exit(status)
 
 

@@ -37,8 +37,8 @@ HARMLESS_METHODS = {
     *("format", "get", "getenv", "join", "split", "time", "perf_counter", "monotonic", "process_time", "now"),
 }
 
-# Random numbers that no Python code can renew in a forked process.
-LEFT_BY_NAME = {"tensorflow": "its random numbers cannot be renewed for each trial"}
+# What is known to be found out only after a long import.
+LEFT_BY_NAME = {"tensorflow": "its import starts a thread"}
 
 
 def import_all(plan: Any, tell: Callable[[dict[str, object]], None]) -> Imported:
@@ -276,9 +276,6 @@ class Imported:
                 continue
             if not is_place_of_installed(spec.origin) and name.split(".")[0] not in tops:
                 return f"its import loads {spec.origin}, which may be edited between trials"
-        for name in LEFT_BY_NAME:
-            if name in sys.modules and name not in self._modules:
-                return f"its import loads {name}: {LEFT_BY_NAME[name]}"
         return ""
 
     def _random(self) -> str:
