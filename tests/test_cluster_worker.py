@@ -30,5 +30,5 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
-    outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))
+    outcome = cluster.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
     assert (time.monotonic() - began > 1.5) is waits, outcome

@@ -435,3 +435,23 @@ def test_an_experiment_three_walltimes_long_ends_unattended(
     jobs = json.loads((here / "last-candle-job" / "jobs.json").read_text())
     assert len(jobs) >= 3
     assert "50 trials: 50 completed" in on_cluster("status").stdout
+
+
+def test_two_trials_share_a_gpu_and_a_trial_has_two(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        print(os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"])
+        time.sleep(1)
+        val_to_return = 1
+    """
+    for keyword, workers, places in (("trials_per_gpu", 4, {"0", "1"}), ("gpus_per_trial", 2, {"0,1"})):
+        control = f"nworkers={workers}\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00\n{keyword}=2"
+        done = on_cluster("submit-job", write_input(script, control, "y = 0", grid(8, 0)))
+        assert done.returncode == 0, done.stderr
+        slurm.wait_until_empty(90)
+        assert completed(here) == 8
+        outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+        assert {devices for _, devices in outputs} == places
+        assert len({node for node, _ in outputs}) == (1 if keyword == "trials_per_gpu" else 2)

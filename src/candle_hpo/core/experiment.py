@@ -73,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workflow: Literal["grid", "bayesian", "random"]
     nworkers: int = 1
     worker_type: str | None = None
+    trials_per_gpu: int = 1
+    gpus_per_trial: int = 1
     walltime: int = 300
     run_workflow: bool = True
     dry_run: bool = False

@@ -32,7 +32,7 @@ from parsl.providers import LocalProvider
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.execution.devices import VISIBLE, parse_visible
+from candle_hpo.execution.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.guard import Guard
 from candle_hpo.model.leftovers import adopt_orphans
@@ -194,9 +194,9 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, with_gpu: bool) -> Callable[[Trial], Outcome]:
-    """Return the function that runs a trial on whatever worker it is sent to; `with_gpu`: each has one of its own."""
-    return _OnAnyWorker(model, paths, with_gpu)
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to; `gpus`: what each has, if any."""
+    return _OnAnyWorker(model, paths, gpus)
 
 
 def _forget_tasks() -> None:
@@ -208,14 +208,14 @@ def _forget_tasks() -> None:
 class _OnAnyWorker:
     """Runs trials in a worker's process; sent there with what all trials have in common."""
 
-    def __init__(self, model: ModelCommand, paths: ExperimentPaths, with_gpu: bool) -> None:
-        self._model, self._paths, self._with_gpu = model, paths, with_gpu
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
+        self._model, self._paths, self._gpus = model, paths, gpus
 
     def __call__(self, trial: Trial) -> Outcome:
         slot = int(os.environ["PARSL_WORKER_RANK"])
         worker, began = f"{node_name()}:{slot}", time.monotonic()
         try:
-            devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
+            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
             paths = self._paths.trial(trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
@@ -279,12 +279,13 @@ def _worker_process() -> _WorkerProcess:
     return _WorkerProcess()
 
 
-def _gpu_of_slot(slot: int) -> dict[str, str]:
-    """Return the environment that shows a worker its own GPU: the one at its place among the step's on this node."""
+def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
+    """Return the environment that shows a worker its GPUs: those at its place among the step's on this node."""
     gpus = parse_visible(os.environ.get(VISIBLE, ""))
-    if slot >= len(gpus):
+    own = share.of_worker(slot, gpus)
+    if len(own) < share.gpus:
         raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
-    return {VISIBLE: gpus[slot]}
+    return {VISIBLE: ",".join(own)}
 
 
 def _no_gpu() -> dict[str, str]:

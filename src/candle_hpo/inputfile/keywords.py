@@ -121,9 +121,7 @@ def _python_modules(text: str) -> tuple[str, ...]:
         return NO_PRELOAD
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
-            raise KeywordValueError(
-                f'"{name}" is no name of a Python module such as sklearn.svm; "none" is none at all'
-            )
+            raise KeywordValueError(f'"{name}" is no name of a Python module such as sklearn.svm; "none" turns it off')
     return names
 
 
@@ -187,6 +185,8 @@ KEYWORDS = (
         also="gpu_type",
         default_shown="on one machine a GPU each, where there are any; on a cluster `cpu`",
     ),
+    Keyword("trials_per_gpu", _whole_number(1), "so many trials share a GPU, each on a worker of its own"),
+    Keyword("gpus_per_trial", _whole_number(1), "each worker has so many GPUs"),
     Keyword(
         "walltime",
         _time,
