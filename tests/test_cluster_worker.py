@@ -21,9 +21,8 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    monkeypatch.setattr(
-        cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function(), guard=None)
-    )
+    process = SimpleNamespace(run=lambda function: function(), guard=None, warm_host=lambda model: None)
+    monkeypatch.setattr(cluster, "_worker_process", lambda: process)
     monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
@@ -31,5 +30,5 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
-    outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))
+    outcome = cluster.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
     assert (time.monotonic() - began > 1.5) is waits, outcome

@@ -72,6 +72,32 @@ def test_more_workers_than_gpus_is_a_note_and_no_sharing() -> None:
     assert note.startswith("4 workers were asked for, and there is 1 GPU: 1 trial runs at a time")
 
 
+@pytest.mark.parametrize(
+    ("shares", "wanted", "gpus", "visible", "note"),
+    [
+        (
+            {"trials_per_gpu": 3},
+            6,
+            "01",
+            ["0", "1", "0", "1", "0", "1"],
+            "6 at a time, and there are 2 GPUs, with 3 on",
+        ),
+        ({"trials_per_gpu": 3}, 2, "01", ["0", "1"], "with 3 on each GPU"),
+        ({"trials_per_gpu": 2}, 5, "0", ["0", "0"], "5 workers were asked for, and there is 1 GPU: 2 trials run at a"),
+        ({"gpus_per_trial": 2}, 2, "0123", ["0,1", "2,3"], "with 2 GPUs each"),
+        ({"gpus_per_trial": 2}, 3, "01234", ["0,1", "2,3"], "2 trials run at a time, with 2 GPUs each"),
+        ({"gpus_per_trial": 4}, 3, "01", ["0,1"], "gpus_per_trial=4, and there are 2 GPUs: one trial runs at a time"),
+    ],
+)
+def test_a_gpu_for_several_trials_and_several_gpus_for_one(
+    shares: dict[str, int], wanted: int, gpus: str, visible: list[str], note: str
+) -> None:
+    force = share_out(settings(nworkers=wanted, **shares), list(gpus), 100)
+    assert [worker.environment["CUDA_VISIBLE_DEVICES"] for worker in force.workers] == visible
+    assert [worker.number for worker in force.workers] == list(range(len(visible)))
+    assert note in force.notes[0]
+
+
 def test_gpus_where_there_are_none_is_a_note() -> None:
     force = share_out(settings(nworkers=2, worker_type="k80"), [], 100)
     assert [worker.environment for worker in force.workers] == [{}, {}]

@@ -300,6 +300,19 @@ def test_a_thread_may_leave_the_value(here: Path) -> None:
     assert run_host(script, {}, here).reported == 4.0
 
 
+def test_a_pool_of_threads_that_nobody_shuts_down_ends(here: Path) -> None:
+    script = """
+        from concurrent.futures import ThreadPoolExecutor
+        import time
+        def train(x):
+            global val_to_return
+            time.sleep(0.2)
+            val_to_return = x
+        ThreadPoolExecutor(2).submit(train, 4)
+    """
+    assert run_host(script, {}, here).reported == 4.0
+
+
 def test_an_excepthook_that_fails_and_a_value_that_cannot_be_shown(here: Path) -> None:
     ran = run_host("import sys\nsys.excepthook = 1\nraise ValueError('mine')\n", {}, here)
     assert ran.status == 1

@@ -180,6 +180,14 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
         ),
         ("result_file=x.csv", ["x.in:4: result_file is a CSV file; add its column as result_key"]),
         ("result_key=loss", ["x.in:4: result_key is a place in result_file, which is not there; add result_file"]),
+        (
+            "trials_per_gpu=2\ngpus_per_trial=2",
+            ["x.in:5: trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one"],
+        ),
+        (
+            "preload=sklearn.svm, a-b",
+            ['x.in:4: preload: "a-b" is no name of a Python module such as sklearn.svm; "none" turns it off'],
+        ),
         ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern both say it; keep one"]),
         (
             "argument_style=--my_nam=value",

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,15 @@ from candle_hpo.model import process
 from candle_hpo.model.command import PYTHON_HOST, model_command, seed_of_trial
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
 from conftest import gone
 
 
 class Runner:
     """Runs trials of a script in an experiment's folder."""
 
-    def __init__(self, here: Path) -> None:
+    def __init__(self, here: Path, warm: bool) -> None:
+        self._is_warm, self._hosts = warm, list[WarmHost]()
         self.script = here / "model.py"
         self.paths = ExperimentPaths(here / "X000")
         self.paths.runs.mkdir(parents=True, exist_ok=True)
@@ -38,7 +41,19 @@ class Runner:
         control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
         model = model_command(control, sys.executable, seed=5, experiment=self.paths.root)
         trial = Trial(3, "hpset_00004", {"x": 1}, attempt)
-        return run_trial(model, trial, self.paths.trial(trial.id), {"CUDA_VISIBLE_DEVICES": "1"}, self.switch)
+        if self._is_warm and not self._hosts:
+            self.paths.root.mkdir(exist_ok=True)
+            self._hosts.append(WarmHost(model))
+        warm = self._hosts[0] if self._is_warm else None
+        outcome = run_trial(
+            model, trial, self.paths.trial(trial.id), {"CUDA_VISIBLE_DEVICES": "1"}, self.switch, warm=warm
+        )
+        assert outcome.notes == ()
+        return outcome
+
+    def close(self) -> None:
+        for host in self._hosts:
+            host.close()
 
     @property
     def folder(self) -> Path:
@@ -49,9 +64,11 @@ class Runner:
         return (self.folder / "subprocess_out_and_err.txt").read_text()
 
 
-@pytest.fixture
-def run(here: Path) -> Runner:
-    return Runner(here)
+@pytest.fixture(params=["cold", "warm"])
+def run(here: Path, request: pytest.FixtureRequest) -> Iterator[Runner]:
+    runner = Runner(here, request.param == "warm")
+    yield runner
+    runner.close()
 
 
 def test_a_completed_trial_and_its_folder(run: Runner) -> None:

@@ -107,6 +107,28 @@ def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, s
     assert not (here / "last-candle-job" / "campaign.lock").exists()
 
 
+def test_the_trials_of_a_worker_are_forked_from_its_own_warm_interpreter(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        import numpy
+        slot = [os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"]]
+        print(os.getppid(), *slot)
+        time.sleep(0.3)
+        val_to_return = 1
+    """
+    done = on_cluster("submit-job", write_input(script, GPUS, "y = 0", grid(24, 0)))
+    assert done.returncode == 0, done.stderr
+    slurm.wait_until_empty(90)
+    assert completed(here) == 24
+    outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+    hosts = {tuple(slot): host for host, *slot in outputs}
+    assert len(hosts) == len(set(hosts.values())) == 6
+    assert all(hosts[tuple(slot)] == host for host, *slot in outputs)
+    assert gone(*map(int, hosts.values()))
+
+
 def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, here: Path, on_cluster: Candle) -> None:
     path = write_input(
         SCRIPT, f"{GPUS}\ndry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"
@@ -413,3 +435,23 @@ def test_an_experiment_three_walltimes_long_ends_unattended(
     jobs = json.loads((here / "last-candle-job" / "jobs.json").read_text())
     assert len(jobs) >= 3
     assert "50 trials: 50 completed" in on_cluster("status").stdout
+
+
+def test_two_trials_share_a_gpu_and_a_trial_has_two(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        print(os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"])
+        time.sleep(1)
+        val_to_return = 1
+    """
+    for keyword, workers, places in (("trials_per_gpu", 4, {"0", "1"}), ("gpus_per_trial", 2, {"0,1"})):
+        control = f"nworkers={workers}\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00\n{keyword}=2"
+        done = on_cluster("submit-job", write_input(script, control, "y = 0", grid(8, 0)))
+        assert done.returncode == 0, done.stderr
+        slurm.wait_until_empty(90)
+        assert completed(here) == 8
+        outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+        assert {devices for _, devices in outputs} == places
+        assert len({node for node, _ in outputs}) == (1 if keyword == "trials_per_gpu" else 2)

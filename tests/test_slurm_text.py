@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.execution.devices import GpuShare
 from candle_hpo.execution.site import Site, WorkerType, choose_site
 from candle_hpo.execution.slurm_text import (
     Allocation,
@@ -35,16 +36,16 @@ GPU = WorkerType(gpu="k80")
 @pytest.mark.parametrize(
     ("workers", "per_node", "expected"),
     [
-        (1, 4, Allocation(1, 1, 1)),
-        (4, 4, Allocation(4, 1, 4)),
-        (6, 2, Allocation(6, 3, 2)),
-        (6, 4, Allocation(6, 2, 3)),
-        (8, 4, Allocation(8, 2, 4)),
-        (3, 4, Allocation(3, 1, 3)),
-        (5, 4, Allocation(6, 2, 3)),  # rounded up: two nodes evenly, rather than five nodes with one GPU each
-        (7, 4, Allocation(8, 2, 4)),
-        (1000, 4, Allocation(1000, 250, 4)),
-        (5, None, Allocation(5, 5, 1)),
+        (1, 4, Allocation(1, 1, 1, 1)),
+        (4, 4, Allocation(4, 1, 4, 4)),
+        (6, 2, Allocation(6, 3, 2, 2)),
+        (6, 4, Allocation(6, 2, 3, 3)),
+        (8, 4, Allocation(8, 2, 4, 4)),
+        (3, 4, Allocation(3, 1, 3, 3)),
+        (5, 4, Allocation(6, 2, 3, 3)),  # rounded up: two nodes evenly, rather than five nodes with one GPU each
+        (7, 4, Allocation(8, 2, 4, 4)),
+        (1000, 4, Allocation(1000, 250, 4, 4)),
+        (5, None, Allocation(5, 5, 1, 1)),
     ],
 )
 def test_gpus_are_packed_on_few_nodes(workers: int, per_node: int | None, expected: Allocation) -> None:
@@ -67,13 +68,28 @@ def test_workers_without_a_gpu_are_left_for_slurm_to_place() -> None:
     assert plan_allocation(50, WorkerType(), None) == Allocation(50)
 
 
+@pytest.mark.parametrize(
+    ("workers", "share", "expected"),
+    [
+        (8, GpuShare(trials=4), Allocation(8, 1, 8, 2)),
+        (10, GpuShare(trials=4), Allocation(12, 1, 12, 3)),
+        (32, GpuShare(trials=4), Allocation(32, 2, 16, 4)),
+        (4, GpuShare(gpus=2), Allocation(4, 2, 2, 4)),
+        (2, GpuShare(gpus=4), Allocation(2, 2, 1, 4)),
+        (2, GpuShare(gpus=3), Allocation(2, 2, 1, 3)),
+    ],
+)
+def test_gpus_are_laid_out_for_the_workers_that_share_them(workers: int, share: GpuShare, expected: Allocation) -> None:
+    assert plan_allocation(workers, GPU, 4, share) == expected
+
+
 def settings(**values: object) -> Settings:
     return Settings(model_script="/m.py", workflow="grid", **values)  # type: ignore[arg-type]
 
 
 def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> None:
     wanted = settings(nworkers=6, nthreads=2, mem_per_cpu=1.5, walltime=3700, project="lab")
-    options = sbatch_options(wanted, WorkerType("gpu", "k80", 2), Allocation(6, 3, 2), "X003")
+    options = sbatch_options(wanted, WorkerType("gpu", "k80", 2), Allocation(6, 3, 2, 2), "X003")
     script = job_script(options, ["--mail-type=END", "--comment", "two words"], ["/py", "-m", "x", "/odd 'path'/X003"])
     assert script == (
         "#!/usr/bin/env bash\n"
@@ -144,12 +160,12 @@ def test_the_gpus_of_a_node(gpu: str, partition: str | None, count: int | None) 
 def test_gpus_without_a_type() -> None:
     assert gpus_on_a_node("gpu gpu:4(S:0-1)\n", "gpu", "norm,gpu") == 4
     assert gpus_on_a_node("gpu gpu:4\n", "k80", None) is None
-    options = sbatch_options(settings(), WorkerType(gpu="gpu"), Allocation(4, 1, 4), "X000")
+    options = sbatch_options(settings(), WorkerType(gpu="gpu"), Allocation(4, 1, 4, 4), "X000")
     assert ("--gres", "gpu:4") in options
 
 
 def test_the_users_other_resources_do_not_take_the_gpus_away() -> None:
-    options = sbatch_options(settings(), GPU, Allocation(2, 1, 2), "X000")
+    options = sbatch_options(settings(), GPU, Allocation(2, 1, 2, 2), "X000")
     joined, others = with_gres_of(options, ["--gres=lscratch:100", "--mail-type=END", "--gres", "vmem:1"])
     assert ("--gres", "gpu:k80:2,lscratch:100,vmem:1") in joined
     assert others == ["--mail-type=END"]

@@ -25,6 +25,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
+from candle_hpo.execution.devices import GpuShare
 from candle_hpo.execution.site import WorkerType, choose_site
 from candle_hpo.execution.slurm_text import (
     gpus_on_a_node,
@@ -61,12 +62,16 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
     site = choose_site().site
     worker = site.worker_type(settings.worker_type)
-    allocation = plan_allocation(settings.nworkers, worker, _gpus_per_node(worker, settings))
+    share = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial)
+    gpus = _gpus_per_node(worker, settings)
+    if worker.gpu is not None and gpus is not None and gpus < share.gpus:
+        raise InputError(f"gpus_per_trial: a node has {gpus} GPUs of this type; {share.gpus} for a trial are too many")
+    allocation = plan_allocation(settings.nworkers, worker, gpus, share)
     if allocation.workers != settings.nworkers:
         show(
             console,
             f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
-            f"{allocation.per_node} GPUs each, all of them used",
+            f"{allocation.gpus} GPUs each, all of them used",
         )
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
@@ -174,13 +179,14 @@ def _run_campaign(
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
     show(console, f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
-    with_gpu = site.worker_type(settings.worker_type).gpu is not None
+    has_gpu = site.worker_type(settings.worker_type).gpu is not None
+    gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
     deadline = _deadline(job, settings)
     pool = ClusterPool(_workers_folder(paths), nodes)
     try:
         engine = Engine(
             pool,
-            cluster_runner(model, paths, with_gpu=with_gpu),
+            cluster_runner(model, paths, gpus=gpus),
             workers=sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,

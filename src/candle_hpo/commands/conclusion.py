@@ -28,7 +28,7 @@ def conclude(
         console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths))
+    show(console, *failure_lines(history, paths), *history.notes)
     show(console, f"Each trial's folder: {location(paths.runs)}", "Table of all results: candle aggregate-results")
     if stopped.startswith((TOO_MANY_FAILURES, MACHINE_REFUSES)):
         show(console, f"Stopped: {stopped}", how_to_go_on(history, paths.root.name))

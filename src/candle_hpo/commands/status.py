@@ -12,6 +12,7 @@ from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import Job, JobState
+from candle_hpo.model.preload import cold_start_note
 from candle_hpo.record.events import CampaignStarted
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
@@ -37,6 +38,8 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
         *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
         *failure_lines(history, paths, lines_each=5),
+        *cold_start_note(stored.settings),
+        *history.notes,
         f"Folder: {location(paths.root)}",
     )
     return ExitStatus.ALL_WELL

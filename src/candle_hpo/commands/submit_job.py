@@ -28,6 +28,7 @@ from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter, find_interpreter
+from candle_hpo.model.preload import cold_start_note
 from candle_hpo.record.earlier_results import EarlierResult, write_earlier_results
 from candle_hpo.record.folder import (
     check_last_experiment,
@@ -53,6 +54,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if experiment.space is None:
         return run_once(experiment, interpreter, drawn_seed(settings), console)
+    show(console, *cold_start_note(settings))
     check_search(settings)
     earlier: Sequence[EarlierResult] = ()
     if isinstance(experiment.space, ParametricSpace):

@@ -62,6 +62,9 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
     flags: dict[str, tuple[str, str]] = {}
 
 
+NO_PRELOAD = ("none",)  # as `preload`: each trial starts a fresh interpreter
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
@@ -72,10 +75,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workflow: Literal["grid", "bayesian", "random"]
     nworkers: int = 1
     worker_type: str | None = None
+    trials_per_gpu: int = 1
+    gpus_per_trial: int = 1
     walltime: int = 300
     run_workflow: bool = True
     dry_run: bool = False
     dl_backend: Literal["keras", "pytorch"] | None = None
+    preload: tuple[str, ...] = ()
     nthreads: int = 1
     mem_per_cpu: float = 7.0
     custom_sbatch_args: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
     `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
     says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
+    `notes` are what the user should know of how the worker starts its trials; they come with the first of them.
     """
 
     status: Status
@@ -58,6 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     worker: str = ""
     metrics: Metrics = {}
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

@@ -32,7 +32,7 @@ from parsl.providers import LocalProvider
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.execution.devices import VISIBLE, parse_visible
+from candle_hpo.execution.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.guard import Guard
 from candle_hpo.model.leftovers import adopt_orphans
@@ -40,6 +40,7 @@ from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
 
 HEARTBEAT_SECONDS = 5
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
@@ -193,9 +194,9 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, with_gpu: bool) -> Callable[[Trial], Outcome]:
-    """Return the function that runs a trial on whatever worker it is sent to; `with_gpu`: each has one of its own."""
-    return _OnAnyWorker(model, paths, with_gpu)
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to; `gpus`: what each has, if any."""
+    return _OnAnyWorker(model, paths, gpus)
 
 
 def _forget_tasks() -> None:
@@ -207,18 +208,18 @@ def _forget_tasks() -> None:
 class _OnAnyWorker:
     """Runs trials in a worker's process; sent there with what all trials have in common."""
 
-    def __init__(self, model: ModelCommand, paths: ExperimentPaths, with_gpu: bool) -> None:
-        self._model, self._paths, self._with_gpu = model, paths, with_gpu
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
+        self._model, self._paths, self._gpus = model, paths, gpus
 
     def __call__(self, trial: Trial) -> Outcome:
         slot = int(os.environ["PARSL_WORKER_RANK"])
         worker, began = f"{node_name()}:{slot}", time.monotonic()
         try:
-            devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
+            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
             paths = self._paths.trial(trial.id)
             process = _worker_process()
-            switch = StopSwitch(guard=process.guard)
-            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker)
+            warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
+            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm)
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
@@ -240,11 +241,18 @@ class _WorkerProcess:
 
     def __init__(self) -> None:
         self._busy = False
+        self._warm: WarmHost | None = None
         _forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
         adopt_orphans()
         self.guard = Guard()
+
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this worker's trials; all are of one experiment."""
+        if self._warm is None:
+            self._warm = WarmHost(model)
+        return self._warm
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""
@@ -271,12 +279,13 @@ def _worker_process() -> _WorkerProcess:
     return _WorkerProcess()
 
 
-def _gpu_of_slot(slot: int) -> dict[str, str]:
-    """Return the environment that shows a worker its own GPU: the one at its place among the step's on this node."""
+def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
+    """Return the environment that shows a worker its GPUs: those at its place among the step's on this node."""
     gpus = parse_visible(os.environ.get(VISIBLE, ""))
-    if slot >= len(gpus):
+    own = share.of_worker(slot, gpus)
+    if len(own) < share.gpus:
         raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
-    return {VISIBLE: gpus[slot]}
+    return {VISIBLE: ",".join(own)}
 
 
 def _no_gpu() -> dict[str, str]:

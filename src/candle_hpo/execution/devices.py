@@ -7,8 +7,32 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from typing import NamedTuple
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class GpuShare(NamedTuple):
+    """How GPUs are given to workers: `trials` workers share one, or a worker has `gpus` of them; one of both is 1."""
+
+    trials: int = 1
+    gpus: int = 1
+
+    def workers_on(self, gpus: int) -> int:
+        """Return how many workers so many GPUs of a machine serve."""
+        return gpus // self.gpus * self.trials
+
+    def of_worker(self, slot: int, gpus: Sequence[str]) -> Sequence[str]:
+        """Return the GPUs of the worker in this place of a machine; fewer than it should have where there are none.
+
+        Workers beside each other are on different GPUs, so that few workers do not crowd on one.
+        """
+        place = slot % (len(gpus) // self.gpus) if slot < self.workers_on(len(gpus)) else len(gpus)
+        return gpus[place * self.gpus : (place + 1) * self.gpus]
+
+
+OWN_GPU = GpuShare()
 
 
 def visible_gpus() -> list[str]:

@@ -15,6 +15,7 @@ from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.guard import Guard
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
 
 
 class LocalPool(ThreadPoolExecutor):
@@ -28,6 +29,7 @@ class LocalPool(ThreadPoolExecutor):
         for worker in workers:
             self._free.put(worker)
         self._own = threading.local()
+        self._warm: list[WarmHost] = []
         self.switch = StopSwitch(guard=Guard())
         super().__init__(max_workers=len(workers), thread_name_prefix="worker", initializer=self._begin)
 
@@ -39,6 +41,14 @@ class LocalPool(ThreadPoolExecutor):
         worker: Worker = self._own.worker
         return worker
 
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this model for the worker whose thread asks."""
+        if not hasattr(self._own, "warm"):
+            self._own.warm = WarmHost(model)
+            self._warm.append(self._own.warm)
+        warm: WarmHost = self._own.warm
+        return warm
+
     def stop(self) -> None:
         """End what runs, within a grace period; at once when called again."""
         self.switch.stop()
@@ -48,6 +58,8 @@ class LocalPool(ThreadPoolExecutor):
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             self.switch.close()
+            for warm in self._warm:
+                warm.close()
 
 
 def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
@@ -56,6 +68,7 @@ def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -
     def run(trial: Trial) -> Outcome:
         worker = pool.worker()
         name = f"{socket.gethostname()}:{worker.number}"
-        return run_trial(model, trial, paths.trial(trial.id), worker.environment, pool.switch, worker=name)
+        environment, warm = worker.environment, pool.warm_host(model)
+        return run_trial(model, trial, paths.trial(trial.id), environment, pool.switch, worker=name, warm=warm)
 
     return run

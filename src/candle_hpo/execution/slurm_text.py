@@ -12,6 +12,7 @@ import msgspec
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.execution.devices import OWN_GPU, GpuShare
 from candle_hpo.execution.site import WorkerType
 
 # How long before the end of the walltime SLURM warns the campaign, and with which signal. SLURM looks at its
@@ -25,23 +26,35 @@ UNTYPED_GPU = "gpu"
 class Allocation(msgspec.Struct, frozen=True):
     """What is asked of SLURM: `workers` workers, each with its CPUs and, perhaps, its GPU.
 
-    On a GPU node `per_node` workers share the node; CPU workers are left for SLURM to place (None).
+    On a GPU node `per_node` workers share the node, with `gpus` GPUs; CPU workers are left for SLURM to place (None).
     """
 
     workers: int
     nodes: int | None = None
     per_node: int | None = None
+    gpus: int | None = None
 
 
-def plan_allocation(workers: int, worker: WorkerType, gpus_per_node: int | None) -> Allocation:
+def plan_allocation(
+    workers: int, worker: WorkerType, gpus_per_node: int | None, share: GpuShare = OWN_GPU
+) -> Allocation:
     """Return how so many workers are laid out on nodes: exactly as many, on as few nodes as that allows.
 
+    GPUs are given out by `share`; what is laid out is units of it: a GPU with its trials, or a trial with its GPUs.
     The largest number of GPUs a node that divides `workers` is taken, if it uses at least half of a node's GPUs;
     else `workers` is rounded up to fill its nodes evenly, and every GPU of them is used.
     """
     if worker.gpu is None:
         return Allocation(workers)
-    most = max(1, gpus_per_node or 1)
+    most = max(1, (gpus_per_node or share.gpus) // share.gpus)
+    units = _units(-(-workers // share.trials), most)
+    assert units.nodes and units.per_node  # noqa: S101  # as GPUs are
+    return Allocation(
+        units.workers * share.trials, units.nodes, units.per_node * share.trials, units.per_node * share.gpus
+    )
+
+
+def _units(workers: int, most: int) -> Allocation:
     exact = max(number for number in range(1, most + 1) if workers % number == 0)
     if exact * 2 >= min(most, workers):
         return Allocation(workers, workers // exact, exact)
@@ -70,7 +83,7 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
     if allocation.nodes is not None:
         options += [("--nodes", str(allocation.nodes)), ("--ntasks-per-node", str(allocation.per_node))]
         kind = "gpu" if worker.gpu == UNTYPED_GPU else f"gpu:{worker.gpu}"
-        options += [("--gres", f"{kind}:{allocation.per_node}")]
+        options += [("--gres", f"{kind}:{allocation.gpus}")]
     if partition:
         options.append(("--partition", partition))
     if settings.project:

@@ -56,6 +56,13 @@ def check_result_source(control: Control, file: str, problems: Problems) -> None
         problems.add(file, control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
 
 
+def check_gpu_share(control: Control, file: str, problems: Problems) -> None:
+    """Check that a GPU is shared by several trials, or a trial has several GPUs, and not both."""
+    if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
+        where = control.line_of("gpus_per_trial")
+        problems.add(file, where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
+
+
 def notes_on_what_has_no_effect(control: Control) -> list[str]:
     """Return notes on keywords that are right, and do nothing in this experiment."""
     there, values = control.lines, control.values
@@ -63,6 +70,9 @@ def notes_on_what_has_no_effect(control: Control) -> list[str]:
     notes += _notes_on_the_search(there, values)
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
         notes.append('argument_style: no effect without hyperparams_as="arguments"')
+    shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
+    if shares and values.get("worker_type") == "cpu":
+        notes.append(f"{', '.join(shares)}: no effect on workers without a GPU")
     script = values.get("model_script")
     if "extra_script_args" in there and isinstance(script, str) and Language.of(script) is Language.PROGRAM:
         notes.append("extra_script_args: no effect on a program, which has no interpreter")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from candle_hpo.core.errors import nearest
-from candle_hpo.core.experiment import ArgumentStyle, Direction
+from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle, Direction
 from candle_hpo.inputfile.argument_style import read_argument_style
 
 
@@ -115,6 +115,16 @@ def _modules(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def _python_modules(text: str) -> tuple[str, ...]:
+    names = _modules(text)
+    if [name.lower() for name in names] == list(NO_PRELOAD):
+        return NO_PRELOAD
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise KeywordValueError(f'"{name}" is no name of a Python module such as sklearn.svm; "none" turns it off')
+    return names
+
+
 def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text.lower() not in choices:
@@ -175,6 +185,8 @@ KEYWORDS = (
         also="gpu_type",
         default_shown="on one machine a GPU each, where there are any; on a cluster `cpu`",
     ),
+    Keyword("trials_per_gpu", _whole_number(1), "so many trials share a GPU, each on a worker of its own"),
+    Keyword("gpus_per_trial", _whole_number(1), "each worker has so many GPUs"),
     Keyword(
         "walltime",
         _time,
@@ -188,7 +200,18 @@ KEYWORDS = (
         also="use_candle",
     ),
     Keyword("dry_run", _yes_or_no, "1: read and check everything, show it, run nothing"),
-    Keyword("dl_backend", _one_of(("keras", "pytorch")), "the deep-learning library that the script uses"),
+    Keyword(
+        "dl_backend",
+        _one_of(("keras", "pytorch")),
+        "the deep-learning library that the script uses: it is imported beforehand, where the script does not import "
+        "it at its top",
+    ),
+    Keyword(
+        "preload",
+        _python_modules,
+        "Python modules that are imported once for all trials of a worker, besides those at the top of the script; "
+        "`none`: each trial starts a fresh interpreter; see [warm interpreters](model-scripts.md#warm-interpreters)",
+    ),
     Keyword(
         "nthreads",
         _whole_number(1),

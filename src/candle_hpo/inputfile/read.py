@@ -11,7 +11,12 @@ from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.inputfile.consistency import check_arguments, check_result_source, notes_on_what_has_no_effect
+from candle_hpo.inputfile.consistency import (
+    check_arguments,
+    check_gpu_share,
+    check_result_source,
+    notes_on_what_has_no_effect,
+)
 from candle_hpo.inputfile.control import Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
@@ -45,6 +50,7 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
         notes += _notes_on_names(space, default_model)
     check_arguments(control, default_model, space, file, problems)
     check_result_source(control, file, problems)
+    check_gpu_share(control, file, problems)
     notes += notes_on_what_has_no_effect(control)
     problems.raise_if_any()
     return Experiment(

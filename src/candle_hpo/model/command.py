@@ -16,10 +16,12 @@ from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.hyperparameter_texts import as_bash, as_r
 from candle_hpo.model.modules import environment_with
 from candle_hpo.model.objective import ResultSource
+from candle_hpo.model.preload import Preload, preload_of
 from candle_hpo.model.process import Limits
 
 _HOSTS = Path(__file__).parent / "hosts"
 PYTHON_HOST, R_HOST, BASH_HOST = _HOSTS / "python_host.py", _HOSTS / "r_host.R", _HOSTS / "bash_host.sh"
+WARM_HOST = _HOSTS / "python_warm_host.py"
 
 # bash reads the file that BASH_ENV names first, and then runs the script as its main one, as by hand.
 _WITH_BASH_HOST = ("env", f"BASH_ENV={BASH_HOST}")
@@ -39,6 +41,18 @@ _HOW_TO_REPORT = {
 # What numerical libraries read to learn how many threads they may start.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+PARAMS_FILE = "CANDLE_PARAMS_FILE"
+
+# The variables that each trial has of its own; all others are the same for all trials of a worker.
+OF_A_TRIAL = (
+    "CANDLE_TRIAL_ID",
+    "CANDLE_TRIAL_NUMBER",
+    "CANDLE_SEED",
+    PARAMS_FILE,
+    "CANDLE_RESULT_FILE",
+    "CANDLE_CHECKPOINT_DIR",
+)
+
 # The user's line runs in the shell that then becomes the model: what it exports, the model has.
 _PREPARE_THEN_RUN = """eval "$1" || { status=$?
 echo "candle: prepare ended with exit status $status" >&2
@@ -54,7 +68,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
-    each trial's is made.
+    each trial's is made. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
@@ -69,6 +83,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     experiment: str
     seed: int
     limits: Limits
+    preload: Preload | None = None
 
     def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
         """Return the command line for a trial with these hyperparameters."""
@@ -116,6 +131,7 @@ def model_command(
         experiment=str(experiment),
         seed=seed,
         limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
+        preload=preload if isinstance(preload := preload_of(settings), Preload) else None,
     )
 
 
@@ -131,7 +147,7 @@ def trial_environment(
         "CANDLE_TRIAL_ID": trial.id,
         "CANDLE_TRIAL_NUMBER": str(trial.number),
         "CANDLE_SEED": str(seed_of_trial(model.seed, trial.number)),
-        "CANDLE_PARAMS_FILE": str(paths.hyperparameters),
+        PARAMS_FILE: str(paths.hyperparameters),
         "CANDLE_RESULT_FILE": str(paths.reported),
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),

@@ -20,6 +20,7 @@ from candle_hpo.model.objective import measurement
 from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import outcome_of
+from candle_hpo.model.warm_host import WarmHost
 
 _FAULTS_OF_THE_MODEL = {
     errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
@@ -37,13 +38,14 @@ def run_trial(
     *,
     worker: str = "",
     directory: Path | None = None,
+    warm: WarmHost | None = None,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
-    name, for the record. Raises `OSError` where the machine does not let the trial begin, or its outcome be
-    written.
+    name, for the record; `warm` is its warm host, for trials that need not start cold. Raises `OSError` where the
+    machine does not let the trial begin, or its outcome be written.
     """
     _make_run_folder(paths)
     _clear_earlier_attempt(trial, paths)
@@ -56,7 +58,7 @@ def run_trial(
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
     try:
-        ended = run_process(
+        ended = (warm.run_process if warm else run_process)(
             model.command_of(trial.hyperparameters),
             where,
             trial_environment(model, trial, paths, devices),
@@ -71,7 +73,8 @@ def run_trial(
     else:
         end_leftovers_of_trial(paths.hyperparameters)
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
-    return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker), paths)
+    notes = warm.take_notes() if warm else ()
+    return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
 
 
 def _make_run_folder(paths: TrialPaths) -> None:

@@ -69,6 +69,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     reason: str = ""
     worker: str = ""
     metrics: Metrics = {}
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Raised while a record is read, this becomes an error that names the line.
@@ -88,12 +89,13 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             outcome.reason,
             outcome.worker,
             outcome.metrics,
+            outcome.notes,
         )
 
     @property
     def outcome(self) -> Outcome:
         """How the attempt ended."""
-        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker, self.metrics)
+        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker, self.metrics, self.notes)
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

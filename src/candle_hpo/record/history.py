@@ -43,6 +43,7 @@ class History:
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
+        self.notes: dict[str, None] = {}  # of this campaign's workers, in order, each once
         for line, event in enumerate(events, start=1):
             try:
                 self.apply(event)
@@ -59,7 +60,7 @@ class History:
             case TrialFinished():
                 self._finish(event)
             case CampaignStarted():
-                self.campaign, self.stopped, self.excluded = event, None, []
+                self.campaign, self.stopped, self.excluded, self.notes = event, None, [], {}
                 self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
@@ -102,6 +103,7 @@ class History:
         trial = self.running.pop(event.number, None)
         if trial is None or trial.trial.attempt != event.attempt:
             raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
+        self.notes.update(dict.fromkeys(event.notes))
         self._end(trial, event.outcome)
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:

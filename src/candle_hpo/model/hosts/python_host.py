@@ -31,14 +31,25 @@ SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
 def main(host: str) -> None:
     """Run the script named by the first argument; exit with its own exit status."""
     end_with_parent()
-    script = os.path.abspath(sys.argv[1])
+    become_the_script(host, sys.argv[1:])
+    run_as_main(host)
+
+
+def become_the_script(host: str, arguments: list[str]) -> None:
+    """Make the arguments, the path and the streams what a script finds that Python itself was started with."""
+    script = os.path.abspath(arguments[0])
     os.environ[SCRIPT_VARIABLE] = script
-    sys.argv[:] = [script, *sys.argv[2:]]
+    sys.argv[:] = [script, *arguments[1:]]
     if sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(host)):
         sys.path[0] = os.path.dirname(os.path.realpath(script))  # as Python does for a link to a script
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # so that people can watch the file that it goes to
+
+
+def run_as_main(host: str) -> None:
+    """Run the script named by `sys.argv` as `__main__` and report what it leaves; exit as it does, if it does."""
+    script = sys.argv[0]
     follow_into_child_processes(host)
     hyperparameters = read_hyperparameters()
     module = types.ModuleType("__main__")
@@ -158,6 +169,9 @@ def report(namespace: dict[str, object]) -> None:
 
     The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
     """
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    if pools is not None:
+        pools._python_exit()  # as Python does at its end; only then do the threads of a pool that is still open end
     if "threading" in sys.modules:
         import threading
 

@@ -1,0 +1,191 @@
+"""Keeps an interpreter with a script's libraries imported, and forks a process of it for each trial.
+
+This file runs in the user's interpreter, from Python 3.7 on, on Linux, and needs nothing but the standard library:
+
+    python [INTERPRETER ARGUMENTS] python_warm_host.py
+
+Its standard input is a socket on which the worker that started it speaks: one JSON object a line, each way.
+
+    the worker                                 this host
+    {"script", "modules", "backend", "left"}   {"importing": name} before each import, then {"process", "left"}; or
+                                               {"unsafe": name, "because", "is_last"}, and it ends: what that import
+                                               has begun cannot be taken back
+    {"run": {…}}                               {"pid": number} from the new process, or {"error": [number, text]};
+                                               then, if it was forked, {"status": number} when it has ended
+    {"reap": true}                             nothing: the number of the process is given back only now
+
+What it prints while it imports, each trial's output begins with. The process of a trial is what `python_host.py` makes
+of a fresh one: what it may inherit, `warm_imports.py` says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import sys
+import types
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def main() -> None:
+    """Import what the script imports, then fork a process for each request, which goes on below `serve`."""
+    host, imports, ending = (load(name) for name in ("python_host.py", "warm_imports.py", "warm_end.py"))
+    host.end_with_parent()
+    channel, marker = Channel(), Marker()
+    plan = channel.read()
+    if plan is None:
+        return
+    host.become_the_script(host.__file__, [plan["script"]])
+    main_module = types.ModuleType("__main__")
+    main_module.__dict__.update(host.namespace_of(sys.argv[0], "__main__", {}))
+    for name in host.HYPERPARAMETER_NAMES:
+        del main_module.__dict__[name]
+    sys.modules["__main__"] = main_module
+    imported = imports.import_all(plan, channel.write)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    told = os.pread(1, 1 << 20, 0)
+    inherited = ending.Inherited()
+    gc.collect()
+    gc.freeze()
+    channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "left": imported.left})
+    request = serve(channel, imports, marker, told)
+    if request is None:
+        os._exit(0)
+    imported.renew_random_numbers()
+    sys.argv[1:] = request["arguments"]
+    if "multiprocessing.process" in sys.modules:
+        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
+    ending.end_as(lambda: host.run_as_main(host.__file__), inherited)
+
+
+def load(name: str) -> Any:
+    """Return a file of this folder as a module that nobody else can import."""
+    module = types.ModuleType(name)
+    module.__file__ = os.path.join(HERE, name)
+    with open(module.__file__, "rb") as file:
+        exec(compile(file.read(), module.__file__, "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+class Channel:
+    """The socket to the worker, taken away from the standard input, which becomes empty."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self._rest = b""
+
+    def read(self) -> Any:
+        """Return the next line's object; None where the worker is gone."""
+        while b"\n" not in self._rest:
+            data = os.read(self._descriptor, 1 << 16)
+            if not data:
+                return None
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        return json.loads(line.decode("ascii"))
+
+    def write(self, message: dict[str, object]) -> None:
+        """Send an object."""
+        data = json.dumps(message).encode("ascii") + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        """Leave the socket to the host alone."""
+        os.close(self._descriptor)
+
+
+class Marker:
+    """Where a process shows, to all who look at its environment from outside, to which trial it belongs.
+
+    A process that is only forked shows what its host was started with, proc(5). So the host is started with a value
+    that is long enough, which is taken out of its own environment, and in each trial written over.
+    """
+
+    VARIABLE = "CANDLE_PARAMS_FILE"
+
+    def __init__(self) -> None:
+        self._place = self._size = 0
+        value = os.environ.pop(self.VARIABLE, "")
+        with open("/proc/self/stat", "rb") as file:
+            begin, end = map(int, file.read().rpartition(b")")[2].split()[47:49])
+        if value and begin:
+            entry = os.fsencode(self.VARIABLE + "=")
+            found = ctypes.string_at(begin, end - begin).find(b"\0" + entry + os.fsencode(value) + b"\0")
+            if found >= 0:
+                self._place, self._size = begin + found + 1 + len(entry), len(value)
+
+    def set(self, value: str) -> None:
+        """Show this value."""
+        data = os.fsencode(value)
+        if len(data) <= self._size:
+            ctypes.memmove(self._place, data.ljust(self._size, b"\0"), self._size)
+
+
+def serve(channel: Channel, imports: Any, marker: Marker, told: bytes) -> Any:
+    """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
+    me = os.getpid()
+    end_with_parent = ctypes.CDLL(None).prctl
+    running = 0
+    while True:
+        message = channel.read()
+        if message is None:
+            return None
+        if "reap" in message:
+            os.waitpid(running, 0)
+            running = 0
+            continue
+        request = message["run"]
+        trouble = imports.threads()
+        if trouble:
+            channel.write({"error": [0, trouble]})
+            continue
+        try:
+            running = os.fork()
+        except OSError as error:
+            channel.write({"error": [error.errno, str(error)]})
+            continue
+        if running == 0:
+            try:
+                os.setsid()
+                end_with_parent(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+                if os.getppid() != me:
+                    os._exit(1)
+                become_the_trial(request, told)
+                marker.set(request["environment"][Marker.VARIABLE])
+            except OSError as error:
+                channel.write({"error": [error.errno, str(error)], "forked": True})
+                os._exit(1)
+            channel.write({"pid": os.getpid()})
+            channel.close()
+            return request
+        ended: Any = os.waitid(os.P_PID, running, os.WEXITED | os.WNOWAIT)
+        by_signal = ended.si_code != os.CLD_EXITED
+        channel.write({"status": -ended.si_status if by_signal else ended.si_status})
+
+
+def become_the_trial(request: Any, told: bytes) -> None:
+    """Give this process the directory, the environment and the output of its trial."""
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.chdir(request["directory"])
+    os.environ.update(request["environment"])
+    while told:
+        told = told[os.write(output, told) :]
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Trials that are forked from a warm host, and the same from their beginning, for tests that compare the two."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.model.command import model_command
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
+
+
+class Trials:
+    """Runs trials of one script on one worker, in the folder of an experiment."""
+
+    def __init__(self, here: Path, name: str, script: str = "", **settings: object) -> None:
+        self.script = here / "model.py"
+        self.paths = ExperimentPaths(here / name)
+        self.paths.runs.mkdir(parents=True)
+        self.switch = StopSwitch(grace=0.3)
+        self.installed = here / "site-packages"
+        self.installed.mkdir(exist_ok=True)
+        self.write(script)
+        control = Settings(
+            model_script=str(self.script),
+            workflow="grid",
+            supp_pythonpath=str(self.installed),
+            **settings,  # type: ignore[arg-type]
+        )
+        self.model = model_command(control, sys.executable, seed=5, experiment=self.paths.root)
+        self.host = WarmHost(self.model)
+        self.notes: list[str] = []
+        self.number = 0
+
+    def write(self, script: str) -> None:
+        """Change the script, as its user may between two trials."""
+        self.script.write_text(textwrap.dedent(script), encoding="utf-8")
+
+    def run(self, script: str | None = None, **hyperparameters: object) -> Outcome:
+        """Run one trial, of this script if it is given."""
+        if script is not None:
+            self.write(script)
+        self.number += 1
+        trial = Trial(0, f"t{self.number}", hyperparameters)
+        outcome = run_trial(self.model, trial, self.paths.trial(trial.id), {}, self.switch, warm=self.host)
+        self.notes += outcome.notes
+        return outcome
+
+    @property
+    def folder(self) -> Path:
+        """The run folder of the last trial."""
+        return self.paths.trial(f"t{self.number}").run
+
+    @property
+    def output(self) -> str:
+        """What the last trial printed, with no name of this experiment and no address in it."""
+        text = self.paths.trial(f"t{self.number}").output.read_text(encoding="utf-8", errors="replace")
+        text = text.replace(str(self.folder), "RUN").replace(str(self.paths.root), "EXPERIMENT")
+        return re.sub(r"0x[0-9a-f]{6,}", "0x", text)
