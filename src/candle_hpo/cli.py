@@ -100,6 +100,22 @@ def aggregate_results(
     _exit(command(experiment, result_format, kind, _console()))
 
 
+@app.command("report")
+def report(
+    experiment: ExperimentArgument = None,
+    kind: Annotated[
+        str, typer.Option("--format", metavar="html|png|svg", help="One page for a browser, or figures for print.")
+    ] = "html",
+    output: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The page's file, or the figures' folder.")
+    ] = None,
+) -> None:
+    """Make one page of everything, for any browser."""
+    from candle_hpo.commands.report import report as command
+
+    _exit(command(experiment, kind, output, _console()))
+
+
 @app.command("resume")
 def resume(experiment: ExperimentArgument = None) -> None:
     """Go on with what is not completed."""

@@ -99,8 +99,26 @@ class ExperimentPaths:
 
     def results(self, format_name: str) -> Path:
         """Where `candle aggregate-results` writes its table; in the folder itself if that was moved away."""
+        return self._beside_experiments / f"candle_results.{format_name}"
+
+    @property
+    def report(self) -> Path:
+        """Where `candle report` writes its page."""
+        return self._beside_experiments / f"{self.root.name}_report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder where `candle report` writes figures."""
+        return self._beside_experiments / f"{self.root.name}_figures"
+
+    def export(self, suffix: str) -> Path:
+        """Where `candle export` writes."""
+        return self._beside_experiments / f"{self.root.name}{suffix}"
+
+    @property
+    def _beside_experiments(self) -> Path:
         at_home = self.root.parent.name == EXPERIMENTS
-        return (self.root.parent.parent if at_home else self.root) / f"candle_results.{format_name}"
+        return self.root.parent.parent if at_home else self.root
 
     def trial(self, trial_id: str) -> TrialPaths:
         """Return the paths of one trial."""
