@@ -82,6 +82,14 @@ def status(experiment: ExperimentArgument = None) -> None:
     _exit(command(experiment, _console()))
 
 
+@app.command("watch")
+def watch(experiment: ExperimentArgument = None) -> None:
+    """Follow an experiment while it runs; q leaves."""
+    from candle_hpo.commands.watch import watch as command
+
+    _exit(command(experiment, _console()))
+
+
 @app.command("aggregate-results")
 def aggregate_results(
     experiment: ExperimentArgument = None,
@@ -98,6 +106,20 @@ def aggregate_results(
     from candle_hpo.commands.aggregate_results import aggregate_results as command
 
     _exit(command(experiment, result_format, kind, _console()))
+
+
+@app.command("logs")
+def logs(
+    names: Annotated[list[str], typer.Argument(metavar="[EXP-DIR] TRIAL", help="The trial: its id, or its number.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the trial runs.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option(metavar="N", help="An earlier attempt at it.", show_default="the last one")
+    ] = None,
+) -> None:
+    """Show what a trial printed."""
+    from candle_hpo.commands.logs import logs as command
+
+    _exit(command(names, follow, attempt))
 
 
 @app.command("report")
