@@ -47,6 +47,17 @@ def submit_job(
     _exit(command(input_file, _console()))
 
 
+@app.command("check")
+def check(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],
+    run: Annotated[bool, typer.Option("--run", help="Run one real trial here, too.")] = False,
+) -> None:
+    """Look for all that could go wrong, before anything is submitted."""
+    from candle_hpo.commands.check import check as command
+
+    _exit(command(input_file, run, _console()))
+
+
 @app.command("import-template")
 def import_template(
     name: Annotated[str, typer.Argument(metavar="NAME", help="grid or vae.")],

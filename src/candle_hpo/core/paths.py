@@ -131,6 +131,12 @@ def experiments_folder(directory: Path) -> Path:
     return directory / GENERATED_FILES / EXPERIMENTS
 
 
+def check_run_paths(directory: Path) -> TrialPaths:
+    """Return the paths of the one trial that `candle check --run` runs, in a folder of its own."""
+    run = directory / GENERATED_FILES / "check_run"
+    return TrialPaths(run=run, checkpoint=run / "checkpoints", output=run / OUTPUT_NAME)
+
+
 def single_run_paths(directory: Path) -> TrialPaths:
     """Return the paths of a run with `run_workflow=0`: its output lies where the user stands."""
     run = directory / GENERATED_FILES / "single_run"
