@@ -149,6 +149,29 @@ def report(
     _exit(command(experiment, kind, output, _console()))
 
 
+@app.command("export")
+def export(
+    to: Annotated[str, typer.Option("--to", metavar="csv|json|parquet|optuna", help="For which program.")],
+    experiment: ExperimentArgument = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write it.")] = None,
+) -> None:
+    """Write all trials in a format of other programs."""
+    from candle_hpo.commands.export import export as command
+
+    _exit(command(experiment, to, output, _console()))
+
+
+@app.command("dashboard")
+def dashboard(
+    experiment: ExperimentArgument = None,
+    port: Annotated[int, typer.Option(min=1, max=65515, help="Where the browser finds it.")] = 8080,
+) -> None:
+    """Serve Optuna's dashboard on an experiment, here alone."""
+    from candle_hpo.commands.dashboard import dashboard as command
+
+    _exit(command(experiment, port, _console()))
+
+
 @app.command("resume")
 def resume(experiment: ExperimentArgument = None) -> None:
     """Go on with what is not completed."""

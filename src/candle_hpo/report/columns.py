@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +45,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def columns_of(
-    names: Sequence[str], sets: Sequence[Hyperparameters], log_scales: Mapping[str, bool] | None = None
+    names: Sequence[str],
+    sets: Sequence[Hyperparameters],
+    log_scales: Mapping[str, bool] | None = None,
+    most_choices: int = MOST_CHOICES,
 ) -> list[Column]:
     """Return the columns of these hyperparameters, in their order.
 
@@ -54,8 +58,29 @@ def columns_of(
     scales = log_scales or {}
     for name in names:
         values = [one.get(name, _MISSING) for one in sets]
-        columns += _columns(name, values, scales.get(name))
+        columns += _columns(name, values, scales.get(name), most_choices)
     return columns
+
+
+def representative_sets(names: Sequence[str], sets: Iterable[Hyperparameters]) -> list[Hyperparameters]:
+    """Return a few of the sets, in their order, that have every choice and, of the numbers, the least and largest."""
+    kept: list[Hyperparameters] = []
+    seen: set[tuple[str, str]] = set()
+    ends: dict[str, tuple[float, float]] = {}
+    for one in sets:
+        is_new = False
+        for name in names:
+            value = one.get(name, _MISSING)
+            if isinstance(value, int | float) and is_number(value):
+                low, high = ends.get(name, (math.inf, -math.inf))
+                is_new = is_new or not low <= value <= high
+                ends[name] = (min(low, value), max(high, value))
+            elif value is not _MISSING and (name, choice_text(value)) not in seen:
+                seen.add((name, choice_text(value)))
+                is_new = True
+        if is_new:
+            kept.append(one)
+    return kept
 
 
 class _Missing:
@@ -74,7 +99,7 @@ def is_number(value: object) -> bool:
     )
 
 
-def _columns(name: str, values: Sequence[object], is_log: bool | None) -> list[Column]:
+def _columns(name: str, values: Sequence[object], is_log: bool | None, most_choices: int) -> list[Column]:
     there = [value for value in values if value is not _MISSING]
     if there and all(map(is_number, there)):
         return [_of_numbers(name, values, is_log)]
@@ -84,7 +109,7 @@ def _columns(name: str, values: Sequence[object], is_log: bool | None) -> list[C
             [value[place] if isinstance(value, list) else _MISSING for value in values] for place in range(length)
         ]
         return [_of_numbers(f"{name}[{place + 1}]", each, is_log) for place, each in enumerate(elements)]
-    return [_of_choices(name, values)]
+    return [_of_choices(name, values, most_choices)]
 
 
 def _length_of_vectors(there: Sequence[object]) -> int:
@@ -120,11 +145,11 @@ def _is_geometric(different: Sequence[float]) -> bool:
     return max(ratios) / min(ratios) < 1.05 and ratios[0] > 1.5
 
 
-def _of_choices(name: str, values: Sequence[object]) -> Column:
+def _of_choices(name: str, values: Sequence[object], most_choices: int) -> Column:
     texts = [None if value is _MISSING else choice_text(value) for value in values]
     often = Counter(text for text in texts if text is not None)
-    if len(often) > MOST_CHOICES:
-        kept = {text for text, _ in often.most_common(MOST_CHOICES - 1)}
+    if len(often) > most_choices:
+        kept = {text for text, _ in often.most_common(most_choices - 1)}
         texts = [text if text is None or text in kept else OTHERS for text in texts]
     choices = list(dict.fromkeys(text for text in texts if text is not None))
     if set(choices) <= {"true", "false"}:
@@ -137,10 +162,10 @@ def _of_choices(name: str, values: Sequence[object]) -> Column:
 
 def choice_text(value: object) -> str:
     """Return how a choice is called: text as it is, if it cannot be taken for another value; all others as JSON."""
-    text = plain(value)
-    if isinstance(value, str) and (text in ("", "null", "true", "false") or _reads_as_number(text)):
-        return f'"{text}"'
-    return text
+    if isinstance(value, str):
+        looks_otherwise = value in ("", "null", "true", "false") or value.startswith('"') or _reads_as_number(value)
+        return json.dumps(value, ensure_ascii=False) if looks_otherwise else value
+    return plain(value)
 
 
 def _reads_as_number(text: str) -> bool:
