@@ -396,7 +396,7 @@ def test_a_million_sets_stream_to_the_file(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import-template", "nothing"], 'there is no template "nothing"; valid are bash, grid, r, vae'),
+        (["import-template", "nothing"], 'there is no template "nothing"; valid are bash, bayesian, grid, r, vae'),
         (["generate-grid", "epochs"], "epochs: this is not a list of a name and its values"),
         (["submit-job", "gone.in"], "gone.in: there is no such file"),
         (["status"], "there is no experiment here"),

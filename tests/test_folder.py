@@ -18,7 +18,7 @@ from conftest import WriteInput
 
 
 def create(path: Path, here: Path) -> ExperimentPaths:
-    paths, _ = create_experiment(here, read_experiment(path), seed=7, interpreter="/usr/bin/python3")
+    paths, _ = create_experiment(here, read_experiment(path), total=4, seed=7, interpreter="/usr/bin/python3")
     point_last_experiment(here, paths)
     return paths
 

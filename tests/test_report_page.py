@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from browser import find_browser, open_page, page_address
+from candle_hpo.core.axes import Axis, categorical
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
@@ -21,6 +23,7 @@ from candle_hpo.report.importance import importance
 from candle_hpo.report.page.data import page_data, value_range
 from candle_hpo.report.page.render import report_page
 from candle_hpo.report.replay import replay
+from candle_hpo.report.space import corners
 from conftest import Candle, WriteInput
 from made_experiments import CONDITIONAL, HOSTILE, make_experiment
 
@@ -250,3 +253,46 @@ importlib.util.find_spec = lambda name, *more: None if name == "matplotlib" else
     assert done.returncode == 2
     assert "a figure as PNG needs matplotlib" in done.stderr
     assert "-m pip install 'candle-hpo[figures]'" in done.stderr
+
+
+SPACE = """
+{"name": "learning_rate", "type": "float", "low": 1e-5, "high": 0.1, "log": true}
+{"name": "optimizer", "type": "categorical", "choices": ["adam", "sgd", null]}
+{"name": "momentum", "type": "float", "low": 0, "high": 0.99, "requires": {"optimizer": "sgd"}}
+{"name": "layers", "type": "int", "low": 1, "high": 64, "log": true}
+"""
+
+
+@needs_browser
+def test_a_bayesian_search_with_failures_in_a_browser(candle: Candle, write_input: WriteInput, here: Path) -> None:
+    script = """
+        import math
+        rate = hyperparams["learning_rate"]
+        if rate > 0.03:
+            raise FloatingPointError("the loss is nan")
+        val_to_return = (math.log10(rate) + 3) ** 2 + hyperparams.get("momentum", 0.5) + hyperparams["layers"] / 64
+    """
+    path = write_input(script, control="nworkers=2\nmax_budget=30\nseed=1", default_model="", param_space=SPACE)
+    path.write_text(path.read_text().replace('workflow="grid"', 'workflow="bayesian"'))
+    assert candle("submit-job", path).returncode == 1
+    assert candle("report").returncode == 0
+    text = assert_is_sound(here / "candle_generated_files" / "X000_report.html", 10)
+    for label in ["learning_rate (logarithmic)", "layers (logarithmic)", "not set"]:
+        assert f">{label}<" in text
+    assert "the loss is nan" in text
+    assert "bayesian search of" in text
+
+
+def test_every_choice_and_both_ends_of_a_space() -> None:
+    space = ParametricSpace(
+        (
+            Parameter(name="kind", axes=(categorical("kind", ("a", None, True)),)),
+            Parameter(name="rate", axes=(Axis("rate", "float", 0.5, 2.0),)),
+            Parameter(name="sizes", axes=(Axis("s1", "integer", 1, 9), Axis("s2", "integer", 1, 9)), is_vector=True),
+        )
+    )
+    assert corners(space) == [
+        {"kind": "a", "rate": 0.5, "sizes": [1, 1]},
+        {"kind": None, "rate": 2.0, "sizes": [9, 9]},
+        {"kind": True, "rate": 2.0, "sizes": [9, 9]},
+    ]

@@ -60,7 +60,7 @@ def check(
 
 @app.command("import-template")
 def import_template(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="grid or vae.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="grid, bayesian, vae, r or bash.")],
 ) -> None:
     """Copy a working example here."""
     from candle_hpo.commands.import_template import import_template as command

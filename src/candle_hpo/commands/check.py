@@ -20,12 +20,12 @@ from candle_hpo.commands.script_check import (
     names_given,
     syntax_errors,
 )
+from candle_hpo.commands.search import first_sets, trials_of
 from candle_hpo.commands.single_run import run_trial_here
 from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError, Problem
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
-from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.devices import visible_gpus
@@ -187,9 +187,10 @@ def _check_scheduler(settings: Settings, findings: _Findings, console: Console) 
 
 
 def _number_of_trials(reading: Reading) -> int | None:
-    if isinstance(reading.space, GridSpace):
-        return len(reading.space.sets)
-    return reading.settings.max_budget if reading.space is not None and reading.settings is not None else None
+    """Return how many trials there will be; None where the input file does not tell, or is wrong."""
+    if reading.space is None or reading.settings is None or (reading.problems and not reading.space.names):
+        return None
+    return trials_of(reading.space, reading.settings)
 
 
 def _trials_text(reading: Reading) -> str:
@@ -198,8 +199,8 @@ def _trials_text(reading: Reading) -> str:
 
 
 def _first_set(experiment: Experiment) -> Hyperparameters:
-    space = experiment.space
-    return space.sets[0].hyperparameters if isinstance(space, GridSpace) else experiment.default_model
+    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, 1)
+    return first[0].hyperparameters if first else experiment.default_model
 
 
 def _run_one_trial(

@@ -18,6 +18,7 @@ from rich.console import Console
 from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
+from candle_hpo.commands.search import search_of
 from candle_hpo.commands.signals import calling_on_signals
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
@@ -42,13 +43,11 @@ from candle_hpo.record.folder import (
     add_job,
     find_experiment,
     read_experiment_settings,
-    read_parameter_sets,
 )
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count
-from candle_hpo.search.grid import GridSearch
 
 WALLTIME = "the walltime is nearly over"
 CANCELLED = "the job was cancelled"
@@ -185,7 +184,7 @@ def _run_campaign(
             job=job,
             deadline=deadline,
         )
-        search = GridSearch(read_parameter_sets(paths, stored))
+        search = search_of(paths, stored)
         with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
             campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
             signals.hand_to(campaign)

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError, RecordError
-from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_parameter_sets
+from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.report.extras import need
+from candle_hpo.report.space import known_sets
 
 ADDRESS = "127.0.0.1"
 _UPDATE_SECONDS = 2.0
@@ -27,16 +27,14 @@ def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus
     need("optuna_dashboard", "dashboard", "the dashboard")
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
-    known: list[Hyperparameters] = []
-    if paths.parameter_sets.exists():
-        known = [one.hyperparameters for one in read_parameter_sets(paths, stored).sets]
     import optuna
     from optuna_dashboard import wsgi
 
     from candle_hpo.report.dashboard_study import DashboardStudy
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = DashboardStudy(paths.record, paths.root.name, stored.settings.direction, stored.names, known)
+    direction, known = stored.settings.direction, known_sets(paths, stored)
+    study = DashboardStudy(paths.record, paths.root.name, direction, stored.names, known)
     study.update()
     server = _server(wsgi(study.storage), port)
     stop = threading.Event()

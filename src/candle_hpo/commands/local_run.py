@@ -7,6 +7,7 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
+from candle_hpo.commands.search import search_of
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
@@ -15,12 +16,11 @@ from candle_hpo.execution.local import LocalPool, local_runner
 from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.execution.workers import share_out
 from candle_hpo.model.command import model_command
-from candle_hpo.record.folder import StoredExperiment, read_parameter_sets
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count, location
-from candle_hpo.search.grid import GridSearch
 
 
 def run_here(
@@ -46,7 +46,7 @@ def run_here(
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
         engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
-        search = GridSearch(read_parameter_sets(paths, stored))
+        search = search_of(paths, stored)
         campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
 
         def stop(reason: str) -> None:

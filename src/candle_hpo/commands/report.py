@@ -40,7 +40,7 @@ def report(experiment: str | None, format_name: str, output: Path | None, consol
     if kind is not ReportFormat.HTML:
         from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has
 
-        return _write_figures(paths, output, kind, figures_of(paths.root.name, told, stored.names, kind.value), console)
+        return _write_figures(paths, output, kind, figures_of(paths, told, stored.names, kind.value), console)
     from candle_hpo.report.page.render import report_page
 
     target = output or paths.report

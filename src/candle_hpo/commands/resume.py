@@ -10,6 +10,7 @@ from rich.console import Console
 from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.screen import show
+from candle_hpo.commands.search import trials_of
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -23,6 +24,7 @@ from candle_hpo.record.folder import (
     point_last_experiment,
     read_experiment_settings,
     read_jobs,
+    read_search_space,
     write_experiment_settings,
 )
 from candle_hpo.record.history import History
@@ -42,10 +44,16 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
     paths = find_experiment(experiment, Path.cwd())
     before = read_experiment_settings(paths)
     _refuse_if_it_runs(paths)
+    if settings.workflow != before.settings.workflow:
+        raise InputError(
+            f'{paths.root.name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
+            "to go on with it, keep its workflow"
+        )
     if settings.dry_run:
         show(console, f"dry_run=1: {paths.root.name} was not gone on with")
         return ExitStatus.ALL_WELL
-    changed = msgspec.structs.replace(before, settings=settings, interpreter=interpreter.path)
+    total = before.total if settings.workflow == "grid" else trials_of(read_search_space(paths), settings)
+    changed = msgspec.structs.replace(before, settings=settings, interpreter=interpreter.path, total=total)
     try:
         write_experiment_settings(paths, changed)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,9 +14,11 @@ from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.script_check import notes_before_submission
+from candle_hpo.commands.search import first_sets, trials_of
 from candle_hpo.commands.single_run import run_once
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace
 from candle_hpo.execution.devices import visible_gpus
@@ -25,6 +28,7 @@ from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter, find_interpreter
+from candle_hpo.record.earlier_results import EarlierValue, find_earlier_results, write_earlier_results
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -41,8 +45,6 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     console.print(Text(f'Submitting the CANDLE input file "{input_file}"...'), soft_wrap=True)
     experiment = read_experiment(input_file)
     settings = experiment.settings
-    if settings.run_workflow and settings.workflow != "grid":
-        raise InputError(f'{input_file}: workflow "{settings.workflow}" is not in this version of candle; "grid" is')
     on_cluster = settings.run_workflow and uses_slurm(settings)
     site_modules = choose_site().site.modules if on_cluster else ()
     modules = (*site_modules, *modules_of(settings))
@@ -51,14 +53,15 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     show(console, *notes_before_submission(experiment, interpreter, modules))
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
-    if not isinstance(experiment.space, GridSpace):
+    if experiment.space is None:
         return run_once(experiment, interpreter, drawn_seed(settings), console)
+    earlier = _earlier_results(experiment.space, settings, console)
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
         show(console, *([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
     if settings.dry_run:
         return _show_plan(experiment, experiment.space, on_cluster, console)
-    return _run_workflow(experiment, interpreter, on_cluster, console)
+    return _run_workflow(experiment, experiment.space, earlier, interpreter, on_cluster, console)
 
 
 def uses_slurm(settings: Settings) -> bool:
@@ -71,11 +74,54 @@ def drawn_seed(settings: Settings) -> int:
     return random.SystemRandom().randrange(10**9) if settings.seed is None else settings.seed
 
 
-def _run_workflow(experiment: Experiment, interpreter: Interpreter, on_cluster: bool, console: Console) -> ExitStatus:
+def _earlier_results(
+    space: GridSpace | ParametricSpace, settings: Settings, console: Console
+) -> Sequence[EarlierValue]:
+    """Return the results that the search is to begin with (`warm_start`), as far as they are of its space.
+
+    Raises `InputError` where there are none, and `MachineError` where the sampler lacks its package: before anything is
+    made.
+    """
+    if isinstance(space, GridSpace):
+        return ()
+    from candle_hpo.search.parametric import earlier_result
+    from candle_hpo.search.samplers import check_sampler
+
+    check_sampler(settings.sampler)
+    if settings.warm_start is None or settings.workflow == "random":
+        return ()
+    found = find_earlier_results(settings.warm_start, Path.cwd())
+    fitting = [each for each in found.values if earlier_result(space, each.hyperparameters, each.value)]
+    if not fitting:
+        raise InputError(
+            f"warm_start: none of the {len(found.values)} results in {found.source} is of this search space "
+            f"(parameters: {', '.join(space.names)}); name an experiment with the same parameters, within these bounds"
+        )
+    show(
+        console,
+        f"warm_start: the search knows {len(fitting)} of {count(len(found.values), 'result')} in {found.source}",
+    )
+    return fitting
+
+
+def _run_workflow(
+    experiment: Experiment,
+    space: GridSpace | ParametricSpace,
+    earlier: Sequence[EarlierValue],
+    interpreter: Interpreter,
+    on_cluster: bool,
+    console: Console,
+) -> ExitStatus:
     """Make the experiment's folder, and hand it to the engine; one that the machine refuses leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
-    paths, stored = create_experiment(here, experiment, drawn_seed(experiment.settings), interpreter.path)
+    total = trials_of(space, experiment.settings)
+    paths, stored = create_experiment(here, experiment, total, drawn_seed(experiment.settings), interpreter.path)
+    try:
+        write_earlier_results(paths, earlier)
+    except OSError as error:
+        discard_experiment(paths)
+        raise MachineError(f"{paths.earlier_results} cannot be written: {error.strerror}") from None
     if on_cluster:
         try:
             submit_experiment(paths, stored.settings, console)
@@ -91,20 +137,23 @@ def _run_workflow(experiment: Experiment, interpreter: Interpreter, on_cluster: 
     return run_here(paths, stored, console)
 
 
-def _show_plan(experiment: Experiment, space: GridSpace, on_cluster: bool, console: Console) -> ExitStatus:
+def _show_plan(
+    experiment: Experiment, space: GridSpace | ParametricSpace, on_cluster: bool, console: Console
+) -> ExitStatus:
     """Show what would be run."""
     settings = experiment.settings
+    total = trials_of(space, settings)
     show(
         console,
         f"Model script: {settings.model_script}",
-        f"{count(len(space.sets), 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
+        f"{count(total, 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
         "First sets:",
-        *(f"  {one.id} {one.hyperparameters}" for one in space.sets[:3]),
+        *(f"  {one.id} {one.hyperparameters}" for one in first_sets(space, settings, 3)),
     )
     if on_cluster:
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")
         show(console, "Job script:", *(f"  {line}" for line in job_script_of(paths, settings, console).splitlines()))
     else:
-        show(console, *share_out(settings, visible_gpus(), len(space.sets)).notes)
+        show(console, *share_out(settings, visible_gpus(), total).notes)
     show(console, "dry_run=1: nothing was run")
     return ExitStatus.ALL_WELL

@@ -94,9 +94,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_model_file: str | None = None
     param_space_file: str | None = None
     design_size: int = 10
-    propose_points: int = 10
+    propose_points: int | None = None
     max_iterations: int = 10
     max_budget: int = 110
+    sampler: Literal["candle", "tpe", "gp", "cmaes", "qmc", "random"] = "candle"
+    proposals: Literal["asynchronous", "batch"] = "asynchronous"
+    warm_start: str | None = None
     restart_from_exp: str | None = None
     engine: Literal["auto", "local", "slurm"] = "auto"
     direction: Direction = Direction.MINIMIZE

@@ -68,6 +68,16 @@ class ExperimentPaths:
         return self.root / "parameter_sets.jsonl"
 
     @property
+    def search_space(self) -> Path:
+        """The parameters of a `bayesian` or `random` search, as they were understood."""
+        return self.root / "search_space.json"
+
+    @property
+    def earlier_results(self) -> Path:
+        """Results of an earlier experiment that the search began with (`warm_start`), one JSON object a line."""
+        return self.root / "earlier_results.jsonl"
+
+    @property
     def record(self) -> Path:
         """The append-only event log."""
         return self.root / "events.jsonl"

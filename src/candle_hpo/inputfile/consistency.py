@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
@@ -13,7 +14,7 @@ from candle_hpo.inputfile.control import Control
 from candle_hpo.inputfile.sections import Problems
 
 _OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
-_OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "max_budget")
+_OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
 
 def check_arguments(
@@ -59,12 +60,25 @@ def notes_on_what_has_no_effect(control: Control) -> list[str]:
     """Return notes on keywords that are right, and do nothing in this experiment."""
     there, values = control.lines, control.values
     notes: list[str] = []
-    bayesian = [name for name in _OF_BAYESIAN if name in there]
-    if bayesian and values.get("workflow") == "grid":
-        notes.append(f"{', '.join(bayesian)}: no effect on a grid")
+    notes += _notes_on_the_search(there, values)
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
         notes.append('argument_style: no effect without hyperparams_as="arguments"')
     script = values.get("model_script")
     if "extra_script_args" in there and isinstance(script, str) and Language.of(script) is Language.PROGRAM:
         notes.append("extra_script_args: no effect on a program, which has no interpreter")
+    return notes
+
+
+def _notes_on_the_search(there: Mapping[str, int], values: Mapping[str, object]) -> list[str]:
+    notes: list[str] = []
+    workflow, points, workers = values.get("workflow"), values.get("propose_points"), values.get("nworkers")
+    useless = [name for name in _OF_BAYESIAN if name in there]
+    useless += ["max_budget"] if "max_budget" in there and workflow == "grid" else []
+    if useless and workflow in ("grid", "random"):
+        notes.append(f"{', '.join(useless)}: no effect on {'a grid' if workflow == 'grid' else 'a random search'}")
+    elif isinstance(points, int) and isinstance(workers, int) and points < workers:
+        notes.append(
+            f"propose_points={points}: {workers - points} of {workers} workers have nothing to do after the first "
+            f"design_size trials; leave it away, or set it to {workers}"
+        )
     return notes

@@ -156,7 +156,8 @@ KEYWORDS = (
     Keyword(
         "workflow",
         _one_of(("grid", "bayesian", "random")),
-        "how hyperparameters are chosen: `grid` runs the listed sets; `bayesian` and `random` are not in this version",
+        "how hyperparameters are chosen: `grid` runs the listed sets, `bayesian` learns from what it has run, `random` "
+        "draws them; see [Bayesian search](bayesian.md)",
     ),
     Keyword("nworkers", _whole_number(1), "trials at a time", also="ngpus"),
     Keyword(
@@ -232,9 +233,32 @@ KEYWORDS = (
         also="candle_param_space_file",
     ),
     Keyword("design_size", _whole_number(1), "bayesian: points spread over the space before the search learns"),
-    Keyword("propose_points", _whole_number(1), "bayesian: trials at a time"),
-    Keyword("max_iterations", _whole_number(1), "bayesian: at most so many times `propose_points` trials"),
-    Keyword("max_budget", _whole_number(1), "bayesian: at most so many trials in all"),
+    Keyword(
+        "propose_points",
+        _whole_number(1),
+        "bayesian: trials at a time after those, as far as there are workers",
+        default_shown="`10`, or `nworkers` where that is more",
+    ),
+    Keyword("max_iterations", _whole_number(1), "bayesian: at most so many times `propose_points` trials after those"),
+    Keyword("max_budget", _whole_number(1), "bayesian, random: at most so many trials in all"),
+    Keyword(
+        "sampler",
+        _one_of(("candle", "tpe", "gp", "cmaes", "qmc", "random")),
+        "bayesian: what proposes: candle's Gaussian process, or a sampler of Optuna's; see "
+        "[other samplers](bayesian.md#other-samplers)",
+    ),
+    Keyword(
+        "proposals",
+        _one_of(("asynchronous", "batch")),
+        "bayesian: `asynchronous`: a worker that is free gets the next point at once; `batch`: `propose_points` at a "
+        "time, and all wait for the last of them, as in CANDLE",
+    ),
+    Keyword(
+        "warm_start",
+        _text,
+        "bayesian: an earlier experiment, or a CSV file of results, of the same parameters, known to the search from "
+        "the start",
+    ),
     Keyword("restart_from_exp", _text, "continue an earlier experiment of this folder"),
     Keyword(
         "engine",

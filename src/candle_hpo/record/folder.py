@@ -16,6 +16,7 @@ import msgspec
 from candle_hpo import __version__
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
@@ -73,20 +74,20 @@ class StoredExperiment(msgspec.Struct, frozen=True):
 
 
 def create_experiment(
-    directory: Path, experiment: Experiment, seed: int, interpreter: str
+    directory: Path, experiment: Experiment, total: int, seed: int, interpreter: str
 ) -> tuple[ExperimentPaths, StoredExperiment]:
-    """Make the folder of a new experiment below `directory`.
+    """Make the folder of a new experiment of `total` trials below `directory`.
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
-    if not isinstance(experiment.space, GridSpace):
-        raise ValueError("an experiment without a grid has no folder")
+    if experiment.space is None:
+        raise ValueError("an experiment without a search space has no folder")
     stored = StoredExperiment(
         input_file=experiment.input_file,
         settings=experiment.settings,
         default_model=experiment.default_model,
         names=list(experiment.space.names),
-        total=len(experiment.space.sets),
+        total=total,
         seed=seed,
         interpreter=interpreter,
         provenance=Provenance.of_this_process(),
@@ -97,9 +98,7 @@ def create_experiment(
         paths = ExperimentPaths(root)
         paths.runs.mkdir()
         paths.input_file.write_text(experiment.text, encoding="utf-8", newline="")
-        encode = msgspec.json.Encoder().encode
-        with paths.parameter_sets.open("wb") as sets:
-            sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in experiment.space.sets)
+        _write_space(paths, experiment.space)
         write_experiment_settings(paths, stored)
     except BaseException as error:
         if root is not None:
@@ -111,6 +110,15 @@ def create_experiment(
             "submit from a folder where you may write, which has space, and whose name is UTF-8"
         ) from None
     return paths, stored
+
+
+def _write_space(paths: ExperimentPaths, space: GridSpace | ParametricSpace) -> None:
+    encode = msgspec.json.Encoder().encode
+    if isinstance(space, ParametricSpace):
+        paths.search_space.write_bytes(encode(space) + b"\n")
+        return
+    with paths.parameter_sets.open("wb") as sets:
+        sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in space.sets)
 
 
 def write_experiment_settings(paths: ExperimentPaths, stored: StoredExperiment) -> None:
@@ -157,6 +165,16 @@ def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> Gri
     except (msgspec.MsgspecError, KeyError) as error:
         raise RecordError(f"{paths.parameter_sets}:{len(sets) + 1}: this is damaged: {error}") from None
     return GridSpace(tuple(stored.names), sets)
+
+
+def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
+    """Return the search space of a `bayesian` or `random` experiment as it was stored. Raises `RecordError`."""
+    try:
+        return msgspec.json.decode(paths.search_space.read_bytes(), type=ParametricSpace)
+    except OSError as error:
+        raise RecordError(f"{paths.search_space} cannot be read: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise RecordError(f"{paths.search_space} is damaged, or of another version of candle: {error}") from None
 
 
 def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:

@@ -6,10 +6,12 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.report.extras import need
 from candle_hpo.report.page.data import STATUSES, HyperparameterColumn, PageData, page_data
 from candle_hpo.report.replay import Replay
+from candle_hpo.report.space import log_scales
 
 DOTS_PER_INCH = 300
 _STYLE = {
@@ -37,7 +39,7 @@ _MOST_DRAWN = 2000  # marks, each as a shape of its own
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 
-def figures_of(name: str, replay: Replay, names: Sequence[str], file_format: str) -> dict[str, bytes]:
+def figures_of(paths: ExperimentPaths, replay: Replay, names: Sequence[str], file_format: str) -> dict[str, bytes]:
     """Return the figures as files of this format (png, svg) by their names.
 
     Those of which there is nothing to show yet are left out. Raises `InputError` where matplotlib is not installed.
@@ -45,7 +47,8 @@ def figures_of(name: str, replay: Replay, names: Sequence[str], file_format: str
     need("matplotlib", "figures", f"a figure as {file_format.upper()}")
     import matplotlib as mpl
 
-    data = page_data(name, replay, names)
+    name = paths.root.name
+    data = page_data(name, replay, names, log_scales(paths))
     makers: dict[str, Callable[[PageData], Any]] = {
         "objective": _objective,
         "hyperparameters": _hyperparameters,

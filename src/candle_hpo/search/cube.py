@@ -65,13 +65,17 @@ class Cube:
                 row[column] = position
         return row
 
+    def full_assignment(self, position: Array) -> dict[str, Any]:
+        """Return a value for every parameter at a position; some value where the position has none."""
+        filled = np.where(np.isnan(position), 0.0, position).tolist()
+        return self._fixed | {
+            name: axis.value(place) for name, axis, place in zip(self._names, self.axes, filled, strict=True)
+        }
+
     def assignment(self, position: Array) -> dict[str, Any]:
         """Return the values of the active parameters at a position."""
         # What is not active needs some value for the others' sake: conditions are asked with all values.
-        filled = np.where(np.isnan(position), 0.0, position).tolist()
-        full = self._fixed | {
-            name: axis.value(place) for name, axis, place in zip(self._names, self.axes, filled, strict=True)
-        }
+        full = self.full_assignment(position)
         active = full if self._is_active is None else self._is_active(full)
         return {name: value for name, value in full.items() if name in active}
 

@@ -15,6 +15,7 @@ from candle_hpo.report.importance import FEWEST_TRIALS
 from candle_hpo.report.page.data import STATUSES, PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.replay import Replay
+from candle_hpo.report.space import log_scales
 from candle_hpo.report.words import location
 
 # In the order in which they are put together: each uses what is above it.
@@ -30,7 +31,7 @@ _NO_IMPORTANCE = f"Importance needs at least {FEWEST_TRIALS} completed trials th
 
 def report_page(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay) -> str:
     """Return the page, as HTML, of what an experiment has come to so far."""
-    data = page_data(paths.root.name, replay, stored.names)
+    data = page_data(paths.root.name, replay, stored.names, log_scales(paths))
     template = string.Template(_asset("template.html"))
     return template.substitute(
         title=html.escape(f"{data.name}: {location_name(stored)}"),

@@ -1,0 +1,174 @@
+"""A search space as Optuna's samplers see it: a distribution for each axis, over values that can really be run.
+
+What a sampler proposes is made the nearest coordinate that is run (`core.parameters`) before the sampler itself hears
+of it: so it learns from what was really run, and a study that is built again from a record is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial
+
+from candle_hpo.core.axes import Axis, find_coordinate, value_at
+from candle_hpo.core.conditions import holds, parameters_of
+from candle_hpo.core.expressions import Expression, evaluate
+from candle_hpo.core.parameters import Coordinates, Parameter, ParametricSpace, parents_first
+from candle_hpo.search.cube import Cube
+
+LISTED = 1000  # coordinates that are looked through, one by one, for those that make the same value
+FEW_VALUES = 200  # of a transform that rounds: they are listed
+MOST_COUNTED = 20_000  # points of a space with conditions
+
+Params = dict[str, Any]  # name of an axis -> what Optuna has for it
+
+
+@dataclass(frozen=True)
+class StudyAxis:
+    """One axis: Optuna's distribution, and the way between its values and coordinates.
+
+    `coordinates` are those of the distribution's choices, where it lists some; with `of_values`, its values are
+    what the transform makes of the coordinates.
+    """
+
+    axis: Axis
+    transform: Expression | None
+    distribution: BaseDistribution
+    coordinates: tuple[int | float, ...] = ()
+    of_values: bool = False
+
+    def coordinate(self, value: Any) -> int | float:
+        """Return the nearest coordinate that is run, of a value of the distribution."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.coordinates[self.distribution.choices.index(value)]
+        if self.of_values and self.transform is not None:
+            found = find_coordinate(self.axis, self.transform, value)
+            return self.axis.rounded(self.axis.low) if found is None else found
+        return as_run(self.axis, self.transform, value)
+
+    def value(self, coordinate: float) -> Any:
+        """Return the distribution's value of a coordinate that is run."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices[self.coordinates.index(coordinate)]
+        if self.of_values and self.transform is not None:
+            return int(evaluate(self.transform, coordinate))
+        return coordinate
+
+
+def as_run(axis: Axis, transform: Expression | None, coordinate: float) -> int | float:
+    """Return the nearest coordinate that is run; one and the same for all that make the same value."""
+    near = axis.rounded(coordinate)
+    if transform is None:
+        return near
+    found = find_coordinate(axis, transform, value_at(axis, transform, whole=False, coordinate=near))
+    return near if found is None else found
+
+
+def study_axis(parameter: Parameter, axis: Axis) -> StudyAxis:
+    """Return how Optuna sees an axis: numbers in their order and on their scale, rounded as the model gets them."""
+    transform = parameter.transform
+    if axis.kind == "categorical":
+        places = tuple(range(len(axis.choices)))
+        numbers = [choice for choice in axis.choices if type(choice) in (int, float)]
+        choices = axis.choices if len(numbers) == len(places) else map(str, places)
+        return StudyAxis(axis, None, CategoricalDistribution(tuple(choices)), places)  # type: ignore[arg-type]
+    if transform is not None and (listed := _listed(axis, transform, parameter.whole)):
+        return StudyAxis(axis, transform, CategoricalDistribution(listed), listed)
+    if axis.kind == "integer":
+        return StudyAxis(axis, transform, IntDistribution(int(axis.low), int(axis.high), log=axis.log))
+    if transform is not None and parameter.whole:
+        low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
+        log = parameter.scale == "log" and low >= 1
+        return StudyAxis(axis, transform, IntDistribution(low, high, log=log), of_values=True)
+    return StudyAxis(axis, transform, FloatDistribution(float(axis.low), float(axis.high), log=axis.log))
+
+
+def _listed(axis: Axis, transform: Expression, whole: bool) -> tuple[int | float, ...]:
+    """Return the coordinates of all values that a transform makes, where several coordinates make the same one.
+
+    Empty where each coordinate has a value of its own, or the values are too many to be listed.
+    """
+    if axis.kind == "integer":
+        if axis.high - axis.low >= LISTED:
+            return ()
+        every = [as_run(axis, transform, coordinate) for coordinate in range(int(axis.low), int(axis.high) + 1)]
+        distinct = tuple(dict.fromkeys(every))
+        return distinct if len(distinct) < len(every) else ()
+    if whole:
+        low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
+        if high - low >= LISTED:
+            return ()
+        found = [(value, find_coordinate(axis, transform, value)) for value in range(low, high + 1)]
+        made = tuple(place for value, place in found if place is not None and evaluate(transform, place) == value)
+        return made if len(made) < len(found) else ()
+    step = (axis.high - axis.low) / LISTED
+    sampled = dict.fromkeys(as_run(axis, transform, axis.low + step * count) for count in range(LISTED + 1))
+    return tuple(sampled) if len(sampled) <= FEW_VALUES else ()
+
+
+class StudySpace:
+    """A `ParametricSpace` for Optuna. Names are those of the axes."""
+
+    def __init__(self, space: ParametricSpace) -> None:
+        self.space = space
+        self.axes = {axis.name: study_axis(each, axis) for each in space.parameters for axis in each.axes}
+        self.distributions = {name: each.distribution for name, each in self.axes.items()}
+        self._ordered = parents_first(space.parameters)
+        conditions = [parameter.condition for parameter in space.parameters if parameter.condition]
+        self._asked = {name for condition in conditions for name in parameters_of(condition)}
+        self.has_conditions = bool(conditions)
+
+    @cached_property
+    def cube(self) -> Cube:
+        """The space as a unit cube."""
+        return Cube(self.distributions, self.active_names if self.has_conditions else None)
+
+    def active_names(self, params: Mapping[str, Any]) -> Collection[str]:
+        """Return the names of the axes that take part, given a value for every one."""
+        # Asked for every candidate of a proposal: only what conditions look at is made a coordinate.
+        part: Coordinates = {}
+        active: list[str] = []
+        for parameter in self._ordered:
+            if parameter.condition is None or holds(parameter.condition, part):
+                names = [axis.name for axis in parameter.axes]
+                active += names
+                part |= {name: self.axes[name].coordinate(params[name]) for name in names if name in self._asked}
+        return active
+
+    def suggest(self, trial: Trial) -> Coordinates:
+        """Return the coordinates that a study's sampler gives a trial: parents first, and only what takes part."""
+        part: Coordinates = {}
+        for parameter in self._ordered:
+            if parameter.condition is None or holds(parameter.condition, part):
+                for axis in parameter.axes:
+                    part[axis.name] = self.axes[axis.name].coordinate(_suggest(trial, axis.name, self.axes[axis.name]))
+        return self.space.rounded(part)
+
+    def coordinates(self, params: Mapping[str, Any]) -> Coordinates:
+        """Return the coordinates that are run, of Optuna's values."""
+        return self.space.rounded({name: self.axes[name].coordinate(value) for name, value in params.items()})
+
+    def params(self, coordinates: Coordinates) -> Params:
+        """Return Optuna's values of coordinates that are run."""
+        return {name: self.axes[name].value(coordinate) for name, coordinate in coordinates.items()}
+
+    def points(self) -> float:
+        """Return how many different points there are: infinite where that is not worth counting."""
+        if self.has_conditions and self.cube.size <= MOST_COUNTED:
+            return len(self.cube.all_positions())
+        return self.cube.size
+
+
+def _suggest(trial: Trial, name: str, axis: StudyAxis) -> Any:
+    match axis.distribution:
+        case FloatDistribution(low=low, high=high, log=log):
+            return trial.suggest_float(name, low, high, log=log)
+        case IntDistribution(low=low, high=high, log=log):
+            return trial.suggest_int(name, low, high, log=log)
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+    raise TypeError(f"{name} has a distribution of an unknown kind")
