@@ -36,6 +36,7 @@ rate = hyperparams["rate"]
 decay = hyperparams.get("decay", 0.1)
 if "momentum" in hyperparams:
     momentum = hyperparams["momentum"]
+clip = hyperparams["clip"] if "clip" in hyperparams else None
 try:
     seed = hyperparams["seed"]
 except KeyError:
@@ -58,6 +59,7 @@ def test_a_python_script() -> None:
         "rate": False,
         "decay": True,
         "momentum": True,
+        "clip": True,
         "seed": True,
     }
     assert Mention("rate", 19) in found.reads
@@ -119,6 +121,9 @@ def test_an_r_script() -> None:
         Language.R,
     )
     assert [each.name for each in found.reads] == ["rate", "the rate", "odd name"]
+    assert not any(each.optional for each in found.reads)
+    asks = read('if ("x" %in% names(hyperparams)) y <- hyperparams$x', Language.R)
+    assert asks.reads == (Mention("x", 1, optional=True),)
     assert [(each.name, each.optional) for each in found.modules] == [("ranger", False), ("xgboost", True)]
     assert not found.hands_on
     assert found.leaves_value

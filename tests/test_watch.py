@@ -22,7 +22,8 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
-from candle_hpo.record.log import RecordChanged, RecordFile, RecordTail, read_events
+from candle_hpo.record.log import RecordFile, read_events
+from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, sparkline, sparkline_text, trials_on_page
 from candle_hpo.report.summary import failures_by_reason

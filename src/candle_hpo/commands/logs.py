@@ -14,7 +14,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import default_trial_id
 from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.record.log import RecordTail
+from candle_hpo.record.tail import RecordTail
 from candle_hpo.report.words import duration, location, number
 
 _LOOK_SECONDS = 1.0  # between two looks at a trial that is followed

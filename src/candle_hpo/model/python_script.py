@@ -149,8 +149,7 @@ class _Reader(ast.NodeVisitor):
         name = _text(node.left)
         asks = [isinstance(operator, ast.In | ast.NotIn) for operator in node.ops]
         if name is not None and asks == [True] and self._is_hyperparameters(node.comparators[0]):
-            line, _ = self.reading.reads.get(name, (node.lineno, True))
-            self.reading.reads[name] = (line, True)
+            _keep(self.reading.reads, name, node.lineno, True)
             return
         self.generic_visit(node)
 
@@ -180,9 +179,9 @@ class _Reader(ast.NodeVisitor):
 
 
 def _keep(found: dict[str, tuple[int, bool]], name: str, line: int, optional: bool) -> None:
-    """Keep the first line that needs a name; one that cannot do without it comes before those that can."""
-    if name not in found or (found[name][1] and not optional and found[name][0] >= line):
-        found[name] = (line, optional)
+    """Keep the first line that needs a name; where the script can do without it once, it may see to it everywhere."""
+    first, before = found.get(name, (line, optional))
+    found[name] = (first, before or optional)
 
 
 def _text(node: ast.expr | ast.slice) -> str | None:

@@ -84,7 +84,9 @@ def _of_r(text: str) -> ScriptReading:
     hands_on = False
     for number, line in _without_comments(text):
         for match in _IN_R.finditer(line):
-            reads.setdefault((match[1] or match[3]).strip("`"), (number, True))  # NULL where there is none
+            name = (match[1] or match[3]).strip("`")
+            asks = re.search(rf"[\"']{re.escape(name)}[\"']\s*%in%", text) is not None
+            reads.setdefault(name, (number, asks))
         for match in _LIBRARY_IN_R.finditer(line):
             modules.setdefault(match[2], (number, match[1] != "library"))
         hands_on = hands_on or _WHOLE_IN_R.search(line) is not None

@@ -67,68 +67,18 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
     Raises `RecordError` where the file is missing, is no record, is of a newer version, or is damaged
     before its last line; the message names the line.
     """
-    for event, _ in _events_with_their_ends(path, 0):
-        yield event
-
-
-class RecordTail:
-    """Reads a record that another process appends to: each time what is new, never the whole again.
-
-    `path` need not exist yet. The file is opened anew for each reading, for that is when a network file system asks
-    its server.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._end = 0  # of the last whole line that was read
-
-    def read(self) -> list[AnyEvent]:
-        """Return the events that were appended since the last reading.
-
-        Raises `RecordChanged` where the file is not what was read before: its writer took lines back that could
-        not be synced. `RecordError` as `read_events` does.
-        """
-        try:
-            if self._path.stat().st_size < self._end:
-                raise RecordChanged(f"{self._path}: the record became shorter")
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RecordError(f"{self._path}: the record cannot be read: {error.strerror}") from None
-        events: list[AnyEvent] = []
-        try:
-            for event, end in _events_with_their_ends(self._path, self._end):
-                events.append(event)
-                self._end = end
-        except RecordError as error:
-            if self._end:
-                raise RecordChanged(str(error)) from None
-            raise
-        return events
-
-
-class RecordChanged(RecordError):
-    """A record is not the one that was followed so far; read from its beginning, it may be sound."""
-
-
-def _events_with_their_ends(path: Path, start: int) -> Iterator[tuple[AnyEvent, int]]:
-    """Yield the events from this byte of the record on, each with the byte after it, but for a torn last line."""
     decoder = msgspec.json.Decoder(AnyEvent)
-    end = start
     try:
         with path.open("rb") as lines:
-            lines.seek(start)
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     return
-                if number == 1 and start == 0:
+                if number == 1:
                     _check_header(path, line)
-                end += len(line)
                 try:
-                    event = decoder.decode(line)
+                    yield decoder.decode(line)
                 except msgspec.MsgspecError as error:
                     raise RecordError(f"{path}:{number}: the record is damaged here: {error}") from None
-                yield event, end
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.record.log import RecordChanged, RecordTail
+from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.columns import Column, columns_of, representative_sets
 from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of
 
