@@ -16,7 +16,6 @@ from candle_hpo.report.page.data import STATUSES, PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.replay import Replay
 from candle_hpo.report.space import log_scales
-from candle_hpo.report.words import location
 
 # In the order in which they are put together: each uses what is above it.
 _SCRIPTS = ("base.js", "chart.js", "objective.js", "parallel.js", "workers.js", "table.js")
@@ -72,9 +71,10 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data
         ("run", "What was run", what_was_run(stored, replay, paths)),
     ]
     links = element("nav", "".join(element("a", html.escape(title), href=f"#{name}") for name, title, _ in sections))
+    script = stored.settings.model_script.rpartition("/")[2]
     head = element("h1", html.escape(f"{data.name} of {location_name(stored)}")) + _text(
-        f"{stored.settings.workflow} search of {stored.settings.model_script}, made by candle {__version__} "
-        f"on {stored.provenance.created[:10]} in {location(paths.root)}"
+        f"{stored.settings.workflow} search of {script}, submitted on {stored.provenance.created[:10]}; "
+        f"page by candle {__version__}"
     )
     noscript = element(
         "noscript", element("p", "The charts and the table need JavaScript, which is switched off here.")
