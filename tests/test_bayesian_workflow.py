@@ -20,6 +20,7 @@ import pytest
 
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import TrialStarted
 from candle_hpo.record.log import read_events
@@ -238,7 +239,9 @@ def busy_share(proposals: str, here: Path) -> float:
     settings = msgspec.structs.replace(plain, proposals=proposals, max_iterations=100)
     search = parametric_search(space_of(SPACE), settings, seed=1)
     record = Record(here / f"{proposals}.jsonl", Direction.MINIMIZE)
-    Campaign(search, Engine(pool, lambda _: pytest.fail(), 8, lambda: None), record, 1, pool.advance).run()
+    Campaign(
+        search, Engine(pool, lambda _: pytest.fail(), 8, lambda: None), record, FailurePolicy(), pool.advance
+    ).run()
     assert record.history.counts == {Status.COMPLETED: 100}
     last = max(begin for begin, _ in pool.spans)
     busy = sum(min(end, last) - begin for begin, end in pool.spans)

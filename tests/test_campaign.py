@@ -13,6 +13,7 @@ import pytest
 from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine, Search
 from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.log import read_events
@@ -62,13 +63,13 @@ def campaign(
     search: Search | None = None,
     pool: Executor | None = None,
     workers: int = 2,
-    retries: int = 1,
+    policy: FailurePolicy = FailurePolicy(),  # noqa: B008  # it is frozen
     stop_pool: Callable[[], None] = lambda: None,
     exclude: Callable[[str], None] = lambda _: None,
     deadline: float | None = None,
 ) -> Campaign:
     engine = Engine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
-    return Campaign(search or GridSearch(space(5)), engine, record, retries)
+    return Campaign(search or GridSearch(space(5)), engine, record, policy)
 
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
@@ -130,7 +131,7 @@ def test_what_the_machine_interrupts_is_attempted_again(record: Record, retries:
             raise OSError(28, "No space left on device")
         return completed(trial)
 
-    campaign(record, run, retries=retries).run()
+    campaign(record, run, policy=FailurePolicy(retries)).run()
     assert attempts == list(range(1, retries + 2))
     assert record.history.counts == {Status.COMPLETED: 4, Status.INTERRUPTED: 1}
     outcome = record.history.trials[2].outcome
@@ -240,7 +241,8 @@ def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
 
 def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
     first = Record(here / "events.jsonl", Direction.MINIMIZE)
-    campaign(first, lambda trial: Outcome(Status.INTERRUPTED, reason="for a test"), retries=0).run()
+    interrupted = Outcome(Status.INTERRUPTED, reason="for a test")
+    campaign(first, lambda _: interrupted, workers=3, policy=FailurePolicy(0)).run()
     first.close()
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
     campaign(again).run()
@@ -285,7 +287,7 @@ def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
     def run(trial: Trial) -> Outcome:
         return Outcome(Status.FAILED, reason="broken", seconds=0.1, worker=f"n{trial.number % 3}:0")
 
-    campaign(record, run, GridSearch(space(20)), exclude=excluded.append).run()
+    campaign(record, run, GridSearch(space(20)), policy=FailurePolicy(max_failures=0), exclude=excluded.append).run()
     assert excluded == []
     assert record.history.counts == {Status.FAILED: 20}
 
@@ -294,9 +296,9 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     def run(trial: Trial) -> Outcome:
         return Outcome(Status.COMPLETED, 1.0, seconds=50.0)
 
-    assert campaign(record, run, workers=2, deadline=time.time() + 40).run() == OUT_OF_TIME
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 40).run() == OUT_OF_TIME
     assert record.history.counts == {Status.COMPLETED: 2}
-    assert campaign(record, run, workers=2, deadline=time.time() + 60).run() == ""
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() == ""
     assert record.history.counts == {Status.COMPLETED: 5}
 
 
@@ -308,7 +310,7 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
             return Outcome(Status.INTERRUPTED, reason="stale file handle", seconds=0.1, worker="bad:0")
         return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
 
-    campaign(record, run, GridSearch(space(20)), workers=2, retries=3, exclude=excluded.append).run()
+    campaign(record, run, GridSearch(space(20)), workers=2, policy=FailurePolicy(3), exclude=excluded.append).run()
     assert excluded == ["bad"]
     assert record.history.counts == {Status.COMPLETED: 20}
 
@@ -324,6 +326,6 @@ def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: 
     first.close()
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
     engine = Engine(InlineExecutor(), completed, 2, lambda: None)
-    Campaign(GridSearch(space(5)), engine, again, 1, failed_too=failed_too).run()
+    Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), failed_too=failed_too).run()
     assert again.history.counts[Status.COMPLETED] == completed_after
     again.close()

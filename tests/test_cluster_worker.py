@@ -21,11 +21,14 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    monkeypatch.setattr(cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function()))
+    monkeypatch.setattr(
+        cluster, "_worker_process", lambda: SimpleNamespace(run=lambda function: function(), guard=None)
+    )
     monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
     paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
     outcome = cluster.cluster_runner(model, paths, with_gpu=False)(Trial(0, "a", {}))

@@ -167,6 +167,7 @@ class Runner:
     def __init__(self, language: Speech, here: Path) -> None:
         self.language, self.script = language, here / language.script
         self.paths = ExperimentPaths(here / "X000")
+        self.paths.runs.mkdir(parents=True, exist_ok=True)
         self.switch = StopSwitch(grace=0.3)
         self.hyperparameters: dict[str, object] = {"x": 0.1, "y": 3}
 

@@ -149,6 +149,7 @@ def run(here: Path, script: str, **settings: object) -> Outcome:
     (here / "model.py").write_text(textwrap.dedent(script))
     control = Settings(model_script=str(here / "model.py"), workflow="grid", **settings)  # type: ignore[arg-type]
     paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, sys.executable, seed=5, experiment=paths.root)
     return run_trial(model, Trial(0, "a", {"batch_size": 4}), paths.trial("a"), {}, StopSwitch())
 
@@ -168,6 +169,7 @@ def test_hyperparameters_too_long_for_a_command_line(here: Path) -> None:
     (here / "model.py").write_text("val_to_return = 1")
     control = Settings(model_script=str(here / "model.py"), workflow="grid", hyperparams_as="arguments")
     paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, sys.executable, seed=5, experiment=paths.root)
     outcome = run_trial(model, Trial(0, "a", {"x": "y" * 10_000_000}), paths.trial("a"), {}, StopSwitch())
     assert outcome.reason == "it cannot be started: its hyperparameters are too long for a command line"

@@ -30,6 +30,7 @@ class Runner:
     def __init__(self, here: Path) -> None:
         self.script = here / "model.py"
         self.paths = ExperimentPaths(here / "X000")
+        self.paths.runs.mkdir(parents=True, exist_ok=True)
         self.switch = StopSwitch(grace=0.3)
 
     def __call__(self, script: str, attempt: int = 1, **settings: object) -> Outcome:

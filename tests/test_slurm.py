@@ -262,6 +262,78 @@ def test_a_killed_batch_step_loses_nothing(
     assert "60 trials: 60 completed" in on_cluster("status").stdout
 
 
+def test_what_workers_finished_for_a_killed_batch_step_is_collected(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """The campaign hangs while its workers finish what they run, and is killed before it could record that."""
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGSTOP)
+
+    def finished_unrecorded() -> set[int]:
+        found: set[int] = set()
+        for number, row in history(here).running.items():
+            path = here / "last-candle-job" / "run" / row.trial.id / "outcome.json"
+            if path.exists() and json.loads(path.read_text())["attempt"] == row.trial.attempt:
+                found.add(number)
+        return found
+
+    wait_until(lambda: len(finished_unrecorded()) >= 5, 20, here, slurm)
+    collected = finished_unrecorded()
+    os.kill(campaign.process, signal.SIGKILL)
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+    assert {history(here).trials[number].trial.attempt for number in collected} == {1}
+
+
+def test_a_broken_script_ends_the_job_early(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input("raise ValueError(hyperparams['batch_size'])", f"{GPUS}\nauto_resubmit=1", "", grid(60, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(90)
+    said = (here / "last-candle-job" / "job.out").read_text()
+    assert "Stopped: too many failures: the first 1" in said, said
+    assert 10 <= len(history(here).trials) <= 22
+    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert "Stopped at" in on_cluster("status").stdout
+    (here / "model.py").write_text("val_to_return = 1")
+    assert "--retry-failed does" in on_cluster("resume").stdout
+    slurm.wait_until_empty(90)
+    assert on_cluster("resume", "--retry-failed").returncode == 0
+    slurm.wait_until_empty(90)
+    assert_each_completed_once(here, 60)
+
+
+def test_what_trials_leave_on_a_node_is_ended(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """While the job runs on: a daemon that left the trial's process group."""
+    script = """
+        import os, subprocess, time
+        if hyperparams["batch_size"] == 1:
+            daemon = subprocess.Popen(["setsid", "sleep", "600"])
+            print(daemon.pid, file=open("pids", "w"))
+        else:
+            pids = "../hpset_00001/outcome.json"
+            while not os.path.exists(pids):
+                time.sleep(0.05)
+            time.sleep(2)
+            pid = open("../hpset_00001/pids").read().strip()
+            assert not os.path.exists(f"/proc/{pid}"), "it is still there"
+        val_to_return = 1
+    """
+    path = write_input(script, "nworkers=2\nmem_per_cpu=1", "", grid(2, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(60)
+    assert "2 trials: 2 completed" in (here / "last-candle-job" / "job.out").read_text()
+
+
 def test_a_job_that_loses_all_its_workers_stops_and_says_so(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:

@@ -275,8 +275,15 @@ def test_logs(candle: Candle, write_input: WriteInput, here: Path) -> None:
     assert candle("submit-job", write_input(script)).returncode == 1
     assert candle("logs", "hpset_00002").stdout == "x is 3\n"
     assert candle("logs", "X000", "2").stdout == "x is 3\n"
-    assert candle("resume").returncode == 1
+    assert candle("resume", "--retry-failed").returncode == 1
     assert candle("logs", "2", "--attempt", "1").stdout == "x is 3\n"
+    (here / "last-candle-job" / "run" / "hpset_00002" / "subprocess_out_and_err.txt").write_bytes(b"\x1b[31mred\xff\n")
+    command = [sys.executable, "-m", "candle_hpo", "logs", "2"]
+    assert subprocess.run(command, cwd=here, capture_output=True, check=True).stdout == b"\x1b[31mred\xff\n"
+    terminal = Terminal("logs", "2", cwd=here)
+    assert terminal.end() == 0
+    assert "[31mred" in terminal.text
+    assert "\x1b" not in terminal.text
     for arguments, message in [
         (["hpset_9"], 'X000 has no trial "hpset_9" that has begun; there are hpset_00001, hpset_00002'),
         (["../x"], "has no trial"),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from candle_hpo.core.errors import MachineError, RecordError
+from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.nodes import NodeWatch, node_of
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial
@@ -56,8 +57,9 @@ class Engine:
     """Where trials run, as the campaign sees it.
 
     `run_trial` is what the pool is handed for each trial, at most `workers` at a time. `stop` ends the trials that
-    run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node.
-    `job` is SLURM's number of the job, and `deadline` when it ends (seconds since 1970), where there is one.
+    run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node. `collect`
+    returns how an attempt ended whose end no campaign lived to record; None where that is not known.
+    `job` is SLURM's number of the job, and `deadline` when it ends (by `time.monotonic`), where there is one.
     """
 
     pool: Executor
@@ -65,6 +67,7 @@ class Engine:
     workers: int
     stop: Callable[[], None]
     exclude: Callable[[str], None] = lambda _: None
+    collect: Callable[[Trial], Outcome | None] = lambda _: None
     job: str = ""
     deadline: float | None = None
 
@@ -72,8 +75,9 @@ class Engine:
 class Campaign:
     """Runs the trials that a search proposes.
 
-    A trial that the machine interrupts is attempted again, `retries` times; with `failed_too`, one that failed in an
-    earlier campaign is, too. `watch` is called after every change, and every half second while nothing changes.
+    `policy` says what is attempted again, and when failures end it all; with `failed_too`, a trial that failed in an
+    earlier campaign is attempted again, too. `watch` is called after every change, and every half second while nothing
+    changes.
     """
 
     def __init__(
@@ -81,12 +85,12 @@ class Campaign:
         search: Search,
         engine: Engine,
         record: Record,
-        retries: int,
+        policy: FailurePolicy,
         watch: Callable[[], None] = lambda: None,
         *,
         failed_too: bool = False,
     ) -> None:
-        self._search, self._engine, self._record, self._retries = search, engine, record, retries
+        self._search, self._engine, self._record, self._policy = search, engine, record, policy
         self._watch, self._failed_too = watch, failed_too
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
@@ -94,6 +98,8 @@ class Campaign:
         self._unrecorded: list[AnyEvent] = []
         self._again: deque[Trial] = deque()
         self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
+        self._failures: Counter[int] = Counter()  # the same
+        self._failure_watch = FailureWatch(policy, engine.workers)
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 0
@@ -106,11 +112,11 @@ class Campaign:
     def run(self) -> str:
         """Run trials until the search has no more; return the reason why it stopped earlier, or "".
 
-        Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on.
+        Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on. Too many
+        failures are a reason to start nothing more; what runs then may end.
         """
+        engine = self._engine
         self._take_up_the_record()
-        engine, host = self._engine, socket.gethostname()
-        self._unrecorded.append(CampaignStarted(time.time(), host, os.getpid(), engine.workers, engine.job))
         try:
             self._record_and_submit()
             while self._running:
@@ -121,18 +127,25 @@ class Campaign:
             engine.stop()
             self._record_what_still_ends()
             raise
+        self._stop_reason = self._stop_reason or self._failure_watch.reason
         self._record.append([CampaignStopped(time.time(), self._stop_reason)])
         self._watch()
         return self._stop_reason
 
     def _take_up_the_record(self) -> None:
-        """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted."""
-        trials = self._record.history.trials
-        bad_nodes = {excluded.node for excluded in self._record.history.excluded}
-        self._next_number = len(trials)
-        for _, earlier in sorted(trials.items()):
+        """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
+
+        One that was killed has trials that ended and are not recorded: these are collected first.
+        """
+        history, engine, now = self._record.history, self._engine, time.time()
+        bad_nodes = {excluded.node for excluded in history.excluded}
+        ended = [(row.trial, outcome) for row in history.running.values() if (outcome := engine.collect(row.trial))]
+        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job)
+        self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
+        for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome(Status.INTERRUPTED)
             self._tell(earlier.trial, outcome)
+            self._failure_watch.take_in_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
@@ -155,7 +168,7 @@ class Campaign:
 
     def _trials_to_start(self, free: int) -> list[Trial]:
         starting: list[Trial] = []
-        while len(starting) < free and not self._stop_reason:
+        while len(starting) < free and not self._stop_reason and not self._failure_watch.reason:
             trial = self._next_trial()
             if trial is None:
                 break
@@ -169,6 +182,8 @@ class Campaign:
     def _next_trial(self) -> Trial | None:
         if self._again:
             return self._again.popleft()
+        while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
+            self._next_number += 1
         proposal = self._search.propose(self._next_number)
         if proposal is None:
             return None
@@ -179,7 +194,7 @@ class Campaign:
         """Tell whether a trial, by the median duration so far, would not end in the time left."""
         if self._engine.deadline is None or not self._durations:
             return False
-        return time.time() + self._durations[len(self._durations) // 2] > self._engine.deadline
+        return time.monotonic() + self._durations[len(self._durations) // 2] > self._engine.deadline
 
     def _wait_for_arrivals(self) -> None:
         """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""
@@ -223,13 +238,21 @@ class Campaign:
             outcome = future.result()
         except (OSError, MachineError) as error:  # the machine's fault, not the model's
             outcome = Outcome(Status.INTERRUPTED, reason=str(error))
-        if outcome.status is Status.INTERRUPTED:
-            self._interruptions[trial.number] += 1
-            if self._interruptions[trial.number] <= self._retries:
-                self._again.append(_next_attempt(trial))
+        if self._is_to_be_attempted_again(trial, outcome):
+            self._again.append(_next_attempt(trial))
         self._tell(trial, outcome)
+        self._failure_watch.take_in(trial, outcome)
         self._nodes.take_in(trial, outcome)
         return TrialFinished.of(trial, outcome, time.time())
+
+    def _is_to_be_attempted_again(self, trial: Trial, outcome: Outcome) -> bool:
+        if outcome.status is Status.COMPLETED:
+            return False
+        if outcome.status is Status.INTERRUPTED:
+            self._interruptions[trial.number] += 1
+            return self._interruptions[trial.number] <= self._policy.retries
+        self._failures[trial.number] += 1
+        return self._failures[trial.number] <= self._policy.retry_failed
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
         if outcome.status is Status.COMPLETED:
@@ -240,7 +263,12 @@ class Campaign:
         """Take nodes out of use that fail everything; what they failed is attempted again on others."""
         for node, failed in self._nodes.pick_out().items():
             self._engine.exclude(node)
-            self._again.extend(map(_next_attempt, failed))
+            attempted = {trial.number for trial in (*self._again, *self._running.values())}
+            for trial in failed:
+                self._failure_watch.forget(trial)
+                is_its_last = self._record.history.trials[trial.number].trial.attempt == trial.attempt
+                if is_its_last and trial.number not in attempted:
+                    self._again.append(_next_attempt(trial))
             reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
             self._unrecorded.append(NodeExcluded(time.time(), node, reason))
 

@@ -173,11 +173,16 @@ def dashboard(
 
 
 @app.command("resume")
-def resume(experiment: ExperimentArgument = None) -> None:
-    """Go on with what is not completed."""
+def resume(
+    experiment: ExperimentArgument = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Attempt trials that the model failed again, too.")
+    ] = False,
+) -> None:
+    """Go on with what was interrupted or never begun."""
     from candle_hpo.commands.resume import resume as command
 
-    _exit(command(experiment, _console()))
+    _exit(command(experiment, retry_failed, _console()))
 
 
 @app.command("cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,23 +11,28 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, behind_link: bool = False, synced: bool = False) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
+    A link is replaced like any file: it may lead anywhere. For a file of the user's, `behind_link` replaces what it
+    leads to. One that is `synced` is whole on the disk before it takes its place, whatever happens to the machine.
     Raises `OSError`.
     """
-    real = path.resolve()
+    real = path.resolve() if behind_link else path
     aside = real.with_name(f".{real.name}-{secrets.token_hex(4)}")
     try:
         with aside.open("xb") as file:
             yield file
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         aside.replace(real)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a whole file in place at once. Raises `OSError`."""
-    with replacing(path) as file:
+def replace_file(path: Path, data: bytes, *, behind_link: bool = False, synced: bool = False) -> None:
+    """Put a whole file in place at once, as `replacing` does. Raises `OSError`."""
+    with replacing(path, behind_link=behind_link, synced=synced) as file:
         file.write(data)

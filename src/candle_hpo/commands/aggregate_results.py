@@ -49,7 +49,7 @@ def aggregate_results(
     make = as_csv if kind is ResultsFormat.CSV else as_json
     target = paths.results(kind.value)
     try:
-        replace_file(target, make(rows, stored.names, result_format).encode())
+        replace_file(target, make(rows, stored.names, result_format).encode(), behind_link=True)
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}") from None
     missing = stored.total - len(rows)

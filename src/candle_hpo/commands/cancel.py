@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.record.folder import find_experiment, read_jobs
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.holder import is_dead, read_holder, this_place
 
 
 def cancel(experiment: str | None, console: Console) -> ExitStatus:
@@ -29,7 +28,7 @@ def cancel(experiment: str | None, console: Console) -> ExitStatus:
     holder = read_holder(paths.lock)
     if holder is None or is_dead(holder, scheduler.job_has_ended):
         raise InputError(f"{paths.root.name} does not run; candle status tells how it is")
-    if holder.host != socket.gethostname():
+    if holder.place != this_place():
         raise InputError(f"{paths.root.name} is being run by {holder}; cancel it on that host")
     try:
         os.kill(holder.process, signal.SIGTERM)

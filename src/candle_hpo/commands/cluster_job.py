@@ -38,6 +38,7 @@ from candle_hpo.execution.slurm_text import (
 )
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import model_command
+from candle_hpo.model.outcome_file import collector
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_job,
@@ -51,6 +52,8 @@ from candle_hpo.report.words import count
 
 WALLTIME = "the walltime is nearly over"
 CANCELLED = "the job was cancelled"
+# So that Python imports no module from the folder where the job begins; before Python 3.11 it cannot be told.
+_NOTHING_FROM_HERE = ("-P",) if sys.version_info >= (3, 11) else ()
 _SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: CANCELLED, signal.SIGINT: CANCELLED}
 
 
@@ -68,7 +71,7 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
     options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
-    command = [sys.executable, "-m", "candle_hpo", "run-job", str(paths.root)]
+    command = [sys.executable, *_NOTHING_FROM_HERE, "-m", "candle_hpo", "run-job", str(paths.root)]
     return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 
@@ -121,7 +124,7 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     with calling_on_signals(signals.hear, _SIGNALS):
         lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
         try:
-            record = Record(paths.record, settings.direction)
+            record = Record(paths.record, settings.direction, lock.keep)
             completed_before = record.history.counts[Status.COMPLETED]
             stopped = _run_campaign(job, paths, stored, record, signals, failed_too, console)
             record.close()
@@ -181,12 +184,13 @@ def _run_campaign(
             workers=sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,
+            collect=collector(paths),
             job=job,
             deadline=deadline,
         )
         search = search_of(paths, stored)
         with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
-            campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
+            campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
             signals.hand_to(campaign)
             return campaign.run()
     finally:
@@ -202,11 +206,11 @@ def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: 
 
 
 def _deadline(job: str, settings: Settings) -> float:
-    """Return until when trials can run (seconds since 1970): the job's end, less the time of the warning before it."""
+    """Return until when trials can run (by `time.monotonic`): the job's end, less the time of the warning before it."""
     left: int | None = settings.walltime
     with suppress(MachineError):  # a busy controller; then the walltime that was asked for is as good
         left = next((seconds_left(found.left) for found in scheduler.find_jobs([job])), left)
-    end = time.time() + (settings.walltime if left is None else left)
+    end = time.monotonic() + (settings.walltime if left is None else left)
     return end - warning_seconds(settings.walltime)
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus
+from candle_hpo.core.failures import MACHINE_REFUSES, TOO_MANY_FAILURES
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
@@ -29,6 +30,9 @@ def conclude(
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
     show(console, *failure_lines(history, paths))
     show(console, f"Each trial's folder: {location(paths.runs)}", "Table of all results: candle aggregate-results")
+    if stopped.startswith((TOO_MANY_FAILURES, MACHINE_REFUSES)):
+        show(console, f"Stopped: {stopped}", how_to_go_on(history, paths.root.name))
+        return ExitStatus.TRIALS_FAILED if stopped.startswith(TOO_MANY_FAILURES) else ExitStatus.MACHINE_REFUSED
     if stopped:
         show(console, f"Stopped ({stopped}): what was done is kept; candle resume {paths.root.name} goes on")
         return ExitStatus.INTERRUPTED
@@ -36,3 +40,10 @@ def conclude(
         show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     return ExitStatus.TRIALS_FAILED if history.not_completed else ExitStatus.ALL_WELL
+
+
+def how_to_go_on(history: History, name: str) -> str:
+    """Return which command goes on with an experiment, and which one attempts its failed trials again."""
+    failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
+    again = f"; candle resume {name} --retry-failed attempts the {failed:,} that failed again, too" if failed else ""
+    return f"candle resume {name} goes on{again}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.console import Console
 
 from candle_hpo.campaign import Campaign, Engine
@@ -13,10 +15,14 @@ from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.execution.devices import visible_gpus
 from candle_hpo.execution.local import LocalPool, local_runner
+from candle_hpo.execution.open_files import allow_open_files
 from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.execution.workers import share_out
 from candle_hpo.model.command import model_command
+from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans, end_leftovers_of_experiment
+from candle_hpo.model.outcome_file import collector
 from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
@@ -39,15 +45,18 @@ def run_here(
         f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
         f"Folder: {location(paths.root)}",
     )
-    lock = ExperimentLock(paths.lock, "", job_has_ended)
+    lock = ExperimentLock(paths.lock, "", job_has_ended, partial(show, console))
     try:
-        record = Record(paths.record, settings.direction)
+        allow_open_files(len(workers))
+        adopt_orphans()
+        record = Record(paths.record, settings.direction, lock.keep)
+        _end_leftovers(paths, record.history, console)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
-        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop)
+        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop, collect=collector(paths))
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
         search = search_of(paths, stored)
-        campaign = Campaign(search, engine, record, settings.retries, progress.update, failed_too=failed_too)
+        campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
 
         def stop(reason: str) -> None:
             progress.stopping = True
@@ -57,5 +66,16 @@ def run_here(
             stopped = campaign.run()
         record.close()
     finally:
+        end_all_orphans()
         lock.release()
     return conclude(record.history, stored, paths, stopped, console)
+
+
+def _end_leftovers(paths: ExperimentPaths, history: History, console: Console) -> None:
+    """End the processes of an earlier campaign that was killed: they would write where the next attempts do."""
+    ended = end_leftovers_of_experiment(paths.root) if history.campaign is not None else 0
+    if ended:
+        show(
+            console,
+            f"Of an earlier campaign, which was killed, {ended:,} of its trials' processes ran still; ended now",
+        )

@@ -22,7 +22,7 @@ _MOST_NAMED = 5
 
 
 def logs(names: Sequence[str], follow: bool, attempt: int | None) -> ExitStatus:
-    """Copy a trial's output to this process's own, byte by byte; `names` are [the experiment and] the trial."""
+    """Copy a trial's output to this process's own; `names` are [the experiment and] the trial."""
     if not 1 <= len(names) <= 2:
         raise InputError("name one trial, or an experiment and one trial: candle logs X003 hpset_00001")
     paths = find_experiment(names[0] if len(names) == 2 else None, Path.cwd())
@@ -133,5 +133,12 @@ def _copy_while_it_runs(trial: _FollowedTrial) -> None:
 
 
 def _copy_rest(file: BinaryIO) -> None:
+    """Copy what is left of a file: byte by byte, or, to a terminal, without what could command that."""
+    if sys.stdout.isatty():
+        while data := file.read(65_536):
+            text = data.decode(errors="replace")
+            sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\r\t"))
+        sys.stdout.flush()
+        return
     shutil.copyfileobj(file, sys.stdout.buffer)
     sys.stdout.buffer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -28,22 +29,29 @@ from candle_hpo.record.folder import (
     write_experiment_settings,
 )
 from candle_hpo.record.history import History
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count
 
 
-def resume(experiment: str | None, console: Console) -> ExitStatus:
-    """Go on with an experiment as it was submitted."""
+def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:
+    """Go on with an experiment as it was submitted: with what was interrupted or never begun.
+
+    What the model failed is attempted again with `retry_failed`, or where the keyword of that name says so.
+    """
     paths = find_experiment(experiment, Path.cwd())
-    return _go_on(paths, read_experiment_settings(paths), console)
+    stored = read_experiment_settings(paths)
+    return _go_on(paths, stored, console, failed_too=retry_failed or stored.settings.retry_failed > 0)
 
 
 def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, console: Console) -> ExitStatus:
-    """Go on with an experiment's sets, with other settings: more workers, another walltime, a mended script."""
+    """Go on with an experiment's sets, with other settings: more workers, another walltime, a mended script.
+
+    All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
+    """
     paths = find_experiment(experiment, Path.cwd())
     before = read_experiment_settings(paths)
-    _refuse_if_it_runs(paths)
+    _refuse_if_it_runs(paths, console)
     if settings.workflow != before.settings.workflow:
         raise InputError(
             f'{paths.root.name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
@@ -59,33 +67,42 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
     except OSError as error:
         raise MachineError(f"{paths.settings} cannot be written: {error.strerror}") from None
     try:
-        return _go_on(paths, changed, console)
+        return _go_on(paths, changed, console, failed_too=True)
     except InputError:  # what the site or the scheduler does not take shall not stay with the experiment
         write_experiment_settings(paths, before)
         raise
 
 
-def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console) -> ExitStatus:
-    _refuse_if_it_runs(paths)
+def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool) -> ExitStatus:
+    _refuse_if_it_runs(paths, console)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    left = stored.total - history.counts[Status.COMPLETED]
+    failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
+    left = stored.total - history.counts[Status.COMPLETED] - (0 if failed_too else failed)
+    if left == 0 and failed:
+        show(
+            console,
+            f"{paths.root.name}: nothing is left to do, {failed:,} of {count(stored.total, 'trial')} have failed; "
+            f"mend the model script, then candle resume {paths.root.name} --retry-failed attempts them again",
+        )
+        return ExitStatus.TRIALS_FAILED
     if left == 0:
         show(console, f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
         return ExitStatus.ALL_WELL
-    show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left")
+    not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
+    not_again = "" if failed_too else not_again
+    show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
     if settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here()):
-        submit_experiment(paths, settings, console, failed_too=True)
+        submit_experiment(paths, settings, console, failed_too=failed_too)
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, console, failed_too=True)
+    return run_here(paths, stored, console, failed_too=failed_too)
 
 
-def _refuse_if_it_runs(paths: ExperimentPaths) -> None:
-    """Raise `InputError` where the experiment runs, or waits in the queue."""
-    holder = read_holder(paths.lock)
-    if holder is not None and not is_dead(holder, scheduler.job_has_ended):
-        raise InputError(f"{paths.root.name} is being run by {holder}; wait for it, or stop it with candle cancel")
+def _refuse_if_it_runs(paths: ExperimentPaths, console: Console) -> None:
+    """Raise `InputError` where the experiment runs, or waits in the queue; remove the lock of a dead campaign."""
+    if paths.lock.exists():
+        ExperimentLock(paths.lock, "", scheduler.job_has_ended, partial(show, console)).release()
     jobs = read_jobs(paths)
     for job in scheduler.find_jobs([jobs[-1].id]) if jobs else ():
         if job.state is not JobState.ENDED:

@@ -22,6 +22,7 @@ from candle_hpo.execution.local import LocalPool
 from candle_hpo.execution.workers import share_out
 from candle_hpo.model.command import model_command
 from candle_hpo.model.interpreter import Interpreter
+from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.model.result import last_lines
 from candle_hpo.model.run import run_trial
 from candle_hpo.report.words import duration, location, number
@@ -57,6 +58,11 @@ def run_trial_here(
     """
     worker = share_out(settings, visible_gpus(), 1).workers[0]
     model = model_command(settings, interpreter.path, seed, paths.run)
+    adopt_orphans()
+    try:
+        paths.run.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{paths.run} cannot be made: {error.strerror}") from None
     trial = Trial(0, paths.run.name, hyperparameters)
     with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
@@ -72,6 +78,7 @@ def run_trial_here(
                     continue
                 if isinstance(arrival, str):
                     pool.stop()
+    end_all_orphans()
     try:
         return arrival.result()
     except OSError as error:

@@ -15,10 +15,11 @@ from candle_hpo.execution.slurm_text import Job, JobState
 from candle_hpo.record.events import CampaignStarted
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.holder import is_dead, read_holder
+from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.record.log import read_events
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
-from candle_hpo.report.words import count, location
+from candle_hpo.report.words import count, duration, location
 
 
 def status(experiment: str | None, console: Console) -> ExitStatus:
@@ -65,7 +66,11 @@ def state_of(paths: ExperimentPaths, history: History) -> str:
     if holder is not None and not is_dead(holder, lambda number: job is None or job.id != number or _is_over(job)):
         if job is not None and holder.job == job.id:
             return f"Running since {since} as job {job.id} on {job.nodes}, {job.left} left"
-        return f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
+        running = f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
+        quiet = quiet_seconds(paths.lock)
+        if quiet < LEASE_SECONDS:
+            return running
+        return f"{running}; no sign of life of it for {duration(quiet)}, candle resume {paths.root.name} finds out"
     history.end_running("its campaign died")
     if campaign.job:
         where = f"job {campaign.job} ({'gone' if job is None else job.slurm_state})"

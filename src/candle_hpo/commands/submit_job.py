@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from candle_hpo.commands.cluster_job import job_script_of, submit_experiment
+from candle_hpo.commands.earlier import notes_on_the_last
 from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
@@ -115,6 +116,7 @@ def _run_workflow(
     """Make the experiment's folder, and hand it to the engine; one that the machine refuses leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
+    show(console, *notes_on_the_last(here, experiment.text))
     total = trials_of(space, experiment.settings)
     paths, stored = create_experiment(here, experiment, total, drawn_seed(experiment.settings), interpreter.path)
     try:

@@ -17,7 +17,7 @@ from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.result import last_lines
 from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings, read_jobs
-from candle_hpo.record.lock import is_dead, read_holder
+from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -62,7 +63,7 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
-    Paths are absolute, times are in seconds, memory is in gigabytes.
+    Paths are absolute, times are in seconds, memory is in gigabytes, output in megabytes.
     """
 
     model_script: str
@@ -105,13 +106,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction = Direction.MINIMIZE
     seed: int | None = None
     trial_timeout: int | None = None
+    max_output: float | None = None
     retries: int = 1
+    retry_failed: int = 0
+    max_failures: int | None = None
     auto_resubmit: bool = False
 
     @property
     def language(self) -> Language:
         """What the model script is written in."""
         return Language.of(self.model_script)
+
+    @property
+    def failure_policy(self) -> FailurePolicy:
+        """What is attempted again, and when failures end the experiment."""
+        return FailurePolicy(self.retries, self.retry_failed, self.max_failures)
 
 
 class Experiment(msgspec.Struct, frozen=True):

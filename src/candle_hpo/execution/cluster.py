@@ -34,6 +34,8 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.execution.devices import VISIBLE, parse_visible
 from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.guard import Guard
+from candle_hpo.model.leftovers import adopt_orphans
 from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
@@ -214,8 +216,10 @@ class _OnAnyWorker:
         try:
             devices = _gpu_of_slot(slot) if self._with_gpu else _no_gpu()
             paths = self._paths.trial(trial.id)
-            run = partial(run_trial, self._model, trial, paths, devices, StopSwitch(), worker=worker)
-            return _worker_process().run(lambda: _unless_ended_too(run()))
+            process = _worker_process()
+            switch = StopSwitch(guard=process.guard)
+            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker)
+            return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
 
@@ -239,6 +243,8 @@ class _WorkerProcess:
         _forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
+        adopt_orphans()
+        self.guard = Guard()
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""

@@ -12,6 +12,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Trial
 from candle_hpo.execution.workers import Worker
 from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.guard import Guard
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
 
@@ -27,7 +28,7 @@ class LocalPool(ThreadPoolExecutor):
         for worker in workers:
             self._free.put(worker)
         self._own = threading.local()
-        self.switch = StopSwitch()
+        self.switch = StopSwitch(guard=Guard())
         super().__init__(max_workers=len(workers), thread_name_prefix="worker", initializer=self._begin)
 
     def _begin(self) -> None:

@@ -49,7 +49,7 @@ def _backup(path: Path) -> Path:
 
 def _write(path: Path, before: list[str], lines: Iterable[str], after: list[str]) -> None:
     mode = path.stat().st_mode
-    with replacing(path) as output:
+    with replacing(path, behind_link=True) as output:
         output.writelines(f"{line}\n".encode() for line in before)
         output.writelines(f"  {line}\n".encode() for line in lines)
         output.write("\n".join(after).encode())

@@ -151,8 +151,15 @@ def _call(node: ast.Call) -> object:
         maker = function.split(".")[1]
         if maker in _ARRAY_MAKERS:
             _check_size(maker, arguments, options)
-            return _ARRAY_MAKERS[maker](*arguments, **options)
+            return _of_numbers(_ARRAY_MAKERS[maker](*arguments, **options))
     raise GridExpressionError(f"{function}() is not allowed here; allowed are {_ALLOWED}")
+
+
+def _of_numbers(made: object) -> object:
+    """Return an array; raise for one of whole numbers without end, with which arithmetic may take for ever."""
+    if isinstance(made, np.ndarray) and made.dtype == object:
+        raise GridExpressionError("an array holds numbers (whole ones have at most 19 digits), or texts")
+    return made
 
 
 def _option(option: ast.keyword) -> object:

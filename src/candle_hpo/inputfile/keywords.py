@@ -85,6 +85,13 @@ def _gigabytes(text: str) -> float:
     return float(number[1])
 
 
+def _megabytes(text: str) -> float:
+    number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*[mM]?[bB]?", text, re.ASCII)
+    if not number or float(number[1]) <= 0:
+        raise KeywordValueError(f'"{text}" is not a number of megabytes such as 100 or 0.5')
+    return float(number[1])
+
+
 _TIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
 
 
@@ -127,7 +134,7 @@ def _argument_style(text: str) -> ArgumentStyle:
 def _pattern(text: str) -> str:
     try:
         groups = re.compile(text.encode()).groups
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise KeywordValueError(f"{text} is no regular expression: {error}") from None
     if groups > 1:
         raise KeywordValueError(
@@ -275,9 +282,25 @@ KEYWORDS = (
     ),
     Keyword("trial_timeout", _time, "time for one attempt at a trial, in the forms of `walltime`"),
     Keyword(
+        "max_output",
+        _megabytes,
+        "megabytes that one attempt at a trial may print; one that prints more is ended and has failed",
+    ),
+    Keyword(
         "retries",
         _whole_number(0),
-        "how often a trial that the machine interrupted is attempted again; one that the model failed never is",
+        "how often a trial that the machine interrupted is attempted again in one run",
+    ),
+    Keyword(
+        "retry_failed",
+        _whole_number(0),
+        "how often a trial that the model failed is attempted again in one run; see [reliability](reliability.md)",
+    ),
+    Keyword(
+        "max_failures",
+        _whole_number(0),
+        "start no more trials once so many have failed in one run; 0: never stop for that",
+        default_shown="stop when the first 10 trials have all failed in the same way",
     ),
     Keyword(
         "auto_resubmit",

@@ -12,6 +12,9 @@ from candle_hpo.core.errors import InputError, Problem, nearest
 
 SECTION_NAMES = ("control", "default_model", "param_space")
 
+LONGEST_LINE = 1_000_000  # bytes, of an input file
+_LONGEST_PROBLEM = 1000  # characters of a message, in which there may be something of the user's
+
 _HEADER = re.compile(r"&\s*([^\s#]*)\s*(?:#.*)?$")
 _CLOSING = re.compile(r"/\s*(?:#.*)?$")
 
@@ -40,7 +43,7 @@ class Problems:
 
     def add(self, file: str, line: int, text: str) -> None:
         """Remember a problem of a line of a file."""
-        self._found.append(Problem(file, line, text))
+        self._found.append(Problem(file, line, _shortened(text, _LONGEST_PROBLEM)))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -72,11 +75,23 @@ def read_text(path: Path, shown: str) -> str:
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise InputError(Problem(shown, line, "there is a NUL byte; an input file is plain text in UTF-8"))
+    _refuse_endless_lines(data, shown)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(Problem(shown, line, "this is not UTF-8 text; save the file as UTF-8")) from None
+
+
+def _refuse_endless_lines(data: bytes, shown: str) -> None:
+    """Raise `InputError` for a line that nobody has written, before it is taken apart in memory."""
+    start, number = 0, 1
+    while len(data) - start > LONGEST_LINE:
+        end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
+        if end < 0:
+            number += data.count(b"\n", 0, start)
+            raise InputError(Problem(shown, number, f"this line is longer than {LONGEST_LINE:,} bytes; is it data?"))
+        start = end + 1
 
 
 def text_lines(text: str) -> list[Line]:

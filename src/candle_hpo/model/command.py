@@ -16,6 +16,7 @@ from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.hyperparameter_texts import as_bash, as_r
 from candle_hpo.model.modules import environment_with
 from candle_hpo.model.objective import ResultSource
+from candle_hpo.model.process import Limits
 
 _HOSTS = Path(__file__).parent / "hosts"
 PYTHON_HOST, R_HOST, BASH_HOST = _HOSTS / "python_host.py", _HOSTS / "r_host.R", _HOSTS / "bash_host.sh"
@@ -52,8 +53,8 @@ class ModelCommand(msgspec.Struct, frozen=True):
 
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
-    `result` is where the value is found. `timeout` is in seconds; `seed` is the experiment's, from which each trial's
-    is made.
+    `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
+    each trial's is made.
     """
 
     command: tuple[str, ...]
@@ -67,7 +68,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     r_libs: str
     experiment: str
     seed: int
-    timeout: int | None
+    limits: Limits
 
     def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
         """Return the command line for a trial with these hyperparameters."""
@@ -98,6 +99,7 @@ def model_command(
     settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
+    megabytes = settings.max_output
     command = _COMMANDS[settings.language](interpreter, settings)
     if settings.prepare:
         command = ("bash", "-c", _PREPARE_THEN_RUN, "prepare", settings.prepare, *command)
@@ -113,7 +115,7 @@ def model_command(
         r_libs=settings.supp_r_libs or "",
         experiment=str(experiment),
         seed=seed,
-        timeout=settings.trial_timeout,
+        limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
     )
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import mmap
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +64,12 @@ def measurement(
 
 
 def _signature(file: Path) -> tuple[int, ...] | None:
-    """Return what tells whether a file was written again; None for a file that is not there."""
+    """Return what tells whether a file was written again; None for a file that is not there, or is none."""
     try:
         status = file.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, and a device read for ever
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -77,6 +80,8 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
     Raises `ValueError` with the reason where there is no finite number; `how_to_report` says how to leave one.
     """
     try:
+        if not stat.S_ISREG(reported.stat().st_mode):  # a pipe would be waited for, and a device read for ever
+            raise ValueError(f"{reported.name} is no file")
         with reported.open("rb") as file:
             text = file.read(_MOST_BYTES).decode(errors="replace").strip()
     except FileNotFoundError:
@@ -170,11 +175,18 @@ def read_file(path: Path, key: str | None) -> Measured:
 
 
 def _last_row(text: str, name: str) -> dict[str, object]:
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
-    if len(rows) < 2:
+    headings: list[str] = []
+    last: list[str] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline="")):
+            if any(cell.strip() for cell in row):
+                headings, last = (headings, row) if headings else (row, last)
+    except csv.Error as error:
+        raise ValueError(f"{name} is no CSV file: {error}") from None
+    if not last:
         raise ValueError(f"{name} has no row below its headings")
     cells: dict[str, object] = {}
-    for heading, cell in zip(rows[0], rows[-1], strict=False):
+    for heading, cell in zip(headings, last, strict=False):
         cells[heading.strip()] = float(cell) if _NUMBER.fullmatch(cell.strip()) else cell.strip()
     return cells
 

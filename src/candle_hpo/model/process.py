@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -11,10 +12,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from candle_hpo.model.guard import Guard
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
+_LOOK_SECONDS = 1.0  # between two looks at how much was printed
 GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
 
 
@@ -25,19 +29,42 @@ class Ended(NamedTuple):
     seconds: float
     timed_out: bool
     stopped: bool
+    printed_too_much: bool = False
+
+
+class Limits(NamedTuple):
+    """What a process may take: so many seconds, and so many bytes in its file of output; None is no limit."""
+
+    seconds: float | None = None
+    output_bytes: int | None = None
+
+
+class Process(Protocol):
+    """A process that leads a group of its own, however it was started; `pid` is its number until `reap`."""
+
+    @property
+    def pid(self) -> int:
+        """The number of the process, and of its group."""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, without reaping it where that can be; tell whether it did before `timeout`."""
+
+    def reap(self) -> int:
+        """Wait for its end and give its number back; return its exit status, or minus the number of a signal."""
 
 
 class StopSwitch:
     """Stops all processes that were started with it, and every later one as soon as it starts.
 
+    A guard does so when this process cannot any more.
     Not for signal handlers: they would wait for a lock that the code they interrupt may hold.
     """
 
-    def __init__(self, grace: float = GRACE_SECONDS) -> None:
-        self._grace = grace
+    def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
+        self._grace, self._guard = grace, guard
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._asked: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Process] = set()
+        self._asked: set[Process] = set()
         self._killer: threading.Timer | None = None
 
     def stop(self) -> None:
@@ -48,24 +75,34 @@ class StopSwitch:
                 return
             self._killer = threading.Timer(self._grace, self.stop)
             self._killer.daemon = True
-            self._killer.start()
-            self._signal_all(signal.SIGTERM)
+            try:
+                self._killer.start()
+            except RuntimeError:  # too many processes: nobody would end them after the grace period
+                self._signal_all(signal.SIGKILL)
+            else:
+                self._signal_all(signal.SIGTERM)
 
     def close(self) -> None:
-        """Forget the grace period; for when nothing runs any more."""
+        """Forget the grace period, and let the guard go; for when nothing runs any more."""
         if self._killer is not None:
             self._killer.cancel()
+        if self._guard is not None:
+            self._guard.close()
 
-    def add(self, process: subprocess.Popen[bytes]) -> None:
+    def add(self, process: Process) -> None:
         """Take care of a process, from now until `discard`."""
         with self._lock:
+            if self._guard is not None:
+                self._guard.begin(process.pid)
             self._running.add(process)
             if self._killer is not None:
                 self._ask(process, signal.SIGTERM)
 
-    def discard(self, process: subprocess.Popen[bytes]) -> bool:
+    def discard(self, process: Process) -> bool:
         """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
         with self._lock:
+            if self._guard is not None and process in self._running:
+                self._guard.end(process.pid)
             self._running.discard(process)
             was_asked = process in self._asked
             self._asked.discard(process)
@@ -75,7 +112,7 @@ class StopSwitch:
         for process in self._running:
             self._ask(process, number)
 
-    def _ask(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _ask(self, process: Process, number: signal.Signals) -> None:
         self._asked.add(process)
         signal_group(process, number)
 
@@ -85,12 +122,12 @@ def run_process(
     directory: Path,
     environment: Mapping[str, str],
     output: Path,
-    timeout: float | None,
+    limits: Limits,
     switch: StopSwitch,
 ) -> Ended:
-    """Run a program to its end, its output and errors in one file, and end what it leaves behind.
+    """Run a program to its end, its output and errors in one file, and end what it leaves behind in its group.
 
-    `timeout` is in seconds. Raises `OSError` where it cannot be started.
+    Raises `OSError` where it cannot be started.
     """
     began = time.monotonic()
     with output.open("wb") as sink:
@@ -103,58 +140,97 @@ def run_process(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    return run_to_its_end(OwnProcess(process), began, output, limits, switch)
+
+
+def run_to_its_end(process: Process, began: float, output: Path, limits: Limits, switch: StopSwitch) -> Ended:
+    """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves."""
     switch.add(process)
     stopped = False
     try:
-        timed_out = not _wait(process, timeout)
-        if timed_out:
+        timed_out, printed_too_much = _wait_within(process, output, limits)
+        if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
-            _wait(process, GRACE_SECONDS)
+            process.wait(GRACE_SECONDS)
     finally:
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
         signal_group(process, signal.SIGKILL)
         stopped = switch.discard(process)
-        status = process.wait()
-    return Ended(status, time.monotonic() - began, timed_out, stopped)
+        status = process.reap()
+    if printed_too_much and limits.output_bytes is not None:
+        os.truncate(output, limits.output_bytes)
+    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much)
 
 
-def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _wait_within(process: Process, output: Path, limits: Limits) -> tuple[bool, bool]:
+    """Wait for the end of a process; tell whether it was too long in coming, and whether too much was printed.
+
+    Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
+    """
+    if limits.output_bytes is None:
+        return not process.wait(limits.seconds), False
+    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+    while True:
+        left = deadline - time.monotonic()
+        if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
+            return False, False
+        if left <= 0:
+            return True, False
+        if output.stat().st_size > limits.output_bytes:
+            return False, True
+
+
+def signal_group(process: Process, number: signal.Signals) -> None:
     """Send a signal to a process and all its children that did not leave its group."""
     # A group of which only zombies are left answers EPERM on some systems.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
-    """Wait until the process has ended, without reaping it where that can be; tell whether it did before `timeout`."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
-        return _wait_by_asking(process, deadline)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while True:
-            left = _LONGEST_POLL if deadline is None else min(_LONGEST_POLL, deadline - time.monotonic())
-            if poll.poll(max(0.0, left) * 1000):
-                return True
-            if left <= 0:
+class OwnProcess:
+    """A process that this one has started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def reap(self) -> int:
+        """Wait for its end; return its exit status, or minus the number of the signal that ended it."""
+        return self._process.wait()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, at most so many seconds; tell whether it has."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
+            return self._wait_by_asking(deadline)
+        try:
+            return is_readable_before(descriptor, deadline)
+        finally:
+            os.close(descriptor)
+
+    def _wait_by_asking(self, deadline: float | None) -> bool:
+        while not self._has_ended():
+            if deadline is not None and time.monotonic() >= deadline:
                 return False
-    finally:
-        os.close(descriptor)
+            time.sleep(_ASK_SECONDS)
+        return True
+
+    def _has_ended(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _wait_by_asking(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
-    while not _has_ended(process):
-        if deadline is not None and time.monotonic() >= deadline:
+def is_readable_before(descriptor: int, deadline: float | None) -> bool:
+    """Wait until there is something to read, or nothing more will come; tell whether it was so before the deadline."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        left = _LONGEST_POLL if deadline is None else min(_LONGEST_POLL, deadline - time.monotonic())
+        if poll.poll(max(0.0, left) * 1000):
+            return True
+        if left <= 0:
             return False
-        time.sleep(_ASK_SECONDS)
-    return True
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13
-        return process.poll() is not None
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
+from candle_hpo.model.leftovers import end_leftovers_of_trial
+from candle_hpo.model.memory import MemoryWatch
 from candle_hpo.model.objective import measurement
+from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import outcome_of
 
@@ -21,6 +25,7 @@ _FAULTS_OF_THE_MODEL = {
     errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
     errno.E2BIG: "its hyperparameters are too long for a command line",
 }
+_FAULTS_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 def run_trial(
@@ -40,7 +45,7 @@ def run_trial(
     name, for the record. Raises `OSError` where the machine does not let the trial begin, or its outcome be
     written.
     """
-    paths.run.mkdir(parents=True, exist_ok=True)
+    _make_run_folder(paths)
     _clear_earlier_attempt(trial, paths)
     replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
     own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
@@ -49,13 +54,14 @@ def run_trial(
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     where = directory or paths.run
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
+    memory = MemoryWatch()
     try:
         ended = run_process(
             model.command_of(trial.hyperparameters),
             where,
             trial_environment(model, trial, paths, devices),
             paths.output,
-            model.timeout,
+            model.limits,
             switch,
         )
     except OSError as error:
@@ -63,32 +69,48 @@ def run_trial(
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
-        outcome = outcome_of(ended, paths.output, measure)
-    return _leave_outcome(msgspec.structs.replace(outcome, worker=worker), paths)
+        end_leftovers_of_trial(paths.hyperparameters)
+        outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
+    return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker), paths)
+
+
+def _make_run_folder(paths: TrialPaths) -> None:
+    """Make the trial's folder in that of all trials, which is not made again where it was removed."""
+    if paths.run.is_symlink():
+        raise OSError(
+            errno.ELOOP, "this is a link, which may lead anywhere; a trial's folder is its own", str(paths.run)
+        )
+    paths.run.mkdir(exist_ok=True)
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
     for stale in (paths.reported, paths.result, paths.outcome):
-        if not stale.is_dir():
+        if stale.is_symlink() or not stale.is_dir():
             stale.unlink(missing_ok=True)
+    if paths.output.parent == paths.run and paths.output.is_symlink():
+        paths.output.unlink()
     if trial.attempt > 1 and paths.output.exists():
         paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
 
 
-def _leave_outcome(outcome: Outcome, paths: TrialPaths) -> Outcome:
+def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome:
     """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
 
     The record has the outcome in any case: where these files cannot be written, its reason says so, no more.
     """
     try:
         for mine in (paths.result, paths.outcome):
-            if mine.exists():
+            if os.path.lexists(mine):
                 mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
         if outcome.value is not None:
             replace_file(paths.result, f"{outcome.value!r}\n".encode())
-        replace_file(paths.outcome, msgspec.json.encode(outcome) + b"\n")
+        write_outcome(paths, trial, outcome)
     except OSError as error:
         note = f"{outcome.reason}; " if outcome.reason else ""
-        return msgspec.structs.replace(outcome, reason=f"{note}its folder could not be written: {error}")
+        reason = f"{note}its folder could not be written: {error}"
+        # Where not even this can be written, a model that failed could write no more than that.
+        is_faulty = outcome.status is Status.FAILED and error.errno in _FAULTS_OF_THE_DISK
+        status = Status.INTERRUPTED if is_faulty else outcome.status
+        return msgspec.structs.replace(outcome, status=status, reason=reason)
     return outcome

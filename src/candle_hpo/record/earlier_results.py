@@ -15,6 +15,7 @@ from candle_hpo.core.errors import InputError, RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.files import replace_file
 from candle_hpo.record.folder import find_experiment
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
@@ -57,7 +58,7 @@ def write_earlier_results(paths: ExperimentPaths, values: Sequence[EarlierValue]
     if not values:
         return
     encode = msgspec.json.Encoder().encode
-    paths.earlier_results.write_bytes(b"".join(encode(value) + b"\n" for value in values))
+    replace_file(paths.earlier_results, b"".join(encode(value) + b"\n" for value in values), synced=True)
 
 
 def read_earlier_results(paths: ExperimentPaths) -> list[EarlierValue]:

@@ -20,7 +20,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.files import replace_file
+from candle_hpo.files import replace_file, replacing
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ def create_experiment(
         root = _claim_folder(experiments_folder(directory))
         paths = ExperimentPaths(root)
         paths.runs.mkdir()
-        paths.input_file.write_text(experiment.text, encoding="utf-8", newline="")
+        replace_file(paths.input_file, experiment.text.encode(), synced=True)
         _write_space(paths, experiment.space)
         write_experiment_settings(paths, stored)
     except BaseException as error:
@@ -115,15 +115,15 @@ def create_experiment(
 def _write_space(paths: ExperimentPaths, space: GridSpace | ParametricSpace) -> None:
     encode = msgspec.json.Encoder().encode
     if isinstance(space, ParametricSpace):
-        paths.search_space.write_bytes(encode(space) + b"\n")
+        replace_file(paths.search_space, encode(space) + b"\n", synced=True)
         return
-    with paths.parameter_sets.open("wb") as sets:
+    with replacing(paths.parameter_sets, synced=True) as sets:
         sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in space.sets)
 
 
 def write_experiment_settings(paths: ExperimentPaths, stored: StoredExperiment) -> None:
     """Put `experiment.json` in place. Raises `OSError`."""
-    replace_file(paths.settings, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n")
+    replace_file(paths.settings, msgspec.json.format(msgspec.json.encode(stored), indent=2) + b"\n", synced=True)
 
 
 def discard_experiment(paths: ExperimentPaths) -> None:
@@ -162,7 +162,7 @@ def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> Gri
                 sets.append(ParameterSet(str(values.pop("id")), values))
     except OSError as error:
         raise RecordError(f"{paths.parameter_sets} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
         raise RecordError(f"{paths.parameter_sets}:{len(sets) + 1}: this is damaged: {error}") from None
     return GridSpace(tuple(stored.names), sets)
 
@@ -183,14 +183,14 @@ def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
         return msgspec.json.decode(paths.jobs.read_bytes(), type=list[SubmittedJob])
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.jobs} cannot be read: {error}") from None
 
 
 def add_job(paths: ExperimentPaths, job: str) -> None:
     """Note that a job was submitted for an experiment. Raises `OSError`."""
     jobs = [*read_jobs(paths), SubmittedJob(job, time.time())]
-    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n")
+    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n", synced=True)
 
 
 def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:
@@ -226,7 +226,7 @@ def read_experiment_settings(paths: ExperimentPaths) -> StoredExperiment:
         return msgspec.json.decode(paths.settings.read_bytes(), type=StoredExperiment)
     except OSError as error:
         raise RecordError(f"{paths.settings} cannot be read: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.settings} is damaged, or of another version of candle: {error}") from None
 
 

@@ -18,6 +18,7 @@ from candle_hpo.record.events import (
     TrialFinished,
     TrialStarted,
 )
+from candle_hpo.record.log import how_to_save
 
 
 @dataclass
@@ -42,8 +43,13 @@ class History:
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
-        for event in events:
-            self.apply(event)
+        for line, event in enumerate(events, start=1):
+            try:
+                self.apply(event)
+            except RecordError as error:
+                raise RecordError(
+                    f"line {line} of the record: {error}; {how_to_save('events.jsonl', [line])}"
+                ) from None
 
     def apply(self, event: AnyEvent) -> None:
         """Take one more event in; raise `RecordError` for one that cannot follow what came before."""
@@ -86,7 +92,7 @@ class History:
         earlier = self.trials.get(event.number)
         if earlier is not None:
             if earlier.outcome is None:
-                raise RecordError(f"the record starts trial {event.id} while it runs")
+                raise RecordError(f"it starts trial {event.id} while that runs")
             self.counts.subtract([earlier.outcome.status])
             self.counts = +self.counts  # without what is zero now
             self.seconds_of_ended -= earlier.outcome.seconds
@@ -95,9 +101,7 @@ class History:
     def _finish(self, event: TrialFinished) -> None:
         trial = self.running.pop(event.number, None)
         if trial is None or trial.trial.attempt != event.attempt:
-            raise RecordError(
-                f"the record ends attempt {event.attempt} at trial number {event.number}, which does not run"
-            )
+            raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
         self._end(trial, event.outcome)
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:

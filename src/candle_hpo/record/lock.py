@@ -2,90 +2,229 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 
+SIGN_SECONDS = 5.0  # between two signs of life of a holder
+LEASE_SECONDS = 60.0  # without one, a holder of which nothing else is known counts as dead
+_LOOK_SECONDS = 0.5
+_ATTEMPTS = 5
 
-class Holder(msgspec.Struct, frozen=True):
-    """Who runs an experiment: a process of a host since a time (seconds since 1970), in a SLURM job or none ("")."""
-
-    host: str
-    process: int
-    since: float
-    job: str = ""
-
-    def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        job = f" (job {self.job})" if self.job else ""
-        return f"process {self.process} on {self.host}{job}, since {since}"
+# What file systems answer that know no hard links (link(2)).
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class ExperimentLock:
     """Holds an experiment from its making until `release`.
 
-    A file that is made only if it does not exist, which every network file system does right. One whose holder is
-    dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this host's own list of processes does.
+    A file that is put in place whole and only where none is, which every network file system does right. One whose
+    holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process
+    of another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
+    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait.
+
+    A holder that was itself held up for so long (a laptop's lid, a hanging file system) finds its lock gone: `keep`.
     """
 
-    def __init__(self, path: Path, job: str, job_has_ended: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        job: str,
+        job_has_ended: Callable[[str], bool],
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._path = path
-        holder = Holder(socket.gethostname(), os.getpid(), time.time(), job)
-        data = msgspec.json.encode(holder) + b"\n"
-        for _ in range(2):
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            except FileExistsError:
-                self._take_over(job_has_ended)
-            except OSError as error:
-                raise MachineError(f"{path} cannot be made: {error.strerror}") from None
-            else:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                return
-        raise InputError(f"{path.parent.name} was taken by another process just now; look at candle status")
+        self._ended = threading.Event()
+        try:
+            self._descriptor = _take(path, Holder.of_this_process(job), job_has_ended, say)
+        except OSError as error:
+            raise MachineError(f"{path} cannot be made: {error.strerror}") from None
+        self._last_sign = _now()
+        self._signs = threading.Thread(target=self._give_signs, name="signs of life", daemon=True)
+        try:
+            self._signs.start()
+        except RuntimeError as error:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            raise MachineError(f"{path.parent.name} cannot be run: {error}; too many processes run already") from None
 
-    def _take_over(self, job_has_ended: Callable[[str], bool]) -> None:
-        holder = read_holder(self._path)
-        if holder is None:
+    def _give_signs(self) -> None:
+        while not self._ended.wait(SIGN_SECONDS):
+            with suppress(OSError):  # `keep` sees that the last sign is old, and tells
+                if self._is_own():
+                    os.utime(self._descriptor)
+                    self._last_sign = _now()
+
+    def _is_own(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def keep(self) -> None:
+        """Raise `MachineError` where the lock is no longer this process's own; cheap enough for every append."""
+        if _now() - self._last_sign < 2 * SIGN_SECONDS:
             return
-        if not is_dead(holder, job_has_ended):
-            raise InputError(
-                f"{self._path.parent.name} is being run by {holder}; wait for it, or stop it with candle cancel"
-            )
-        self._path.unlink(missing_ok=True)
+        try:
+            if self._is_own():
+                os.utime(self._descriptor)
+                self._last_sign = _now()
+                return
+            holder = read_holder(self._path)
+        except OSError as error:
+            raise MachineError(f"{self._path} cannot be reached: {error.strerror}") from None
+        if holder is None:
+            raise MachineError(f"{self._path} is gone; was the experiment's folder removed, or its lock?")
+        raise MachineError(
+            f"{self._path.parent.name} was taken over by {holder}: this process gave no sign of life for too long"
+        )
 
     def release(self) -> None:
         """Let others run the experiment."""
-        self._path.unlink(missing_ok=True)
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._signs.join()
+        with suppress(OSError):  # a folder that is gone has no lock
+            if self._is_own():
+                self._path.unlink()
+        os.close(self._descriptor)
 
 
-def read_holder(path: Path) -> Holder | None:
-    """Return who holds the lock at `path`; None where nobody does."""
+def quiet_seconds(path: Path) -> float:
+    """Return for how long the holder of a lock has given no sign of life, as far as the clocks agree; 0 for none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return 0.0
+
+
+def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]) -> int:
+    """Make the lock, or take over that of a dead holder; return a descriptor of its file.
+
+    Of several processes that find the same dead holder, the one that has made the file of its successor, a lock like
+    any other, may put its own lock in place; if it dies before, the same is done with that file.
+    """
+    for _ in range(_ATTEMPTS):
+        descriptor = _make(path, holder)
+        if descriptor is not None:
+            return descriptor
+        earlier = read_holder(path)
+        if earlier is None:
+            continue
+        _refuse_if_alive(path, earlier, job_has_ended, say)
+        succession = path.with_name(f"{path.name}.after_{earlier.mark}")
+        claim = _take(succession, holder, job_has_ended, say)
+        try:
+            if read_holder(path) == earlier:
+                return _put_in_place_of_dead(path, holder)
+        finally:
+            succession.unlink(missing_ok=True)
+            os.close(claim)
+    raise InputError(f"{path.parent.name} was taken by another process just now; look at candle status")
+
+
+def _make(path: Path, holder: Holder) -> int | None:
+    """Make the lock, with its holder's name in it from the first moment; return None where there is one already."""
+    aside, descriptor = _written_aside(path, holder)
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        if os.fstat(descriptor).st_nlink == 2:  # NFS: it was made, and only the answer got lost
+            return descriptor
+        os.close(descriptor)
+        if error.errno == errno.EEXIST:
+            return None
+        if error.errno in _NO_LINKS:
+            return _make_without_links(path, holder)
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+    return descriptor
+
+
+def _make_without_links(path: Path, holder: Holder) -> int | None:
+    try:
+        return _written(path, holder)
+    except FileExistsError:
+        return None
+
+
+def _put_in_place_of_dead(path: Path, holder: Holder) -> int:
+    aside, descriptor = _written_aside(path, holder)
+    try:
+        aside.replace(path)
+    except BaseException:
+        os.close(descriptor)
+        aside.unlink(missing_ok=True)
+        raise
+    return descriptor
+
+
+def _written_aside(path: Path, holder: Holder) -> tuple[Path, int]:
+    aside = path.with_name(f".{path.name}-{holder.mark}")
+    return aside, _written(aside, holder)
+
+
+def _written(path: Path, holder: Holder) -> int:
+    """Make a file that tells of a holder, and nothing where it cannot be written; return its descriptor."""
+    data = msgspec.json.encode(holder) + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse_if_alive(
+    path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]
+) -> None:
+    name = path.parent.name
+    life = life_of(holder, job_has_ended)
+    if life is Life.UNKNOWN:
+        say(f"{name} is held by {holder}; waiting up to {LEASE_SECONDS:.0f} s for a sign of life of it ...")
+        life = Life.ALIVE if _shows_life(path) else Life.DEAD
+    if life is Life.ALIVE:
+        raise InputError(f"{name} is being run by {holder}; wait for it, or stop it with candle cancel")
+
+
+def _shows_life(path: Path) -> bool:
+    """Wait for a holder to touch its lock; tell whether it did within the time it has for that."""
+    first, deadline = _signature(path), _now() + LEASE_SECONDS
+    while _now() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        now = _signature(path)
+        if now is None:
+            return False
+        if now != first:
+            return True
+    return False
+
+
+def _signature(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a lock is touched; opened for that, since NFS answers from its memory otherwise."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise MachineError(f"{path} cannot be read: {error}; remove it if nothing runs the experiment") from None
+    return status.st_ino, status.st_mtime_ns
 
 
-def is_dead(holder: Holder, job_has_ended: Callable[[str], bool]) -> bool:
-    """Tell whether a holder has certainly ended; one on another host, outside a job, may live."""
-    if holder.job:
-        return job_has_ended(holder.job)
-    if holder.host != socket.gethostname():
-        return False
-    try:
-        os.kill(holder.process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # it is another user's
-        return False
-    return False
+def _now() -> float:
+    """Return the seconds of a clock that nobody sets, and that goes on while a machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

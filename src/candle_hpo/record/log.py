@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +13,12 @@ import msgspec
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.record.events import AnyEvent, RecordHeader
+
+# Each line ends with the checksum of what is before it, as one more field: CRC-32 (zlib), in hexadecimal.
+_CHECKSUM = b',"crc":"'
+_CHECKSUM_BYTES = len(_CHECKSUM) + len('01234567"}\n')
+_SHOWN = 5  # damaged lines that a message names
+_NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # a file system that syncs no folders
 
 
 class RecordFile:
@@ -21,10 +30,12 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._encoder = msgspec.json.Encoder()
+        self._broken = ""
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             self._end = _end_of_whole_lines(path)
             os.ftruncate(self._descriptor, self._end)
+            _sync_folder(path.parent)
         except OSError as error:
             raise RecordError(f"{path}: the record cannot be opened: {error.strerror}") from None
         if self._end == 0:
@@ -33,22 +44,48 @@ class RecordFile:
     def append(self, events: Iterable[AnyEvent]) -> None:
         """Append events, which are on the disk when this returns.
 
-        Raises `RecordError` where that cannot be done; the record then ends with its last whole event.
+        Raises `RecordError` where that cannot be done; the record then ends with its last whole event. Once a sync has
+        failed, nobody knows what is on the disk of all that was written since the last one (fsync(2)): then that is cut
+        off, and nothing more is taken.
         """
-        data = b"".join(self._encoder.encode(event) + b"\n" for event in events)
+        data = b"".join(self._line(event) for event in events)
         if not data:
             return
+        if self._broken:
+            raise RecordError(self._broken)
         try:
             written = 0
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            self._take_back()
+            raise RecordError(self._refusal("written", error)) from None
+        try:
             os.fsync(self._descriptor)
         except OSError as error:
             self._take_back()
-            raise RecordError(
-                f"{self._path}: the record cannot be written: {error.strerror}; what is in it is safe"
-            ) from None
+            self._broken = self._refusal("synced to the disk", error)
+            raise RecordError(self._broken) from None
         self._end += len(data)
+        if not self._is_in_its_place():
+            raise RecordError(f"{self._path} is gone; was the experiment's folder removed or replaced while it ran?")
+
+    def _is_in_its_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _line(self, event: AnyEvent) -> bytes:
+        text = self._encoder.encode(event)[:-1]
+        return b'%b%b%08x"}\n' % (text, _CHECKSUM, zlib.crc32(text))
+
+    def _refusal(self, what: str, error: OSError) -> str:
+        free = "free some space there, then " if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that works, "
+        return (
+            f"{self._path}: the record cannot be {what}: {error.strerror}; what is in it is safe: {free}"
+            f"candle resume {self._path.parent.name} goes on"
+        )
 
     def _take_back(self) -> None:
         try:
@@ -65,7 +102,7 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
     """Yield the events of a record, but for a torn last line.
 
     Raises `RecordError` where the file is missing, is no record, is of a newer version, or is damaged
-    before its last line; the message names the line.
+    before its last line; the message names the line, and says what can be saved.
     """
     decoder = msgspec.json.Decoder(AnyEvent)
     try:
@@ -76,26 +113,89 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
                 if number == 1:
                     _check_header(path, line)
                 try:
-                    yield decoder.decode(line)
-                except msgspec.MsgspecError as error:
-                    raise RecordError(f"{path}:{number}: the record is damaged here: {error}") from None
+                    event = event_of(line, decoder)
+                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum) as error:
+                    raise RecordError(_damage(path, number, error)) from None
+                yield event
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from None
+
+
+class WrongChecksum(Exception):
+    """A line of a record is not what was written."""
+
+
+def event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
+    """Return the event of a line; one without a checksum was written by an earlier candle.
+
+    Raises `WrongChecksum`, `msgspec.MsgspecError` and `UnicodeDecodeError` for a line that is damaged.
+    """
+    if not _has_its_checksum(line):
+        raise WrongChecksum("its checksum is another")
+    return decoder.decode(line)
+
+
+def _has_its_checksum(line: bytes) -> bool:
+    text, end = line[:-_CHECKSUM_BYTES], line[-_CHECKSUM_BYTES:]
+    return not end.startswith(_CHECKSUM) or end == b'%b%08x"}\n' % (_CHECKSUM, zlib.crc32(text))
+
+
+def how_to_save(path: str, lines: Iterable[int]) -> str:
+    """Return what to do about lines that cannot be used, so that all others can be."""
+    deletions = " ".join(f"-e {line}d" for line in lines)
+    return (
+        f"every other line is whole: sed -i.damaged {deletions} {path} keeps them, and the file as it is beside it; "
+        "what that line told of a trial is found in its folder by candle resume, or else the trial is attempted again"
+    )
+
+
+def _damage(path: Path, first: int, error: Exception) -> str:
+    """Return the message about a damaged record, of which all lines are looked at once more."""
+    decoder = msgspec.json.Decoder(AnyEvent)
+    damaged: list[int] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if number >= first and line.endswith(b"\n"):
+                try:
+                    event_of(line, decoder)
+                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum):
+                    damaged.append(number)
+    also = [str(number) for number in damaged[1:_SHOWN]]
+    others = f" (and in line {', '.join(also)}{' …' if len(damaged) > _SHOWN else ''})" if also else ""
+    return (
+        f"{path}:{first}: the record is damaged here{others}: {error}; {how_to_save(shlex.quote(str(path)), damaged)}"
+    )
 
 
 def _check_header(path: Path, line: bytes) -> None:
     try:
         header = msgspec.json.decode(line, type=dict[str, object])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         header = {}
     version = header.get("version")
-    if header.get("format") != RecordHeader().format or not isinstance(version, int):
-        raise RecordError(f"{path}:1: this is no record of candle")
+    if header.get("format") != RecordHeader().format or not isinstance(version, int) or not _has_its_checksum(line):
+        whole = msgspec.json.encode(RecordHeader()).decode()
+        raise RecordError(
+            f"{path}:1: this is no record of candle, or its first line is damaged; if the others are those of one, "
+            f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} mends it"
+        )
     if version > RecordHeader.CURRENT:
         raise RecordError(
             f"{path}:1: the record is of version {version}, and this candle reads up to "
             f"{RecordHeader.CURRENT}; use the newer candle that wrote it"
         )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a new file's name on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _end_of_whole_lines(path: Path) -> int:

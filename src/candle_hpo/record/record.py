@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.experiment import Direction
@@ -14,15 +14,17 @@ from candle_hpo.record.log import RecordFile, read_events
 class Record:
     """Appends events and keeps the history that they add up to.
 
-    A record that exists is replayed; one that does not is made, and replays to an empty history.
+    A record that exists is replayed; one that does not is made, and replays to an empty history. `check` is called
+    before each append; it raises where this process may write no more.
     """
 
-    def __init__(self, path: Path, direction: Direction) -> None:
-        self._file = RecordFile(path)
+    def __init__(self, path: Path, direction: Direction, check: Callable[[], None] = lambda: None) -> None:
+        self._file, self._check = RecordFile(path), check
         self.history = History(direction, read_events(path))
 
     def append(self, events: Sequence[AnyEvent]) -> None:
         """Write the events and sync them once; then, and only then, take them into the history."""
+        self._check()
         self._file.append(events)
         for event in events:
             self.history.apply(event)

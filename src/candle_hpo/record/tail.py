@@ -8,7 +8,7 @@ import msgspec
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.record.events import AnyEvent
-from candle_hpo.record.log import read_events
+from candle_hpo.record.log import WrongChecksum, event_of, read_events
 
 
 class RecordChanged(RecordError):
@@ -37,8 +37,8 @@ class RecordTail:
         try:
             if self._end == 0 and lines:
                 next(read_events(self._path))  # which looks at the header
-            events = [self._decoder.decode(line) for line in lines]
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            events = [event_of(line, self._decoder) for line in lines]
+        except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum) as error:
             if self._end:
                 raise RecordChanged(f"{self._path}: the record is not what it was: {error}") from None
             for _ in read_events(self._path):

@@ -1,0 +1,84 @@
+"""What failures of trials mean for the whole: a broken script, or a machine that refuses everything."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from candle_hpo.core.trial import Outcome, Status, Trial
+
+ALL_OF_THE_FIRST = 10
+REFUSALS_IN_A_ROW = 3
+
+TOO_MANY_FAILURES = "too many failures"
+MACHINE_REFUSES = "the machine refuses"
+
+_NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9a-fA-F]*[0-9][0-9a-fA-F]*")
+
+
+class FailurePolicy(msgspec.Struct, frozen=True):
+    """What is attempted again, and when an experiment stops; all of one run.
+
+    `retries` is how often a trial that the machine interrupted is attempted again, `retry_failed` the same of one that
+    the model failed. After `max_failures` failed trials nothing more is started; 0 is never. None is for a script that
+    is simply broken: the first ten trials have all failed, in the same way.
+    """
+
+    retries: int = 1
+    retry_failed: int = 0
+    max_failures: int | None = None
+
+
+class FailureWatch:
+    """Judges an experiment by the outcomes of its trials.
+
+    `reason` is why no more trials should be started, and empty as long as there is none. It may be empty again: while
+    others still run, one of them can show that the script works after all.
+    """
+
+    def __init__(self, policy: FailurePolicy, workers: int) -> None:
+        self.reason = ""
+        self._most = policy.max_failures
+        self._most_refusals = max(REFUSALS_IN_A_ROW, 2 * workers)
+        self._refusals = 0
+        self._failed: dict[int, str] = {}  # the kind of failure of each trial that has failed, by its number
+        self._has_completed = False
+
+    def take_in_earlier(self, outcome: Outcome) -> None:
+        """Take in how a trial ended in an earlier run: one that completed shows that the script works."""
+        self._has_completed |= outcome.status is Status.COMPLETED
+
+    def take_in(self, trial: Trial, outcome: Outcome) -> None:
+        """Take in how a trial ended."""
+        if outcome.status is Status.INTERRUPTED:
+            self._refusals += 1
+        else:
+            self._refusals = 0
+        if outcome.status is Status.COMPLETED:
+            self._has_completed = True
+            self._failed.pop(trial.number, None)
+        elif outcome.status is not Status.INTERRUPTED:
+            self._failed[trial.number] = kind_of_failure(trial, outcome)
+        self.reason = self._judge(outcome)
+
+    def forget(self, trial: Trial) -> None:
+        """Hold a failure against nobody but the node where it happened."""
+        self._failed.pop(trial.number, None)
+
+    def _judge(self, last: Outcome) -> str:
+        if self._refusals >= self._most_refusals:
+            return f"{MACHINE_REFUSES} one trial after the other, the last {self._refusals}: {last.reason}"
+        failed = len(self._failed)
+        if self._most is None:
+            if failed < ALL_OF_THE_FIRST or self._has_completed or len(set(self._failed.values())) > 1:
+                return ""
+            return f"{TOO_MANY_FAILURES}: the first {failed} trials all failed in the same way: {last.reason}"
+        if not self._most or failed < self._most:
+            return ""
+        return f"{TOO_MANY_FAILURES}: {failed} trials have failed, and max_failures={self._most}"
+
+
+def kind_of_failure(trial: Trial, outcome: Outcome) -> str:
+    """Return what failures of the same kind have in common: the reason without numbers and the trial's own name."""
+    return f"{outcome.status.value}: {_NUMBERS.sub('#', outcome.reason.replace(trial.id, '#'))}"

@@ -1,0 +1,68 @@
+"""Telling death for want of memory from other deaths: by the kernel's count, and by a model's own last words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+# What Python, NumPy, PyTorch, CUDA, TensorFlow, C++, R and Java say when memory is refused to them, at a line's
+# beginning or, where it is unmistakable, within it.
+_LAST_WORDS = re.compile(
+    r"^(?:[\w.]*\.)?\w*(?:MemoryError|OutOfMemory\w*)\b|CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|cannot allocate vector of size|std::bad_alloc|OOM when allocating tensor|java\.lang\.OutOfMemoryError"
+)
+
+
+def speaks_of_memory(lines: Sequence[str]) -> bool:
+    """Tell whether the last lines of a model that failed say that it was refused memory."""
+    return any(map(_LAST_WORDS.search, lines))
+
+
+class MemoryWatch:
+    """Counts, from its making, the processes that the kernel has ended for want of memory.
+
+    The count is that of this process's cgroup, which its trials share; where there is none, of the whole machine.
+    """
+
+    def __init__(self) -> None:
+        self._before = _kills()
+
+    def has_killed(self) -> bool:
+        """Tell whether a process was ended since then."""
+        return _kills() > self._before
+
+
+def _kills() -> int:
+    path = _counter()
+    if path is None:
+        return 0
+    try:
+        found = re.search(r"^oom_kill (\d+)$", path.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+@cache
+def _counter() -> Path | None:
+    """Return the file with the count: of the cgroup (version 2, then 1), or of the machine (Linux 4.13, cgroups(7))."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    groups = {line.split(":")[1]: line.split(":", 2)[2].lstrip("/") for line in lines}
+    mounts = Path("/sys/fs/cgroup")
+    candidates: list[Path] = [
+        *([mounts / groups[""] / "memory.events"] if "" in groups else ()),
+        *([mounts / "memory" / groups["memory"] / "memory.oom_control"] if "memory" in groups else ()),
+        Path("/proc/vmstat"),
+    ]
+    for path in candidates:
+        try:
+            if "oom_kill " in path.read_text(encoding="ascii"):
+                return path
+        except OSError:
+            continue
+    return None

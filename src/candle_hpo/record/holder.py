@@ -1,0 +1,128 @@
+"""Who holds an experiment, and whether that process still lives."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.errors import MachineError
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who runs an experiment: a process of a host since a time (seconds since 1970), in a SLURM job or none ("").
+
+    The number of a process is given again after its end, by other machines of the same name too. So `place` tells where
+    the number counts, and `started` when the process began by that place's own clock; -1 where the system does not say.
+    `mark` is drawn anew for each lock that is made.
+    """
+
+    host: str
+    process: int
+    since: float
+    job: str = ""
+    place: str = ""
+    started: int = -1
+    mark: str = ""
+
+    @classmethod
+    def of_this_process(cls, job: str) -> Holder:
+        """Return this process as a holder from now on."""
+        own = os.getpid()
+        started = started_at(own)
+        return cls(
+            host=socket.gethostname(),
+            process=own,
+            since=time.time(),
+            job=job,
+            place=this_place(),
+            started=-1 if started is None else started,
+            mark=secrets.token_hex(8),
+        )
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        job = f" (job {self.job})" if self.job else ""
+        return f"process {self.process} on {self.host}{job}, since {since}"
+
+
+class Life(Enum):
+    """What can be told of a holder without waiting for a sign of it."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Return who holds the lock at `path`; None where nobody does.
+
+    An empty lock, whose maker was killed before it could say who it is, is held by an unknown process.
+    """
+    try:
+        text = path.read_bytes()
+        if not text:
+            return Holder("an unknown host", 0, path.stat().st_mtime)
+        return msgspec.json.decode(text, type=Holder)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MachineError(f"{path} cannot be read: {error}; remove it if nothing runs the experiment") from None
+
+
+def life_of(holder: Holder, job_has_ended: Callable[[str], bool]) -> Life:
+    """Return what is known of a holder: SLURM knows its jobs, and this machine its own processes."""
+    if holder.job:
+        return Life.DEAD if job_has_ended(holder.job) else Life.ALIVE
+    if holder.place != this_place():
+        return Life.UNKNOWN
+    try:
+        os.kill(holder.process, 0)
+    except ProcessLookupError:
+        return Life.DEAD
+    except PermissionError:  # it is another user's
+        pass
+    started = started_at(holder.process)
+    if started is None:
+        return Life.UNKNOWN
+    return Life.ALIVE if started == holder.started else Life.DEAD
+
+
+def is_dead(holder: Holder, job_has_ended: Callable[[str], bool]) -> bool:
+    """Tell whether a holder has certainly ended; one of another machine, outside a job, may live."""
+    return life_of(holder, job_has_ended) is Life.DEAD
+
+
+@cache
+def this_place() -> str:
+    """Return what tells where numbers of processes count: this start of this machine, and its container (Linux).
+
+    Elsewhere, the name of the host has to do.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return socket.gethostname()
+
+
+def started_at(process: int) -> int | None:
+    """Return when a process of this machine began, in ticks since the machine did: field 22 of /proc/PID/stat, proc(5).
+
+    -1 where the system has no such files (macOS), -2 for a process that has ended and is not yet reaped, None for one
+    that does not show itself.
+    """
+    if not Path("/proc/self/stat").exists():
+        return -1
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return -2 if fields[0] in "ZX" else int(fields[19])
