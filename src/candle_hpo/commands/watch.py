@@ -16,6 +16,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.result import last_lines
+from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.tail import RecordChanged, RecordTail
@@ -68,7 +69,7 @@ class Watched:
 
     def update(self) -> None:
         """Read what is new. Raises `RecordError` where the record is damaged."""
-        stopped = self.following.history.stopped
+        before = self._campaign()
         try:
             events = self._tail.read()
         except RecordChanged:
@@ -76,13 +77,16 @@ class Watched:
             events = self._tail.read()
         for event in events:
             self.following.take_in(event)
-        if time.monotonic() >= self._next_state or self.following.history.stopped is not stopped:
+        if time.monotonic() >= self._next_state or self._campaign() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
             try:
                 self.is_over = self._look_whether_over()
                 self.state = state_of(self.paths, self.following.history)
             except MachineError as error:  # a file that is just being written, a scheduler that does not answer
                 self.state = f"How it is, cannot be told just now: {error}"
+
+    def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
+        return self.following.history.campaign, self.following.history.stopped
 
     def read_outputs(self, frame: Frame) -> None:
         """Read the last line that each trial on a page of this size has printed, now and then."""

@@ -129,6 +129,11 @@ function cividis(share) {
   return `rgb(${CIVIDIS[below].map((part, k) => Math.round(part + (CIVIDIS[above][k] - part) * rest)).join(",")})`;
 }
 
+function isDark() {
+  const light = document.documentElement.classList.contains("light");
+  return !light && window.matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

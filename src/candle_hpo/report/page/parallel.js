@@ -1,21 +1,21 @@
 // Parallel coordinates: a line for each trial, over an axis for each hyperparameter; ranges drawn on axes choose lines.
 
 const [MOST_LINES, BEST_LINES] = [3000, 100];
-const ranges = new Map(); // name of an axis -> [low, high] in places from 0 to 1
+const ranges = new Map(); // key of an axis -> [low, high] in places from 0 to 1
 
 function parallelAxes() {
   const columns = varying.slice(0, 20).map((column) => {
     const scale = scaleOf(column);
     const hasMissing = column.values.some((value) => value === null);
     return {
-      name: column.name, scale, choices: column.choices.length > 0, hasMissing,
+      key: `of ${column.name}`, name: column.name, scale, choices: column.choices.length > 0, hasMissing,
       at: (place) => column.values[place] === null ? null : scale.at(column.values[place]),
     };
   });
   const scale = objectiveScale();
   const clamp = (share) => Math.min(1, Math.max(0, share));
   return [...columns, {
-    name: "objective", scale, choices: false, hasMissing: false, at: (place) => clamp(scale.at(page.value[place])),
+    key: "objective", name: "objective", scale, choices: false, hasMissing: false, at: (place) => clamp(scale.at(page.value[place])),
   }];
 }
 
@@ -47,6 +47,7 @@ drawn("parallel", (holder) => {
   const y = (share) => share === null ? height - bottom + 16 : top + (1 - share) * inner;
   const lines = chosenLines();
   paintLines(context, axes, lines, x, y, width, height);
+  paintScale(context, x(axes.length - 1), top, inner);
   axes.forEach((each, index) => drawAxis(svg, each, x(index), { top, bottom, height, inner }));
   const text = lines.length < completed.length
     ? `${lines.length.toLocaleString()} of ${completed.length.toLocaleString()} lines are drawn, the best among them. ` : "";
@@ -56,10 +57,23 @@ drawn("parallel", (holder) => {
 
 function isChosen(axes, place) {
   return axes.every((each) => {
-    const range = ranges.get(each.name);
+    const range = ranges.get(each.key);
     const at = each.at(place);
     return !range || (at !== null && at >= range[0] && at <= range[1]);
   });
+}
+
+// The best stand out from the page: dark on a light one, bright on a dark one.
+function toneOf(share) {
+  const fromBest = sign > 0 ? share : 1 - share;
+  return cividis(isDark() ? 1 - fromBest : fromBest);
+}
+
+function paintScale(context, at, top, inner) {
+  for (let y = 0; y < inner; y += 1) {
+    context.fillStyle = toneOf(1 - y / inner);
+    context.fillRect(at + 2, top + y, 7, 1.5);
+  }
 }
 
 function paintLines(context, axes, lines, x, y, width, height) {
@@ -71,7 +85,7 @@ function paintLines(context, axes, lines, x, y, width, height) {
     for (const place of worstFirst) {
       if (isChosen(axes, place) !== chosen) continue;
       const share = scale.at(page.value[place]);
-      context.strokeStyle = chosen ? cividis(sign > 0 ? share : 1 - share) : colour("faint");
+      context.strokeStyle = chosen ? toneOf(share) : colour("faint");
       context.globalAlpha = chosen ? (lines.length > 1000 ? 0.22 : 0.75) : 0.35;
       context.beginPath();
       axes.forEach((each, index) => {
@@ -98,12 +112,12 @@ function drawAxis(svg, each, at, { top, bottom, height, inner }) {
     const short = text.length > 14 ? `${text.slice(0, 13)}…` : text;
     const to = top + (1 - share) * inner;
     group.append(make("line", { x1: at - 3, x2: at + 3, y1: to, y2: to, class: "axis" }),
-      make("text", { x: at + 6, y: to + 4, class: "tick halo" }, short, make("title", {}, text)));
+      make("text", { x: at + (each.key === "objective" ? 13 : 6), y: to + 4, class: "tick halo" }, short, make("title", {}, text)));
   }
   if (each.hasMissing) {
     group.append(make("text", { x: at, y: height - bottom + 32, "text-anchor": "middle", class: "tick" }, "not set"));
   }
-  const range = ranges.get(each.name);
+  const range = ranges.get(each.key);
   if (range) {
     group.append(make("rect", {
       x: at - 7, width: 14, y: top + (1 - range[1]) * inner, height: (range[1] - range[0]) * inner, class: "range",
@@ -120,8 +134,8 @@ function drawAxis(svg, each, at, { top, bottom, height, inner }) {
   handle.addEventListener("pointerup", (event) => {
     const to = shareOf(event);
     if (from === null) return;
-    if (Math.abs(to - from) < 0.02) ranges.delete(each.name);
-    else ranges.set(each.name, [Math.min(from, to), Math.max(from, to)]);
+    if (Math.abs(to - from) < 0.02) ranges.delete(each.key);
+    else ranges.set(each.key, [Math.min(from, to), Math.max(from, to)]);
     from = null;
     drawAgain();
   });

@@ -127,7 +127,11 @@ def _parallel(data: PageData) -> str:
     if data.range is None:
         return _text("No trial has completed yet.")
     note = element("p", "", id="parallel-note", class_="soft")
-    return _text("Each line is a completed trial; the darkest are the best.") + note + _figure("parallel", wide=True)
+    return (
+        _text("Each line is a completed trial, in the colour of its objective on the axis at the right.")
+        + note
+        + _figure("parallel", wide=True)
+    )
 
 
 def _workers(data: PageData) -> str:
