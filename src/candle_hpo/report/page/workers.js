@@ -55,8 +55,9 @@ drawn("busy", (holder) => {
 drawn("gantt", (holder) => {
   if (!ran) return;
   const rows = page.workers.length;
-  const high = Math.min(20, Math.max(3, Math.floor(560 / rows)));
+  const high = Math.min(20, Math.max(1, Math.floor(560 / rows)));
   const every = Math.ceil(15 / high);
+  const gap = high > 6 ? 2 : high > 2 ? 0.5 : 0;
   const made = chart(holder, {
     title: "What each worker ran over the running time",
     x: timeAxis(),
@@ -75,7 +76,7 @@ drawn("gantt", (holder) => {
     const from = px(page.runs.began[k] / time.divisor);
     const to = px((page.runs.began[k] + page.runs.seconds[k]) / time.divisor);
     context.fillStyle = tones[page.runs.status[k]];
-    context.fillRect(from, inner.top + page.runs.worker[k] * high, Math.max(0.7, to - from - 0.6), high - (high > 6 ? 2 : 0.5));
+    context.fillRect(from, inner.top + page.runs.worker[k] * high, Math.max(0.7, to - from - 0.6), high - gap);
   }
   for (const [began] of page.campaigns.slice(1)) {
     context.fillStyle = colour("text");
