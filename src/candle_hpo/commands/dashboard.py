@@ -24,7 +24,7 @@ _PORTS_TRIED = 20
 
 def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus:
     """Serve the dashboard until Ctrl-C; nothing that is done in it reaches the experiment."""
-    need("optuna_dashboard", "dashboard", "the dashboard")
+    need("optuna_dashboard", "optuna-dashboard", "the dashboard")
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
     import optuna

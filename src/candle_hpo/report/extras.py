@@ -8,10 +8,10 @@ import sys
 from candle_hpo.core.errors import InputError
 
 
-def need(module: str, extra: str, purpose: str) -> None:
+def need(module: str, package: str, purpose: str) -> None:
     """Raise `InputError`, with the command that installs it, where a module that a purpose needs is not installed."""
     if importlib.util.find_spec(module) is None:
         raise InputError(
-            f"{purpose} needs {module}, which is not installed beside candle; install it with "
-            f"{sys.executable} -m pip install 'candle-hpo[{extra}]'"
+            f"{purpose} needs {package}, which is not installed beside candle; "
+            f"{sys.executable} -m pip install {package}"
         )

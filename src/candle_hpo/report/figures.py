@@ -44,7 +44,7 @@ def figures_of(paths: ExperimentPaths, replay: Replay, names: Sequence[str], fil
 
     Those of which there is nothing to show yet are left out. Raises `InputError` where matplotlib is not installed.
     """
-    need("matplotlib", "figures", f"a figure as {file_format.upper()}")
+    need("matplotlib", "matplotlib", f"a figure as {file_format.upper()}")
     import matplotlib as mpl
 
     name = paths.root.name

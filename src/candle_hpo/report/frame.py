@@ -47,7 +47,7 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
 
 def data_frame(rows: Sequence[TrialHistory], names: Sequence[str]) -> Any:
     """Return the trials as a pandas `DataFrame`, a row each. Raises `InputError` where pandas is not installed."""
-    need("pandas", "dataframe", "a data frame")
+    need("pandas", "pandas", "a data frame")
     import pandas as pd
 
     return pd.DataFrame(frame_columns(rows, names))
@@ -59,7 +59,7 @@ def write_parquet(path: Path, rows: Sequence[TrialHistory], names: Sequence[str]
     A column of one type is of that type; in one of several, text stands as it is and everything else as JSON. Raises
     `InputError` where pyarrow is not installed, and `OSError`.
     """
-    need("pyarrow", "dataframe", "a Parquet file")
+    need("pyarrow", "pyarrow", "a Parquet file")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
