@@ -297,3 +297,66 @@ def test_every_choice_and_both_ends_of_a_space() -> None:
         {"kind": None, "rate": 2.0, "sizes": [9, 9]},
         {"kind": True, "rate": 2.0, "sizes": [9, 9]},
     ]
+
+
+USE_THE_PAGE = """
+<script>
+const said = [];
+const first = () => document.querySelector("#table tbody tr td:nth-child(3)").textContent;
+const buttons = [...document.querySelectorAll("#table th button")];
+const button = (name) => [...document.querySelectorAll("#table th button")][buttons.findIndex(
+  (each) => each.textContent.startsWith(name))];
+button("learning_rate").click();
+said.push(first());
+button("learning_rate").click();
+said.push(first());
+document.getElementById("next").click();
+said.push(document.getElementById("table-count").textContent);
+const words = document.getElementById("words");
+words.value = "SGD momentum failed";
+words.dispatchEvent(new Event("input"));
+said.push(document.getElementById("table-count").textContent);
+const axis = document.getElementById("value-axis");
+axis.value = "log";
+axis.dispatchEvent(new Event("change"));
+const handle = document.querySelector("#parallel .handle");
+const box = handle.getBoundingClientRect();
+const at = (share) => ({ pointerId: 1, clientX: box.x + 5, clientY: box.y + share * box.height, bubbles: true });
+handle.dispatchEvent(new PointerEvent("pointerdown", at(0.2)));
+handle.dispatchEvent(new PointerEvent("pointerup", at(0.6)));
+const plot = document.querySelector("#history svg").getBoundingClientRect();
+for (let x = plot.x + 60; x < plot.right; x += 3) {
+  for (let y = plot.y; y < plot.bottom; y += 9) {
+    document.querySelector("#history svg").dispatchEvent(new MouseEvent("mousemove", { clientX: x, clientY: y }));
+    if (document.querySelector(".tip").style.display === "block") { x = 1e9; break; }
+  }
+}
+said.push(document.querySelector(".tip").textContent);
+window.dispatchEvent(new Event("beforeprint"));
+window.dispatchEvent(new Event("afterprint"));
+setTimeout(() => {
+  said.push(String(document.querySelectorAll("#parallel .range").length));
+  document.documentElement.dataset.said = JSON.stringify(said);
+}, 500);
+</script>
+"""
+
+
+@needs_browser
+def test_the_page_in_use(tmp_path: Path) -> None:
+    """Sorting, paging, searching, another axis, a range of parallel coordinates, what the pointer tells, printing."""
+    make_experiment(tmp_path / "X001", 250)
+    page = page_of(tmp_path / "X001", tmp_path / "page.html")
+    page.write_text(page.read_text().replace("</body>", f"{USE_THE_PAGE}</body>"))
+    seen = open_page(page_address(page))
+    assert seen.console == []
+    assert 'data-problems="' not in seen.html.split("<body", 1)[0]
+    said = json.loads(html.unescape(re.search(r'data-said="([^"]*)"', seen.html)[1]))  # type: ignore[index]
+    lowest, highest, paged, found, told, ranges = said
+    assert float(lowest) < 2e-5
+    assert float(highest) > 0.09
+    assert paged == "101 to 200 of 250 trials"
+    assert re.fullmatch(r"1 to (\d+) of \1 trials", found)
+    assert "hpset_" in told
+    assert "learning_rate = " in told
+    assert ranges == "1"
