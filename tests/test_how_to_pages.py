@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import sys
+import textwrap
 from pathlib import Path
 
 import candle_hpo
@@ -50,3 +54,35 @@ def test_gpus(candle: Candle, here: Path) -> None:
     done = candle("check", "x.in", CUDA_VISIBLE_DEVICES="0,1")
     assert done.returncode == 0, done.stderr
     assert "4 trials on 2 workers" in done.stdout
+
+
+def test_the_readmes_own_script_and_its_three_mistakes(candle: Candle, here: Path) -> None:
+    """What README shows of `candle check` is what it says of README's input file with three mistakes."""
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(code) for code in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
+    input_file = next(code for code in blocks if code.startswith("&control"))
+    shown = next(code for code in blocks if code.startswith("my.in:")).splitlines()
+    script = (
+        "# my model\nimport math\nimport tensorboard\n\n"
+        'def build(layers, rate):\n    return layers + rate + hyperparams["dropout"]\n\n'
+        'model = build(layers=hyperparams["layers"], rate=hyperparams["learning_rate"])\n'
+        "val_to_return = math.exp(model)\n"
+    )
+    (here / "my_model.py").write_text(script)
+    (here / "my.in").write_text(input_file.replace("nworkers=2", "nworker=2"))
+    without = str(here / "bin")
+    (here / "bin").mkdir()
+    (here / "bin" / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    (here / "bin" / "python3").chmod(0o755)
+    done = candle("check", "my.in", PATH=f"{without}:{os.environ['PATH']}")
+    assert done.returncode == 2
+    said = [line.replace(f"{without}/python3", "/usr/bin/python3") for line in done.stderr.splitlines()]
+    assert len(said) == len(shown) == 3
+    for line, example in zip(said, shown, strict=True):
+        assert line.startswith(example.split(" -m pip install")[0].removesuffix("…")), line
+    (here / "my.in").write_text(input_file)
+    mended = script.replace("import tensorboard\n", "").replace(' + hyperparams["dropout"]', "")
+    (here / "my_model.py").write_text(mended)
+    done = candle("check", "my.in", "--run")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing is wrong; candle submit-job my.in runs it" in done.stdout
