@@ -144,3 +144,12 @@ def test_slurm_is_asked_and_nothing_submitted(slurm: SlurmCluster, candle: Candl
     assert done.returncode == 3
     assert "sbatch refused" in done.stderr
     assert "partition" in done.stderr
+
+
+def test_a_misspelt_name_that_the_script_can_do_without(candle: Candle, write_input: WriteInput) -> None:
+    script = "val_to_return = hyperparams['x'] + hyperparams.get('momentun', 0) + hyperparams.get('unheard', 0)"
+    done = candle("check", write_input(script, default_model="momentum = 0.9", param_space='{"x": 1}'))
+    assert done.returncode == 0, done.stderr
+    assert '"momentun" is read if it is there, and ' in done.stdout
+    assert 'did you mean "momentum"?' in done.stdout
+    assert "unheard" not in done.stdout

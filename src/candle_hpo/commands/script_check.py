@@ -52,15 +52,15 @@ def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file
         for read in reading.reads
         if not read.optional and read.name not in names
     )
+    unread = [name for name in names if name not in {each.name for each in reading.reads}]
     notes = [
         f'{script}:{read.line}: "{read.name}" is read if it is there, and {input_file} has none; '
-        + nearest(read.name, [name for name in names if name not in {each.name for each in reading.reads}])
+        + nearest(read.name, unread)
         for read in reading.reads
-        if read.optional and read.name not in names and _has_near(read.name, names)
+        if read.optional and read.name not in names and _has_near(read.name, unread)
     ]
-    return ScriptFindings(
-        errors, (*notes, *_unread(reading, names, script), *_without_value(settings, reading, script))
-    )
+    notes += [*_unread(reading, names, script), *_without_value(settings, reading, script)]
+    return ScriptFindings(errors, tuple(notes))
 
 
 def _lacking(read: Mention, names: Sequence[str], input_file: str) -> str:

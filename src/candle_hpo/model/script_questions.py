@@ -25,7 +25,7 @@ except (SyntaxError, ValueError) as error:
 # Only the finders are asked, for top-level names: nothing of a module runs.
 _FIND_MODULES = """
 import importlib.util, json, os, sys
-sys.path[0] = os.path.dirname(os.path.realpath(sys.argv[1]))
+sys.path[: sys.path[:1] == [""]] = [os.path.dirname(os.path.realpath(sys.argv[1]))]  # "" is left out with -P
 missing = []
 for name in json.loads(sys.argv[2]):
     try:

@@ -10,7 +10,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Status
+from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.model.result import last_lines
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
@@ -21,6 +21,7 @@ from candle_hpo.report.summary import failures_by_reason
 from candle_hpo.report.words import count, duration, hyperparameters, number, plain
 
 _BEST = 10
+_LONGEST_CELL = 80  # characters
 _MOST_REASONS = 30
 _LINES_OF_OUTPUT = 8
 
@@ -104,12 +105,17 @@ def best_sets(history: History, names: Sequence[str]) -> str:
         [
             number(row.outcome.value if row.outcome and row.outcome.value is not None else 0.0),
             row.trial.id,
-            *(plain(row.trial.hyperparameters[name]) if name in row.trial.hyperparameters else "" for name in names),
+            *(_cell(row.trial.hyperparameters, name) for name in names),
             duration(row.outcome.seconds if row.outcome else 0.0),
         ]
         for row in rows
     )
     return table(["objective", "trial", *names, "duration"], cells)
+
+
+def _cell(values: Hyperparameters, name: str) -> str:
+    text = plain(values[name]) if name in values else ""
+    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 
 def failures(history: History, paths: ExperimentPaths) -> str:
