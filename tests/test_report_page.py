@@ -360,3 +360,16 @@ def test_the_page_in_use(tmp_path: Path) -> None:
     assert "hpset_" in told
     assert "learning_rate = " in told
     assert ranges == "1"
+
+
+@needs_browser
+def test_that_the_browser_would_tell_of_errors_and_of_requests(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<script>nothing.there</script>")
+    assert any("nothing is not defined" in line for line in open_page(page_address(page)).console)
+    page.write_text('<img src="http://example.org/x.png"><script>fetch("http://example.org/y")</script>')
+    assert open_page(page_address(page)).console
+    make_experiment(tmp_path / "X001", 20)
+    text = page_of(tmp_path / "X001", page).read_text()
+    page.write_text(text.replace("</body>", '<img src="http://example.org/x.png"></body>'))
+    assert any("Content Security Policy" in line for line in open_page(page_address(page)).console)
