@@ -22,7 +22,7 @@ from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.record.events import TrialStarted
+from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
 from candle_hpo.search.parametric import parametric_search
@@ -42,8 +42,14 @@ SPACE = """
 def write_bayesian(here: Path, write_input: WriteInput) -> Callable[..., Path]:
     """Write an input file with a search of two parameters."""
 
-    def write(control: str = "", script: str = SCRIPT, workflow: str = "bayesian", space: str = SPACE) -> Path:
-        path = write_input(script, control="max_budget=12\ndesign_size=4\nseed=3\n" + control, param_space=space)
+    def write(
+        control: str = "",
+        script: str = SCRIPT,
+        workflow: str = "bayesian",
+        space: str = SPACE,
+        budget: str = "max_budget=12\ndesign_size=4",
+    ) -> Path:
+        path = write_input(script, control=f"{budget}\nseed=3\n{control}", param_space=space)
         path.write_text(path.read_text().replace('workflow="grid"', f'workflow="{workflow}"'))
         return path
 
@@ -129,8 +135,12 @@ def test_a_larger_budget_goes_on_with_an_earlier_experiment(
     source.write_text(source.read_text().replace("max_budget=12", "max_budget=15\nrestart_from_exp=X000"))
     done = candle("submit-job", source)
     assert done.returncode == 0, done.stderr
+    assert "X000 keeps its own search space and seed; those of this file are not looked at" in done.stdout
     assert "3 trials of 15 left" in done.stdout
     assert len(proposals(EXPERIMENTS / "X000")) == 15
+    less = source.read_text().replace("max_budget=15", "max_budget=5")
+    (here / "less.in").write_text(less)
+    assert "X000: nothing is left to do" in candle("submit-job", "less.in").stdout
     source.write_text(source.read_text().replace('"bayesian"', '"random"'))
     done = candle("submit-job", source)
     assert (done.returncode, done.stderr.strip()) == (
@@ -181,11 +191,49 @@ def test_what_is_wrong_is_told_and_nothing_is_made(
     assert not (here / "candle_generated_files").exists()
 
 
+def test_a_table_with_a_parameter_called_like_a_column(
+    write_bayesian: Callable[..., Path], candle: Candle, here: Path
+) -> None:
+    space = """
+        makeIntegerParam("seconds", lower = 1, upper = 50)
+        makeNumericParam("hyperparameter_q", lower = 0, upper = 1)
+        makeDiscreteParam("kind", values = c("1e5", "null", "true"))
+    """
+    script = "val_to_return = hyperparams['seconds'] + hyperparams['hyperparameter_q']\n"
+    assert candle("submit-job", write_bayesian(script=script, space=space, workflow="random")).returncode == 0
+    assert candle("aggregate-results").returncode == 0
+    done = candle(
+        "submit-job",
+        write_bayesian("warm_start=candle_generated_files/candle_results.csv", script=script, space=space),
+    )
+    assert "the search knows 12 of 12 results" in done.stdout, done.stdout + done.stderr
+    known = [json.loads(line) for line in (here / EXPERIMENTS / "X001" / "earlier_results.jsonl").open()]
+    for each in known:
+        h = each["hyperparameters"]
+        assert each["value"] == h["seconds"] + h["hyperparameter_q"]
+        assert set(h) == {"y", "seconds", "hyperparameter_q", "kind"}
+
+
+def test_nothing_is_left_of_a_known_space(write_bayesian: Callable[..., Path], candle: Candle, here: Path) -> None:
+    space = 'makeIntegerParam("x", lower = 1, upper = 6)\nmakeDiscreteParam("kind", values = "b")'
+    assert candle("submit-job", write_bayesian(space=space)).stdout.count("6 trials: 6 completed") == 1
+    done = candle("submit-job", write_bayesian("warm_start=X000", space=space))
+    assert done.returncode == 2
+    assert "nothing is left to try: warm_start knows every point of this search space" in done.stderr
+
+
 def test_notes(write_bayesian: Callable[..., Path], candle: Candle) -> None:
     done = candle("submit-job", write_bayesian("nworkers=4\npropose_points=1\ndry_run=1"))
     assert "propose_points=1: 3 of 4 workers have nothing to do after the first design_size trials" in done.stdout
-    assert "12 trials, 4 at a time, minimize" not in done.stdout or "First sets:" in done.stdout
+    assert "12 trials, 4 at a time, minimize\nFirst sets:\n  hpset_00001 {" in done.stdout
     assert "  hpset_00003 {" in done.stdout
+    done = candle("submit-job", write_bayesian("nworkers=2\ndry_run=1", budget="max_budget=500\ndesign_size=20"))
+    assert (
+        "max_iterations=10 ends the search at 120 trials, before max_budget=500; max_iterations=48 reaches that"
+        in done.stdout
+    )
+    done = candle("submit-job", write_bayesian("dry_run=1", budget="max_budget=8"))
+    assert "all 8 trials are points spread over the space (design_size=10), and nothing is learned" in done.stdout
     done = candle("submit-job", write_bayesian("sampler=tpe\ndry_run=1", workflow="random"))
     assert "design_size, sampler: no effect on a random search" in done.stdout
 
@@ -199,12 +247,28 @@ def test_without_its_package_a_sampler_is_refused(
     assert done.returncode == 3
     assert 'sampler="cmaes" needs the package cmaes, which is not installed beside candle' in done.stderr
     assert not (here / "candle_generated_files").exists()
+    assert candle("submit-job", write_bayesian()).returncode == 0
+    done = candle(
+        "submit-job",
+        write_bayesian("sampler=cmaes\nrestart_from_exp=X000", budget="max_budget=14"),
+        PYTHONPATH=str(here / "hidden"),
+    )
+    assert (done.returncode, "needs the package cmaes" in done.stderr) == (3, True)
+    assert candle("resume", PYTHONPATH=str(here / "hidden")).returncode == 0  # with the sampler that it had
 
 
 def test_another_sampler(write_bayesian: Callable[..., Path], candle: Candle) -> None:
-    done = candle("submit-job", write_bayesian("sampler=tpe\nproposals=batch\npropose_points=4\nnworkers=2"))
+    done = candle("submit-job", write_bayesian("sampler=tpe\nproposals=batch\npropose_points=4\nnworkers=4"))
     assert done.returncode == 0, done.stderr
     assert "12 trials: 12 completed" in done.stdout
+    running: set[int] = set()
+    for event in read_events(EXPERIMENTS / "X000" / "events.jsonl"):
+        if isinstance(event, TrialStarted):
+            before = {number for number in running if number < 4 + (event.number - 4) // 4 * 4}
+            assert event.number < 4 or not before, f"trial {event.number} began while {before} of another batch ran"
+            running.add(event.number)
+        elif isinstance(event, TrialFinished):
+            running.remove(event.number)
 
 
 class SimulatedPool(Executor):

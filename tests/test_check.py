@@ -153,3 +153,22 @@ def test_a_misspelt_name_that_the_script_can_do_without(candle: Candle, write_in
     assert '"momentun" is read if it is there, and ' in done.stdout
     assert 'did you mean "momentum"?' in done.stdout
     assert "unheard" not in done.stdout
+
+
+def test_a_bayesian_search_is_checked_too(candle: Candle, write_input: WriteInput) -> None:
+    path = write_input(
+        "val_to_return = hyperparams['x']",
+        control="warm_start=gone.csv\nmax_budget=5",
+        default_model="",
+        param_space='{"name": "x", "type": "float", "low": 0, "high": 1}',
+    )
+    path.write_text(path.read_text().replace('"grid"', '"bayesian"'))
+    done = candle("check", path)
+    assert done.returncode == 2
+    assert "gone.csv" in done.stderr
+    path.write_text(path.read_text().replace("warm_start=gone.csv\n", ""))
+    done = candle("check", path, "--run")
+    assert done.returncode == 0, done.stderr
+    assert "ok    the input file: bayesian, 5 trials" in done.stdout
+    assert "note  all 5 trials are points spread over the space" in done.stdout
+    assert "ok    one trial: 0." in done.stdout

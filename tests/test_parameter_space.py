@@ -17,7 +17,7 @@ from candle_hpo.core.expressions import FUNCTIONS, OPERATORS
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.inputfile.read import read_experiment
-from conftest import Candle, WriteInput, input_text
+from conftest import WriteInput, input_text
 from test_param_helpers import only, read, read_right
 
 CONTROL = 'model_script="model.py"\nworkflow="bayesian"'
@@ -131,13 +131,9 @@ def test_with_run_workflow_0_the_parameters_are_not_judged(write_input: WriteInp
     assert read_experiment(Path("x.in")).space is None
 
 
-def test_the_commands_say_that_they_do_not_search_yet(write_input: WriteInput, candle: Candle) -> None:
-    path = write_input(param_space='makeNumericParam("x", 0, 1)')
-    path.write_text(path.read_text().replace('"grid"', '"bayesian"'))
-    done = candle("submit-job", "x.in")
-    assert done.returncode == 2
-    assert 'x.in: workflow "bayesian" is not in this version of candle; "grid" is' in done.stdout + done.stderr
-    assert not Path("candle_generated_files").exists()
+def test_a_range_that_no_float_can_tell(here: Path) -> None:
+    (found,) = problems_of(here, '{"name": "x", "type": "float", "low": -1.7e308, "high": 1.7e308}')
+    assert found == "x.in:9: x: the range is too wide to be computed with; keep its bounds below 1e300"
 
 
 # The JSON form.

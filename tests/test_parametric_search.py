@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -13,7 +15,8 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
-from candle_hpo.search.parametric import earlier_result, parametric_search, planned_trials
+from candle_hpo.search.parametric import known_point, parametric_search, planned_trials
+from candle_hpo.search.study_search import KnownPoint
 from test_study_space import MIXED, space_of
 
 SEARCHES = ["random", "candle", "tpe", "gp", "cmaes", "qmc", "random sampler"]
@@ -62,7 +65,7 @@ def run(
     trials: list[Trial] = []
     running: list[Trial] = []
     while len(trials) < most:
-        proposal = search.propose(len(trials)) if len(running) < workers else None
+        proposal = search.propose(len(trials), len(running)) if len(running) < workers else None
         if proposal is not None:
             running.append(Trial(len(trials), proposal.id, proposal.hyperparameters))
             trials.append(running[-1])
@@ -130,7 +133,7 @@ class TestEverySearch:
             stored = msgspec.json.decode(msgspec.json.encode(trial), type=Trial)
             again.tell(stored, outcome(trial))
         for trial in whole[cut:]:
-            proposal = again.propose(trial.number)
+            proposal = again.propose(trial.number, 0)
             assert proposal is not None
             assert proposal.hyperparameters == trial.hyperparameters
             again.tell(trial, outcome(trial))
@@ -161,7 +164,7 @@ def test_running_trials_count_as_pending_after_a_resume() -> None:
     for search in (whole, again):
         for trial in trials[10:]:
             search.tell(trial, completed(loss(trial.hyperparameters)))
-    assert whole.propose(14) == again.propose(14) is not None
+    assert whole.propose(14, 0) == again.propose(14, 0) is not None
 
 
 def test_a_failed_trial_that_was_mended_counts() -> None:
@@ -176,15 +179,15 @@ def test_a_failed_trial_that_was_mended_counts() -> None:
     for trial in trials[16:]:
         for each in (search, fresh):
             each.tell(trial, completed(1.0))
-    assert search.propose(20) == fresh.propose(20) is not None
+    assert search.propose(20, 0) == fresh.propose(20, 0) is not None
 
 
 def test_earlier_results_are_known_from_the_start() -> None:
     space = space_of(MIXED)
     earlier = run(parametric_search(space, settings("random", max_budget=30), seed=1))
-    known = [earlier_result(space, trial.hyperparameters, loss(trial.hyperparameters)) for trial in earlier]
+    known = [known_point(space, trial.hyperparameters, {}, loss(trial.hyperparameters)) for trial in earlier]
     assert all(known)
-    warm = parametric_search(space, settings(max_budget=10), 7, filter(None, known))
+    warm = parametric_search(space, settings(max_budget=10), 7, [point for point in known if point])
     trials = run(warm)
     assert not set(texts(trials)) & set(texts(earlier))
     assert min(loss(trial.hyperparameters) for trial in trials) < min(loss(trial.hyperparameters) for trial in earlier)
@@ -192,9 +195,82 @@ def test_earlier_results_are_known_from_the_start() -> None:
 
 def test_an_earlier_result_of_a_table_has_the_types_of_the_space() -> None:
     space = space_of('makeDiscreteParam("dense", values = c("1000", "1000 1000"))')
-    assert earlier_result(space, {"dense": 1000}, 0.5) == earlier_result(space, {"dense": "1000"}, 0.5) is not None
-    assert earlier_result(space, {"dense": "10"}, 0.5) is None
-    assert earlier_result(space, {}, 0.5) is None
+    assert known_point(space, {"dense": 1000}, {"dense": "1000"}, 0.5) == KnownPoint({"dense": 0}, 0.5)
+    assert known_point(space, {"dense": "1000 1000"}, {}, 0.5) == KnownPoint({"dense": 1}, 0.5)
+    assert known_point(space, {"dense": 10}, {"dense": "10"}, 0.5) is None
+    assert known_point(space, {}, {}, 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "is_known"),
+    [
+        ("round(x) * 64", 128, True),
+        ("round(x) * 64", 100, False),
+        ("10^x", 31.6227766, True),
+        ("10^x", math.nan, False),
+        ("10^x", 10**400, False),
+        ("round(10^x)", 500, True),
+        ("round(10^x)", 500.4, False),
+    ],
+)
+def test_a_value_that_a_parameter_does_not_make_is_not_known(transform: str, value: object, is_known: bool) -> None:
+    space = space_of(f'makeNumericParam("x", lower = 1, upper = 3, trafo = function(x) {transform})')
+    assert (known_point(space, {"x": value}, {}, 0.5) is not None) == is_known
+
+
+@pytest.mark.parametrize("name", ["candle", "qmc", "random", "tpe"])
+def test_points_that_are_known_are_not_tried_again(name: str) -> None:
+    space = space_of(FINITE)
+    all_of_them = run(parametric_search(space, settings("random", max_budget=50), 0))
+    known = [KnownPoint(space.coordinates(trial.hyperparameters) or {}, 1.0) for trial in all_of_them[:11]]
+    plan = settings(name, max_budget=50)
+    if name != "random":  # a random search takes no earlier results
+        assert planned_trials(space, plan, known) == 5
+    trials = run(parametric_search(space, plan, 3, known))
+    assert sorted(texts(trials)) == sorted(texts(all_of_them[11:]))
+
+
+def test_the_points_of_exclusive_parameters_are_counted() -> None:
+    """Eight models with five values each are 40 points, of three million combinations."""
+    models = ", ".join(f'"m{index}"' for index in range(8))
+    lines = [f'makeDiscreteParam("model", values = c({models}))']
+    lines += [
+        f'makeIntegerParam("p{index}", lower = 1, upper = 5, requires = quote(model == "m{index}"))'
+        for index in range(8)
+    ]
+    space = space_of("\n".join(lines))
+    plan = settings("candle", max_budget=60)
+    assert planned_trials(space, plan) == 40
+    trials = run(parametric_search(space, plan, 1), outcome=lambda trial: completed(trial.number % 7))
+    assert len(set(texts(trials))) == len(trials) == 40
+
+
+def test_what_rounds_to_few_of_many_values_is_searched_not_drawn() -> None:
+    """`round(x) * 64` reaches 2048, and makes 32 values: as good as an integer from 1 to 32."""
+    space = space_of("""
+        makeNumericParam("units", lower = 1, upper = 32, trafo = function(x) round(x) * 64)
+        makeIntegerParam("depth", lower = 1, upper = 12)
+    """)
+
+    def value(trial: Trial) -> float:
+        units, depth = trial.hyperparameters["units"], trial.hyperparameters["depth"]
+        assert isinstance(units, int)
+        assert isinstance(depth, int)
+        return (units / 64 - 23) ** 2 / 50 + (depth - 4) ** 2 / 5
+
+    assert planned_trials(space, settings(max_budget=1000, max_iterations=1000)) == 32 * 12
+    trials = run(parametric_search(space, settings(max_budget=40), 1), outcome=lambda trial: completed(value(trial)))
+    assert min(map(value, trials)) < 0.05
+    assert sum(value(trial) for trial in trials[20:]) / 20 < 1.5  # by chance, it is 4
+
+
+def test_a_batch_waits_for_trials_that_are_attempted_again() -> None:
+    search = parametric_search(space_of(MIXED), settings(proposals="batch", propose_points=4, max_budget=30), seed=2)
+    for number in range(5):  # the design
+        assert search.propose(number, number) is not None
+    assert search.propose(5, running=2) is None  # two of it were interrupted, and run again
+    assert search.propose(5, running=0) is not None
+    assert search.propose(6, running=1) is not None
 
 
 def test_a_record_of_another_space_is_refused() -> None:
@@ -203,8 +279,23 @@ def test_a_record_of_another_space_is_refused() -> None:
         search.tell(Trial(0, "hpset_00001", {"x": 99}), completed(1.0))
 
 
-def test_a_hundred_thousand_random_points() -> None:
+def test_a_finite_space_is_drawn_to_its_last_point() -> None:
+    space = space_of('makeIntegerParam("x", lower = 1, upper = 150)\nmakeIntegerParam("y", lower = 1, upper = 150)')
+    search = parametric_search(space, settings("random", max_budget=22_500), seed=0)
+    points = [search.propose(number, 0) for number in range(22_500)]
+    assert None not in points
+    assert len({repr(point.hyperparameters) for point in points if point}) == 22_500
+    assert search.propose(22_500, 0) is None
+
+
+def test_the_cost_of_a_random_proposal_does_not_grow() -> None:
     space: ParametricSpace = space_of(MIXED)
     search = parametric_search(space, settings("random", max_budget=10**6), seed=0)
-    for number in range(0, 100_000, 5000):  # a proposal costs the same wherever it stands
-        assert search.propose(number) is not None
+    for number in range(30_000):  # as after a resume
+        search.tell(Trial(number, "t", {"rate": number}), completed(1.0))
+    seconds: list[float] = []
+    for number in range(30_000, 30_200):
+        began = time.process_time()
+        assert search.propose(number, 0) is not None
+        seconds.append(time.process_time() - began)
+    assert statistics.median(seconds) < 0.01

@@ -38,6 +38,7 @@ OUT_OF_TIME = "the time left is too short for another trial"
 # A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
 # wait. So no wait for arrivals is longer than this.
 WAKE_SECONDS = 0.5
+PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it ran")
 
@@ -45,8 +46,8 @@ _LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it
 class Search(Protocol):
     """Proposes sets of hyperparameters and is told what came of them."""
 
-    def propose(self, number: int) -> ParameterSet | None:
-        """Return the set for the trial of this number (from 0); None when there is none to run now."""
+    def propose(self, number: int, running: int) -> ParameterSet | None:
+        """Return the set for the trial of this number (from 0), while so many others run; None: there is none now."""
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended."""
@@ -153,8 +154,18 @@ class Campaign:
                 self._again.append(_next_attempt(earlier.trial))
 
     def _record_and_submit(self) -> None:
-        """Record what happened together with what starts now, in one synced append; then start it."""
-        starting = self._trials_to_start(self._engine.workers - len(self._running))
+        """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.
+
+        That is one synced append, or several where proposals take a while: no outcome and no worker waits for all of
+        them, and neither does the user who asks to stop.
+        """
+        while self._record_and_start_some():
+            with suppress(queue.Empty):
+                self._take_in_arrivals(self._arrivals.get_nowait())
+
+    def _record_and_start_some(self) -> bool:
+        """Record and start what can be proposed in a moment; tell whether there may be more."""
+        starting, may_be_more = self._trials_to_start(self._engine.workers - len(self._running))
         now = time.time()
         self._record.append([*self._unrecorded, *(TrialStarted.of(trial, now) for trial in starting)])
         self._unrecorded.clear()
@@ -165,11 +176,16 @@ class Campaign:
                 raise MachineError(f"the trial {trial.id} cannot be started: {error}") from None
             self._running[future] = trial
             future.add_done_callback(self._arrivals.put)
+        return may_be_more
 
-    def _trials_to_start(self, free: int) -> list[Trial]:
+    def _trials_to_start(self, free: int) -> tuple[list[Trial], bool]:
+        """Return trials to start on free workers, and whether time ran out before there were enough."""
         starting: list[Trial] = []
+        deadline = time.monotonic() + PROPOSE_SECONDS
         while len(starting) < free and not self._stop_reason and not self._failure_watch.reason:
-            trial = self._next_trial()
+            if starting and time.monotonic() > deadline:
+                return starting, True
+            trial = self._next_trial(len(self._running) + len(starting))
             if trial is None:
                 break
             if self._is_too_late():
@@ -177,14 +193,14 @@ class Campaign:
                 self._stop_reason = OUT_OF_TIME
                 break
             starting.append(trial)
-        return starting
+        return starting, False
 
-    def _next_trial(self) -> Trial | None:
+    def _next_trial(self, running: int) -> Trial | None:
         if self._again:
             return self._again.popleft()
         while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
             self._next_number += 1
-        proposal = self._search.propose(self._next_number)
+        proposal = self._search.propose(self._next_number, running)
         if proposal is None:
             return None
         self._next_number += 1
@@ -198,16 +214,18 @@ class Campaign:
 
     def _wait_for_arrivals(self) -> None:
         """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""
-        try:
-            arrival = self._arrivals.get(timeout=WAKE_SECONDS)
-            while True:
-                if isinstance(arrival, str):
-                    self._take_in_stop(arrival)
-                else:
-                    self._unrecorded.append(self._event_of(arrival))
-                arrival = self._arrivals.get_nowait()
-        except queue.Empty:
-            self._exclude_bad_nodes()
+        with suppress(queue.Empty):
+            self._take_in_arrivals(self._arrivals.get(timeout=WAKE_SECONDS))
+        self._exclude_bad_nodes()
+
+    def _take_in_arrivals(self, arrival: Future[Outcome] | str) -> None:
+        """Take in what has come, and all that is there besides it; raises `queue.Empty` after that."""
+        while True:
+            if isinstance(arrival, str):
+                self._take_in_stop(arrival)
+            else:
+                self._unrecorded.append(self._event_of(arrival))
+            arrival = self._arrivals.get_nowait()
 
     def _take_in_stop(self, reason: str) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""

@@ -20,11 +20,18 @@ from candle_hpo.commands.script_check import (
     names_given,
     syntax_errors,
 )
-from candle_hpo.commands.search import first_sets, trials_of
+from candle_hpo.commands.search import (
+    check_search,
+    earlier_results_of,
+    first_sets,
+    notes_on_budget,
+    trials_of,
+)
 from candle_hpo.commands.single_run import run_trial_here
 from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError, Problem
 from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.execution import scheduler
@@ -80,6 +87,7 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
     if settings is not None:
         on_cluster = settings.run_workflow and uses_slurm(settings)
         interpreter = _check_script(reading, settings, on_cluster, str(input_file), findings)
+        _check_search(reading, settings, findings, console)
         _check_place(reading, findings)
         if on_cluster:
             _check_scheduler(settings, findings, console)
@@ -147,6 +155,20 @@ def _compare_hyperparameters(reading: Reading, settings: Settings, names: list[s
     return ScriptFindings(tuple(named), found.notes)
 
 
+def _check_search(reading: Reading, settings: Settings, findings: _Findings, console: Console) -> None:
+    """Check the search's sampler, the earlier results that it is to begin with, and its budget."""
+    if not isinstance(reading.space, ParametricSpace) or reading.problems:
+        return
+    try:
+        check_search(settings)
+        earlier = earlier_results_of(reading.space, settings, console)
+    except CandleError as error:
+        findings.take(error)
+        return
+    for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
+        findings.note(note)
+
+
 def _check_place(reading: Reading, findings: _Findings) -> None:
     """Check that the experiment's folder can be made here, and that there is space for it."""
     here = Path.cwd()
@@ -199,7 +221,7 @@ def _trials_text(reading: Reading) -> str:
 
 
 def _first_set(experiment: Experiment) -> Hyperparameters:
-    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, 1)
+    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, (), 1)
     return first[0].hyperparameters if first else experiment.default_model
 
 

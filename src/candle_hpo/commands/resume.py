@@ -11,7 +11,7 @@ from rich.console import Console
 from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import trials_of
+from candle_hpo.commands.search import check_search, trials_of
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -19,6 +19,7 @@ from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.interpreter import Interpreter
+from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.folder import (
     StoredExperiment,
     find_experiment,
@@ -60,7 +61,11 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
     if settings.dry_run:
         show(console, f"dry_run=1: {paths.root.name} was not gone on with")
         return ExitStatus.ALL_WELL
-    total = before.total if settings.workflow == "grid" else trials_of(read_search_space(paths), settings)
+    check_search(settings)
+    show(console, f"{paths.root.name} keeps its own search space and seed; those of this file are not looked at")
+    total = before.total
+    if settings.workflow != "grid":
+        total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
     changed = msgspec.structs.replace(before, settings=settings, interpreter=interpreter.path, total=total)
     try:
         write_experiment_settings(paths, changed)
@@ -78,14 +83,14 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
     failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
     left = stored.total - history.counts[Status.COMPLETED] - (0 if failed_too else failed)
-    if left == 0 and failed:
+    if left <= 0 and failed:
         show(
             console,
             f"{paths.root.name}: nothing is left to do, {failed:,} of {count(stored.total, 'trial')} have failed; "
             f"mend the model script, then candle resume {paths.root.name} --retry-failed attempts them again",
         )
         return ExitStatus.TRIALS_FAILED
-    if left == 0:
+    if left <= 0:
         show(console, f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
 from candle_hpo.campaign import Search
-from candle_hpo.core.experiment import Settings
+from candle_hpo.commands.screen import show
+from candle_hpo.core.errors import InputError
+from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.record.earlier_results import read_earlier_results
+from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
+from candle_hpo.report.words import count
 from candle_hpo.search.grid import GridSearch
+
+if TYPE_CHECKING:
+    from candle_hpo.search.study_search import KnownPoint
 
 
 def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
@@ -19,27 +32,89 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
     """
     if stored.settings.workflow == "grid":
         return GridSearch(read_parameter_sets(paths, stored))
-    from candle_hpo.search.parametric import earlier_result, parametric_search  # a grid needs no SciPy
+    from candle_hpo.search.parametric import parametric_search  # a grid needs no SciPy
 
     space = read_search_space(paths)
-    earlier = [earlier_result(space, each.hyperparameters, each.value) for each in read_earlier_results(paths)]
-    return parametric_search(space, stored.settings, stored.seed, filter(None, earlier))
+    return parametric_search(space, stored.settings, stored.seed, known_points(space, read_earlier_results(paths)))
 
 
-def trials_of(space: GridSpace | ParametricSpace, settings: Settings) -> int:
+def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> list[KnownPoint]:
+    """Return earlier results as the search takes them in: those that are of its space."""
+    from candle_hpo.search.parametric import known_point
+
+    found = (known_point(space, each.hyperparameters, each.texts, each.value) for each in results)
+    return [point for point in found if point is not None]
+
+
+def trials_of(space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult] = ()) -> int:
     """Return how many trials an experiment makes."""
     if isinstance(space, GridSpace):
         return len(space.sets)
     from candle_hpo.search.parametric import planned_trials
 
-    return planned_trials(space, settings)
+    return planned_trials(space, settings, known_points(space, earlier))
 
 
-def first_sets(space: GridSpace | ParametricSpace, settings: Settings, most: int) -> list[ParameterSet]:
-    """Return the sets that an experiment would begin with; with a seed that is drawn, such ones."""
+def check_search(settings: Settings) -> None:
+    """Raise `MachineError` where the package of a search's sampler is missing."""
+    if settings.workflow == "bayesian":
+        from candle_hpo.search.samplers import check_sampler
+
+        check_sampler(settings.sampler)
+
+
+def earlier_results_of(space: ParametricSpace, settings: Settings, console: Console) -> Sequence[EarlierResult]:
+    """Return the results that the search is to begin with (`warm_start`), as they are in its space.
+
+    Raises `InputError` where there are none.
+    """
+    if settings.warm_start is None or settings.workflow == "random":
+        return ()
+    found = find_earlier_results(settings.warm_start, Path.cwd())
+    points = known_points(space, found.results)
+    if not points:
+        raise InputError(
+            f"warm_start: none of the {count(len(found.results), 'result')} in {found.source} is of this search space "
+            f"(parameters: {', '.join(space.names)}); name an experiment with the same parameters, within these bounds"
+        )
+    show(
+        console,
+        f"warm_start: the search knows {len(points)} of {count(len(found.results), 'result')} in {found.source}",
+    )
+    if found.direction not in (None, settings.direction):
+        show(console, f"  (there, the aim was to {found.direction.value}; here, it is to {settings.direction.value})")
+    return [EarlierResult(point.value, space.hyperparameters(point.coordinates)) for point in points]
+
+
+def notes_on_budget(settings: Settings, total: int) -> list[str]:
+    """Return notes on a budget that is perhaps not meant so."""
+    if settings.workflow != "bayesian":
+        return []
+    from candle_hpo.search.budget import budget_of, points_in_flight
+
+    notes: list[str] = []
+    reached, points = budget_of(settings).trials, points_in_flight(settings)
+    if reached < settings.max_budget != USUAL_BUDGET:
+        needed = math.ceil((settings.max_budget - settings.design_size) / points)
+        notes.append(
+            f"max_iterations={settings.max_iterations} ends the search at {reached} trials, before "
+            f"max_budget={settings.max_budget}; max_iterations={needed} reaches that"
+        )
+    if settings.design_size >= total > 1:
+        notes.append(
+            f"all {total} trials are points spread over the space (design_size={settings.design_size}), and nothing is "
+            "learned from them; lower design_size, or raise max_budget"
+        )
+    return notes
+
+
+def first_sets(
+    space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult], most: int
+) -> list[ParameterSet]:
+    """Return the sets that an experiment would begin with; with a seed that is yet to be drawn, such ones."""
     if isinstance(space, GridSpace):
         return list(space.sets[:most])
     from candle_hpo.search.parametric import parametric_search
 
-    search = parametric_search(space, settings, settings.seed or 0)
-    return [one for number in range(most) if (one := search.propose(number)) is not None]
+    search = parametric_search(space, settings, settings.seed or 0, known_points(space, earlier))
+    return [one for number in range(most) if (one := search.propose(number, number)) is not None]

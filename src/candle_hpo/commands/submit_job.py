@@ -15,13 +15,13 @@ from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.script_check import notes_before_submission
-from candle_hpo.commands.search import first_sets, trials_of
+from candle_hpo.commands.search import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
 from candle_hpo.commands.single_run import run_once
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
-from candle_hpo.core.space import GridSpace
+from candle_hpo.core.space import ParameterSet
 from candle_hpo.execution.devices import visible_gpus
 from candle_hpo.execution.scheduler import NoAnswer, slurm_is_here
 from candle_hpo.execution.site import choose_site
@@ -29,7 +29,7 @@ from candle_hpo.execution.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter, find_interpreter
-from candle_hpo.record.earlier_results import EarlierValue, find_earlier_results, write_earlier_results
+from candle_hpo.record.earlier_results import EarlierResult, write_earlier_results
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -56,13 +56,20 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if experiment.space is None:
         return run_once(experiment, interpreter, drawn_seed(settings), console)
-    earlier = _earlier_results(experiment.space, settings, console)
+    check_search(settings)
+    earlier: Sequence[EarlierResult] = ()
+    if isinstance(experiment.space, ParametricSpace):
+        earlier = earlier_results_of(experiment.space, settings, console)
+    total = trials_of(experiment.space, settings, earlier)
+    show(console, *notes_on_budget(settings, total))
+    if total == 0:
+        raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
         show(console, *([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
     if settings.dry_run:
-        return _show_plan(experiment, experiment.space, on_cluster, console)
-    return _run_workflow(experiment, experiment.space, earlier, interpreter, on_cluster, console)
+        return _show_plan(experiment, total, first_sets(experiment.space, settings, earlier, 3), on_cluster, console)
+    return _run_workflow(experiment, total, earlier, interpreter, on_cluster, console)
 
 
 def uses_slurm(settings: Settings) -> bool:
@@ -75,40 +82,10 @@ def drawn_seed(settings: Settings) -> int:
     return random.SystemRandom().randrange(10**9) if settings.seed is None else settings.seed
 
 
-def _earlier_results(
-    space: GridSpace | ParametricSpace, settings: Settings, console: Console
-) -> Sequence[EarlierValue]:
-    """Return the results that the search is to begin with (`warm_start`), as far as they are of its space.
-
-    Raises `InputError` where there are none, and `MachineError` where the sampler lacks its package: before anything is
-    made.
-    """
-    if isinstance(space, GridSpace):
-        return ()
-    from candle_hpo.search.parametric import earlier_result
-    from candle_hpo.search.samplers import check_sampler
-
-    check_sampler(settings.sampler)
-    if settings.warm_start is None or settings.workflow == "random":
-        return ()
-    found = find_earlier_results(settings.warm_start, Path.cwd())
-    fitting = [each for each in found.values if earlier_result(space, each.hyperparameters, each.value)]
-    if not fitting:
-        raise InputError(
-            f"warm_start: none of the {len(found.values)} results in {found.source} is of this search space "
-            f"(parameters: {', '.join(space.names)}); name an experiment with the same parameters, within these bounds"
-        )
-    show(
-        console,
-        f"warm_start: the search knows {len(fitting)} of {count(len(found.values), 'result')} in {found.source}",
-    )
-    return fitting
-
-
 def _run_workflow(
     experiment: Experiment,
-    space: GridSpace | ParametricSpace,
-    earlier: Sequence[EarlierValue],
+    total: int,
+    earlier: Sequence[EarlierResult],
     interpreter: Interpreter,
     on_cluster: bool,
     console: Console,
@@ -117,7 +94,6 @@ def _run_workflow(
     here = Path.cwd()
     check_last_experiment(here)
     show(console, *notes_on_the_last(here, experiment.text))
-    total = trials_of(space, experiment.settings)
     paths, stored = create_experiment(here, experiment, total, drawn_seed(experiment.settings), interpreter.path)
     try:
         write_earlier_results(paths, earlier)
@@ -140,17 +116,17 @@ def _run_workflow(
 
 
 def _show_plan(
-    experiment: Experiment, space: GridSpace | ParametricSpace, on_cluster: bool, console: Console
+    experiment: Experiment, total: int, first: Sequence[ParameterSet], on_cluster: bool, console: Console
 ) -> ExitStatus:
     """Show what would be run."""
     settings = experiment.settings
-    total = trials_of(space, settings)
+    is_drawn = settings.seed is None and settings.workflow != "grid"
     show(
         console,
         f"Model script: {settings.model_script}",
         f"{count(total, 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
-        "First sets:",
-        *(f"  {one.id} {one.hyperparameters}" for one in first_sets(space, settings, 3)),
+        "First sets, for instance:" if is_drawn else "First sets:",
+        *(f"  {one.id} {one.hyperparameters}" for one in first),
     )
     if on_cluster:
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")

@@ -12,6 +12,8 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 
+USUAL_BUDGET = 110  # trials of a Bayesian search, as in CANDLE
+
 
 class Direction(str, Enum):
     """Which end of the objective is the better one."""
@@ -97,7 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     design_size: int = 10
     propose_points: int | None = None
     max_iterations: int = 10
-    max_budget: int = 110
+    max_budget: int = USUAL_BUDGET
     sampler: Literal["candle", "tpe", "gp", "cmaes", "qmc", "random"] = "candle"
     proposals: Literal["asynchronous", "batch"] = "asynchronous"
     warm_start: str | None = None

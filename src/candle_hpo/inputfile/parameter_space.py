@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -67,7 +68,7 @@ def _checked(drafts: Sequence[Draft], file: str, problems: Problems) -> dict[str
     by_name: dict[str, Draft] = {}
     taken: dict[str, int] = {}
     for draft in drafts:
-        problem = _problem_of_name(draft.name) or _problem_of_choices(draft)
+        problem = _problem_of_name(draft.name) or _problem_of_choices(draft) or _problem_of_range(draft)
         first = next((taken[name] for name in (draft.name, *_axis_names(draft)) if name in taken), None)
         if first is not None:
             problem = f'"{draft.name}" is there twice (first in line {first}); keep one'
@@ -111,6 +112,12 @@ def _problem_of_choices(draft: Draft) -> str | None:
             return f"{draft.name}: the choice {text_of(choice)} is there twice; keep one"
         keys.add(key_of(choice))
     return None
+
+
+def _problem_of_range(draft: Draft) -> str | None:
+    if all(math.isfinite(axis.high - axis.low) for axis in draft.parameter.axes):
+        return None
+    return f"{draft.name}: the range is too wide to be computed with; keep its bounds below 1e300"
 
 
 def _with_conditions(

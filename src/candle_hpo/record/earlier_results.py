@@ -16,63 +16,70 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import find_experiment
+from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 
+# What `candle aggregate-results` writes besides hyperparameters and metrics (`report.results`).
+OWN_COLUMNS = ("result", "dirname", "id", "status", "seconds", "attempts")
+_PREFIX = "hyperparameter_"  # of a hyperparameter that is called like one of these
 
-class EarlierValue(msgspec.Struct, frozen=True):
-    """What a set of hyperparameters came to; names that are columns of the table have no prefix here."""
+
+class EarlierResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a set of hyperparameters came to. `texts` are the cells of a table, from which they were read."""
 
     value: float
     hyperparameters: Hyperparameters
+    texts: dict[str, str] = {}
 
 
-class Found(NamedTuple):
-    """The results, and where they are from, for people."""
+class EarlierResults(NamedTuple):
+    """Results, and where they are from, for people; the direction of their experiment, where that is known."""
 
-    values: list[EarlierValue]
+    results: list[EarlierResult]
     source: str
+    direction: Direction | None = None
 
 
-def find_earlier_results(named: str, directory: Path) -> Found:
+def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     """Return the completed trials of an experiment (`X003`, or its folder), or the rows with a result of a CSV file.
 
     Raises `InputError` where there is no such thing, `RecordError` where a record cannot be read.
     """
     path = directory / named
     if path.suffix.lower() == ".csv":
-        return Found(_of_table(path, named), named)
+        return EarlierResults(_of_table(path, named), named)
     paths = find_experiment(named, directory)
-    history = History(Direction.MINIMIZE, read_events(paths.record) if paths.record.exists() else ())
-    values = [
-        EarlierValue(row.outcome.value, row.trial.hyperparameters)
+    direction = read_experiment_settings(paths).settings.direction
+    history = History(direction, read_events(paths.record) if paths.record.exists() else ())
+    results = [
+        EarlierResult(row.outcome.value, row.trial.hyperparameters)
         for _, row in sorted(history.trials.items())
         if row.outcome is not None and row.outcome.value is not None
     ]
-    return Found(values, paths.root.name)
+    return EarlierResults(results, paths.root.name, direction)
 
 
-def write_earlier_results(paths: ExperimentPaths, values: Sequence[EarlierValue]) -> None:
+def write_earlier_results(paths: ExperimentPaths, results: Sequence[EarlierResult]) -> None:
     """Keep earlier results, if there are any, with the experiment that begins with them. Raises `OSError`."""
-    if not values:
+    if not results:
         return
     encode = msgspec.json.Encoder().encode
-    replace_file(paths.earlier_results, b"".join(encode(value) + b"\n" for value in values), synced=True)
+    replace_file(paths.earlier_results, b"".join(encode(result) + b"\n" for result in results), synced=True)
 
 
-def read_earlier_results(paths: ExperimentPaths) -> list[EarlierValue]:
+def read_earlier_results(paths: ExperimentPaths) -> list[EarlierResult]:
     """Return the results that an experiment began with; none where it began with none. Raises `RecordError`."""
     try:
         lines = paths.earlier_results.read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=EarlierValue) for line in lines]
+        return [msgspec.json.decode(line, type=EarlierResult) for line in lines]
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordError(f"{paths.earlier_results} cannot be read: {error}") from None
 
 
-def _of_table(path: Path, named: str) -> list[EarlierValue]:
+def _of_table(path: Path, named: str) -> list[EarlierResult]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -82,7 +89,7 @@ def _of_table(path: Path, named: str) -> list[EarlierValue]:
         raise InputError(
             f'warm_start: {named} has no row with a column "result"; candle aggregate-results writes such tables'
         )
-    return [EarlierValue(value, _hyperparameters(row)) for row in rows if (value := _number(row["result"])) is not None]
+    return [_result(value, row) for row in rows if (value := _number(row["result"])) is not None]
 
 
 def _number(cell: str | None) -> float | None:
@@ -93,13 +100,17 @@ def _number(cell: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _hyperparameters(row: Mapping[str | None, object]) -> Hyperparameters:
-    """Return what the cells of a row hold: JSON, or else text as it is; nothing for an empty one."""
-    values: Hyperparameters = {}
+def _result(value: float, row: Mapping[str | None, object]) -> EarlierResult:
+    """Return what the cells of a row hold: JSON, or else text as it is."""
+    hyperparameters: Hyperparameters = {}
+    texts: dict[str, str] = {}
     for heading, cell in row.items():
-        if isinstance(heading, str) and isinstance(cell, str) and cell:
+        if isinstance(heading, str) and isinstance(cell, str) and heading not in OWN_COLUMNS:
+            plain = heading.removeprefix(_PREFIX)
+            name = plain if plain in OWN_COLUMNS else heading
+            texts[name] = cell
             try:
-                values[heading.removeprefix("hyperparameter_")] = json.loads(cell)
+                hyperparameters[name] = json.loads(cell)
             except (ValueError, RecursionError):
-                values[heading.removeprefix("hyperparameter_")] = cell
-    return values
+                hyperparameters[name] = cell
+    return EarlierResult(value, hyperparameters, texts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ class Cube:
         self.is_category = np.array([isinstance(axis, CategoryAxis) for axis in self.axes], dtype=bool)
         # Steps with this standard deviation reach the next value of a finite parameter.
         self.smallest_steps = np.array([0.7 / (axis.count - 1) for axis in self.axes])
+
+    @cached_property
+    def _every(self) -> list[Array]:
+        return [axis.every() for axis in self.axes]
 
     def spread(self, shares: Array) -> Array:
         """Return positions for rows of numbers from [0, 1), evenly over the space, with every parameter given."""
@@ -91,9 +96,17 @@ class Cube:
             is_inactive[row] = [name not in active for name in self._names]
         return np.where(is_inactive, np.nan, positions)
 
+    def position_of(self, place: int) -> Array:
+        """Return the combination at a place, from 0, in the list of all those of a finite space."""
+        row = np.empty(len(self.axes))
+        for column in reversed(range(len(self.axes))):
+            place, index = divmod(place, int(self.axes[column].count))
+            row[column] = self._every[column][index]
+        return row
+
     def all_positions(self) -> Array:
         """Return every point of a finite space once."""
-        grid = np.meshgrid(*(axis.every() for axis in self.axes), indexing="ij")
+        grid = np.meshgrid(*self._every, indexing="ij")
         return unique(self.deactivated(np.column_stack([column.ravel() for column in grid])))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from candle_hpo.search.warping import kumaraswamy
 
@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 MEAN_VARIANCE = 1.0  # prior variance of the unknown mean, which is integrated out
 SMALLEST_NOISE = 1e-6  # keeps the Cholesky decomposition sound
 SMALLEST_VARIANCE = 1e-12
+BOUND = 5.0  # prior standard deviations within which hyperparameters are looked for
+STEPS = 40
+DRAWS = 4  # for each kernel that is wanted, at the most
 
 
 @dataclass(frozen=True)
@@ -139,19 +142,48 @@ def negative_log_posterior(logs: Array, inputs: Array, targets: Array, layout: L
     return float(value), gradient + offsets / deviations
 
 
-def fit(inputs: Array, targets: Array, layout: Layout, steps: int = 40) -> Kernel:
-    """Return the kernel that is most probable, given noisy function values: L-BFGS-B from the priors' means."""
+def fit(inputs: Array, targets: Array, layout: Layout) -> Kernel:
+    """Return the kernel that is most probable, given noisy function values."""
+    return Kernel(layout, _most_probable(inputs, targets, layout).x)
+
+
+def fit_several(
+    inputs: Array, targets: Array, layout: Layout, count: int, generator: np.random.Generator
+) -> list[Kernel]:
+    """Return the most probable kernel, and others that are about as probable as their distance from it tells.
+
+    These are drawn from a normal distribution with the curvature that L-BFGS-B found there. What turns out to be far
+    less probable than that is left out.
+    """
+    found = _most_probable(inputs, targets, layout)
     means, deviations = layout.priors()
-    found = minimize(
+    curvature = found.hess_inv.todense()
+    variances, directions = np.linalg.eigh((curvature + curvature.T) / 2)
+    root = directions * np.sqrt(np.clip(variances, 1e-4, 4.0))  # what was hardly moved has no curvature yet
+    least_probable = found.fun + 0.5 * len(means) + 3.0
+    kernels = [Kernel(layout, found.x)]
+    for _ in range(DRAWS * count):
+        if len(kernels) == count:
+            break
+        drawn = found.x + root @ generator.standard_normal(len(means))
+        logs = np.clip(drawn, means - BOUND * deviations, means + BOUND * deviations)
+        if negative_log_posterior(logs, inputs, targets, layout)[0] < least_probable:
+            kernels.append(Kernel(layout, logs))
+    return kernels
+
+
+def _most_probable(inputs: Array, targets: Array, layout: Layout) -> OptimizeResult:
+    """Return what L-BFGS-B finds from the priors' means on."""
+    means, deviations = layout.priors()
+    return minimize(
         negative_log_posterior,
         means,
         args=(inputs, targets, layout),
         jac=True,
         method="L-BFGS-B",
-        bounds=list(zip(means - 5 * deviations, means + 5 * deviations, strict=True)),
-        options={"maxiter": steps, "maxfun": 2 * steps, "ftol": 1e-6},
+        bounds=list(zip(means - BOUND * deviations, means + BOUND * deviations, strict=True)),
+        options={"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 1e-6},
     )
-    return Kernel(layout, found.x)
 
 
 class Posterior:

@@ -12,8 +12,8 @@ class GridSearch:
     def __init__(self, space: GridSpace) -> None:
         self._sets = space.sets
 
-    def propose(self, number: int) -> ParameterSet | None:
-        """Return the set of this number, counted from 0; None after the last."""
+    def propose(self, number: int, running: int) -> ParameterSet | None:  # noqa: ARG002
+        """Return the set of this number, counted from 0, however many run; None after the last."""
         return self._sets[number] if number < len(self._sets) else None
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:

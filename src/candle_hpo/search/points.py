@@ -2,97 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from candle_hpo.core.parameters import Coordinates
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
-from candle_hpo.search.study_space import MOST_COUNTED, StudySpace
+from candle_hpo.search.sobol import sobol_points
+from candle_hpo.search.study_space import StudySpace
 
-Key = tuple[tuple[str, int | float], ...]
+PointKey = tuple[str, ...]
 
 BLOCK = 256  # points of a sequence that are made at once
-TRIES = 200  # random points, before a finite space is looked through
-
-
-def key_of(coordinates: Coordinates) -> Key:
-    """Return what equal points have in common."""
-    return tuple(coordinates.items())
+MOST_SHUFFLED = 10**6  # points of a finite space that are drawn like cards
+TRIES = 200  # random points of a larger space, for one that is not taken
 
 
 class Points:
-    """Points of a space by their numbers: the same for the same seed, whatever else was proposed."""
+    """Points of a space: the same for the same seed and the same ones taken, whatever was proposed in between."""
 
     def __init__(self, space: StudySpace, seed: int) -> None:
         self._space, self._seed = space, seed
+        self._names = space.space.names
         self._block: tuple[int, NDArray[np.float64]] | None = None
+        self._shuffled: NDArray[np.intp] | None = None
+        self._passed = 0  # of the shuffled points: they are all taken
 
-    def random(self, number: int, taken: set[Key]) -> Coordinates | None:
+    def key(self, hyperparameters: Mapping[str, object]) -> PointKey:
+        """Return what hyperparameters of the same point have in common."""
+        return tuple(repr(hyperparameters.get(name)) for name in self._names)
+
+    def key_at(self, point: Coordinates) -> PointKey:
+        """Return the key of a point's hyperparameters."""
+        return self.key(self._space.space.hyperparameters(point))
+
+    def random(self, number: int, taken: set[PointKey]) -> Coordinates | None:
         """Return a random point that is not taken; None where (almost) all are."""
+        cube = self._space.cube
+        if cube.size <= MOST_SHUFFLED:
+            return self._next_shuffled(taken)
         generator = np.random.default_rng([self._seed, number])
         for _ in range(TRIES):
-            point = self._at(generator.random(len(self._space.cube.axes)))
-            if key_of(point) not in taken:
+            point = self._at(generator.random(len(cube.axes)))
+            if self.key_at(point) not in taken:
                 return point
-        return self._any_left(taken)
+        return None
 
-    def evenly(self, number: int, taken: set[Key]) -> Coordinates | None:
-        """Return the point of this number of a scrambled Sobol sequence; a random one where that is taken.
-
-        Sobol (1967), scrambled after Owen (1998), as SciPy has it.
-        """
-        point = self._at(self._shares(number))
-        return point if key_of(point) not in taken else self.random(number, taken)
-
-    def _shares(self, number: int) -> NDArray[np.float64]:
-        width = len(self._space.cube.axes)
+    def evenly(self, number: int, taken: set[PointKey]) -> Coordinates | None:
+        """Return the point of this number of a Sobol sequence; a random one where that is taken."""
         block = number // BLOCK
         if self._block is None or self._block[0] != block:
-            sequence = qmc.Sobol(max(width, 1), rng=np.random.default_rng(self._seed))
-            if block:
-                sequence.fast_forward(block * BLOCK)
-            self._block = block, sequence.random(BLOCK)
-        return self._block[1][number % BLOCK, :width]
+            self._block = block, sobol_points(len(self._space.cube.axes), self._seed, block * BLOCK, BLOCK)
+        point = self._at(self._block[1][number % BLOCK])
+        return point if self.key_at(point) not in taken else self.random(number, taken)
+
+    def _next_shuffled(self, taken: set[PointKey]) -> Coordinates | None:
+        if self._shuffled is None:
+            self._shuffled = np.random.default_rng(self._seed).permutation(int(self._space.cube.size))
+        for place in self._shuffled[self._passed :].tolist():
+            point = self._space.coordinates(self._space.cube.full_assignment(self._space.cube.position_of(place)))
+            if self.key_at(point) not in taken:
+                return point
+            self._passed += 1
+        return None
 
     def _at(self, shares: NDArray[np.float64]) -> Coordinates:
         cube = self._space.cube
         position = cube.spread(shares[None, :])[0] if len(shares) else shares
         return self._space.coordinates(cube.full_assignment(position))
 
-    def _any_left(self, taken: set[Key]) -> Coordinates | None:
-        cube = self._space.cube
-        if not cube.axes or cube.size > MOST_COUNTED:
-            return None
-        points = (self._space.coordinates(cube.assignment(position)) for position in cube.all_positions())
-        return next((point for point in points if key_of(point) not in taken), None)
-
 
 class PointSearch:
-    """A search that learns nothing: random points, or, with `evenly`, a sequence that fills the space. None twice."""
+    """A search that learns nothing: random points, or, with `evenly`, a sequence that fills the space. None twice.
 
-    def __init__(self, space: StudySpace, budget: Budget, seed: int, *, evenly: bool = False) -> None:
+    `known` are points whose values are known already.
+    """
+
+    def __init__(
+        self, space: StudySpace, budget: Budget, seed: int, known: Iterable[Coordinates] = (), *, evenly: bool = False
+    ) -> None:
         self._space, self._budget, self._points = space, budget, Points(space, seed)
         self._next = self._points.evenly if evenly else self._points.random
-        self._taken: set[Key] = set()
-        self._running: set[int] = set()
+        self._taken = {self._points.key_at(point) for point in known}
 
-    def propose(self, number: int) -> ParameterSet | None:
+    def propose(self, number: int, running: int) -> ParameterSet | None:
         """Return the point of this number; None where the budget or the space has no more, or not yet."""
-        if not self._budget.allows(number, len(self._running)):
+        if not self._budget.allows(number, running):
             return None
         point = self._next(number, self._taken)
         if point is None:
             return None
-        self._taken.add(key_of(point))
-        self._running.add(number)
-        return ParameterSet(default_trial_id(number), self._space.space.hyperparameters(point))
+        hyperparameters = self._space.space.hyperparameters(point)
+        self._taken.add(self._points.key(hyperparameters))
+        return ParameterSet(default_trial_id(number), hyperparameters)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
         """Take in that a trial ended, perhaps one that an earlier campaign proposed."""
-        self._running.discard(trial.number)
-        point = self._space.space.coordinates(trial.hyperparameters)
-        if point is not None:
-            self._taken.add(key_of(point))
+        self._taken.add(self._points.key(trial.hyperparameters))

@@ -20,6 +20,8 @@ from candle_hpo.search.proposal import Knowledge, design_point, propose
 
 log = logging.getLogger(__name__)
 
+REPEATED = "candle: repeated"  # the user attribute of a trial that was asked for, and never run: it repeats another
+
 
 class GaussianProcessSampler(BaseSampler):
     """Proposes what is expected to improve most on the best trial so far.
@@ -66,14 +68,15 @@ class GaussianProcessSampler(BaseSampler):
         """Return values for the active parameters of the space."""
         self._raise_error_if_multi_objective(study)
         others = _others(study, trial)
+        number = trial.number - sum(REPEATED in each.user_attrs for each in study.get_trials(deepcopy=False))
         cube = self._cube(others, search_space)
         if not cube.axes:
             return cube.assignment(np.empty(0))
         known = _knowledge(cube, others, study.direction)
-        generator = np.random.default_rng([self._seed, trial.number])
+        generator = np.random.default_rng([self._seed, number])
         position = None
         if len(others) < self._design_size or len(known.values) < 2:
-            position = design_point(cube, trial.number, self._seed, known.taken())
+            position = design_point(cube, number, self._seed, known.taken())
         if position is None and len(known.values):
             position = propose(cube, known, generator)
         if position is None:
@@ -110,7 +113,8 @@ class GaussianProcessSampler(BaseSampler):
 
 def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False)
-    return sorted((each for each in trials if each.number != trial.number), key=lambda each: each.number)
+    others = (each for each in trials if each.number != trial.number and REPEATED not in each.user_attrs)
+    return sorted(others, key=lambda each: each.number)
 
 
 def _knowledge(cube: Cube, trials: Sequence[FrozenTrial], direction: StudyDirection) -> Knowledge:

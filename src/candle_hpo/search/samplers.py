@@ -42,6 +42,7 @@ def check_sampler(name: str) -> None:
 
 def sampler_maker(name: str, space: StudySpace, seed: int, design_size: int) -> MakeSampler:
     """Return what makes the sampler of this name for each proposal; the first `design_size` points are candle's own."""
+    check_sampler(name)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     activity = space.active_names if space.has_conditions else None
     own = GaussianProcessSampler(seed=seed, design_size=design_size, space=space.distributions, is_active=activity)
@@ -59,7 +60,13 @@ def sampler_maker(name: str, space: StudySpace, seed: int, design_size: int) -> 
             warnings.simplefilter("ignore")  # of what Optuna calls experimental
             match name:
                 case "tpe":
-                    return TPESampler(seed=its_seed, multivariate=True, group=True, constant_liar=True)
+                    return TPESampler(
+                        seed=its_seed,
+                        n_startup_trials=design_size,
+                        multivariate=True,
+                        group=True,
+                        constant_liar=True,
+                    )
                 case "gp":
                     return GPSampler(seed=its_seed, n_startup_trials=design_size, warn_independent_sampling=False)
                 case _:

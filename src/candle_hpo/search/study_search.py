@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import optuna
@@ -14,13 +14,14 @@ from candle_hpo.core.parameters import Coordinates
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
-from candle_hpo.search.points import Key, Points, key_of
+from candle_hpo.search.points import PointKey, Points
+from candle_hpo.search.sampler import REPEATED
 from candle_hpo.search.samplers import AsRun, MakeSampler
 from candle_hpo.search.study_space import StudySpace
 
 
-class EarlierResult(NamedTuple):
-    """A result of an earlier experiment in the same space: where, and the value."""
+class KnownPoint(NamedTuple):
+    """A result that was there before the search: where, and the value."""
 
     coordinates: Coordinates
     value: float
@@ -29,8 +30,8 @@ class EarlierResult(NamedTuple):
 class StudySearch:
     """Proposes what a sampler makes of all that is known: values, failures, and what runs now.
 
-    No point is proposed twice: where a sampler repeats one, a random one takes its place. `earlier` are results that
-    are known before the first trial. What was proposed and told is rebuilt from the record by telling it again.
+    No point is proposed twice: where a sampler repeats one, a random one takes its place. `known` are results that are
+    there before the first trial. What was proposed and told is rebuilt from the record by telling it again.
     """
 
     def __init__(
@@ -40,26 +41,35 @@ class StudySearch:
         budget: Budget,
         direction: Direction,
         seed: int,
-        earlier: Iterable[EarlierResult] = (),
+        known: Iterable[KnownPoint] = (),
     ) -> None:
         self._space, self._make_sampler, self._budget = space, make_sampler, budget
         self._direction = direction
-        self._points = Points(space, seed)
+        self._points, self._count = Points(space, seed), space.points()
         self._study = self._study_of(())
-        self._numbers: dict[int, int] = {}  # of a trial -> of its place in the study
-        self._taken: set[Key] = set()
-        self._running: set[int] = set()
-        for result in earlier:
-            self._add(result.coordinates, TrialState.COMPLETE, result.value)
+        self._places: dict[int, int] = {}  # of each trial in the study, by its number
+        self._taken: set[PointKey] = set()
+        for each in known:
+            self._add(each.coordinates, TrialState.COMPLETE, each.value)
 
-    def propose(self, number: int) -> ParameterSet | None:
+    def propose(self, number: int, running: int) -> ParameterSet | None:
         """Return the set for the trial of this number; None where the budget or the space has no more, or not yet."""
-        if not self._budget.allows(number, len(self._running)):
+        if not self._budget.allows(number, running) or len(self._taken) >= self._count:
             return None
-        point = self._ask(number)
-        if point is None:
-            return None
-        self._running.add(number)
+        self._study.sampler = AsRun(self._make_sampler(len(self._taken)), self._space)
+        asked = self._study.ask()
+        point: Coordinates | None = self._space.suggest(asked)
+        assert point is not None  # noqa: S101
+        if self._points.key_at(point) in self._taken:
+            asked.set_user_attr(REPEATED, True)
+            self._study.tell(asked, state=TrialState.FAIL)
+            point = self._points.random(number, self._taken)
+            if point is None:
+                return None
+            self._places[number] = self._add(point, TrialState.RUNNING)
+        else:
+            self._places[number] = asked.number
+            self._taken.add(self._points.key_at(point))
         return ParameterSet(default_trial_id(number), self._space.space.hyperparameters(point))
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
@@ -68,59 +78,38 @@ class StudySearch:
         One that the machine interrupted tells nothing: its value is as unknown as that of a trial that runs. Raises
         `RecordError` for hyperparameters that are not of this space.
         """
-        self._running.discard(trial.number)
-        if trial.number not in self._numbers:
+        if trial.number not in self._places:
             point = self._space.space.coordinates(trial.hyperparameters)
             if point is None:
                 raise RecordError(f"{trial.id} has hyperparameters that are not of this experiment's search space")
-            self._numbers[trial.number] = self._add(point, TrialState.RUNNING)
+            self._places[trial.number] = self._add(point, TrialState.RUNNING)
         if outcome.status is Status.INTERRUPTED:
             return
-        place = self._numbers[trial.number]
+        place = self._places[trial.number]
         if self._study.get_trials(deepcopy=False)[place].state.is_finished():  # it failed, and was attempted again
-            self._rebuild_with(place)
+            self._let_run_again(place)
         if outcome.value is None:
             self._study.tell(place, state=TrialState.FAIL)
         else:
             self._study.tell(place, outcome.value)
-
-    def _ask(self, number: int) -> Coordinates | None:
-        """Return the sampler's next point, which counts as running from now on; None where all are taken."""
-        if len(self._taken) >= self._space.cube.size:
-            return None
-        known = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = AsRun(self._make_sampler(known), self._space)
-        trial = self._study.ask()
-        point = self._space.suggest(trial)
-        if key_of(point) in self._taken:
-            self._study = self._study_of(self._study.trials[: trial.number])
-            free = self._points.random(number, self._taken)
-            if free is None:
-                return None
-            self._numbers[number] = self._add(free, TrialState.RUNNING)
-            return free
-        self._numbers[number] = trial.number
-        self._taken.add(key_of(point))
-        return point
 
     def _add(self, point: Coordinates, state: TrialState, value: float | None = None) -> int:
         """Put a trial into the study that was not asked of it; return its place."""
         params = self._space.params(point)
         distributions = {name: self._space.distributions[name] for name in params}
         self._study.add_trial(create_trial(state=state, value=value, params=params, distributions=distributions))
-        self._taken.add(key_of(point))
+        self._taken.add(self._points.key_at(point))
         return len(self._study.get_trials(deepcopy=False)) - 1
 
-    def _rebuild_with(self, running: int) -> None:
-        """Make the study anew, with the trial at one place running again."""
-        trials = self._study.trials
-        earlier = trials[running]
-        trials[running] = create_trial(
-            state=TrialState.RUNNING, params=earlier.params, distributions=earlier.distributions
+    def _let_run_again(self, place: int) -> None:
+        """Make the study anew, with the trial at one place running: Optuna's trials end only once."""
+        trials = self._study.get_trials(deepcopy=False)
+        trials[place] = create_trial(
+            state=TrialState.RUNNING, params=trials[place].params, distributions=trials[place].distributions
         )
         self._study = self._study_of(trials)
 
-    def _study_of(self, trials: Iterable[FrozenTrial]) -> optuna.Study:
+    def _study_of(self, trials: Sequence[FrozenTrial]) -> optuna.Study:
         study = optuna.create_study(direction=self._direction.value)
         study.add_trials(trials)
         return study

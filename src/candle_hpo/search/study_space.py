@@ -6,7 +6,8 @@ of it: so it learns from what was really run, and a study that is built again fr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,9 +21,8 @@ from candle_hpo.core.expressions import Expression, evaluate
 from candle_hpo.core.parameters import Coordinates, Parameter, ParametricSpace, parents_first
 from candle_hpo.search.cube import Cube
 
-LISTED = 1000  # coordinates that are looked through, one by one, for those that make the same value
-FEW_VALUES = 200  # of a transform that rounds: they are listed
-MOST_COUNTED = 20_000  # points of a space with conditions
+LISTED = 1000  # values of a transform that rounds, or of integers, are looked through one by one, if no more
+MOST_COUNTED = 20_000  # combinations of what conditions ask for
 
 Params = dict[str, Any]  # name of an axis -> what Optuna has for it
 
@@ -40,6 +40,27 @@ class StudyAxis:
     distribution: BaseDistribution
     coordinates: tuple[int | float, ...] = ()
     of_values: bool = False
+
+    @property
+    def count(self) -> int | None:
+        """The number of values; None where there is no end of them."""
+        match self.distribution:
+            case CategoricalDistribution(choices=choices):
+                return len(choices)
+            case IntDistribution(low=low, high=high):
+                return high - low + 1
+            case each:
+                return 1 if each.single() else None
+
+    def every(self) -> Iterator[int | float]:
+        """Yield the coordinates of all values, where they have an end."""
+        match self.distribution:
+            case CategoricalDistribution():
+                yield from self.coordinates
+            case IntDistribution(low=low, high=high):
+                yield from map(self.coordinate, range(low, high + 1))
+            case FloatDistribution(low=low):
+                yield self.coordinate(low)
 
     def coordinate(self, value: Any) -> int | float:
         """Return the nearest coordinate that is run, of a value of the distribution."""
@@ -76,38 +97,36 @@ def study_axis(parameter: Parameter, axis: Axis) -> StudyAxis:
         numbers = [choice for choice in axis.choices if type(choice) in (int, float)]
         choices = axis.choices if len(numbers) == len(places) else map(str, places)
         return StudyAxis(axis, None, CategoricalDistribution(tuple(choices)), places)  # type: ignore[arg-type]
-    if transform is not None and (listed := _listed(axis, transform, parameter.whole)):
-        return StudyAxis(axis, transform, CategoricalDistribution(listed), listed)
+    made = () if transform is None else _made(axis, transform)
+    if transform is not None and parameter.whole and axis.kind == "float":
+        low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
+        if not made or len(made) == high - low + 1:
+            log = parameter.scale == "log" and low >= 1
+            return StudyAxis(axis, transform, IntDistribution(low, high, log=log), of_values=True)
+    if made and (axis.kind == "float" or len(made) < axis.high - axis.low + 1):
+        return StudyAxis(axis, transform, CategoricalDistribution(made), made)
     if axis.kind == "integer":
         return StudyAxis(axis, transform, IntDistribution(int(axis.low), int(axis.high), log=axis.log))
-    if transform is not None and parameter.whole:
-        low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
-        log = parameter.scale == "log" and low >= 1
-        return StudyAxis(axis, transform, IntDistribution(low, high, log=log), of_values=True)
     return StudyAxis(axis, transform, FloatDistribution(float(axis.low), float(axis.high), log=axis.log))
 
 
-def _listed(axis: Axis, transform: Expression, whole: bool) -> tuple[int | float, ...]:
-    """Return the coordinates of all values that a transform makes, where several coordinates make the same one.
-
-    Empty where each coordinate has a value of its own, or the values are too many to be listed.
-    """
-    if axis.kind == "integer":
-        if axis.high - axis.low >= LISTED:
-            return ()
-        every = [as_run(axis, transform, coordinate) for coordinate in range(int(axis.low), int(axis.high) + 1)]
-        distinct = tuple(dict.fromkeys(every))
-        return distinct if len(distinct) < len(every) else ()
-    if whole:
-        low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
-        if high - low >= LISTED:
-            return ()
-        found = [(value, find_coordinate(axis, transform, value)) for value in range(low, high + 1)]
-        made = tuple(place for value, place in found if place is not None and evaluate(transform, place) == value)
-        return made if len(made) < len(found) else ()
-    step = (axis.high - axis.low) / LISTED
-    sampled = dict.fromkeys(as_run(axis, transform, axis.low + step * count) for count in range(LISTED + 1))
-    return tuple(sampled) if len(sampled) <= FEW_VALUES else ()
+def _made(axis: Axis, transform: Expression) -> tuple[int | float, ...]:
+    """Return a coordinate for each value that a transform makes; empty where they are too many to be listed."""
+    if axis.kind == "integer" and axis.high - axis.low < LISTED:  # it may rise and fall
+        return tuple(
+            dict.fromkeys(as_run(axis, transform, place) for place in range(int(axis.low), int(axis.high) + 1))
+        )
+    # From plateau to plateau: between two coordinates with the same value, a monotone transform has no other.
+    ends = axis.rounded(axis.low), axis.rounded(axis.high)
+    values = {evaluate(transform, end): end for end in ends}
+    spans = [ends]
+    while spans and len(values) <= LISTED:
+        low, high = spans.pop()
+        middle = axis.rounded(low / 2 + high / 2)
+        if low < middle < high and evaluate(transform, low) != evaluate(transform, high):
+            values.setdefault(evaluate(transform, middle), middle)
+            spans += [(middle, high), (low, middle)]
+    return tuple(sorted(as_run(axis, transform, place) for place in values.values())) if len(values) <= LISTED else ()
 
 
 class StudySpace:
@@ -158,9 +177,23 @@ class StudySpace:
 
     def points(self) -> float:
         """Return how many different points there are: infinite where that is not worth counting."""
-        if self.has_conditions and self.cube.size <= MOST_COUNTED:
-            return len(self.cube.all_positions())
-        return self.cube.size
+        counts = {name: math.inf if axis.count is None else axis.count for name, axis in self.axes.items()}
+        if math.prod(counts[name] for name in self._asked if name in counts) > MOST_COUNTED:
+            return math.inf
+        return self._points_from(0, {}, counts)
+
+    def _points_from(self, index: int, part: Coordinates, counts: Mapping[str, float]) -> float:
+        """Return how many points share a part of their coordinates: that of the first parameters, parents first."""
+        if index == len(self._ordered):
+            return 1
+        parameter = self._ordered[index]
+        if parameter.condition is not None and not holds(parameter.condition, part):
+            return self._points_from(index + 1, part, counts)
+        if parameter.name not in self._asked:
+            own = math.prod(counts[axis.name] for axis in parameter.axes)
+            return own * self._points_from(index + 1, part, counts)
+        axis = self.axes[parameter.name]
+        return sum(self._points_from(index + 1, part | {parameter.name: each}, counts) for each in axis.every())
 
 
 def _suggest(trial: Trial, name: str, axis: StudyAxis) -> Any:

@@ -1,0 +1,64 @@
+"""Several Gaussian processes on the same data, which differ in what the data do not tell.
+
+With few points, many length scales explain them. A search that believes the most probable one alone creeps around the
+best point so far; one that asks several of them explores where they disagree. In the way of Snoek, Larochelle and
+Adams, "Practical Bayesian optimization of machine learning algorithms", NeurIPS 2012, with draws from a normal
+approximation of the posterior (Rasmussen and Williams, section 3.4) in place of a Markov chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candle_hpo.search.acquisition import log_expected_improvement
+from candle_hpo.search.gaussian_process import Kernel, Posterior
+
+Array = NDArray[np.float64]
+
+OPTIMISM = 2.0  # standard deviations by which a bound lies below the mean
+
+
+class _Member(NamedTuple):
+    posterior: Posterior
+    best: float
+
+
+class Ensemble:
+    """Gaussian processes with these kernels, each of which has seen the outputs at the inputs, to be minimized.
+
+    `pending` are inputs of trials that run. They are believed to end as each member predicts, so that it expects no
+    more of their surroundings: the Kriging believer of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to
+    parallelize optimization", 2010.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel], inputs: Array, outputs: Array, pending: Array) -> None:
+        self._members = [_member(kernel, inputs, outputs, pending) for kernel in kernels]
+
+    def log_expected_improvement(self, features: Array) -> Array:
+        """Return the logarithm of the improvement on the best point so far that all members together expect."""
+        worths = [log_expected_improvement(*each.posterior.predict(features), each.best) for each in self._members]
+        return np.asarray(np.logaddexp.reduce(worths, axis=0))
+
+    def bound_below_best(self, features: Array) -> Array:
+        """Return how far below the best point so far a value may well lie: two standard deviations below the mean.
+
+        Srinivas, Krause, Kakade and Seeger, "Gaussian process optimization in the bandit setting", ICML 2010.
+        """
+        bounds: list[Array] = []
+        for posterior, best in self._members:
+            mean, deviation = posterior.predict(features)
+            bounds.append(best - mean + OPTIMISM * deviation)
+        return np.asarray(np.mean(bounds, axis=0))
+
+
+def _member(kernel: Kernel, inputs: Array, outputs: Array, pending: Array) -> _Member:
+    posterior = Posterior(kernel, inputs, outputs)
+    best = float(np.min(posterior.mean(inputs)))
+    if len(pending):
+        believed = np.concatenate([outputs, posterior.mean(pending)])
+        posterior = Posterior(kernel, np.vstack([inputs, pending]), believed)
+    return _Member(posterior, best)
