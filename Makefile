@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test lint docs clean
+.PHONY: help exercise test lint docs site pictures clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
-	@echo "make docs       write again what is generated from the code (the keyword reference)"
+	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
+	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
+	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/exercise-is-installed
@@ -25,7 +27,13 @@ lint: $(VENV)/tests-are-installed
 	@"$(BIN)/mypy"
 
 docs: $(VENV)/tests-are-installed
-	@"$(BIN)/python" tools/keyword_reference.py --write
+	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done
+
+site: $(VENV)/tests-are-installed
+	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict
+
+pictures: $(VENV)/tests-are-installed
+	@"$(BIN)/python" tools/pictures.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
 
+import command_reference
+import contract_reference
 import keyword_reference
 import run_tutorial
 from candle_hpo.cli import app
@@ -23,8 +29,9 @@ def test_every_setting_has_a_keyword_and_the_other_way_round() -> None:
     assert len(BY_NAME) == len(KEYWORDS) + sum(keyword.also is not None for keyword in KEYWORDS)
 
 
-def test_the_keyword_reference_is_up_to_date() -> None:
-    assert keyword_reference.PAGE.read_text() == keyword_reference.reference(), "run `make docs`"
+@pytest.mark.parametrize("made", [keyword_reference, command_reference, contract_reference], ids=lambda m: m.__name__)
+def test_the_generated_pages_are_up_to_date(made: ModuleType) -> None:
+    assert made.PAGE.read_text() == made.reference(), "run `make docs`"
 
 
 def test_every_command_is_documented() -> None:
@@ -54,3 +61,16 @@ def test_the_tutorial_runs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert lines[1].split(",")[3:5] == ["10", "64"]
     assert lines[-1].split(",")[3:5] == ["2", "1024"]
     assert (tmp_path / "last-candle-job" / "run" / "hpset_00001" / "results" / "sample_2.png").exists()
+
+
+def test_the_site_is_built_with_every_link_leading_somewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 15
+    elsewhere = r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?https?:|<link[^>]*\shref=["']?https?://[^>]*>"""
+    for page in pages:
+        assert not re.findall(elsewhere, page.read_text()), page

@@ -47,6 +47,17 @@ def submit_job(
     _exit(command(input_file, _console()))
 
 
+@app.command("check")
+def check(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],
+    run: Annotated[bool, typer.Option("--run", help="Run one real trial here, too.")] = False,
+) -> None:
+    """Look for all that could go wrong, before anything is submitted."""
+    from candle_hpo.commands.check import check as command
+
+    _exit(command(input_file, run, _console()))
+
+
 @app.command("import-template")
 def import_template(
     name: Annotated[str, typer.Argument(metavar="NAME", help="grid, bayesian, vae, r or bash.")],
@@ -82,6 +93,14 @@ def status(experiment: ExperimentArgument = None) -> None:
     _exit(command(experiment, _console()))
 
 
+@app.command("watch")
+def watch(experiment: ExperimentArgument = None) -> None:
+    """Follow an experiment while it runs; q leaves."""
+    from candle_hpo.commands.watch import watch as command
+
+    _exit(command(experiment, _console()))
+
+
 @app.command("aggregate-results")
 def aggregate_results(
     experiment: ExperimentArgument = None,
@@ -98,6 +117,59 @@ def aggregate_results(
     from candle_hpo.commands.aggregate_results import aggregate_results as command
 
     _exit(command(experiment, result_format, kind, _console()))
+
+
+@app.command("logs")
+def logs(
+    names: Annotated[list[str], typer.Argument(metavar="[EXP-DIR] TRIAL", help="The trial: its id, or its number.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the trial runs.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option(metavar="N", help="An earlier attempt at it.", show_default="the last one")
+    ] = None,
+) -> None:
+    """Show what a trial printed."""
+    from candle_hpo.commands.logs import logs as command
+
+    _exit(command(names, follow, attempt))
+
+
+@app.command("report")
+def report(
+    experiment: ExperimentArgument = None,
+    kind: Annotated[
+        str, typer.Option("--format", metavar="html|png|svg", help="One page for a browser, or figures for print.")
+    ] = "html",
+    output: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The page's file, or the figures' folder.")
+    ] = None,
+) -> None:
+    """Make one page of everything, for any browser."""
+    from candle_hpo.commands.report import report as command
+
+    _exit(command(experiment, kind, output, _console()))
+
+
+@app.command("export")
+def export(
+    to: Annotated[str, typer.Option("--to", metavar="csv|json|parquet|optuna", help="For which program.")],
+    experiment: ExperimentArgument = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write it.")] = None,
+) -> None:
+    """Write all trials in a format of other programs."""
+    from candle_hpo.commands.export import export as command
+
+    _exit(command(experiment, to, output, _console()))
+
+
+@app.command("dashboard")
+def dashboard(
+    experiment: ExperimentArgument = None,
+    port: Annotated[int, typer.Option(min=1, max=65515, help="Where the browser finds it.")] = 8080,
+) -> None:
+    """Serve Optuna's dashboard on an experiment, here alone."""
+    from candle_hpo.commands.dashboard import dashboard as command
+
+    _exit(command(experiment, port, _console()))
 
 
 @app.command("resume")

@@ -41,6 +41,8 @@ def aggregate_results(
     check_result_format(result_format)
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
+    if not paths.record.exists():
+        raise InputError(f"{paths.root.name} has not begun, so there are no results yet; candle status tells how it is")
     history = History(stored.settings.direction, read_events(paths.record))
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:

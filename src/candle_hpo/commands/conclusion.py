@@ -29,7 +29,12 @@ def conclude(
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
     show(console, *failure_lines(history, paths), *history.notes)
-    show(console, f"Each trial's folder: {location(paths.runs)}", "Table of all results: candle aggregate-results")
+    show(
+        console,
+        f"Each trial's folder: {location(paths.runs)}",
+        "Table of all results: candle aggregate-results",
+        f"Everything on one page: candle report {paths.root.name}",
+    )
     if stopped.startswith((TOO_MANY_FAILURES, MACHINE_REFUSES)):
         show(console, f"Stopped: {stopped}", how_to_go_on(history, paths.root.name))
         return ExitStatus.TRIALS_FAILED if stopped.startswith(TOO_MANY_FAILURES) else ExitStatus.MACHINE_REFUSED
@@ -39,7 +44,10 @@ def conclude(
     if history.counts[Status.INTERRUPTED]:
         show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
-    return ExitStatus.TRIALS_FAILED if history.not_completed else ExitStatus.ALL_WELL
+    if history.not_completed:
+        show(console, f"With the script mended: candle resume {paths.root.name} --retry-failed")
+        return ExitStatus.TRIALS_FAILED
+    return ExitStatus.ALL_WELL
 
 
 def how_to_go_on(history: History, name: str) -> str:

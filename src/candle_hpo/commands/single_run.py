@@ -14,9 +14,9 @@ from candle_hpo.campaign import WAKE_SECONDS
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus, MachineError
-from candle_hpo.core.experiment import Experiment
-from candle_hpo.core.paths import single_run_paths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.paths import TrialPaths, single_run_paths
+from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
 from candle_hpo.execution.devices import visible_gpus
 from candle_hpo.execution.local import LocalPool
 from candle_hpo.execution.workers import share_out
@@ -39,17 +39,35 @@ def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, consol
         show(console, f"dry_run=1: {settings.model_script} was not run")
         return ExitStatus.ALL_WELL
     show(console, f"Running {settings.model_script} once ...")
+    outcome = run_trial_here(settings, experiment.default_model, interpreter, seed, paths, here)
+    show(console, f"Output: {location(paths.output)}")
+    return _conclude(outcome, paths.output, console)
+
+
+def run_trial_here(
+    settings: Settings,
+    hyperparameters: Hyperparameters,
+    interpreter: Interpreter,
+    seed: int,
+    paths: TrialPaths,
+    directory: Path,
+) -> Outcome:
+    """Run the model once on this machine, with `directory` as its working directory; a signal stops it.
+
+    Raises `MachineError` where the machine does not let it begin.
+    """
+    worker = share_out(settings, visible_gpus(), 1).workers[0]
     model = model_command(settings, interpreter.path, seed, paths.run)
     adopt_orphans()
     try:
         paths.run.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise MachineError(f"{paths.run} cannot be made: {error.strerror}") from None
-    trial = Trial(0, "single_run", experiment.default_model)
-    with LocalPool(workforce.workers[:1]) as pool:
+    trial = Trial(0, paths.run.name, hyperparameters)
+    with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
         arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
-        run = partial(run_trial, model, trial, paths, workforce.workers[0].environment, pool.switch, directory=here)
+        run = partial(run_trial, model, trial, paths, worker.environment, pool.switch, directory=directory)
         with calling_on_signals(arrivals.put, STOP_SIGNALS):
             pool.submit(run).add_done_callback(arrivals.put)
             arrival: Future[Outcome] | str = ""
@@ -62,11 +80,9 @@ def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, consol
                     pool.stop()
     end_all_orphans()
     try:
-        outcome = arrival.result()
+        return arrival.result()
     except OSError as error:
-        raise MachineError(f"the model cannot be run in {here}: {error}") from None
-    show(console, f"Output: {location(paths.output)}")
-    return _conclude(outcome, paths.output, console)
+        raise MachineError(f"the model cannot be run in {directory}: {error}") from None
 
 
 def _conclude(outcome: Outcome, output: Path, console: Console) -> ExitStatus:

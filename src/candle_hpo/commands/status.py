@@ -28,7 +28,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    state = _state(paths, history)
+    state = state_of(paths, history)
     show(
         console,
         f"Experiment {paths.root.name} of {location(Path(stored.input_file))}",
@@ -45,7 +45,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     return ExitStatus.ALL_WELL
 
 
-def _state(paths: ExperimentPaths, history: History) -> str:
+def state_of(paths: ExperimentPaths, history: History) -> str:
     """Return what the experiment does now; what a dead campaign left running counts as interrupted from here on."""
     jobs, campaign = read_jobs(paths), history.campaign
     job: Job | None = None

@@ -14,6 +14,7 @@ from candle_hpo.commands.earlier import notes_on_the_last
 from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
+from candle_hpo.commands.script_check import notes_before_submission
 from candle_hpo.commands.search import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
 from candle_hpo.commands.single_run import run_once
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
@@ -48,8 +49,10 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     settings = experiment.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
     site_modules = choose_site().site.modules if on_cluster else ()
-    interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
+    modules = (*site_modules, *modules_of(settings))
+    interpreter = find_interpreter(settings, modules)
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
+    show(console, *notes_before_submission(experiment, interpreter, modules))
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if experiment.space is None:

@@ -109,8 +109,26 @@ class ExperimentPaths:
 
     def results(self, format_name: str) -> Path:
         """Where `candle aggregate-results` writes its table; in the folder itself if that was moved away."""
+        return self._beside_experiments / f"candle_results.{format_name}"
+
+    @property
+    def report(self) -> Path:
+        """Where `candle report` writes its page."""
+        return self._beside_experiments / f"{self.root.name}_report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder where `candle report` writes figures."""
+        return self._beside_experiments / f"{self.root.name}_figures"
+
+    def export(self, suffix: str) -> Path:
+        """Where `candle export` writes."""
+        return self._beside_experiments / f"{self.root.name}{suffix}"
+
+    @property
+    def _beside_experiments(self) -> Path:
         at_home = self.root.parent.name == EXPERIMENTS
-        return (self.root.parent.parent if at_home else self.root) / f"candle_results.{format_name}"
+        return self.root.parent.parent if at_home else self.root
 
     def trial(self, trial_id: str) -> TrialPaths:
         """Return the paths of one trial."""
@@ -121,6 +139,12 @@ class ExperimentPaths:
 def experiments_folder(directory: Path) -> Path:
     """Return the folder that holds the experiments submitted from `directory`."""
     return directory / GENERATED_FILES / EXPERIMENTS
+
+
+def check_run_paths(directory: Path) -> TrialPaths:
+    """Return the paths of the one trial that `candle check --run` runs, in a folder of its own."""
+    run = directory / GENERATED_FILES / "check_run"
+    return TrialPaths(run=run, checkpoint=run / "checkpoints", output=run / OUTPUT_NAME)
 
 
 def single_run_paths(directory: Path) -> TrialPaths:

@@ -32,6 +32,14 @@ def submit(script: Path) -> str:
     return job_id_of(_run(["sbatch", "--parsable", script.name], script.parent))
 
 
+def would_start(script: Path) -> str:
+    """Return what SLURM says of when and where it would start a job script; nothing is submitted.
+
+    Raises `MachineError` with SLURM's own words where it refuses.
+    """
+    return _run(["sbatch", "--test-only", script.name], script.parent, with_errors=True).strip()
+
+
 def find_jobs(ids: Sequence[str]) -> list[Job]:
     """Return what SLURM knows of these jobs; one that it has forgotten is not among them. Raises `MachineError`."""
     try:
@@ -59,7 +67,7 @@ def node_resources() -> str:
     return _run(["sinfo", "--noheader", "--format=%R %G"])
 
 
-def _run(command: Sequence[str], directory: Path | None = None) -> str:
+def _run(command: Sequence[str], directory: Path | None = None, *, with_errors: bool = False) -> str:
     """Run a program of SLURM; return what it prints. Raises `MachineError` with all that it said."""
     try:
         done = subprocess.run(
@@ -80,4 +88,4 @@ def _run(command: Sequence[str], directory: Path | None = None) -> str:
     if done.returncode != 0:
         said = " ".join((done.stderr + done.stdout).split())
         raise MachineError(f"{command[0]} refused (exit status {done.returncode}): {said}")
-    return done.stdout
+    return done.stdout + done.stderr if with_errors else done.stdout

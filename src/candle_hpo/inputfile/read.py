@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from candle_hpo.core.errors import InputError, Problem
-from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -17,7 +18,7 @@ from candle_hpo.inputfile.consistency import (
     check_result_source,
     notes_on_what_has_no_effect,
 )
-from candle_hpo.inputfile.control import Control, read_control
+from candle_hpo.inputfile.control import REQUIRED, Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
@@ -26,11 +27,33 @@ from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, sp
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of an input file, whether or not everything in it is right.
+
+    `settings` are there as soon as the required keywords are; `experiment` where `problems` is empty.
+    """
+
+    problems: tuple[Problem, ...]
+    settings: Settings | None
+    default_model: Hyperparameters
+    space: GridSpace | ParametricSpace | None
+    experiment: Experiment | None
+
+
 def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     """Read an input file.
 
     Raises `InputError` with everything that is wrong with it, each with its file and line.
     """
+    reading = read_what_can_be_read(path, shell)
+    if reading.experiment is None:
+        raise InputError(*reading.problems)
+    return reading.experiment
+
+
+def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Reading:
+    """Read an input file as far as it can be. Raises `InputError` where the file cannot be read at all."""
     shell = shell or ShellReader()
     file = str(path)
     problems = Problems()
@@ -52,15 +75,12 @@ def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
     check_result_source(control, file, problems)
     check_gpu_share(control, file, problems)
     notes += notes_on_what_has_no_effect(control)
-    problems.raise_if_any()
-    return Experiment(
-        input_file=str(path.absolute()),
-        text=text,
-        settings=control.settings(),
-        default_model=default_model,
-        space=space,
-        notes=tuple(notes),
-    )
+    settings = control.settings() if all(name in control.values for name in REQUIRED) else None
+    found = problems.in_order()
+    experiment = None
+    if settings is not None and not found:
+        experiment = Experiment(str(path.absolute()), text, settings, default_model, space, tuple(notes))
+    return Reading(found, settings, default_model, space, experiment)
 
 
 def _notes_on_names(space: GridSpace | ParametricSpace, default_model: Hyperparameters) -> list[str]:

@@ -51,10 +51,14 @@ class Problems:
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._found)
 
+    def in_order(self) -> tuple[Problem, ...]:
+        """Return all problems in the order of their files and lines, each once."""
+        return tuple(sorted(dict.fromkeys(self._found), key=lambda problem: (problem.file, problem.line)))
+
     def raise_if_any(self) -> None:
-        """Raise `InputError` with all problems in the order of their files and lines, each once."""
+        """Raise `InputError` with all problems, in their order."""
         if self._found:
-            raise InputError(*sorted(dict.fromkeys(self._found), key=lambda problem: (problem.file, problem.line)))
+            raise InputError(*self.in_order())
 
 
 def read_text(path: Path, shown: str) -> str:

@@ -100,7 +100,8 @@ def _answer(program: str, arguments: Sequence[str], environment: Mapping[str, st
         )
     except subprocess.CalledProcessError as error:
         raise MachineError(
-            f"{program} does not run (exit status {error.returncode}): {error.stderr.strip()[-300:]}"
+            f"{program} does not run (exit status {error.returncode}): {error.stderr.strip()[-300:]}; "
+            "run it by hand to see why, or name another one in python_bin_path"
         ) from None
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"{program} does not run: {error}") from None

@@ -43,7 +43,9 @@ def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
     variables = dict(entry.split("=", 1) for entry in os.fsdecode(done.stdout).split("\0") if "=" in entry)
     # Older Environment Modules report an unknown module only in words.
     if done.returncode != 0 or "Unable to locate a modulefile" in said:
-        raise MachineError(f"the modules {' '.join(modules)} cannot be loaded: {said[-500:]}")
+        raise MachineError(
+            f"the modules {' '.join(modules)} cannot be loaded: {said[-500:]}; module avail lists those there are"
+        )
     for name in ("_", "SHLVL", "PWD", "OLDPWD"):
         variables.pop(name, None)
         if name in os.environ:

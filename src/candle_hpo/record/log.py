@@ -113,22 +113,25 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
                 if number == 1:
                     _check_header(path, line)
                 try:
-                    event = _event_of(line, decoder)
-                except (msgspec.MsgspecError, UnicodeDecodeError, _WrongChecksum) as error:
+                    event = event_of(line, decoder)
+                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum) as error:
                     raise RecordError(_damage(path, number, error)) from None
                 yield event
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from None
 
 
-class _WrongChecksum(Exception):
-    pass
+class WrongChecksum(Exception):
+    """A line of a record is not what was written."""
 
 
-def _event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
-    """Return the event of a line; one without a checksum was written by an earlier candle."""
+def event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
+    """Return the event of a line; one without a checksum was written by an earlier candle.
+
+    Raises `WrongChecksum`, `msgspec.MsgspecError` and `UnicodeDecodeError` for a line that is damaged.
+    """
     if not _has_its_checksum(line):
-        raise _WrongChecksum("its checksum is another")
+        raise WrongChecksum("its checksum is another")
     return decoder.decode(line)
 
 
@@ -154,8 +157,8 @@ def _damage(path: Path, first: int, error: Exception) -> str:
         for number, line in enumerate(lines, start=1):
             if number >= first and line.endswith(b"\n"):
                 try:
-                    _event_of(line, decoder)
-                except (msgspec.MsgspecError, UnicodeDecodeError, _WrongChecksum):
+                    event_of(line, decoder)
+                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum):
                     damaged.append(number)
     also = [str(number) for number in damaged[1:_SHOWN]]
     others = f" (and in line {', '.join(also)}{' …' if len(damaged) > _SHOWN else ''})" if also else ""

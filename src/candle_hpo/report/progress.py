@@ -63,7 +63,9 @@ class Progress:
             self._print_line()
 
     def _print_line(self) -> None:
-        line = f"{self._history.ended:,}/{self._total:,} ended, {self._counts()}, {self._best()}"
+        line = (
+            f"{self._history.ended:,}/{self._total:,} ended, {self._counts()}, {best_text(self._history, self._names)}"
+        )
         if line != self._last_line:
             self._console.print(Text(f"{duration(time.monotonic() - self._began)}  {line}"), soft_wrap=True)
         self._last_line = line
@@ -77,7 +79,7 @@ class Progress:
             Text(share),
             Text(duration(time.monotonic() - self._began)),
         )
-        lines = [self._counts(), self._best()]
+        lines = [self._counts(), best_text(self._history, self._names)]
         if self.stopping:
             lines.append("Stopping: running trials get 10 seconds to end; Ctrl-C again ends them at once")
         # A line that is full would wrap when the terminal echoes ^C, and the page would leave traces of itself.
@@ -85,25 +87,33 @@ class Progress:
         return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))
 
     def _counts(self) -> str:
-        counts = self._history.counts
-        completed, interrupted = counts[Status.COMPLETED], counts[Status.INTERRUPTED]
-        failed = self._history.ended - completed - interrupted
-        parts = [f"{completed:,} completed", f"{len(self._history.running):,} running", f"{failed:,} failed"]
-        if interrupted:
-            parts.append(f"{interrupted:,} interrupted")
-        return ", ".join(parts) + self._left()
+        left = None if self.stopping else seconds_left(self._history, self._total, self._workers)
+        return counts_text(self._history) + ("" if left is None else f", about {duration(left)} left")
 
-    def _left(self) -> str:
-        """Return the time left, if durations go on as they were and all workers stay busy."""
-        ended, left = self._history.ended, self._total - self._history.ended
-        if not ended or not left or self.stopping or not self._history.running:
-            return ""
-        mean = self._history.seconds_of_ended / ended
-        return f", about {duration(mean * left / min(self._workers, left))} left"
 
-    def _best(self) -> str:
-        best = self._history.best
-        if best is None or best.outcome is None or best.outcome.value is None:
-            return "best: none yet"
-        values = hyperparameters(best.trial.hyperparameters, self._names)
-        return f"best: {number(best.outcome.value)} {best.trial.id} {values}"
+def counts_text(history: History) -> str:
+    """Return how many trials are completed, running, failed and, if there are any, interrupted."""
+    counts = history.counts
+    completed, interrupted = counts[Status.COMPLETED], counts[Status.INTERRUPTED]
+    failed = history.ended - completed - interrupted
+    parts = [f"{completed:,} completed", f"{len(history.running):,} running", f"{failed:,} failed"]
+    if interrupted:
+        parts.append(f"{interrupted:,} interrupted")
+    return ", ".join(parts)
+
+
+def seconds_left(history: History, total: int, workers: int) -> float | None:
+    """Return the time left, if durations go on as they were and all workers stay busy; None where nothing tells."""
+    ended, left = history.ended, total - history.ended
+    if not ended or left <= 0 or not history.running:
+        return None
+    return history.seconds_of_ended / ended * left / min(workers, left)
+
+
+def best_text(history: History, names: Sequence[str]) -> str:
+    """Return the best value so far, whose it is, and what it has of the hyperparameters that vary."""
+    best = history.best
+    if best is None or best.outcome is None or best.outcome.value is None:
+        return "best: none yet"
+    values = hyperparameters(best.trial.hyperparameters, names)
+    return f"best: {number(best.outcome.value)} {best.trial.id} {values}"

@@ -46,16 +46,21 @@ def running_lines(history: History, names: Sequence[str], now: float) -> Iterato
         yield f"… and {len(running) - _MOST_RUNNING} more"
 
 
+def failures_by_reason(history: History) -> list[tuple[tuple[Status, str], list[TrialHistory]]]:
+    """Return the trials that ended without a value by their status and reason, the most frequent first."""
+    kinds: dict[tuple[Status, str], list[TrialHistory]] = {}
+    for row in history.not_completed:
+        if row.outcome is not None:
+            kinds.setdefault((row.outcome.status, row.outcome.reason), []).append(row)
+    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
+
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:
     """Yield what went wrong, trials that ended for the same reason together.
 
     `lines_each` is how many of the last lines of the output of one trial of each kind are shown.
     """
-    kinds: dict[tuple[Status, str], list[TrialHistory]] = {}
-    for row in history.not_completed:
-        if row.outcome is not None:
-            kinds.setdefault((row.outcome.status, row.outcome.reason), []).append(row)
-    by_frequency = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+    by_frequency = failures_by_reason(history)
     for (status, reason), rows in by_frequency[:_MOST_FAILURES]:
         ids = ", ".join(row.trial.id for row in rows[:3]) + (", …" if len(rows) > 3 else "")
         yield f"{len(rows):,} {status.value.replace('_', ' ')} ({ids}): {reason}"

@@ -1,0 +1,103 @@
+"""candle in Python: an experiment's trials, for a notebook. `candle_hpo.load` is the way in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Hyperparameters, Metrics
+from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings
+from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.log import read_events
+from candle_hpo.report.frame import data_frame
+from candle_hpo.report.results import result_rows
+
+
+class LoadedTrial(msgspec.Struct, frozen=True):
+    """One trial, by its last attempt.
+
+    `value` is the objective, and not None if and only if `status` is "completed"; else `reason` says why. `status` may
+    be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970. `folder`
+    has what the model wrote.
+    """
+
+    number: int
+    id: str
+    hyperparameters: Hyperparameters
+    status: str
+    value: float | None
+    reason: str
+    metrics: Metrics
+    seconds: float
+    worker: str
+    attempt: int
+    started: float
+    folder: Path
+
+
+class LoadedExperiment:
+    """An experiment as it was when it was loaded.
+
+    `name`, `folder`; `direction` ("minimize" or "maximize"); `names`, the hyperparameters that vary; `total`, how many
+    trials it makes; `settings`, its keywords as a dict; `seed`; `trials`, those that have begun, by their numbers.
+    """
+
+    def __init__(self, paths: ExperimentPaths, stored: StoredExperiment, history: History) -> None:
+        self._paths, self.name, self.folder = paths, paths.root.name, paths.root
+        self.direction = stored.settings.direction.value
+        self.names, self.total, self.seed = tuple(stored.names), stored.total, stored.seed
+        self.settings: dict[str, Any] = msgspec.to_builtins(stored.settings)
+        self._rows = [row for _, row in sorted(history.trials.items())]
+        self._history = history
+        self.trials = tuple(map(self._trial, self._rows))
+
+    @property
+    def best(self) -> LoadedTrial | None:
+        """The trial with the best value; None where none has completed."""
+        first = next(iter(result_rows(self._history)), None)
+        return self._trial(first) if first and first.outcome and first.outcome.value is not None else None
+
+    def to_dataframe(self) -> Any:
+        """Return the trials as a pandas `DataFrame`, a row each, by their numbers.
+
+        Columns: `number`, `id`, `value`, the hyperparameters that vary, other metrics, `status`, `reason`, `seconds`,
+        `attempt`, `worker`, `started`. Raises `InputError` where pandas is not installed.
+        """
+        return data_frame(self._rows, self.names)
+
+    def _trial(self, row: TrialHistory) -> LoadedTrial:
+        trial, outcome = row.trial, row.outcome
+        return LoadedTrial(
+            number=trial.number,
+            id=trial.id,
+            hyperparameters=trial.hyperparameters,
+            status=outcome.status.value if outcome else "running",
+            value=outcome.value if outcome else None,
+            reason=outcome.reason if outcome else "",
+            metrics=outcome.metrics if outcome else {},
+            seconds=outcome.seconds if outcome else 0.0,
+            worker=outcome.worker if outcome else "",
+            attempt=trial.attempt,
+            started=row.started,
+            folder=self._paths.trial(trial.id).run,
+        )
+
+    def __repr__(self) -> str:
+        best = self.best
+        value = "none completed" if best is None else f"best {best.value!r} by {best.id}"
+        return f"<experiment {self.name}: {len(self.trials)} of {self.total} trials, {self.direction}, {value}>"
+
+
+def load_experiment(experiment: str | os.PathLike[str]) -> LoadedExperiment:
+    """Read an experiment: its folder, a link to it, or its name such as `X003` below the current folder.
+
+    Raises `candle_hpo.core.errors.InputError` where there is none, and `RecordError` where it cannot be read.
+    """
+    paths = find_experiment(os.fspath(experiment), Path.cwd())
+    stored = read_experiment_settings(paths)
+    events = read_events(paths.record) if paths.record.exists() else ()
+    return LoadedExperiment(paths, stored, History(stored.settings.direction, events))

@@ -1,0 +1,272 @@
+"""`candle check`: everything that can be known of an input file before anything is queued or run."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from candle_hpo.commands.cluster_job import job_script_of
+from candle_hpo.commands.screen import show
+from candle_hpo.commands.script_check import (
+    ScriptFindings,
+    hyperparameter_findings,
+    missing_imports,
+    names_given,
+    syntax_errors,
+)
+from candle_hpo.commands.search import (
+    check_search,
+    earlier_results_of,
+    first_sets,
+    notes_on_budget,
+    trials_of,
+)
+from candle_hpo.commands.single_run import run_trial_here
+from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
+from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError, Problem
+from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
+from candle_hpo.core.trial import Hyperparameters, Outcome
+from candle_hpo.execution import scheduler
+from candle_hpo.execution.devices import visible_gpus
+from candle_hpo.execution.site import choose_site
+from candle_hpo.execution.workers import share_out
+from candle_hpo.inputfile.read import Reading, read_what_can_be_read
+from candle_hpo.model.command import modules_of
+from candle_hpo.model.interpreter import Interpreter, find_interpreter
+from candle_hpo.model.result import last_lines
+from candle_hpo.record.folder import check_last_experiment
+from candle_hpo.report.words import count, duration, location, number
+
+_LEAST_FREE = 1e9  # bytes
+_FILES_OF_A_TRIAL = 5  # besides what the model writes
+
+
+class _Findings:
+    """What is wrong, all of it, whichever step found it; what is right is shown as it is found."""
+
+    def __init__(self, console: Console) -> None:
+        self.problems: list[Problem | str] = []
+        self.refusals: list[str] = []  # of the machine
+        self._console = console
+
+    def right(self, text: str) -> None:
+        show(self._console, f"  ok    {text}")
+
+    def note(self, text: str) -> None:
+        show(self._console, f"  note  {text}")
+
+    def take(self, error: CandleError) -> None:
+        """Take in an error that ended a step."""
+        if isinstance(error, InputError):
+            self.problems += error.problems
+        else:
+            self.refusals.append(str(error))
+
+
+def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
+    """Check an input file, its script and this machine; with `run`, run one trial too. Nothing is submitted.
+
+    Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
+    """
+    findings = _Findings(console)
+    show(console, f"Checking {input_file}")
+    reading = read_what_can_be_read(input_file)
+    findings.problems += reading.problems
+    if not reading.problems:
+        findings.right(_what_it_asks(reading))
+    settings = reading.settings
+    seconds: float | None = None
+    if settings is not None:
+        on_cluster = settings.run_workflow and uses_slurm(settings)
+        interpreter = _check_script(reading, settings, on_cluster, str(input_file), findings)
+        _check_search(reading, settings, findings, console)
+        _check_place(reading, findings)
+        if on_cluster:
+            _check_scheduler(settings, findings, console)
+        if run and interpreter is not None and reading.experiment and not findings.problems:
+            seconds = _run_one_trial(reading.experiment, interpreter, findings, console)
+        _tell_cost(reading, settings, on_cluster, seconds, findings)
+    if findings.problems:
+        raise InputError(*findings.problems, *findings.refusals)
+    if findings.refusals:
+        raise MachineError("\n".join(findings.refusals))
+    show(console, f"Nothing is wrong; candle submit-job {input_file} runs it")
+    return ExitStatus.ALL_WELL
+
+
+def _what_it_asks(reading: Reading) -> str:
+    settings = reading.settings
+    if settings is None or not settings.run_workflow:
+        return "the input file; run_workflow=0: the model once, with the default model"
+    return f"the input file: {settings.workflow}, {_trials_text(reading)}"
+
+
+def _check_script(
+    reading: Reading, settings: Settings, on_cluster: bool, input_file: str, findings: _Findings
+) -> Interpreter | None:
+    """Check the interpreter, the script's syntax, its hyperparameters and its imports; return the interpreter."""
+    script = Path(settings.model_script).name
+    names = names_given(reading.default_model, reading.space)
+    try:
+        compared = _compare_hyperparameters(reading, settings, names, input_file)
+    except MachineError as error:
+        findings.take(error)
+        return None
+    findings.problems += compared.errors
+    for note in compared.notes:
+        findings.note(note)
+    if names and not compared.errors and not reading.problems:
+        findings.right(f"the hyperparameters that {script} reads: {', '.join(names)}")
+    try:
+        modules = choose_site().site.modules if on_cluster else ()
+        interpreter = find_interpreter(settings, (*modules, *modules_of(settings)))
+        findings.right(f"{interpreter.name} ({interpreter.path})")
+        wrong = syntax_errors(settings, interpreter, (*modules, *modules_of(settings)))
+        imports = missing_imports(settings, interpreter, modules)
+    except CandleError as error:
+        findings.take(error)
+        return None
+    findings.problems += [*wrong, *imports.errors]
+    for note in imports.notes:
+        findings.note(note)
+    if not wrong and not imports.errors:
+        findings.right(f"{script}: its syntax, and what it imports")
+    return interpreter
+
+
+def _compare_hyperparameters(reading: Reading, settings: Settings, names: list[str], input_file: str) -> ScriptFindings:
+    """Compare what a script reads with what it is given; of a file with mistakes, whatever it names counts as given."""
+    if reading.space is None and settings.run_workflow:
+        return ScriptFindings()  # the sets are those of an earlier experiment
+    found = hyperparameter_findings(settings, names, input_file)
+    if not reading.problems:
+        return found
+    texts = (input_file, settings.default_model_file, settings.param_space_file)
+    words = {word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))}
+    named = [error for error in found.errors if error.text.split('"')[1] not in words]
+    return ScriptFindings(tuple(named), found.notes)
+
+
+def _check_search(reading: Reading, settings: Settings, findings: _Findings, console: Console) -> None:
+    """Check the search's sampler, the earlier results that it is to begin with, and its budget."""
+    if not isinstance(reading.space, ParametricSpace) or reading.problems:
+        return
+    try:
+        check_search(settings)
+        earlier = earlier_results_of(reading.space, settings, console)
+    except CandleError as error:
+        findings.take(error)
+        return
+    for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
+        findings.note(note)
+
+
+def _check_place(reading: Reading, findings: _Findings) -> None:
+    """Check that the experiment's folder can be made here, and that there is space for it."""
+    here = Path.cwd()
+    try:
+        check_last_experiment(here)
+        place = next(each for each in (experiments_folder(here), *experiments_folder(here).parents) if each.is_dir())
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise MachineError(f"you may not write in {place}; submit from a folder where you may")
+        free = shutil.disk_usage(place).free
+        files = os.statvfs(place).f_favail
+    except OSError as error:
+        findings.refusals.append(f"{here} cannot be used: {error.strerror}")
+        return
+    except MachineError as error:
+        findings.take(error)
+        return
+    needed = _FILES_OF_A_TRIAL * (_number_of_trials(reading) or 1)
+    if 0 < files < needed:
+        findings.refusals.append(f"{place}: {needed:,} files are needed at the least, and there is room for {files:,}")
+    elif free < _LEAST_FREE:
+        findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
+    else:
+        findings.right(f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free")
+
+
+def _check_scheduler(settings: Settings, findings: _Findings, console: Console) -> None:
+    """Ask SLURM whether it would take the job, and when it would start."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = ExperimentPaths(Path(folder) / "check")
+            paths.root.mkdir()
+            paths.job_script.write_text(job_script_of(paths, settings, console))
+            answer = scheduler.would_start(paths.job_script)
+    except CandleError as error:
+        findings.take(error)
+        return
+    findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
+
+
+def _number_of_trials(reading: Reading) -> int | None:
+    """Return how many trials there will be; None where the input file does not tell, or is wrong."""
+    if reading.space is None or reading.settings is None or (reading.problems and not reading.space.names):
+        return None
+    return trials_of(reading.space, reading.settings)
+
+
+def _trials_text(reading: Reading) -> str:
+    trials = _number_of_trials(reading)
+    return "what is left of an earlier experiment" if trials is None else count(trials, "trial")
+
+
+def _first_set(experiment: Experiment) -> Hyperparameters:
+    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, (), 1)
+    return first[0].hyperparameters if first else experiment.default_model
+
+
+def _run_one_trial(
+    experiment: Experiment, interpreter: Interpreter, findings: _Findings, console: Console
+) -> float | None:
+    """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
+    hyperparameters = _first_set(experiment)
+    paths = check_run_paths(Path.cwd())
+    show(console, f"Running one trial here: {hyperparameters}")
+    outcome: Outcome = run_trial_here(
+        experiment.settings, hyperparameters, interpreter, drawn_seed(experiment.settings), paths, paths.run
+    )
+    if outcome.value is None:
+        show(console, *(f"  | {line}" for line in last_lines(paths.output, 10)))
+        findings.problems.append(
+            f"the trial {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {outcome.reason}; "
+            f"all that it printed is in {location(paths.output)}"
+        )
+        return None
+    findings.right(f"one trial: {number(outcome.value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
+    return outcome.seconds
+
+
+def _tell_cost(
+    reading: Reading, settings: Settings, on_cluster: bool, seconds: float | None, findings: _Findings
+) -> None:
+    """Tell what the experiment would cost: for sure at the most, and by the one trial, if there was one."""
+    trials = _number_of_trials(reading)
+    if not trials or not settings.run_workflow:
+        return
+    workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
+    text = f"{count(trials, 'trial')} on {count(workers, 'worker')}"
+    if on_cluster:
+        most = workers * settings.walltime / 3600
+        text += f"; at the most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
+    if seconds is None:
+        findings.note(f"{text}; how long it takes, --run tells (one real trial)")
+        return
+    whole = math.ceil(trials / workers) * seconds
+    findings.note(
+        f"{text}; by this one trial about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
+    )
+    if on_cluster and whole > settings.walltime:
+        findings.note(
+            f"that is longer than the walltime of {duration(settings.walltime)}: raise walltime or nworkers, or set "
+            "auto_resubmit=1"
+        )

@@ -1,0 +1,83 @@
+"""`candle dashboard`: Optuna's dashboard on an experiment, for this machine alone, following what runs."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from rich.console import Console
+
+from candle_hpo.commands.screen import show
+from candle_hpo.core.errors import ExitStatus, MachineError, RecordError
+from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.report.extras import need
+from candle_hpo.report.space import known_sets
+
+ADDRESS = "127.0.0.1"
+_UPDATE_SECONDS = 2.0
+_PORTS_TRIED = 20
+
+
+def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus:
+    """Serve the dashboard until Ctrl-C; nothing that is done in it reaches the experiment."""
+    need("optuna_dashboard", "optuna-dashboard", "the dashboard")
+    paths = find_experiment(experiment, Path.cwd())
+    stored = read_experiment_settings(paths)
+    import optuna
+    from optuna_dashboard import wsgi
+
+    from candle_hpo.report.dashboard_study import DashboardStudy
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    direction, known = stored.settings.direction, known_sets(paths, stored)
+    study = DashboardStudy(paths.record, paths.root.name, direction, stored.names, known)
+    study.update()
+    server = _server(wsgi(study.storage), port)
+    stop = threading.Event()
+
+    def follow() -> None:
+        while not stop.wait(_UPDATE_SECONDS):
+            try:
+                study.update()
+            except RecordError as error:
+                show(console, f"The dashboard shows what there was until now: {error}")
+                return
+
+    threading.Thread(target=follow, daemon=True).start()
+    port = server.server_port
+    show(
+        console,
+        f"{paths.root.name} on http://{ADDRESS}:{port}/dashboard/ ; Ctrl-C ends it",
+        f"From another machine: ssh -L {port}:{ADDRESS}:{port} {socket.gethostname()}, and the same address",
+    )
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        return ExitStatus.ALL_WELL
+    finally:
+        stop.set()
+        server.server_close()
+    return ExitStatus.ALL_WELL
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing of each request."""
+
+
+def _server(application: Any, port: int) -> WSGIServer:
+    """Return a server at this port, or at the next one that is free."""
+    for each in range(port, port + _PORTS_TRIED):
+        try:
+            return make_server(ADDRESS, each, application, server_class=_Server, handler_class=_QuietHandler)
+        except OSError as error:
+            refused = error
+    raise MachineError(f"no port from {port} to {port + _PORTS_TRIED - 1} can be used: {refused.strerror}; try --port")

@@ -1,0 +1,144 @@
+"""`candle logs`: what a trial printed, all of it, and what it prints while it runs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import default_trial_id
+from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.tail import RecordTail
+from candle_hpo.report.words import duration, location, number
+
+_LOOK_SECONDS = 1.0  # between two looks at a trial that is followed
+_MOST_NAMED = 5
+
+
+def logs(names: Sequence[str], follow: bool, attempt: int | None) -> ExitStatus:
+    """Copy a trial's output to this process's own; `names` are [the experiment and] the trial."""
+    if not 1 <= len(names) <= 2:
+        raise InputError("name one trial, or an experiment and one trial: candle logs X003 hpset_00001")
+    paths = find_experiment(names[0] if len(names) == 2 else None, Path.cwd())
+    followed = _FollowedTrial(paths, names[-1])
+    if attempt is not None and attempt != followed.attempt:
+        _copy(followed.output_of(attempt))
+        return ExitStatus.ALL_WELL
+    try:
+        _copy_while_it_runs(followed) if follow else _copy(followed.output_of(None))
+    except BrokenPipeError:  # whoever reads it has seen enough
+        return ExitStatus.ALL_WELL
+    if sys.stderr.isatty() or follow:
+        print(followed.how_it_is(), file=sys.stderr)  # noqa: T201
+    return ExitStatus.ALL_WELL
+
+
+class _FollowedTrial:
+    """A trial of an experiment, by its id or its number, and how it is by the record."""
+
+    def __init__(self, paths: ExperimentPaths, name: str) -> None:
+        self._paths = paths
+        self._tail = RecordTail(paths.record)
+        self._history = History(read_experiment_settings(paths).settings.direction)
+        self._read()
+        self.id = self._find(name)
+
+    def _read(self) -> None:
+        for event in self._tail.read():
+            self._history.apply(event)
+
+    def _find(self, name: str) -> str:
+        ids = {row.trial.id: place for place, row in self._history.trials.items()}
+        if name in ids:
+            return name
+        if name.isdecimal() and int(name) > 0 and default_trial_id(int(name) - 1) in ids:
+            return default_trial_id(int(name) - 1)
+        if not ids:
+            raise InputError(f"no trial of {self._paths.root.name} has begun; candle status tells how it is")
+        running = [row.trial.id for row in self._history.running.values()]
+        shown = running or list(ids)
+        which = "running are" if running else "there are"
+        more = f", … ({len(shown):,} in all)" if len(shown) > _MOST_NAMED else ""
+        raise InputError(
+            f'{self._paths.root.name} has no trial "{name}" that has begun; {which} '
+            f"{', '.join(shown[:_MOST_NAMED])}{more}"
+        )
+
+    @property
+    def _row(self) -> TrialHistory:
+        return next(row for row in self._history.trials.values() if row.trial.id == self.id)
+
+    @property
+    def attempt(self) -> int:
+        """The last attempt at it, which is the one that runs, if one does."""
+        return self._row.trial.attempt
+
+    def output_of(self, attempt: int | None) -> Path:
+        """Return the file of an attempt's output (None: of the last). Raises `InputError` where there is none."""
+        paths = self._paths.trial(self.id)
+        path = paths.output if attempt is None else paths.output_of_attempt(attempt)
+        if not path.is_file():
+            tried = f"attempt {attempt} at {self.id}" if attempt else self.id
+            raise InputError(f"there is no output of {tried}: {location(path)} does not exist")
+        return path
+
+    def output_is_there(self) -> bool:
+        """Tell whether the attempt that runs has begun to write."""
+        return self._paths.trial(self.id).output.is_file()
+
+    def still_runs(self) -> bool:
+        """Read on in the record, and tell whether this trial runs."""
+        self._read()
+        return self._row.outcome is None and self._history.stopped is None
+
+    def how_it_is(self) -> str:
+        """Return in one line how the trial is, or how it ended."""
+        outcome = self._row.outcome
+        if outcome is None:
+            return f"{self.id} has not ended"
+        how = number(outcome.value) if outcome.value is not None else outcome.reason
+        return f"{self.id}: {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {how}"
+
+
+def _copy(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            _copy_rest(file)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MachineError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _copy_while_it_runs(trial: _FollowedTrial) -> None:
+    """Copy the output of a trial until it has ended, and that of a next attempt, which begins a file of its own."""
+    while trial.still_runs() and not trial.output_is_there():
+        time.sleep(_LOOK_SECONDS)
+    attempt = trial.attempt
+    with trial.output_of(None).open("rb") as file:
+        runs = True
+        while runs:
+            runs = trial.still_runs() and trial.attempt == attempt
+            _copy_rest(file)
+            if runs:
+                time.sleep(_LOOK_SECONDS)
+    if trial.attempt != attempt:
+        _copy_while_it_runs(trial)
+
+
+def _copy_rest(file: BinaryIO) -> None:
+    """Copy what is left of a file: byte by byte, or, to a terminal, without what could command that."""
+    if sys.stdout.isatty():
+        while data := file.read(65_536):
+            text = data.decode(errors="replace")
+            sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\r\t"))
+        sys.stdout.flush()
+        return
+    shutil.copyfileobj(file, sys.stdout.buffer)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,160 @@
+"""What a model script and an input file ask of each other: told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
+from candle_hpo.core.experiment import Experiment, Language, Settings
+from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.space import GridSpace
+from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.model.arguments import as_arguments
+from candle_hpo.model.command import modules_of
+from candle_hpo.model.interpreter import Interpreter
+from candle_hpo.model.modules import environment_with
+from candle_hpo.model.script_questions import missing_modules, syntax_error, with_library_paths
+from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
+
+
+class ScriptFindings(msgspec.Struct, frozen=True):
+    """What is wrong with a script for sure (`errors`), and what looks wrong or is worth a look (`notes`)."""
+
+    errors: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def script_text(settings: Settings) -> str:
+    """Return the text of the model script. Raises `MachineError` where it cannot be read."""
+    try:
+        return Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise MachineError(f"{settings.model_script} cannot be read: {error.strerror}; look at it with ls -l") from None
+
+
+def syntax_errors(settings: Settings, interpreter: Interpreter, modules: Sequence[str]) -> list[Problem]:
+    """Return what the interpreter that will run the script finds wrong in its text. Raises `MachineError`."""
+    found = syntax_error(settings.model_script, settings.language, interpreter.path, environment_with(tuple(modules)))
+    return [] if found is None else [found]
+
+
+def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file: str) -> ScriptFindings:
+    """Compare the hyperparameters that a script reads with the `names` that an input file gives it."""
+    reading = read_script(script_text(settings), settings.language)
+    script = Path(settings.model_script).name
+    if settings.hyperparams_as == "arguments":
+        return ScriptFindings(notes=tuple(_unknown_options(settings, reading, names, script)))
+    errors = tuple(
+        Problem(script, read.line, _lacking(read, names, input_file))
+        for read in reading.reads
+        if not read.optional and read.name not in names
+    )
+    unread = [name for name in names if name not in {each.name for each in reading.reads}]
+    notes = [
+        f'{script}:{read.line}: "{read.name}" is read if it is there, and {input_file} has none; '
+        + nearest(read.name, unread)
+        for read in reading.reads
+        if read.optional and read.name not in names and _has_near(read.name, unread)
+    ]
+    notes += [*_unread(reading, names, script), *_without_value(settings, reading, script)]
+    return ScriptFindings(errors, tuple(notes))
+
+
+def _lacking(read: Mention, names: Sequence[str], input_file: str) -> str:
+    near = nearest(read.name, names) if names and _has_near(read.name, names) else ""
+    add = "add it to &default_model, or to &param_space"
+    return f'it reads the hyperparameter "{read.name}", which {input_file} does not have; {near or add}'
+
+
+def _has_near(name: str, names: Sequence[str]) -> bool:
+    return nearest(name, names).startswith("did you mean")
+
+
+def _unread(reading: ScriptReading, names: Sequence[str], script: str) -> Iterator[str]:
+    """Yield a note on hyperparameters that a script never asks for; none where it may hand them on to others."""
+    read = [each.name for each in reading.reads]
+    unread = [name for name in names if name not in read]
+    if unread and not reading.hands_on:
+        listed = ", ".join(f'"{name}"' for name in unread)
+        yield f"{script} does not seem to read {listed}: whatever is given for it changes nothing"
+
+
+def _unknown_options(settings: Settings, reading: ScriptReading, names: Sequence[str], script: str) -> Iterator[str]:
+    """Yield a note on each option that candle will give a script, and that its own parser does not have."""
+    if not reading.options:
+        return
+    for name in names:
+        given = as_arguments({name: 1}, settings.argument_style)
+        option = given[0].partition("=")[0] if given else ""
+        if option and option not in reading.options:
+            near = nearest(option, reading.options)
+            yield f'{script} does not seem to have the option {option}, which "{name}" becomes; {near} (argument_style)'
+
+
+def _without_value(settings: Settings, reading: ScriptReading, script: str) -> Iterator[str]:
+    if settings.result_pattern or settings.result_file:
+        return
+    if reading.local_value and not reading.leaves_value:
+        yield (
+            f"{script}:{reading.local_value}: val_to_return is set within a function, and gone when that returns; "
+            'write "global val_to_return" before it, or set it outside of functions'
+        )
+    elif reading.leaves_value is False and settings.language is not Language.PROGRAM:
+        yield f"{script} does not seem to leave a value: nothing sets val_to_return"
+
+
+def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: Sequence[str]) -> ScriptFindings:
+    """Return the modules that a script imports and its interpreter would not find; nothing of them is run.
+
+    Raises `MachineError` where the interpreter does not run.
+    """
+    reading = read_script(script_text(settings), settings.language)
+    script = Path(settings.model_script).name
+    environment = environment_with((*site_modules, *modules_of(settings)))
+    environment = with_library_paths(environment, settings.supp_pythonpath, settings.supp_r_libs)
+    names = [each.name for each in reading.modules]
+    missing = missing_modules(names, settings.model_script, settings.language, interpreter.path, environment)
+    kind = "package" if settings.language is Language.R else "module"
+    errors: list[Problem] = []
+    notes: list[str] = []
+    for each in reading.modules:
+        if each.name in missing:
+            lacks = f"the {kind} {each.name} is not installed for {interpreter.path}"
+            if each.optional:
+                notes.append(f"{script}:{each.line}: {lacks}; the script may do without it")
+            else:
+                errors.append(Problem(script, each.line, f"{lacks}; {_how(settings, interpreter, each.name)}"))
+    return ScriptFindings(tuple(errors), tuple(notes))
+
+
+def notes_before_submission(experiment: Experiment, interpreter: Interpreter, modules: Sequence[str]) -> list[str]:
+    """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
+
+    Raises `InputError` for a script that its interpreter cannot parse: every trial would fail. What is found by reading
+    the text is a guess, and stops nobody.
+    """
+    settings = experiment.settings
+    wrong = syntax_errors(settings, interpreter, modules)
+    if wrong:
+        raise InputError(*wrong)
+    if settings.restart_from_exp and settings.run_workflow:
+        return []  # its sets are those of an earlier experiment
+    input_file = Path(experiment.input_file).name
+    found = hyperparameter_findings(settings, names_given(experiment.default_model, experiment.space), input_file)
+    doubts = [*map(str, found.errors), *found.notes]
+    return [*doubts, f"(candle check {input_file} looks closer)"] if doubts else []
+
+
+def names_given(default_model: Hyperparameters, space: GridSpace | ParametricSpace | None) -> list[str]:
+    """Return the names of all hyperparameters that a trial can get."""
+    return list(dict.fromkeys([*default_model, *(space.names if space else ())]))
+
+
+def _how(settings: Settings, interpreter: Interpreter, name: str) -> str:
+    if settings.language is Language.R:
+        return f'install it there (install.packages("{name}")), or name the folder where it is in supp_r_libs'
+    other = "or name the Python that has it in python_bin_path"
+    return f"install it there ({interpreter.path} -m pip install …), {other}"

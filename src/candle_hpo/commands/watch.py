@@ -1,0 +1,172 @@
+"""`candle watch`: the live view of an experiment, from any shell that sees its folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from candle_hpo.commands.keys import reading_keys
+from candle_hpo.commands.screen import show
+from candle_hpo.commands.status import state_of
+from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.execution import scheduler
+from candle_hpo.execution.slurm_text import JobState
+from candle_hpo.model.result import last_lines
+from candle_hpo.record.events import CampaignStarted, CampaignStopped
+from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings, read_jobs
+from candle_hpo.record.holder import is_dead, read_holder
+from candle_hpo.record.tail import RecordChanged, RecordTail
+from candle_hpo.report.following import Following
+from candle_hpo.report.live_page import Frame, live_page, trials_on_page
+from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
+from candle_hpo.report.summary import best_line, counts_line, failure_lines
+from candle_hpo.report.words import count, duration, location
+
+TICK_SECONDS = 1.0  # between two readings of the record
+STATE_SECONDS = 20.0  # between two questions to the scheduler
+OUTPUT_SECONDS = 4.0  # between two readings of what trials print
+
+
+def watch(experiment: str | None, console: Console) -> ExitStatus:
+    """Show an experiment until it has ended, or `q` or Ctrl-C is pressed; nothing of it is touched."""
+    paths = find_experiment(experiment, Path.cwd())
+    watched = Watched(paths, read_experiment_settings(paths))
+    try:
+        if console.file.isatty():
+            _show_page(watched, console)
+        else:
+            _print_lines(watched, console)
+    except KeyboardInterrupt:
+        show(console, f"{paths.root.name} goes on; candle watch {paths.root.name} shows it again")
+        return ExitStatus.ALL_WELL
+    if watched.is_over:
+        _conclude(watched, console)
+    return ExitStatus.ALL_WELL
+
+
+class Watched:
+    """An experiment as it can be seen from here: its record, its lock, its job, the output of its trials."""
+
+    def __init__(self, paths: ExperimentPaths, stored: StoredExperiment) -> None:
+        self.paths, self.stored = paths, stored
+        self.state, self.is_over = "", False
+        self.outputs: dict[str, str] = {}
+        self._next_state = self._next_outputs = 0.0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._tail = RecordTail(self.paths.record)
+        self.following = Following(self.stored.settings.direction)
+
+    @property
+    def title(self) -> str:
+        """What the page is about."""
+        return f"{self.paths.root.name} of {location(Path(self.stored.input_file))}"
+
+    def update(self) -> None:
+        """Read what is new. Raises `RecordError` where the record is damaged."""
+        before = self._campaign()
+        try:
+            events = self._tail.read()
+        except RecordChanged:
+            self._begin_anew()
+            events = self._tail.read()
+        for event in events:
+            self.following.take_in(event)
+        if time.monotonic() >= self._next_state or self._campaign() != before:
+            self._next_state = time.monotonic() + STATE_SECONDS
+            try:
+                self.is_over = self._look_whether_over()
+                self.state = state_of(self.paths, self.following.history)
+            except MachineError as error:  # a file that is just being written, a scheduler that does not answer
+                self.state = f"How it is, cannot be told just now: {error}"
+
+    def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
+        return self.following.history.campaign, self.following.history.stopped
+
+    def read_outputs(self, frame: Frame) -> None:
+        """Read the last line that each trial on a page of this size has printed, now and then."""
+        if time.monotonic() >= self._next_outputs:
+            self._next_outputs = time.monotonic() + OUTPUT_SECONDS
+            ids = [row.trial.id for row in trials_on_page(self.following, frame)]
+            self.outputs = {name: (last_lines(self.paths.trial(name).output, 1) or [""])[0] for name in ids}
+
+    def _look_whether_over(self) -> bool:
+        """Tell whether nothing runs the experiment, and nothing will of its own accord."""
+        jobs = read_jobs(self.paths)
+        has_job = False
+        if jobs:
+            has_job = any(job.state is not JobState.ENDED for job in scheduler.find_jobs([jobs[-1].id]))
+        history = self.following.history
+        if has_job:
+            return False
+        if history.campaign is None:
+            return bool(jobs)
+        holder = read_holder(self.paths.lock)
+        runs = holder is not None and not is_dead(holder, lambda _: not has_job)
+        return not runs or (history.stopped is not None and not history.running)
+
+
+def _show_page(watched: Watched, console: Console) -> None:
+    with (
+        reading_keys() as key,
+        Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live,
+    ):
+        while True:
+            watched.update()
+            size = console.size
+            frame = Frame(size.width, size.height, time.time(), watched.title, watched.state)
+            watched.read_outputs(frame)
+            frame = Frame(size.width, size.height, time.time(), watched.title, watched.state, watched.outputs)
+            page = live_page(watched.following, watched.stored.names, watched.stored.total, frame)
+            live.update(page, refresh=True)
+            if watched.is_over or key(TICK_SECONDS) in ("q", "Q"):
+                return
+
+
+def _print_lines(watched: Watched, console: Console) -> None:
+    show(console, watched.title)
+    shown_state = shown_line = ""
+    next_line = 0.0
+    while True:
+        watched.update()
+        if watched.state != shown_state:
+            shown_state = watched.state
+            show(console, shown_state)
+        if watched.is_over:
+            return
+        line = _plain_line(watched)
+        if line != shown_line and time.monotonic() >= next_line:
+            next_line = time.monotonic() + PLAIN_SECONDS
+            shown_line = line
+            show(console, f"{duration(watched.following.elapsed(time.time()))}  {line}")
+        time.sleep(TICK_SECONDS)
+
+
+def _plain_line(watched: Watched) -> str:
+    history, total = watched.following.history, watched.stored.total
+    workers = history.campaign.workers if history.campaign else 1
+    left = seconds_left(history, total, workers)
+    when = "" if left is None else f", about {duration(left)} left"
+    return (
+        f"{history.ended:,}/{total:,} ended, {counts_text(history)}{when}, {best_text(history, watched.stored.names)}"
+    )
+
+
+def _conclude(watched: Watched, console: Console) -> None:
+    history, stored, name = watched.following.history, watched.stored, watched.paths.root.name
+    show(
+        console,
+        *([watched.title, watched.state] if console.file.isatty() else []),
+        counts_line(history, stored.total),
+        best_line(history, stored.names),
+        *failure_lines(history, watched.paths),
+    )
+    if history.ended:
+        show(console, f"Everything on one page: candle report {name}")
+    else:
+        show(console, f"{count(stored.total, 'trial')} have not begun; candle resume {name} runs them")

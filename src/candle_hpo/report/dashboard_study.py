@@ -1,0 +1,96 @@
+"""An experiment as a study of Optuna in memory that follows the record: for Optuna's dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.record.events import TrialFinished, TrialStarted
+from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.tail import RecordChanged, RecordTail
+from candle_hpo.report.columns import Column, columns_of, representative_sets
+from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of
+
+
+class DashboardStudy:
+    """Keeps a study in `storage` in step with a record; `update` takes in what is new.
+
+    `known` are sets of hyperparameters that will be run, from which the ranges and choices are known before they are.
+    An attempt at a trial that had ended already is a trial of its own, for Optuna ends each one once.
+    """
+
+    def __init__(
+        self, record: Path, name: str, direction: Direction, names: Sequence[str], known: Sequence[Hyperparameters]
+    ) -> None:
+        self.storage = InMemoryStorage()
+        self._record, self._name, self._direction = record, name, direction
+        self._names, self._known = names, representative_sets(names, known)
+        self._study: int | None = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._tail = RecordTail(self._record)
+        self._history = History(self._direction)
+        self._make_study()
+
+    def _make_study(self) -> None:
+        if self._study is not None:
+            self.storage.delete_study(self._study)
+        self._study = self.storage.create_new_study([DIRECTIONS[self._direction]], self._name)
+        self._choices: dict[str, tuple[str, ...]] = {}
+        self._trials: dict[int, int] = {}  # number -> Optuna's id of the trial that runs
+
+    def update(self) -> None:
+        """Take in what the record has gained. Raises `RecordError`."""
+        try:
+            events = self._tail.read()
+        except RecordChanged:
+            self._begin_anew()
+            events = self._tail.read()
+        changed: dict[int, None] = {}
+        for event in events:
+            self._history.apply(event)
+            if isinstance(event, TrialStarted | TrialFinished):
+                changed[event.number] = None
+        rows = [self._history.trials[number] for number in changed]
+        if rows:
+            self._take_in(rows)
+
+    def _take_in(self, rows: Sequence[TrialHistory]) -> None:
+        """Put trials into the study; make it anew where they have a choice that was not known: Optuna fixes those."""
+        if self._are_new([row.trial.hyperparameters for row in rows]) and self._choices:
+            self._make_study()
+            rows = [row for _, row in sorted(self._history.trials.items())]
+        columns = self._columns([row.trial.hyperparameters for row in rows])
+        self._choices = {column.name: column.choices for column in columns}
+        trials = OptunaTrials(columns)
+        for place, row in enumerate(rows, start=len(self._known)):
+            self._put(row, trials.make(row, place))
+
+    def _are_new(self, sets: Sequence[Hyperparameters]) -> bool:
+        """Tell whether sets have a choice that was not known; from now on, it is."""
+        self._known = representative_sets(self._names, [*self._known, *sets])
+        return {column.name: column.choices for column in self._columns([])} != self._choices
+
+    def _columns(self, sets: Sequence[Hyperparameters]) -> list[Column]:
+        return columns_of(self._names, [*self._known, *sets], most_choices=10**9)
+
+    def _put(self, row: TrialHistory, trial: FrozenTrial) -> None:
+        number, storage = row.trial.number, self.storage
+        running = self._trials.pop(number, None)
+        if running is not None and row.outcome is not None:
+            for name, value in attributes_of(row).items():
+                storage.set_trial_user_attr(running, name, value)
+            values = None if row.outcome.value is None else [row.outcome.value]
+            storage.set_trial_state_values(running, TrialState.COMPLETE if values else TrialState.FAIL, values)
+            return
+        if running is not None:  # an earlier attempt, which ended since the last update
+            storage.set_trial_state_values(running, TrialState.FAIL)
+        made = storage.create_new_trial(self._study or 0, trial)
+        if row.outcome is None:
+            self._trials[number] = made

@@ -1,0 +1,85 @@
+"""An experiment that is followed while it runs: its history, and what a live view needs besides, event by event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.nodes import node_of
+from candle_hpo.core.trial import Status
+from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
+from candle_hpo.record.history import History
+
+Kind = tuple[Status, str]  # how trials ended without a value: status and reason
+
+
+@dataclass
+class NodeCounts:
+    """What has ended on a node since the campaign began."""
+
+    ended: int = 0
+    failed: int = 0
+
+
+class Following:
+    """Takes events in, each in constant time, and keeps the sums that a live view shows.
+
+    `improvements` are the times at which the best value fell (or rose), with that value.
+    """
+
+    def __init__(self, direction: Direction) -> None:
+        self.history = History(direction)
+        self.improvements: list[tuple[float, float]] = []
+        self.failures: Counter[Kind] = Counter()
+        self.an_example: dict[Kind, str] = {}  # the id of the last trial that ended so
+        self.nodes: dict[str, NodeCounts] = {}
+        self._kinds: dict[int, Kind] = {}
+        self._worked = 0.0  # seconds of all attempts that ended in this campaign
+
+    def take_in(self, event: AnyEvent) -> None:
+        """Take one more event in. Raises `RecordError` for one that cannot follow what came before."""
+        before = self.history.best
+        self.history.apply(event)
+        if isinstance(event, CampaignStarted):
+            self._worked = 0.0
+            self.nodes.clear()
+        elif isinstance(event, TrialStarted):
+            kind = self._kinds.pop(event.number, None)
+            if kind is not None:
+                self.failures[kind] -= 1
+        elif isinstance(event, TrialFinished):
+            self._finish(event)
+            if event.value is not None and self.history.best is not before:
+                self.improvements.append((event.time, event.value))
+
+    def _finish(self, event: TrialFinished) -> None:
+        self._worked += event.seconds
+        node = self.nodes.setdefault(node_of(event.worker) or "not known", NodeCounts())
+        node.ended += 1
+        if event.status is not Status.COMPLETED:
+            node.failed += 1
+            kind = (event.status, event.reason)
+            self._kinds[event.number] = kind
+            self.failures[kind] += 1
+            self.an_example[kind] = self.history.trials[event.number].trial.id
+
+    @property
+    def kinds_of_failures(self) -> list[tuple[Kind, int]]:
+        """How trials ended without a value, and how many did, the most frequent first."""
+        return [(kind, number) for kind, number in self.failures.most_common() if number > 0]
+
+    def elapsed(self, now: float) -> float:
+        """Return for how many seconds the campaign has run, or ran."""
+        campaign, stopped = self.history.campaign, self.history.stopped
+        if campaign is None:
+            return 0.0
+        return max(0.0, (now if stopped is None else stopped.time) - campaign.time)
+
+    def busy_share(self, now: float) -> float | None:
+        """Return the share of the workers' time, since the campaign began, in which they ran trials."""
+        campaign, elapsed = self.history.campaign, self.elapsed(now)
+        if campaign is None or elapsed <= 0 or campaign.workers <= 0:
+            return None
+        running = sum(max(0.0, now - trial.started) for trial in self.history.running.values())
+        return min(1.0, (self._worked + running) / (campaign.workers * elapsed))

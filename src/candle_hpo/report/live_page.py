@@ -1,0 +1,197 @@
+"""The live view of a running experiment: one page, as wide and as high as the terminal is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from candle_hpo.record.history import TrialHistory
+from candle_hpo.report.following import Following
+from candle_hpo.report.progress import counts_text, seconds_left
+from candle_hpo.report.words import count, duration, hyperparameters, number
+
+NARROWEST = 80  # columns; a narrower terminal sees lines cut
+_WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room
+_LEVELS = "▁▂▃▄▅▆▇█"
+_MOST_KINDS = 4
+_FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What a picture is made for: the terminal's size, the clock (seconds since 1970), and texts from elsewhere.
+
+    `state` tells where the experiment runs; `outputs` are the last lines that running trials printed, by their ids.
+    """
+
+    width: int
+    height: int
+    now: float
+    title: str
+    state: str
+    outputs: Mapping[str, str] = {}
+
+
+def live_page(following: Following, names: Sequence[str], total: int, frame: Frame) -> Group:
+    """Return the page of this moment; no line of it is wider than the frame, and it has at most as many lines."""
+    head = [*_head(following, names, total, frame), Text()]
+    foot = [
+        *_failures(following, frame),
+        *_nodes(following, frame),
+        _line("q leaves, the experiment goes on; candle logs TRIAL shows what a trial printed", frame, "dim"),
+    ]
+    room = max(_FEWEST_RUNNING, frame.height - len(head) - len(foot) - 3)
+    return Group(*head, *_running(following, names, frame, room), Text(), *foot)
+
+
+def trials_on_page(following: Following, frame: Frame) -> list[TrialHistory]:
+    """Return the running trials of which a page of this height can show the output, the longest first."""
+    running = sorted(following.history.running.values(), key=lambda trial: trial.started)
+    return running[: frame.height] if frame.width >= _WITH_OUTPUT else []
+
+
+def _line(text: str, frame: Frame, style: str = "") -> Text:
+    shown = text if len(text) <= frame.width - 1 else text[: frame.width - 2] + "…"
+    return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _bar_width(frame: Frame) -> int:
+    return max(8, min(60, frame.width - 40))
+
+
+def _head(following: Following, names: Sequence[str], total: int, frame: Frame) -> list[RenderableType]:
+    history = following.history
+    clock = time.strftime("%H:%M:%S", time.localtime(frame.now))
+    bar = Table.grid(padding=(0, 1), expand=False)
+    share = f"{history.ended / total:.0%}" if total else ""
+    bar.add_row(
+        ProgressBar(total=max(1, total), completed=history.ended, width=_bar_width(frame)),
+        Text(f"{history.ended:,}/{total:,} ended"),
+        Text(share),
+    )
+    workers = history.campaign.workers if history.campaign else 0
+    busy = following.busy_share(frame.now)
+    use = "" if busy is None else f"; {count(workers, 'worker')}, busy {busy:.0%} of the time"
+    return [
+        _line(f"{frame.title}   {clock}", frame, "bold"),
+        _line(frame.state, frame),
+        bar,
+        _line(counts_text(history) + use, frame),
+        _line(_times(following, total, workers, frame.now), frame),
+        _line(_best(following, names), frame, "bold"),
+        _line(sparkline_text(following, frame.now, _bar_width(frame)), frame),
+    ]
+
+
+def _times(following: Following, total: int, workers: int, now: float) -> str:
+    text = f"{duration(following.elapsed(now))} since it began"
+    left = seconds_left(following.history, total, max(1, workers))
+    if left is None or following.history.stopped is not None:
+        return text
+    return f"{text}, about {duration(left)} left; ends about {_clock(now + left, now)}"
+
+
+def _clock(moment: float, now: float) -> str:
+    near = moment - now < 20 * 3600
+    return time.strftime("%H:%M" if near else "%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def _best(following: Following, names: Sequence[str]) -> str:
+    best = following.history.best
+    if best is None or best.outcome is None or best.outcome.value is None:
+        return "best: none yet"
+    values = hyperparameters(best.trial.hyperparameters, names)
+    return f"best ({following.history.direction.value}): {number(best.outcome.value)} by {best.trial.id}: {values}"
+
+
+def sparkline_text(following: Following, now: float, width: int) -> str:
+    """Return the best value so far over the time since the first one, as a line of blocks with its ends."""
+    found = following.improvements
+    if not found:
+        return ""
+    ended = following.history.stopped.time if following.history.stopped else now
+    ago = duration(max(0.0, ended - found[-1][0]))
+    if len(found) == 1:
+        return f"  since {ago}, the first so far"
+    values = _sampled(found, max(ended, found[-1][0]), width)
+    return f"  {sparkline(values)}  {number(found[0][1])} → {number(found[-1][1])}, since {ago}"
+
+
+def _sampled(found: Sequence[tuple[float, float]], until: float, width: int) -> list[float]:
+    """Return the best value at so many moments, as far from each other, from the first value to now."""
+    began = found[0][0]
+    span = (until - began) / (width - 1)
+    values: list[float] = []
+    place = 0
+    for column in range(width):
+        moment = began + span * column if column + 1 < width else until
+        while place + 1 < len(found) and found[place + 1][0] <= moment:
+            place += 1
+        values.append(found[place][1])
+    return values
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return values as blocks of eight heights, by their logarithms where they span orders of magnitude."""
+    low, high = min(values), max(values)
+    if low > 0 and high / low > 50:
+        values = [math.log(value) for value in values]
+        low, high = min(values), max(values)
+    width = high - low
+    if not width > 0 or not math.isfinite(width):
+        return _LEVELS[0] * len(values)
+    return "".join(_LEVELS[min(7, int(8 * (value - low) / width))] for value in values)
+
+
+def _running(following: Following, names: Sequence[str], frame: Frame, room: int) -> list[Text]:
+    running = sorted(following.history.running.values(), key=lambda trial: trial.started)
+    campaign = following.history.campaign
+    workers = campaign.workers if campaign and following.history.stopped is None else 0
+    idle = max(0, workers - len(running))
+    lines = [_line(f"Running: {len(running):,}" + (f"; {count(idle, 'worker')} idle" if idle else ""), frame, "bold")]
+    shown = running if len(running) <= room else running[: room - 1]
+    widest = max([len(trial.trial.id) for trial in shown], default=0)
+    for row in shown:
+        values = hyperparameters(row.trial.hyperparameters, names)
+        text = f"  {row.trial.id:<{widest}} {duration(max(0.0, frame.now - row.started)):>9}  {values}"
+        output = frame.outputs.get(row.trial.id, "")
+        if output:
+            half = (frame.width - 1) // 2
+            text = f"{text[: half - 2]:<{half}}| {output}"
+        lines.append(_line(text, frame))
+    if len(running) > len(shown):
+        lines.append(_line(f"  … and {len(running) - len(shown):,} more", frame))
+    return lines
+
+
+def _failures(following: Following, frame: Frame) -> list[Text]:
+    kinds = following.kinds_of_failures
+    if not kinds:
+        return []
+    lines = [_line(f"Without a value: {sum(amount for _, amount in kinds):,}", frame, "bold")]
+    for (status, reason), amount in kinds[:_MOST_KINDS]:
+        example = following.an_example[status, reason]
+        words = status.value.replace("_", " ")
+        lines.append(_line(f"  {amount:,} {words} ({example}): {reason}", frame))
+    if len(kinds) > _MOST_KINDS:
+        lines.append(_line(f"  … and {len(kinds) - _MOST_KINDS:,} more reasons", frame))
+    return lines
+
+
+def _nodes(following: Following, frame: Frame) -> list[Text]:
+    """Return a line on the nodes, where there are several: those with failures first."""
+    nodes = following.nodes
+    if len(nodes) < 2:
+        return []
+    worst_first = sorted(nodes.items(), key=lambda node: (-node[1].failed, node[0]))
+    parts = [
+        f"{name} {each.ended:,}" + (f" ({each.failed:,} failed)" if each.failed else "") for name, each in worst_first
+    ]
+    out_of_use = [f"{excluded.node} is out of use" for excluded in following.history.excluded]
+    return [_line(f"Ended on {len(nodes):,} nodes: " + ", ".join([*out_of_use, *parts]), frame)]

@@ -1,0 +1,140 @@
+"""An experiment's trials as those of Optuna: for its importance of hyperparameters, its storages, its dashboard."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.trial import Status
+from candle_hpo.record.history import TrialHistory
+from candle_hpo.report.columns import Column, columns_of
+
+DIRECTIONS = {Direction.MINIMIZE: StudyDirection.MINIMIZE, Direction.MAXIMIZE: StudyDirection.MAXIMIZE}
+_MOST_ATTRIBUTE = 2000  # characters; a database's column holds no more
+
+
+def _distribution(column: Column) -> BaseDistribution:
+    if column.choices:
+        return CategoricalDistribution(typed_choices(column))
+    low, high = min(column.present), max(column.present)
+    if all(isinstance(value, int) for value in column.present):
+        return IntDistribution(int(low), int(high), log=column.is_log)
+    return FloatDistribution(float(low), float(high), log=column.is_log)
+
+
+def typed_choices(column: Column) -> tuple[bool | int | float | str | None, ...]:
+    """Return the choices as Optuna takes them: null, booleans, numbers and texts as such, everything else as text."""
+    typed = [_typed_choice(text) for text in column.choices]
+    # To Optuna, 1 and True are one and the same.
+    return tuple(typed) if len(set(typed)) == len(typed) else column.choices
+
+
+def _typed_choice(text: str) -> bool | int | float | str | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if value is None or isinstance(value, bool | int | float | str) else text
+
+
+class OptunaTrials:
+    """Makes trials of Optuna from ours, each with the values that `columns` have at its place.
+
+    Completed ones have their value, others are failed ones, those that have not ended are running. What Optuna has no
+    place for is in a trial's attributes.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = [column for column in columns if column.present]
+        self._choices = {column.name: typed_choices(column) for column in self._columns if column.choices}
+        self._distributions = {column.name: _distribution(column) for column in self._columns}
+
+    def make(self, row: TrialHistory, place: int) -> FrozenTrial:
+        """Return the trial of Optuna for this one, whose values are at this place of the columns."""
+        values = {
+            column.name: self._value(column, place) for column in self._columns if column.values[place] is not None
+        }
+        outcome = row.outcome
+        state = TrialState.RUNNING
+        if outcome is not None:
+            state = TrialState.COMPLETE if outcome.status is Status.COMPLETED else TrialState.FAIL
+        trial = create_trial(
+            state=state,
+            value=outcome.value if outcome else None,
+            params=values,
+            distributions={name: self._distributions[name] for name in values},
+            user_attrs=attributes_of(row),
+        )
+        trial.number = row.trial.number
+        trial.datetime_start = datetime.datetime.fromtimestamp(row.started)
+        if outcome is not None:
+            trial.datetime_complete = datetime.datetime.fromtimestamp(row.started + outcome.seconds)
+        return trial
+
+    def _value(self, column: Column, place: int) -> bool | int | float | str | None:
+        value = column.values[place]
+        if column.choices:
+            return self._choices[column.name][int(value or 0)]
+        is_float = isinstance(self._distributions[column.name], FloatDistribution)
+        return float(value) if is_float and value is not None else value
+
+
+def optuna_trials(rows: Sequence[TrialHistory], columns: Sequence[Column]) -> Iterator[FrozenTrial]:
+    """Yield a trial of Optuna for each row; `columns` have an entry for each."""
+    trials = OptunaTrials(columns)
+    for place, row in enumerate(rows):
+        yield trials.make(row, place)
+
+
+def attributes_of(row: TrialHistory) -> dict[str, object]:
+    """Return what Optuna has no place for: the id, how the trial ended and where, and its other metrics."""
+    attributes: dict[str, object] = {"id": row.trial.id, "attempt": row.trial.attempt}
+    if row.outcome is not None:
+        attributes |= {**row.outcome.metrics, "status": row.outcome.status.value, "worker": row.outcome.worker}
+        if row.outcome.reason:
+            attributes["reason"] = row.outcome.reason[:_MOST_ATTRIBUTE]
+    return attributes
+
+
+class _Journal(BaseJournalBackend):
+    """A journal in memory: Optuna's own file locks, syncs and reads again for every trial, a hundred times as slow."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """Return the logs from this number on."""
+        return self.logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Keep more logs."""
+        self.logs += logs
+
+
+def write_journal(
+    path: Path, name: str, direction: Direction, rows: Sequence[TrialHistory], names: Sequence[str]
+) -> None:
+    """Write the trials as a study of this name into a new journal of Optuna at `path`. Raises `OSError`."""
+    columns = columns_of(names, [row.trial.hyperparameters for row in rows], most_choices=len(rows) + 1)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        journal = _Journal()
+        storage = optuna.storages.JournalStorage(journal)
+        study = optuna.create_study(study_name=name, storage=storage, direction=DIRECTIONS[direction])
+        study.add_trials(optuna_trials(rows, columns))
+        path.write_text(
+            "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in journal.logs), encoding="utf-8"
+        )
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -1,0 +1,187 @@
+"""What the charts and the table of a report's page are made from: one JSON object, by columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.trial import Status
+from candle_hpo.record.history import TrialHistory
+from candle_hpo.report.columns import Column, columns_of
+from candle_hpo.report.importance import importance
+from candle_hpo.report.replay import Replay
+from candle_hpo.report.results import metric_names
+
+STATUSES = (*(status.value for status in Status), "running")
+_FEWEST_TO_CUT = 20  # completed trials, from which on values far off are kept out of the charts' range
+_FAR_OFF = 3.0  # beyond the best 95 %, in widths of their range
+
+
+class ValueRange(msgspec.Struct, frozen=True):
+    """The objective from `low` to `high`; the `outside` values beyond `shown_low` to `shown_high` are far off."""
+
+    low: float
+    high: float
+    shown_low: float
+    shown_high: float
+    outside: int
+
+
+class HyperparameterColumn(msgspec.Struct, frozen=True):
+    """A column of hyperparameters; `importance` is its share, None where none is known."""
+
+    name: str
+    values: tuple[float | int | None, ...]
+    choices: tuple[str, ...]
+    is_log: bool
+    importance: float | None
+
+
+class MetricColumn(msgspec.Struct, frozen=True):
+    """Another metric that models returned, for each trial; what does not vary is left to the table."""
+
+    name: str
+    values: tuple[object, ...]
+
+
+class AttemptColumns(msgspec.Struct, frozen=True):
+    """All attempts that ended: places of the trial, the worker and the status; `began` in seconds of running time."""
+
+    trial: tuple[int, ...]
+    worker: tuple[int, ...]
+    status: tuple[int, ...]
+    began: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+class PageData(msgspec.Struct, frozen=True):
+    """Trials by their number, in columns. `order` is the places of those that ended, in the order of their ends.
+
+    Running time counts from the first campaign's start, without the times between campaigns; `campaigns` are their
+    beginnings in it, and how many workers each had.
+    """
+
+    name: str
+    direction: Direction
+    ids: tuple[str, ...]
+    status: tuple[int, ...]
+    value: tuple[float | None, ...]
+    seconds: tuple[float | None, ...]
+    attempts: tuple[int, ...]
+    order: tuple[int, ...]
+    range: ValueRange | None
+    hyperparameters: tuple[HyperparameterColumn, ...]
+    metrics: tuple[MetricColumn, ...]
+    workers: tuple[str, ...]
+    runs: AttemptColumns
+    campaigns: tuple[tuple[float, int], ...]
+    running_time: float
+    statuses: tuple[str, ...] = STATUSES
+
+
+def page_data(
+    name: str, replay: Replay, names: Sequence[str], log_scales: Mapping[str, bool] | None = None
+) -> PageData:
+    """Return what a page about these trials shows; `names` are the hyperparameters that the search space names."""
+    history = replay.history
+    rows = [row for _, row in sorted(history.trials.items())]
+    columns = columns_of(names, [row.trial.hyperparameters for row in rows], log_scales)
+    values = tuple(None if row.outcome is None else row.outcome.value for row in rows)
+    clock = _RunningTime(replay)
+    return PageData(
+        name=name,
+        direction=history.direction,
+        ids=tuple(row.trial.id for row in rows),
+        status=tuple(_status(row) for row in rows),
+        value=values,
+        seconds=tuple(None if row.outcome is None else round(row.outcome.seconds, 3) for row in rows),
+        attempts=tuple(row.trial.attempt for row in rows),
+        order=_order(replay, rows),
+        range=value_range([value for value in values if value is not None], history.direction),
+        hyperparameters=_with_importance(columns, rows, history.direction),
+        metrics=_metrics(rows),
+        workers=clock.workers,
+        runs=clock.runs({row.trial.number: place for place, row in enumerate(rows)}),
+        campaigns=clock.campaigns,
+        running_time=clock.end,
+    )
+
+
+def _status(row: TrialHistory) -> int:
+    return STATUSES.index("running" if row.outcome is None else row.outcome.status.value)
+
+
+def _order(replay: Replay, rows: Sequence[TrialHistory]) -> tuple[int, ...]:
+    places = {row.trial.number: place for place, row in enumerate(rows) if row.outcome is not None}
+    last_ends = {attempt.trial.number: None for attempt in reversed(replay.attempts)}
+    return tuple(places[number] for number in reversed(last_ends) if number in places)
+
+
+def value_range(values: Sequence[float], direction: Direction) -> ValueRange | None:
+    """Return the range of the values, and the one to show: without those that are far worse than nearly all."""
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    best_first = sorted(values, key=direction.sort_key)
+    best, nearly_worst, worst = best_first[0], best_first[int(0.95 * (len(values) - 1))], best_first[-1]
+    width = nearly_worst - best  # negative where the highest value is the best
+    if len(values) < _FEWEST_TO_CUT or not width or (worst - nearly_worst) / width <= _FAR_OFF:
+        return ValueRange(low, high, low, high, 0)
+    limit = nearly_worst + 0.25 * width
+    outside = sum(direction.is_better(limit, value) for value in values)
+    shown = (low, limit) if direction is Direction.MINIMIZE else (limit, high)
+    return ValueRange(low, high, *shown, outside)
+
+
+def _with_importance(
+    columns: Sequence[Column], rows: Sequence[TrialHistory], direction: Direction
+) -> tuple[HyperparameterColumn, ...]:
+    shares = importance(rows, columns, direction) or {}
+    return tuple(
+        HyperparameterColumn(column.name, column.values, column.choices, column.is_log, shares.get(column.name))
+        for column in columns
+    )
+
+
+def _metrics(rows: Sequence[TrialHistory]) -> tuple[MetricColumn, ...]:
+    measured = [row.outcome.metrics if row.outcome else {} for row in rows]
+    return tuple(MetricColumn(name, tuple(metrics.get(name) for metrics in measured)) for name in metric_names(rows))
+
+
+class _RunningTime:
+    """Times of an experiment, in seconds since it began, without the times in which no campaign ran it."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._attempts = replay.attempts
+        self._shifts: list[tuple[float, float]] = []  # (a campaign's beginning, what is subtracted from then on)
+        campaigns: list[tuple[float, int]] = []
+        end = 0.0
+        for campaign in replay.campaigns:
+            self._shifts.append((campaign.began, campaign.began - end))
+            campaigns.append((round(end, 2), campaign.workers))
+            end += max(0.0, campaign.ended - campaign.began)
+        self.campaigns, self.end = tuple(campaigns), round(end, 2)
+        names = {attempt.outcome.worker or "not known" for attempt in replay.attempts}
+        self.workers = tuple(sorted(names, key=_by_node_and_slot))
+
+    def __call__(self, time: float) -> float:
+        shift = next((shift for began, shift in reversed(self._shifts) if began <= time), time)
+        return round(max(0.0, time - shift), 2)
+
+    def runs(self, places: Mapping[int, int]) -> AttemptColumns:
+        workers = {name: place for place, name in enumerate(self.workers)}
+        began = [self(attempt.began) for attempt in self._attempts]
+        return AttemptColumns(
+            trial=tuple(places[attempt.trial.number] for attempt in self._attempts),
+            worker=tuple(workers[attempt.outcome.worker or "not known"] for attempt in self._attempts),
+            status=tuple(STATUSES.index(attempt.outcome.status.value) for attempt in self._attempts),
+            began=tuple(began),
+            seconds=tuple(round(attempt.ended - attempt.began, 2) for attempt in self._attempts),
+        )
+
+
+def _by_node_and_slot(worker: str) -> tuple[str, int, str]:
+    node, _, slot = worker.rpartition(":")
+    return (node, int(slot), "") if slot.isdecimal() else (worker, -1, "")

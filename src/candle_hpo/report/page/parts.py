@@ -1,0 +1,187 @@
+"""The parts of a report's page that need no script: sums, settings, the best sets, failures."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Hyperparameters, Status
+from candle_hpo.model.result import last_lines
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
+from candle_hpo.report.page.data import PageData
+from candle_hpo.report.replay import Replay
+from candle_hpo.report.results import result_rows
+from candle_hpo.report.summary import failures_by_reason
+from candle_hpo.report.words import count, duration, hyperparameters, number, plain
+
+_BEST = 10
+_LONGEST_CELL = 80  # characters
+_MOST_REASONS = 30
+_LINES_OF_OUTPUT = 8
+
+
+def element(tag: str, content: str, **attributes: str) -> str:
+    """Return an element with this content, which is HTML already."""
+    written = "".join(f' {name.rstrip("_")}="{html.escape(value)}"' for name, value in attributes.items())
+    return f"<{tag}{written}>{content}</{tag}>"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of texts."""
+    head = "".join(element("th", html.escape(cell), scope="col") for cell in header)
+    body = "".join(element("tr", "".join(element("td", html.escape(cell)) for cell in row)) for row in rows)
+    content = element("thead", element("tr", head)) + element("tbody", body)
+    return element("div", element("table", content), class_="scroll")
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a table of names and what they are."""
+    rows = "".join(
+        element("tr", element("th", html.escape(name), scope="row") + element("td", html.escape(value)))
+        for name, value in pairs
+    )
+    return element("div", element("table", rows, class_="facts"), class_="scroll")
+
+
+def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
+    """Return the few numbers that people look for first."""
+    history = replay.history
+    failed = history.ended - history.counts[Status.COMPLETED] - history.counts[Status.INTERRUPTED]
+    best = history.best.outcome.value if history.best and history.best.outcome else None
+    worked = sum(data.runs.seconds)
+    shown = [
+        (
+            f"best objective ({history.direction.value})",
+            "none" if best is None or history.best is None else number(best),
+            history.best.trial.id if history.best else "no trial has completed",
+        ),
+        (
+            "trials",
+            f"{history.counts[Status.COMPLETED]:,} completed",
+            f"of {stored.total:,}; {_what_else(history, failed)}",
+        ),
+        ("running time", duration(data.running_time), count(len(data.campaigns), "run")),
+        ("work", f"{worked / 3600:,.2f} worker-hours", f"of {count(len(data.workers), 'worker')}"),
+        ("busy share of the workers", busy_share(data), "of the time that they were there"),
+    ]
+    tiles = "".join(
+        element(
+            "div",
+            element("dt", html.escape(name)) + element("dd", html.escape(value) + element("small", html.escape(more))),
+        )
+        for name, value, more in shown
+    )
+    return element("dl", tiles, class_="sums")
+
+
+def _what_else(history: History, failed: int) -> str:
+    parts = [f"{failed:,} failed"]
+    if history.counts[Status.INTERRUPTED]:
+        parts.append(f"{history.counts[Status.INTERRUPTED]:,} interrupted")
+    if history.running:
+        parts.append(f"{len(history.running):,} running when this page was made")
+    return ", ".join(parts)
+
+
+def busy_share(data: PageData) -> str:
+    """Return the share of the workers' time in which they ran trials, by the attempts that have ended."""
+    ends = [began for began, _ in data.campaigns[1:]] + [data.running_time]
+    there = sum((end - began) * workers for (began, workers), end in zip(data.campaigns, ends, strict=False))
+    return f"{min(1.0, sum(data.runs.seconds) / there):.0%}" if there > 0 else "not known"
+
+
+def best_sets(history: History, names: Sequence[str]) -> str:
+    """Return the table of the best sets, with what varies."""
+    rows = [row for row in result_rows(history)[:_BEST] if row.outcome is not None and row.outcome.value is not None]
+    if not rows:
+        return element("p", "No trial has completed.")
+    cells = (
+        [
+            number(row.outcome.value if row.outcome and row.outcome.value is not None else 0.0),
+            row.trial.id,
+            *(_cell(row.trial.hyperparameters, name) for name in names),
+            duration(row.outcome.seconds if row.outcome else 0.0),
+        ]
+        for row in rows
+    )
+    return table(["objective", "trial", *names, "duration"], cells)
+
+
+def _cell(values: Hyperparameters, name: str) -> str:
+    text = plain(values[name]) if name in values else ""
+    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+
+
+def failures(history: History, paths: ExperimentPaths) -> str:
+    """Return all failures, those of one reason together, with the end of the output of one of each."""
+    kinds = failures_by_reason(history)
+    if not kinds:
+        return element("p", "No trial has failed.")
+    parts: list[str] = []
+    for (status, reason), rows in kinds[:_MOST_REASONS]:
+        ids = ", ".join(row.trial.id for row in rows[:8]) + (", …" if len(rows) > 8 else "")
+        parts.append(
+            element("h3", html.escape(f"{len(rows):,} {status.value.replace('_', ' ')}: {reason}"))
+            + element("p", html.escape(ids), class_="soft")
+        )
+        lines = last_lines(paths.trial(rows[0].trial.id).output, _LINES_OF_OUTPUT)
+        if lines:
+            parts.append(element("pre", html.escape("\n".join(lines))))
+    if len(kinds) > _MOST_REASONS:
+        others = sum(len(rows) for _, rows in kinds[_MOST_REASONS:])
+        parts.append(
+            element("p", f"… and {others:,} trials for {len(kinds) - _MOST_REASONS:,} more reasons; see the table")
+        )
+    return "".join(parts)
+
+
+def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPaths) -> str:
+    """Return where the experiment comes from and how it was set up: enough to run it again."""
+    provenance, settings = stored.provenance, stored.settings
+    hosts = dict.fromkeys(campaign.host for campaign in replay.campaigns)
+    jobs = dict.fromkeys(campaign.job for campaign in replay.campaigns if campaign.job)
+    pairs = [
+        ("model script", settings.model_script),
+        ("interpreter", stored.interpreter),
+        ("workflow", f"{settings.workflow}, {settings.direction.value}"),
+        ("hyperparameters varied", ", ".join(stored.names)),
+        ("default model", hyperparameters(stored.default_model, (), 2000) or "none"),
+        ("seed", str(stored.seed)),
+        ("settings beside the defaults", _changed(settings)),
+        ("submitted", f"{provenance.created} by {provenance.user} on {provenance.host}"),
+        ("from", provenance.directory),
+        ("command", " ".join(provenance.command)),
+        ("ran on", ", ".join(hosts) or "nothing yet"),
+        ("jobs", ", ".join(jobs) or "none"),
+        ("began", _clock(replay.campaigns[0].began) if replay.campaigns else "not yet"),
+        ("last event", _clock(replay.campaigns[-1].ended) if replay.campaigns else "none"),
+        ("candle", f"{provenance.candle} with Python {provenance.python}"),
+        ("folder", str(paths.root)),
+    ]
+    text = paths.input_file.read_text(encoding="utf-8", errors="replace") if paths.input_file.is_file() else ""
+    details = element("details", element("summary", "The input file as submitted") + element("pre", html.escape(text)))
+    return facts(pairs) + (details if text else "")
+
+
+def _changed(settings: Settings) -> str:
+    shown: Mapping[str, object] = msgspec.to_builtins(settings)
+    defaults = {
+        field.name: msgspec.to_builtins(field.default)
+        for field in msgspec.structs.fields(settings)
+        if field.default is not msgspec.NODEFAULT
+    }
+    apart = ("model_script", "workflow", "direction", "seed")
+    changed = [
+        f"{name}={plain(value)}" for name, value in shown.items() if name not in apart and value != defaults.get(name)
+    ]
+    return ", ".join(changed) or "none"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))

@@ -1,0 +1,164 @@
+"""An experiment as one HTML file that needs nothing else: no network, no other file, no program but a browser."""
+
+from __future__ import annotations
+
+import html
+import string
+from importlib.resources import files
+
+import msgspec
+
+from candle_hpo import __version__
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.report.importance import FEWEST_TRIALS
+from candle_hpo.report.page.data import STATUSES, PageData, page_data
+from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
+from candle_hpo.report.replay import Replay
+from candle_hpo.report.space import log_scales
+
+# In the order in which they are put together: each uses what is above it.
+_SCRIPTS = ("base.js", "chart.js", "objective.js", "parallel.js", "workers.js", "table.js")
+
+_ABOUT_IMPORTANCE = (
+    "How much each hyperparameter matters for a trial to be among the best tenth (at least the best five), as "
+    "shares of 100 %. By PED-ANOVA of Optuna, which compares the values of the best trials with those of all; it "
+    "says nothing of what hyperparameters do together."
+)
+_NO_IMPORTANCE = f"Importance needs at least {FEWEST_TRIALS} completed trials that differ in their hyperparameters."
+
+
+def report_page(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay) -> str:
+    """Return the page, as HTML, of what an experiment has come to so far."""
+    data = page_data(paths.root.name, replay, stored.names, log_scales(paths))
+    template = string.Template(_asset("template.html"))
+    return template.substitute(
+        title=html.escape(f"{data.name}: {location_name(stored)}"),
+        version=__version__,
+        style=_asset("style.css"),
+        body=_body(paths, stored, replay, data),
+        # "<" could end the element that holds the data, whatever a hyperparameter's text is.
+        data=msgspec.json.encode(data).decode().replace("<", "\\u003c"),
+        script="\n".join(map(_asset, _SCRIPTS)),
+    )
+
+
+def location_name(stored: StoredExperiment) -> str:
+    """Return the name of the input file, by which people know an experiment."""
+    return stored.input_file.rpartition("/")[2]
+
+
+def _asset(name: str) -> str:
+    return files("candle_hpo.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data: PageData) -> str:
+    history = replay.history
+    has_importance = any(column.importance is not None for column in data.hyperparameters)
+    sections: list[tuple[str, str, str]] = [
+        ("best", "Best sets", best_sets(history, stored.names)),
+        ("objective", "Objective", _objective(data)),
+        (
+            "importance-of",
+            "Importance of hyperparameters",
+            _text(_ABOUT_IMPORTANCE) + _figure("importance") if has_importance else _text(_NO_IMPORTANCE),
+        ),
+        ("hyperparameters", "Each hyperparameter against the objective", _slices(data)),
+        ("together", "All hyperparameters together", _parallel(data)),
+        ("workers", "Workers and durations", _workers(data)),
+        ("failures", f"Failures ({len(history.not_completed):,})", failures(history, paths)),
+        ("trials", f"All trials ({len(data.ids):,})", _TABLE),
+        ("run", "What was run", what_was_run(stored, replay, paths)),
+    ]
+    links = element("nav", "".join(element("a", html.escape(title), href=f"#{name}") for name, title, _ in sections))
+    script = stored.settings.model_script.rpartition("/")[2]
+    head = element("h1", html.escape(f"{data.name} of {location_name(stored)}")) + _text(
+        f"{stored.settings.workflow} search of {script}, submitted on {stored.provenance.created[:10]}; "
+        f"page by candle {__version__}"
+    )
+    noscript = element(
+        "noscript", element("p", "The charts and the table need JavaScript, which is switched off here.")
+    )
+    parts = (
+        element("section", element("h2", html.escape(title)) + content, id=name) for name, title, content in sections
+    )
+    return head + sums(stored, replay, data) + links + noscript + "".join(parts)
+
+
+def _text(words: str) -> str:
+    return element("p", html.escape(words), class_="soft")
+
+
+def _figure(name: str, *, wide: bool = False, caption: str = "") -> str:
+    inner = element("div", "", id=name)
+    return element(
+        "figure",
+        (element("div", inner, class_="wide") if wide else inner) + (element("figcaption", caption) if caption else ""),
+    )
+
+
+def _objective(data: PageData) -> str:
+    if data.range is None:
+        return _text("No trial has completed yet, so there is no objective to show.")
+    options = [("best", f"without the {data.range.outside:,} values far off")] if data.range.outside else []
+    options.append(("all", "all values"))
+    if data.range.low > 0:
+        options.append(("log", "logarithmic"))
+    choices = "".join(element("option", html.escape(text), value=value) for value, text in options)
+    select = element("label", "Vertical axis: " + element("select", choices, id="value-axis"))
+    about = (
+        "Each point is a completed trial, the line the best so far, a cross on the axis a trial without a value"
+        + (", a triangle at the edge a value beyond the axis" if data.range.outside else "")
+        + ". Point at one to see it, click to find it in the table."
+    )
+    return element("div", select, class_="bar-above") + _text(about) + _figure("history")
+
+
+def _slices(data: PageData) -> str:
+    if data.range is None:
+        return _text("No trial has completed yet.")
+    constant = [column.name for column in data.hyperparameters if len(set(column.values)) < 2]
+    same = f" Not shown, as it never changes: {', '.join(constant)}." if constant else ""
+    about = "The most important first. The ring is the best trial, a bar the median of a choice." + same
+    return _text(about) + element("figure", element("div", "", id="slices", class_="slices"))
+
+
+def _parallel(data: PageData) -> str:
+    if data.range is None:
+        return _text("No trial has completed yet.")
+    note = element("p", "", id="parallel-note", class_="soft")
+    return (
+        _text("Each line is a completed trial, in the colour of its objective on the axis at the right.")
+        + note
+        + _figure("parallel", wide=True)
+    )
+
+
+def _workers(data: PageData) -> str:
+    if not data.runs.trial:
+        return _text("No trial has ended yet.")
+    there = {STATUSES[status] for status in data.runs.status}
+    legend = "".join(
+        element("span", element("i", "", style=f"background:var(--{status})") + status.replace("_", " "))
+        for status in STATUSES
+        if status in there
+    )
+    return (
+        element("h3", "Busy workers")
+        + _text("Dashed: how many workers there were. Trials that still run are not in it.")
+        + _figure("busy")
+        + element("h3", "What each worker ran")
+        + element("div", legend, class_="legend")
+        + _figure("gantt")
+        + element("h3", "Durations")
+        + _figure("durations")
+    )
+
+
+_TABLE = (
+    '<div class="bar-above"><label for="words">Rows with the words</label>'
+    '<input id="words" type="search" placeholder="for instance: adam failed">'
+    '<span id="table-count" aria-live="polite"></span>'
+    '<button type="button" id="previous">Previous 100</button><button type="button" id="next">Next 100</button></div>'
+    '<div class="scroll"><table id="table"></table></div>'
+)

@@ -1,0 +1,174 @@
+"""`candle check`: three mistakes at once, each enough to mend it; and what is right is not called wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from candle_hpo.commands.check import check
+from candle_hpo.core.errors import MachineError
+from conftest import Candle, WriteInput
+from slurm_cluster import SlurmCluster
+
+THREE_MISTAKES = """
+import math
+import not_there_at_all
+from helper import scale
+rate = hyperparams["x"]
+dropout = hyperparams["dropout"]
+val_to_return = math.cos(rate) * scale
+"""
+
+
+def test_three_mistakes_are_found_at_once(candle: Candle, write_input: WriteInput, here: Path) -> None:
+    (here / "helper.py").write_text("scale = 1\n")
+    path = write_input(THREE_MISTAKES, control="nworker=2")
+    before = sorted(here.iterdir())
+    done = candle("check", path)
+    assert done.returncode == 2
+    assert sorted(here.iterdir()) == before
+    keyword, hyperparameter, module = done.stderr.splitlines()
+    assert keyword.endswith('x.in:4: unknown keyword "nworker"; did you mean "nworkers"?')
+    assert hyperparameter.startswith('model.py:6: it reads the hyperparameter "dropout", which ')
+    assert hyperparameter.endswith("add it to &default_model, or to &param_space")
+    assert module.startswith("model.py:3: the module not_there_at_all is not installed for /")
+    assert "-m pip install" in module
+    assert "Nothing is wrong" not in done.stdout
+
+
+def test_nothing_is_wrong_and_one_trial(candle: Candle, write_input: WriteInput, here: Path) -> None:
+    path = write_input(
+        control="nworkers=2",
+        script="import time\ntime.sleep(0.2)\nval_to_return = hyperparams['x'] * hyperparams['y']\n",
+    )
+    done = candle("check", path, "--run")
+    assert done.returncode == 0, done.stderr
+    for line in [
+        "ok    the input file: grid, 4 trials",
+        "ok    the hyperparameters that model.py reads: y, x",
+        "ok    model.py: its syntax, and what it imports",
+        "can be written",
+        "ok    one trial: 2 after 0.",
+        "4 trials on 2 workers; by this one trial about 0.00 worker-hours",
+        "Nothing is wrong; candle submit-job",
+    ]:
+        assert line in done.stdout
+    assert not (here / "last-candle-job").exists()
+    assert [each.name for each in (here / "candle_generated_files").iterdir()] == ["check_run"]
+
+
+def test_the_one_trial_fails(candle: Candle, write_input: WriteInput) -> None:
+    done = candle("check", write_input("val_to_return = 1 / (hyperparams['x'] - 1) + hyperparams['y']"), "--run")
+    assert done.returncode == 2
+    assert "  | ZeroDivisionError: division by zero" in done.stdout
+    assert "the trial failed after 0:00:0" in done.stderr
+    assert "all that it printed is in candle_generated_files/check_run/" in done.stderr
+
+
+def test_notes_are_no_mistakes(candle: Candle, write_input: WriteInput) -> None:
+    script = """
+        x = hyperparams["x"]
+        rate = hyperparams.get("yy", 0.1)
+        def main():
+            val_to_return = x
+        main()
+    """
+    done = candle("check", write_input(script))
+    assert done.returncode == 0, done.stderr
+    assert 'note  model.py does not seem to read "y"' in done.stdout
+    assert "note  model.py:5: val_to_return is set within a function" in done.stdout
+
+
+def test_options_that_a_script_does_not_have(candle: Candle, write_input: WriteInput) -> None:
+    script = """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--x", type=float)
+        parser.add_argument("--why", type=float)
+        print("loss:", parser.parse_args().x)
+    """
+    path = write_input(script, control="hyperparams_as=arguments\nresult_pattern='loss: (.*)'")
+    done = candle("check", path)
+    assert done.returncode == 0, done.stderr
+    assert 'does not seem to have the option --y, which "y" becomes' in done.stdout
+
+
+@pytest.mark.parametrize("name", ["grid", "vae", "r", "bash"])
+def test_the_templates_are_right(candle: Candle, here: Path, name: str) -> None:
+    assert candle("import-template", name).returncode == 0
+    (path,) = here.glob("*.in")
+    done = candle("check", path, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert "note" not in re.sub("note  .*--run tells.*", "", done.stdout)
+
+
+def test_submit_job_refuses_what_cannot_be_parsed_and_warns_of_the_rest(
+    candle: Candle, write_input: WriteInput, here: Path
+) -> None:
+    path = write_input("x = hyperparams['x']\nif x\n")
+    before = sorted(here.iterdir())
+    done = candle("submit-job", path)
+    assert done.returncode == 2
+    assert "model.py:2: this is no valid Python for /" in done.stderr
+    assert sorted(here.iterdir()) == before
+    done = candle("submit-job", write_input("val_to_return = hyperparams.get('x') or hyperparams['z']"))
+    assert done.returncode == 0, done.stderr
+    assert 'model.py:1: it reads the hyperparameter "z", which x.in does not have' in done.stdout
+    assert "(candle check x.in looks closer)" in done.stdout
+
+
+def test_a_folder_where_nothing_can_be_written(write_input: WriteInput, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_input()
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)  # root may everywhere
+    with pytest.raises(MachineError, match=r"you may not write in .*; submit from a folder where you may"):
+        check(path, False, Console(quiet=True))
+
+
+def test_a_file_that_cannot_be_read(candle: Candle, here: Path) -> None:
+    done = candle("check", "none.in")
+    assert done.returncode == 2
+    assert "none.in: there is no such file" in done.stderr
+
+
+def test_slurm_is_asked_and_nothing_submitted(slurm: SlurmCluster, candle: Candle, write_input: WriteInput) -> None:
+    done = candle("check", write_input(control='nworkers=2\nqueue="norm"\nmem_per_cpu=1'), **slurm.environment)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"ok    SLURM would take the job: Job \d+ to start at ", done.stdout)
+    assert "at the most 0.2 worker-hours in a walltime of 0:05:00" in done.stdout
+    done = candle("check", write_input(control='queue="gone"\nmem_per_cpu=1'), **slurm.environment)
+    assert done.returncode == 3
+    assert "sbatch refused" in done.stderr
+    assert "partition" in done.stderr
+
+
+def test_a_misspelt_name_that_the_script_can_do_without(candle: Candle, write_input: WriteInput) -> None:
+    script = "val_to_return = hyperparams['x'] + hyperparams.get('momentun', 0) + hyperparams.get('unheard', 0)"
+    done = candle("check", write_input(script, default_model="momentum = 0.9", param_space='{"x": 1}'))
+    assert done.returncode == 0, done.stderr
+    assert '"momentun" is read if it is there, and ' in done.stdout
+    assert 'did you mean "momentum"?' in done.stdout
+    assert "unheard" not in done.stdout
+
+
+def test_a_bayesian_search_is_checked_too(candle: Candle, write_input: WriteInput) -> None:
+    path = write_input(
+        "val_to_return = hyperparams['x']",
+        control="warm_start=gone.csv\nmax_budget=5",
+        default_model="",
+        param_space='{"name": "x", "type": "float", "low": 0, "high": 1}',
+    )
+    path.write_text(path.read_text().replace('"grid"', '"bayesian"'))
+    done = candle("check", path)
+    assert done.returncode == 2
+    assert "gone.csv" in done.stderr
+    path.write_text(path.read_text().replace("warm_start=gone.csv\n", ""))
+    done = candle("check", path, "--run")
+    assert done.returncode == 0, done.stderr
+    assert "ok    the input file: bayesian, 5 trials" in done.stdout
+    assert "note  all 5 trials are points spread over the space" in done.stdout
+    assert "ok    one trial: 0." in done.stdout
