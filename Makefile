@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test lint docs clean
+.PHONY: help exercise test lint docs benchmark clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
 	@echo "make docs       write again what is generated from the code (the keyword reference)"
+	@echo "make benchmark  measure again what docs/performance.md shows (minutes; on a machine that is idle)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/exercise-is-installed
@@ -23,6 +24,9 @@ lint: $(VENV)/tests-are-installed
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
+
+benchmark: $(VENV)/tests-are-installed
+	@"$(BIN)/python" benchmarks/startup.py
 
 docs: $(VENV)/tests-are-installed
 	@"$(BIN)/python" tools/keyword_reference.py --write
