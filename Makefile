@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test lint docs site pictures clean
+.PHONY: help exercise test lint docs site pictures benchmark clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
@@ -13,6 +13,7 @@ help:
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
 	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
+	@echo "make benchmark  measure again what docs/performance.md shows (minutes; on a machine that is idle)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/exercise-is-installed
@@ -25,6 +26,9 @@ lint: $(VENV)/tests-are-installed
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
+
+benchmark: $(VENV)/tests-are-installed
+	@"$(BIN)/python" benchmarks/startup.py
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done

@@ -54,6 +54,24 @@ def test_an_installed_module_is_imported_once_for_all_trials(trials: Trials, her
     assert (imports(here), len(hosts), trials.notes) == (1, 1, [])
 
 
+def test_the_thread_of_jemalloc_may_be_forked(trials: Trials) -> None:
+    """pandas brings PyArrow, whose allocator starts a thread at its import, and again in each forked process."""
+    script = """
+        import pandas
+        import pyarrow
+        import os
+        table = pyarrow.table({"x": [1.0, 2.0, 3.0] * 100_000})
+        frames = [table.slice(part * 1000, 1000).to_pandas() for part in range(300)]
+        print(os.getppid(), [open(f"/proc/self/task/{each}/comm").read() for each in os.listdir("/proc/self/task")])
+        val_to_return = float(pandas.concat(frames).x.sum())
+    """
+    hosts = set()
+    for _ in range(5):
+        assert trials.run(textwrap.dedent(script)).value == 600_000, trials.output
+        hosts.add(trials.output.split()[0])
+    assert (len(hosts), trials.notes) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("script", "count", "note"),
     [

@@ -37,6 +37,9 @@ HARMLESS_METHODS = {
     *("format", "get", "getenv", "join", "split", "time", "perf_counter", "monotonic", "process_time", "now"),
 }
 
+# Threads whose library takes care of forks itself: jemalloc's source, background_thread.c ("postfork_child").
+THREADS_THAT_MAY_FORK = ("jemalloc_bg_thd",)
+
 # What is known to be found out only after a long import.
 LEFT_BY_NAME = {"tensorflow": "its import starts a thread"}
 
@@ -343,15 +346,26 @@ def gpu() -> str:
 def threads() -> str:
     """Return whether there are threads that a fork would lose, in words.
 
-    A pool that ends itself before a fork and begins anew after it, as OpenBLAS's does, is gone once one was tried.
+    A pool that ends itself before a fork and begins anew after it, as OpenBLAS's does, is gone once one was tried. The
+    thread of jemalloc (which pandas has from PyArrow) begins anew in a forked process by jemalloc's own handlers of forks.
     """
-    if len(os.listdir("/proc/self/task")) == 1:
+    if not other_threads():
         return ""
     process = os.fork()
     if process == 0:
         os._exit(0)
     os.waitpid(process, 0)
-    return "its import starts a thread" if len(os.listdir("/proc/self/task")) > 1 else ""
+    return "its import starts a thread" if other_threads() else ""
+
+
+def other_threads() -> list[str]:
+    """Return the names of this process's threads, but for its first one and those that a fork does no harm to."""
+    names = []
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):  # one has ended just now
+            with open("/proc/self/task/" + thread + "/comm") as file:
+                names.append((thread, file.read().strip()))
+    return [name for thread, name in names if thread != str(os.getpid()) and name not in THREADS_THAT_MAY_FORK]
 
 
 def processes() -> str:
