@@ -347,7 +347,7 @@ def threads() -> str:
     """Return whether there are threads that a fork would lose, in words.
 
     A pool that ends itself before a fork and begins anew after it, as OpenBLAS's does, is gone once one was tried. The
-    thread of jemalloc (which pandas has from PyArrow) begins anew in a forked process by jemalloc's own handlers of forks.
+    thread of jemalloc (which pandas has from PyArrow) begins anew in a forked process by jemalloc's own handlers.
     """
     if not other_threads():
         return ""
@@ -362,9 +362,9 @@ def other_threads() -> list[str]:
     """Return the names of this process's threads, but for its first one and those that a fork does no harm to."""
     names = []
     for thread in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError):  # one has ended just now
-            with open("/proc/self/task/" + thread + "/comm") as file:
-                names.append((thread, file.read().strip()))
+        # One may have ended just now.
+        with contextlib.suppress(OSError), open("/proc/self/task/" + thread + "/comm") as file:
+            names.append((thread, file.read().strip()))
     return [name for thread, name in names if thread != str(os.getpid()) and name not in THREADS_THAT_MAY_FORK]
 
 
