@@ -29,6 +29,7 @@ lint: $(VENV)/tests-are-installed
 
 benchmark: $(VENV)/tests-are-installed
 	@"$(BIN)/python" benchmarks/startup.py
+	@"$(BIN)/python" benchmarks/campaign_cost.py
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from array import array
+from collections.abc import Sequence
+from typing import overload
 
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
@@ -14,11 +16,36 @@ from candle_hpo.inputfile.sections import Line, Problems
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=-]{0,99}")
 
 
-@dataclass(frozen=True)
-class _ReadSet:
-    line: int
-    id: str
-    values: Hyperparameters
+class SetsOfLines(Sequence[ParameterSet]):
+    """The sets of a grid as their lines: each is read when it is asked for, so that a million of them fit into memory.
+
+    All lines have been read once and found right. What a set does not name, it has from the default model.
+    """
+
+    def __init__(self, lines: Sequence[str], default_model: Hyperparameters) -> None:
+        self._lines, self._default_model = lines, default_model
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> ParameterSet: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[ParameterSet]: ...
+
+    def __getitem__(self, index: int | slice) -> ParameterSet | list[ParameterSet]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        values = read_object(self._lines[index])
+        set_id = str(values.pop("id", default_trial_id(index)))
+        return ParameterSet(set_id, {**self._default_model, **values})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems) -> GridSpace:
@@ -27,7 +54,8 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to
     `problems`.
     """
-    sets: list[_ReadSet] = []
+    names: dict[str, None] = {}
+    shapes: dict[tuple[str, ...], array[int]] = {}  # the names that a set has -> the positions of all such sets
     lines_of_ids: dict[str, int] = {}
     for position, line in enumerate(lines):
         try:
@@ -41,19 +69,17 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
             problems.add(file, line.number, problem)
             continue
         lines_of_ids[str(set_id).lower()] = line.number
-        sets.append(_ReadSet(line.number, str(set_id), values))
-    names = tuple(dict.fromkeys(name for one in sets for name in one.values))
-    for one in sets:
-        missing = [name for name in names if name not in one.values and name not in default_model]
+        names |= dict.fromkeys(values)
+        shapes.setdefault(tuple(values), array("Q")).append(position)
+    for shape, alike in shapes.items():
+        missing = [name for name in names if name not in shape and name not in default_model]
         if missing:
             listed = ", ".join(f'"{name}"' for name in missing)
-            problems.add(
-                file,
-                one.line,
-                f"set {one.id} has no {listed}, which other sets name; add it here or to &default_model",
-            )
-    complete = [ParameterSet(one.id, {**default_model, **one.values}) for one in sets]
-    return GridSpace(names, complete)
+            for line, position in ((lines[position], position) for position in alike):
+                set_id = read_object(line.text).get("id", default_trial_id(position))
+                text = f"set {set_id} has no {listed}, which other sets name; add it here or to &default_model"
+                problems.add(file, line.number, text)
+    return GridSpace(tuple(names), SetsOfLines([line.text for line in lines], default_model))
 
 
 def _problem_of_id(set_id: object, lines_of_ids: dict[str, int]) -> str | None:

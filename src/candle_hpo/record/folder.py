@@ -18,9 +18,10 @@ from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
-from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
+from candle_hpo.record.stored_sets import StoredSets
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -153,18 +154,7 @@ def point_last_experiment(directory: Path, paths: ExperimentPaths) -> None:
 
 def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> GridSpace:
     """Return the search space of a grid as it was stored. Raises `RecordError`."""
-    decode = msgspec.json.Decoder(Hyperparameters).decode
-    sets: list[ParameterSet] = []
-    try:
-        with paths.parameter_sets.open("rb") as lines:
-            for line in lines:
-                values = decode(line)
-                sets.append(ParameterSet(str(values.pop("id")), values))
-    except OSError as error:
-        raise RecordError(f"{paths.parameter_sets} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
-        raise RecordError(f"{paths.parameter_sets}:{len(sets) + 1}: this is damaged: {error}") from None
-    return GridSpace(tuple(stored.names), sets)
+    return GridSpace(tuple(stored.names), StoredSets(paths.parameter_sets))
 
 
 def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
