@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import Settings
-from candle_hpo.inputfile.keywords import BY_NAME, KeywordValueError
+from candle_hpo.inputfile.keyword_values import KeywordValueError
+from candle_hpo.inputfile.keywords import BY_NAME
 from candle_hpo.inputfile.sections import Line, Problems, Section
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 

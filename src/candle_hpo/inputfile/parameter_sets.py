@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from typing import overload
 
-from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.space import GridSpace, ParameterSet, SetsOnDemand
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
 from candle_hpo.inputfile.json_values import NotJson, read_object
 from candle_hpo.inputfile.sections import Line, Problems
@@ -16,7 +15,7 @@ from candle_hpo.inputfile.sections import Line, Problems
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=-]{0,99}")
 
 
-class SetsOfLines(Sequence[ParameterSet]):
+class SetsOfLines(SetsOnDemand):
     """The sets of a grid as their lines: each is read when it is asked for, so that a million of them fit into memory.
 
     All lines have been read once and found right. What a set does not name, it has from the default model.
@@ -28,24 +27,11 @@ class SetsOfLines(Sequence[ParameterSet]):
     def __len__(self) -> int:
         return len(self._lines)
 
-    @overload
-    def __getitem__(self, index: int) -> ParameterSet: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[ParameterSet]: ...
-
-    def __getitem__(self, index: int | slice) -> ParameterSet | list[ParameterSet]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
-        values = read_object(self._lines[index])
-        set_id = str(values.pop("id", default_trial_id(index)))
+    def at(self, position: int) -> ParameterSet:
+        """Return the set at a position from 0 up."""
+        values = read_object(self._lines[position])
+        set_id = str(values.pop("id", default_trial_id(position)))
         return ParameterSet(set_id, {**self._default_model, **values})
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems) -> GridSpace:

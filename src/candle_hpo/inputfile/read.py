@@ -20,7 +20,7 @@ from candle_hpo.inputfile.consistency import (
 )
 from candle_hpo.inputfile.control import REQUIRED, Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
-from candle_hpo.inputfile.keywords import KeywordValueError, existing_file
+from candle_hpo.inputfile.keyword_values import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.parameter_space import NO_PARAMETERS, is_param_helpers, read_parameter_space
 from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, split_sections, text_lines
