@@ -218,7 +218,7 @@ echo "$(ulimit -Sn)" > "$CANDLE_RESULT_FILE"
 @pytest.mark.skipif(not LINUX, reason="only Linux changes the limits of another process")
 @pytest.mark.parametrize("left", [0, 1, 2, 3])
 def test_files_that_run_out_in_the_middle(write_input: WriteInput, here: Path, candle: Candle, left: int) -> None:
-    path = write_input("import time; time.sleep(0.1); val_to_return = 1", "nworkers=2", "", sets(20))
+    path = write_input("import time; time.sleep(0.1); val_to_return = 1", "nworkers=2\npreload=none", "", sets(20))
     process = start(here, "submit-job", path.name)
     wait_until(lambda: completed(here) >= 4)
     numbers = [int(name) for name in os.listdir(f"/proc/{process.pid}/fd")]  # noqa: PTH208

@@ -320,3 +320,13 @@ def wait_for_pids(here: Path, name: str, count: int) -> list[int]:
             return [int(pid) for file in found for pid in file.read_text().split()]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans on to a process of their ancestors")
+def test_what_a_shell_had_left_before_it_became_candle_is_not_ended(write_input: WriteInput, here: Path) -> None:
+    write_input()
+    line = f"setsid sleep 300 & echo $! > pid; exec {sys.executable} -m candle_hpo submit-job x.in"
+    subprocess.run(["bash", "-c", line], cwd=here, stdout=subprocess.DEVNULL, timeout=60, check=True)
+    pid = int((here / "pid").read_text())
+    assert Path(f"/proc/{pid}").exists()
+    os.kill(pid, signal.SIGKILL)

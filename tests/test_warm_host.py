@@ -116,6 +116,49 @@ def test_what_of_a_script_is_imported_beforehand(
     assert bool(trials.notes) == bool(note)
 
 
+def test_a_host_that_hangs_keeps_nobody_waiting(trials: Trials, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trial is ended all the same, and the host is given up."""
+    monkeypatch.setattr(warm_host, "_REAP_SECONDS", 0.5)
+    script = """
+        import os, signal, time
+        os.kill(os.getppid(), signal.SIGSTOP)
+        open("stopped", "w").close()
+        time.sleep(60)
+    """
+    ended: list[BaseException | object] = []
+
+    def run() -> None:
+        try:
+            ended.append(trials.run(textwrap.dedent(script)))
+        except OSError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not (trials.paths.runs / "t1" / "stopped").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    trials.switch.stop()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert "did not tell its end" in str(ended[0])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from os import environ\nenviron |= {'X': '1'}",
+        "import os\nx = sorted([1], key=lambda each: os.environ.update(X='1'))",
+    ],
+)
+def test_a_statement_that_may_change_an_import_is_an_obstacle(trials: Trials, here: Path, statement: str) -> None:
+    trials.write(statement + "\nimport good\nval_to_return = 1\n")
+    for _ in range(2):
+        assert trials.run().value == 1, trials.output
+    assert any("good is imported by each trial itself: it comes after line 2" in note for note in trials.notes)
+
+
 def test_a_file_beside_the_script_may_change_between_trials(trials: Trials, here: Path) -> None:
     (here / "helper.py").write_text("x = hyperparams = 1")
     assert trials.run("import helper; val_to_return = helper.x").value == 1

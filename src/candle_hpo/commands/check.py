@@ -82,6 +82,8 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
     findings.problems += reading.problems
     if not reading.problems:
         findings.right(_what_it_asks(reading))
+    for note in reading.experiment.notes if reading.experiment else ():
+        findings.note(note)
     settings = reading.settings
     seconds: float | None = None
     if settings is not None:
@@ -93,7 +95,9 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
             _check_scheduler(settings, findings, console)
         if run and interpreter is not None and reading.experiment and not findings.problems:
             seconds = _run_one_trial(reading.experiment, interpreter, findings, console)
-        _tell_cost(reading, settings, on_cluster, seconds, findings)
+        elif run:
+            findings.note("no trial was run, for what is wrong")
+        _tell_cost(reading, settings, on_cluster, seconds, run, findings)
     if findings.problems:
         raise InputError(*findings.problems, *findings.refusals)
     if findings.refusals:
@@ -123,7 +127,7 @@ def _check_script(
     findings.problems += compared.errors
     for note in compared.notes:
         findings.note(note)
-    if names and not compared.errors and not reading.problems:
+    if names and not compared.errors and not compared.notes and not reading.problems:
         findings.right(f"the hyperparameters that {script} reads: {', '.join(names)}")
     try:
         modules = choose_site().site.modules if on_cluster else ()
@@ -247,7 +251,7 @@ def _run_one_trial(
 
 
 def _tell_cost(
-    reading: Reading, settings: Settings, on_cluster: bool, seconds: float | None, findings: _Findings
+    reading: Reading, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: _Findings
 ) -> None:
     """Tell what the experiment would cost: for sure at the most, and by the one trial, if there was one."""
     trials = _number_of_trials(reading)
@@ -259,7 +263,7 @@ def _tell_cost(
         most = workers * settings.walltime / 3600
         text += f"; at the most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
     if seconds is None:
-        findings.note(f"{text}; how long it takes, --run tells (one real trial)")
+        findings.note(text if run else f"{text}; how long it takes, --run tells (one real trial)")
         return
     whole = math.ceil(trials / workers) * seconds
     findings.note(

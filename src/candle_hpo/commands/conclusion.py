@@ -45,7 +45,12 @@ def conclude(
         show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     if history.not_completed:
-        show(console, f"With the script mended: candle resume {paths.root.name} --retry-failed")
+        show(
+            console,
+            f"With the script mended: candle resume {paths.root.name} --retry-failed",
+            "With the input file mended: submit it again, as a new experiment, or with "
+            f"restart_from_exp={paths.root.name} to keep its sets and what is completed",
+        )
         return ExitStatus.TRIALS_FAILED
     return ExitStatus.ALL_WELL
 

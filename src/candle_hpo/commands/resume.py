@@ -12,7 +12,7 @@ from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.search import check_search, trials_of
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
@@ -32,7 +32,7 @@ from candle_hpo.record.folder import (
 from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
-from candle_hpo.report.words import count
+from candle_hpo.report.words import count, location
 
 
 def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:
@@ -42,7 +42,22 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     """
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
+    show(console, *_note_on_a_changed_file(paths, stored))
     return _go_on(paths, stored, console, failed_too=retry_failed or stored.settings.retry_failed > 0)
+
+
+def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) -> list[str]:
+    """Return what to know where the input file is another than the one that was submitted."""
+    try:
+        is_as_submitted = Path(stored.input_file).read_bytes() == paths.input_file.read_bytes()
+    except OSError:  # moved away, which is no matter here
+        return []
+    if is_as_submitted:
+        return []
+    return [
+        f"{location(Path(stored.input_file))} has changed since; this goes on with it as it was submitted "
+        f"(to go on with it as it is now, add restart_from_exp={paths.root.name} to it, and submit it)"
+    ]
 
 
 def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, console: Console) -> ExitStatus:
@@ -73,7 +88,9 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
         raise MachineError(f"{paths.settings} cannot be written: {error.strerror}") from None
     try:
         return _go_on(paths, changed, console, failed_too=True)
-    except InputError:  # what the site or the scheduler does not take shall not stay with the experiment
+    except scheduler.NoAnswer:  # it may have been submitted
+        raise
+    except CandleError:  # what the site or the scheduler does not take shall not stay with the experiment
         write_experiment_settings(paths, before)
         raise
 

@@ -79,6 +79,12 @@ def _unread(reading: ScriptReading, names: Sequence[str], script: str) -> Iterat
     unread = [name for name in names if name not in read]
     if unread and not reading.hands_on:
         listed = ", ".join(f'"{name}"' for name in unread)
+        if len(unread) == len(names):
+            options = (
+                '; it reads options of its own: did you mean hyperparams_as="arguments"?' if reading.options else ""
+            )
+            yield f"{script} does not seem to read any hyperparameter, so all trials would be the same{options}"
+            return
         yield f"{script} does not seem to read {listed}: whatever is given for it changes nothing"
 
 

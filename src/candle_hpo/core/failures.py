@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import msgspec
 
@@ -43,6 +44,7 @@ class FailureWatch:
         self._most_refusals = max(REFUSALS_IN_A_ROW, 2 * workers)
         self._refusals = 0
         self._failed: dict[int, str] = {}  # the kind of failure of each trial that has failed, by its number
+        self._kinds: Counter[str] = Counter()
         self._has_completed = False
 
     def take_in_earlier(self, outcome: Outcome) -> None:
@@ -57,21 +59,26 @@ class FailureWatch:
             self._refusals = 0
         if outcome.status is Status.COMPLETED:
             self._has_completed = True
-            self._failed.pop(trial.number, None)
+            self.forget(trial)
         elif outcome.status is not Status.INTERRUPTED:
-            self._failed[trial.number] = kind_of_failure(trial, outcome)
+            self.forget(trial)
+            kind = self._failed[trial.number] = kind_of_failure(trial, outcome)
+            self._kinds[kind] += 1
         self.reason = self._judge(outcome)
 
     def forget(self, trial: Trial) -> None:
-        """Hold a failure against nobody but the node where it happened."""
-        self._failed.pop(trial.number, None)
+        """Count a failure of a trial no more: it was the node's, or the trial has been attempted again."""
+        kind = self._failed.pop(trial.number, None)
+        if kind is not None:
+            self._kinds[kind] -= 1
+            self._kinds = +self._kinds  # without what is zero now
 
     def _judge(self, last: Outcome) -> str:
         if self._refusals >= self._most_refusals:
             return f"{MACHINE_REFUSES} one trial after the other, the last {self._refusals}: {last.reason}"
         failed = len(self._failed)
         if self._most is None:
-            if failed < ALL_OF_THE_FIRST or self._has_completed or len(set(self._failed.values())) > 1:
+            if failed < ALL_OF_THE_FIRST or self._has_completed or len(self._kinds) > 1:
                 return ""
             return f"{TOO_MANY_FAILURES}: the first {failed} trials all failed in the same way: {last.reason}"
         if not self._most or failed < self._most:

@@ -20,13 +20,18 @@ _PROC = Path("/proc")
 _WAIT_SECONDS = 2.0  # for a process to go that was killed; one that hangs in a system call is left
 _EXPERIMENT = "CANDLE_EXPERIMENT_DIR"
 _TRIAL = "CANDLE_PARAMS_FILE"
+_EARLIER: set[int] = set()  # children from before this program adopted any
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants that lose theirs. Does nothing where the system cannot (macOS)."""
+    """Become the parent of all descendants that lose theirs. Does nothing where the system cannot (macOS).
+
+    Children that are there already, as what a shell has left that became this program, are not of its trials.
+    """
     if sys.platform == "linux":
         import ctypes
 
+        _EARLIER.update(_children())
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -90,11 +95,9 @@ def _orphans() -> Iterator[int]:
     if not _adopts():
         return
     own_session = os.getsid(0)
-    try:
-        children = (_PROC / f"self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-    except OSError:  # not Linux, or a kernel that lists no children
-        return
-    for process in map(int, children):
+    for process in _children():
+        if process in _EARLIER:
+            continue
         try:
             state, _, _, session = (
                 (_PROC / f"{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
@@ -107,6 +110,15 @@ def _orphans() -> Iterator[int]:
                     os.waitpid(process, os.WNOHANG)
             else:
                 yield process
+
+
+def _children() -> list[int]:
+    """Return the children of this process's main thread; none where the system does not list them."""
+    try:
+        children = (_PROC / f"self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    except OSError:  # not Linux, or a kernel that lists no children
+        return []
+    return [int(process) for process in children]
 
 
 def _reap_before(process: int, deadline: float) -> bool:

@@ -66,11 +66,13 @@ class StopSwitch:
         self._running: set[Process] = set()
         self._asked: set[Process] = set()
         self._killer: threading.Timer | None = None
+        self._grace_is_over = False
 
     def stop(self) -> None:
         """Ask all processes to end, and end them after the grace period; at once when called again."""
         with self._lock:
             if self._killer is not None:
+                self._grace_is_over = True
                 self._signal_all(signal.SIGKILL)
                 return
             self._killer = threading.Timer(self._grace, self.stop)
@@ -96,7 +98,7 @@ class StopSwitch:
                 self._guard.begin(process.pid)
             self._running.add(process)
             if self._killer is not None:
-                self._ask(process, signal.SIGTERM)
+                self._ask(process, signal.SIGKILL if self._grace_is_over else signal.SIGTERM)
 
     def discard(self, process: Process) -> bool:
         """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
@@ -159,7 +161,8 @@ def run_to_its_end(process: Process, began: float, output: Path, limits: Limits,
         stopped = switch.discard(process)
         status = process.reap()
     if printed_too_much and limits.output_bytes is not None:
-        os.truncate(output, limits.output_bytes)
+        with contextlib.suppress(FileNotFoundError):  # the model has removed it
+            os.truncate(output, limits.output_bytes)
     return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much)
 
 
@@ -177,8 +180,9 @@ def _wait_within(process: Process, output: Path, limits: Limits) -> tuple[bool, 
             return False, False
         if left <= 0:
             return True, False
-        if output.stat().st_size > limits.output_bytes:
-            return False, True
+        with contextlib.suppress(FileNotFoundError):  # the model has removed it
+            if output.stat().st_size > limits.output_bytes:
+                return False, True
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:
@@ -207,7 +211,7 @@ class OwnProcess:
         except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
             return self._wait_by_asking(deadline)
         try:
-            return is_readable_before(descriptor, deadline)
+            return is_readable_before((descriptor,), deadline)
         finally:
             os.close(descriptor)
 
@@ -224,10 +228,11 @@ class OwnProcess:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def is_readable_before(descriptor: int, deadline: float | None) -> bool:
-    """Wait until there is something to read, or nothing more will come; tell whether it was so before the deadline."""
+def is_readable_before(descriptors: Sequence[int], deadline: float | None) -> bool:
+    """Wait until one of them has something to read, or its end has come; tell whether it was so before the deadline."""
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
     while True:
         left = _LONGEST_POLL if deadline is None else min(_LONGEST_POLL, deadline - time.monotonic())
         if poll.poll(max(0.0, left) * 1000):

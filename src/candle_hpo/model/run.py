@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Mapping
@@ -47,8 +48,8 @@ def run_trial(
     name, for the record; `warm` is its warm host, for trials that need not start cold. Raises `OSError` where the
     machine does not let the trial begin, or its outcome be written.
     """
-    _make_run_folder(paths)
-    _clear_earlier_attempt(trial, paths)
+    if not _make_run_folder(paths):
+        _clear_earlier_attempt(trial, paths)
     replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
     own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
     if own_text is not None:
@@ -58,32 +59,39 @@ def run_trial(
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
     try:
-        ended = (warm.run_process if warm else run_process)(
-            model.command_of(trial.hyperparameters),
-            where,
-            trial_environment(model, trial, paths, devices),
-            paths.output,
-            model.limits,
-            switch,
-        )
+        try:
+            ended = (warm.run_process if warm else run_process)(
+                model.command_of(trial.hyperparameters),
+                where,
+                trial_environment(model, trial, paths, devices),
+                paths.output,
+                model.limits,
+                switch,
+            )
+        finally:  # where the host of the process was lost, too
+            end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
         if error.errno not in _FAULTS_OF_THE_MODEL:
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
-        end_leftovers_of_trial(paths.hyperparameters)
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
     notes = warm.take_notes() if warm else ()
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
 
 
-def _make_run_folder(paths: TrialPaths) -> None:
-    """Make the trial's folder in that of all trials, which is not made again where it was removed."""
+def _make_run_folder(paths: TrialPaths) -> bool:
+    """Make the trial's folder in that of all trials, which is not made where that was removed; tell if it is new."""
+    with contextlib.suppress(FileExistsError):
+        paths.run.mkdir()
+        return paths.output.parent == paths.run
     if paths.run.is_symlink():
         raise OSError(
             errno.ELOOP, "this is a link, which may lead anywhere; a trial's folder is its own", str(paths.run)
         )
-    paths.run.mkdir(exist_ok=True)
+    if not paths.run.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(paths.run))
+    return False
 
 
 def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:

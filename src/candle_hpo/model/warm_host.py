@@ -6,6 +6,7 @@ The host's side, and what is said on the socket between the two, is `hosts/pytho
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from candle_hpo.model.process import (
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
 _FORK_SECONDS = 60.0
+_REAP_SECONDS = 20.0  # for a host to tell the end of a process that was killed
 _LONG_PATH = "/" * 4096  # in whose place each trial's process shows the path of its hyperparameters, to `leftovers`
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
 _MOST_LOSSES = 3  # of a host while it ran a trial
@@ -248,10 +250,13 @@ class _Host:
             self.reap()
         raise OSError(number, text)
 
-    def wait(self, timeout: float | None) -> bool:
-        """Wait until the host says something or is lost; tell whether it did before `timeout`."""
+    def wait(self, timeout: float | None, *others: int) -> bool:
+        """Wait until the host says something or is lost, or another descriptor can be read, at most so many seconds.
+
+        Return whether it was so.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
-        return b"\n" in self._rest or is_readable_before(self._socket.fileno(), deadline)
+        return b"\n" in self._rest or is_readable_before((self._socket.fileno(), *others), deadline)
 
     def status(self) -> int:
         """Return how the process of the trial ended, once it has."""
@@ -289,10 +294,20 @@ class _WarmProcess:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until it has ended, or its host is lost, at most so many seconds; tell whether it is so."""
-        return self._host.wait(timeout)
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # a kernel before 5.3, or a container that forbids it
+            return self._host.wait(timeout)
+        try:
+            # Not by the host's word alone: it may hang, as everything may.
+            return self._host.wait(timeout, descriptor)
+        finally:
+            os.close(descriptor)
 
     def reap(self) -> int:
         """Wait for its end; return its exit status, or minus the number of a signal. Raises `HostLost`."""
+        if not self._host.wait(_REAP_SECONDS):
+            raise HostLost(f"its warm host did not tell its end within {_REAP_SECONDS:g} s")
         status = self._host.status()
         self._host.reap()
         return status

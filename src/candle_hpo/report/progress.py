@@ -81,7 +81,7 @@ class Progress:
         )
         lines = [self._counts(), best_text(self._history, self._names)]
         if self.stopping:
-            lines.append("Stopping: running trials get 10 seconds to end; Ctrl-C again ends them at once")
+            lines.append("Stopping: trials get 10 seconds to end; Ctrl-C again ends them now")
         # A line that is full would wrap when the terminal echoes ^C, and the page would leave traces of itself.
         widest = max(20, self._console.width - 4)
         return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.model.result import last_lines
@@ -47,12 +48,16 @@ def running_lines(history: History, names: Sequence[str], now: float) -> Iterato
 
 
 def failures_by_reason(history: History) -> list[tuple[tuple[Status, str], list[TrialHistory]]]:
-    """Return the trials that ended without a value by their status and reason, the most frequent first."""
-    kinds: dict[tuple[Status, str], list[TrialHistory]] = {}
+    """Return the trials that ended without a value, those that ended in the same way together, the most frequent first.
+
+    Reasons that differ in numbers alone are the same way; the first of them stands for all, with its status.
+    """
+    kinds: dict[str, tuple[tuple[Status, str], list[TrialHistory]]] = {}
     for row in history.not_completed:
         if row.outcome is not None:
-            kinds.setdefault((row.outcome.status, row.outcome.reason), []).append(row)
-    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+            first = (row.outcome.status, row.outcome.reason)
+            kinds.setdefault(kind_of_failure(row.trial, row.outcome), (first, []))[1].append(row)
+    return sorted(kinds.values(), key=lambda kind: -len(kind[1]))
 
 
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:

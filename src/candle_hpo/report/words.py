@@ -30,10 +30,15 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def short(value: object) -> str:
+    """Return a hyperparameter's value for a screen: floats in six digits, everything else as JSON."""
+    return number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
 def hyperparameters(values: Mapping[str, object], names: Sequence[str], longest: int = 200) -> str:
     """Return the hyperparameters of these names (all, if none are given) on one line, cut where it grows too long."""
     shown = {name: values[name] for name in names or values if name in values}
-    text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in shown.items())
+    text = ", ".join(f"{name}={short(value)}" for name, value in shown.items())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

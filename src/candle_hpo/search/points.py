@@ -62,8 +62,10 @@ class Points:
     def _next_shuffled(self, taken: set[PointKey]) -> Coordinates | None:
         if self._shuffled is None:
             self._shuffled = np.random.default_rng(self._seed).permutation(int(self._space.cube.size))
-        for place in self._shuffled[self._passed :].tolist():
-            point = self._space.coordinates(self._space.cube.full_assignment(self._space.cube.position_of(place)))
+        cube = self._space.cube
+        while self._passed < len(self._shuffled):
+            position = cube.position_of(int(self._shuffled[self._passed]))
+            point = self._space.coordinates(cube.full_assignment(position))
             if self.key_at(point) not in taken:
                 return point
             self._passed += 1

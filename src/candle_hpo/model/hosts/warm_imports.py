@@ -128,7 +128,9 @@ def obstacle_in(node: Any) -> str:
     elif isinstance(node, _ast.Lambda):
         inner = []
     else:
-        if isinstance(node, _ast.Call) and not is_harmless(node.func):
+        if isinstance(node, _ast.AugAssign) and type(node.value).__name__ not in ("Constant", "Num", "Str"):
+            return f"it comes after line {node.lineno}, which may change what it does"  # `environ |= {...}`
+        if isinstance(node, _ast.Call) and (not is_harmless(node.func) or is_given_a_function(node)):
             return f"it comes after line {node.lineno}, which may change what it does"
         if isinstance(node, (_ast.Attribute, _ast.Subscript)) and not isinstance(node.ctx, _ast.Load):
             return f"it comes after line {node.lineno}, which may change what it does"
@@ -145,6 +147,12 @@ def obstacle_in(node: Any) -> str:
             if obstacle:
                 return obstacle
     return ""
+
+
+def is_given_a_function(call: Any) -> bool:
+    """Tell whether a call is given a function that is written there, which it may call."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(isinstance(each, _ast.Lambda) for each in given)
 
 
 def is_harmless(function: Any) -> bool:
