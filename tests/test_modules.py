@@ -84,3 +84,36 @@ def test_a_machine_without_modules(write_input: WriteInput, candle: Candle) -> N
     else:
         assert "there is no module command on this machine" in done.stderr
     assert done.returncode == 3
+
+
+ENVIRONMENT_MODULES = os.environ.get("CANDLE_TESTS_ENVIRONMENT_MODULES", "")
+
+
+@pytest.mark.skipif(
+    not ENVIRONMENT_MODULES,
+    reason="Environment Modules are not unpacked (CANDLE_TESTS_ENVIRONMENT_MODULES names the folder, as in .ci/run)",
+)
+def test_environment_modules_do_as_well(
+    write_input: WriteInput, candle: Candle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other program of this kind, written in Tcl, which Debian does not install beside Lmod: only unpacked."""
+    root = Path(ENVIRONMENT_MODULES)
+    (command,) = root.glob("usr/lib/*/modulecmd.tcl")
+    text = (root / "usr/share/modules/init/bash").read_text().replace(f"/{command.relative_to(root)}", str(command))
+    (tmp_path / "home" / "init").mkdir(parents=True)
+    (tmp_path / "home" / "init" / "bash").write_text(text)
+    (tmp_path / "files" / "mypython").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    (tmp_path / "files" / "mypython" / "3").write_text(
+        f'#%Module\nprepend-path PATH {tmp_path}/bin\nsetenv ODD "a b=c"\n'
+    )
+    monkeypatch.setenv("MODULESHOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LMOD_PKG", "/nowhere")
+    monkeypatch.setenv("MODULEPATH", str(tmp_path / "files"))
+    script = 'import os, sys; assert os.environ["ODD"] == "a b=c"; val_to_return = 1'
+    done = candle("submit-job", write_input(script, "exec_python_module=mypython/3"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"({tmp_path}/bin/python3)" in done.stdout
+    done = candle("submit-job", write_input(script, "exec_python_module=nothing/3"))
+    assert (done.returncode, "cannot be loaded" in done.stderr, "nothing/3" in done.stderr) == (3, True, True)
