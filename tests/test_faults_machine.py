@@ -155,7 +155,8 @@ def unwritable() -> Iterator[Callable[[Path], Callable[[], None]]]:
         if bound.returncode != 0:
             pytest.skip("this system lets nobody mount a folder")
         mounted.append(folder)
-        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        # Not while a trial's output is just being opened there.
+        wait_until(lambda: subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=False).returncode == 0)
 
         def unmount() -> None:
             subprocess.run(["umount", "--lazy", folder], check=True)
@@ -221,8 +222,13 @@ def test_files_that_run_out_in_the_middle(write_input: WriteInput, here: Path, c
     path = write_input("import time; time.sleep(0.1); val_to_return = 1", "nworkers=2\npreload=none", "", sets(20))
     process = start(here, "submit-job", path.name)
     wait_until(lambda: completed(here) >= 4)
-    numbers = [int(name) for name in os.listdir(f"/proc/{process.pid}/fd")]  # noqa: PTH208
-    most = max(numbers) + left
+    # The least number that was ever free: what is opened from now on gets it, or a higher one.
+    free = 10_000
+    for _ in range(30):
+        there = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}  # noqa: PTH208
+        free = min(free, min(set(range(10_000)) - there))
+        time.sleep(0.005)
+    most = free + left
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
     stdout, stderr = process.communicate(timeout=60)
     if left < 2:
@@ -231,7 +237,8 @@ def test_files_that_run_out_in_the_middle(write_input: WriteInput, here: Path, c
     assert "Traceback" not in stderr
     assert "mistake" not in stderr
     if process.returncode != 0:
-        assert candle("resume").returncode == 0
+        resumed = candle("resume")
+        assert resumed.returncode == 0, stdout + stderr + resumed.stdout + resumed.stderr
     assert_all_completed_once(here, 20)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
@@ -22,6 +23,7 @@ _MOST_FILE_BYTES = 64_000_000  # of a file of results that the model writes
 _BLOCK = 1 << 18  # bytes of output that are searched at once, from its end
 _LONGEST_LINE = 1 << 24
 _MOST_METRICS = 200
+_FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
 _LONGEST_TEXT = 200  # characters, of a metric or of its name
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 
@@ -87,6 +89,7 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
     except FileNotFoundError:
         raise ValueError(f"it ended without a value; {how_to_report}") from None
     except OSError as error:
+        _raise_if_the_machines(error)
         raise ValueError(f"{reported.name} cannot be read: {error.strerror}") from None
     try:
         found: object = float(text) if _NUMBER.fullmatch(text) else json.loads(text)
@@ -97,6 +100,12 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
     if "val_to_return" not in found:
         raise ValueError(f"{reported.name} holds no val_to_return")
     return Measured(finite(found.pop("val_to_return"), "val_to_return"), metrics_of(found))
+
+
+def _raise_if_the_machines(error: OSError) -> None:
+    """Raise an error again that says nothing of the model: no more open files, no memory, a disk that fails."""
+    if error.errno in _FAULTS_OF_THE_MACHINE:
+        raise error
 
 
 def finite(value: object, name: str) -> float:
@@ -160,6 +169,7 @@ def read_file(path: Path, key: str | None) -> Measured:
             raise ValueError(f"{path.name} is too large to be read ({_MOST_FILE_BYTES // 10**6} MB at most)")
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
+        _raise_if_the_machines(error)
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
     found: object = _last_row(text, path.name) if path.suffix.lower() == ".csv" else _last_object(text, path.name)
     if key is None:
