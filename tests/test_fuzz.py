@@ -38,10 +38,12 @@ def changed(draw: st.DrawFn, seed: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", list(TARGETS))
 def test_arbitrary_bytes_are_read_or_reported(name: str) -> None:
-    @settings(deadline=5000, max_examples=150)
+    @settings(deadline=None, max_examples=150)
     @given(st.one_of(changed(SEEDS[name]), st.binary(max_size=200)))
     def feed(data: bytes) -> None:
+        began = time.process_time()  # a disk that syncs slowly is no hang
         TARGETS[name](data)
+        assert time.process_time() - began < 5
 
     TARGETS[name](SEEDS[name])
     feed()
