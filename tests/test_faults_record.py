@@ -127,3 +127,12 @@ def test_a_line_of_100_megabytes_is_an_error_like_any_other(path: Path) -> None:
     with pytest.raises(RecordError, match=r":5: the record is damaged here") as error:
         list(read_events(path))
     assert len(str(error.value)) < 1000
+
+
+def test_brackets_without_end_are_damage_too(here: Path) -> None:
+    path = here / "events.jsonl"
+    RecordFile(path).close()
+    with path.open("ab") as file:
+        file.write(b'{"event":"TrialStarted","hyperparameters":{"x":' + b"[" * 20_000 + b"\n")
+    with pytest.raises(RecordError, match=r"events\.jsonl:2: the record is damaged here"):
+        list(read_events(path))

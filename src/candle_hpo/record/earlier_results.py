@@ -75,7 +75,7 @@ def read_earlier_results(paths: ExperimentPaths) -> list[EarlierResult]:
         return [msgspec.json.decode(line, type=EarlierResult) for line in lines]
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{paths.earlier_results} cannot be read: {error}") from None
 
 

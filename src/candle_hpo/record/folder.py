@@ -163,7 +163,7 @@ def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
         return msgspec.json.decode(paths.search_space.read_bytes(), type=ParametricSpace)
     except OSError as error:
         raise RecordError(f"{paths.search_space} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{paths.search_space} is damaged, or of another version of candle: {error}") from None
 
 
@@ -173,7 +173,7 @@ def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
         return msgspec.json.decode(paths.jobs.read_bytes(), type=list[SubmittedJob])
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{paths.jobs} cannot be read: {error}") from None
 
 
@@ -216,7 +216,7 @@ def read_experiment_settings(paths: ExperimentPaths) -> StoredExperiment:
         return msgspec.json.decode(paths.settings.read_bytes(), type=StoredExperiment)
     except OSError as error:
         raise RecordError(f"{paths.settings} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{paths.settings} is damaged, or of another version of candle: {error}") from None
 
 

@@ -73,7 +73,7 @@ def read_holder(path: Path) -> Holder | None:
         return msgspec.json.decode(text, type=Holder)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MachineError(f"{path} cannot be read: {error}; remove it if nothing runs the experiment") from None
 
 

@@ -114,7 +114,7 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
                     _check_header(path, line)
                 try:
                     event = event_of(line, decoder)
-                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum) as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, WrongChecksum) as error:
                     raise RecordError(_damage(path, number, error)) from None
                 yield event
     except OSError as error:
@@ -128,7 +128,8 @@ class WrongChecksum(Exception):
 def event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
     """Return the event of a line; one without a checksum was written by an earlier candle.
 
-    Raises `WrongChecksum`, `msgspec.MsgspecError` and `UnicodeDecodeError` for a line that is damaged.
+    Raises `WrongChecksum`, `msgspec.MsgspecError`, `UnicodeDecodeError` and `RecursionError` for a line that
+    is damaged.
     """
     if not _has_its_checksum(line):
         raise WrongChecksum("its checksum is another")
@@ -158,7 +159,7 @@ def _damage(path: Path, first: int, error: Exception) -> str:
             if number >= first and line.endswith(b"\n"):
                 try:
                     event_of(line, decoder)
-                except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum):
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, WrongChecksum):
                     damaged.append(number)
     also = [str(number) for number in damaged[1:_SHOWN]]
     others = f" (and in line {', '.join(also)}{' …' if len(damaged) > _SHOWN else ''})" if also else ""
@@ -170,7 +171,7 @@ def _damage(path: Path, first: int, error: Exception) -> str:
 def _check_header(path: Path, line: bytes) -> None:
     try:
         header = msgspec.json.decode(line, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         header = {}
     version = header.get("version")
     if header.get("format") != RecordHeader().format or not isinstance(version, int) or not _has_its_checksum(line):

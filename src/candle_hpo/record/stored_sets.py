@@ -42,7 +42,7 @@ class StoredSets(SetsOnDemand):
             return ParameterSet(str(values.pop("id")), values)
         except OSError as error:
             raise RecordError(f"{self._path} cannot be read: {error.strerror}") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
             raise RecordError(f"{self._path}:{position + 1}: this is damaged: {error}") from None
 
     def __del__(self) -> None:

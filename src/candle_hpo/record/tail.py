@@ -38,7 +38,7 @@ class RecordTail:
             if self._end == 0 and lines:
                 next(read_events(self._path))  # which looks at the header
             events = [event_of(line, self._decoder) for line in lines]
-        except (msgspec.MsgspecError, UnicodeDecodeError, WrongChecksum) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, WrongChecksum) as error:
             if self._end:
                 raise RecordChanged(f"{self._path}: the record is not what it was: {error}") from None
             for _ in read_events(self._path):
