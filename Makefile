@@ -28,9 +28,9 @@ lint: $(VENV)/tests-are-installed
 	@"$(BIN)/mypy"
 
 benchmark: $(VENV)/tests-are-installed
-	@"$(BIN)/python" benchmarks/startup.py
-	@"$(BIN)/python" benchmarks/campaign_cost.py
-	@"$(BIN)/python" benchmarks/makespan.py 3
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done
