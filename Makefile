@@ -27,8 +27,8 @@ lint: $(VENV)/tests-are-installed
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
 
-benchmark: $(VENV)/tests-are-installed
-	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py
+benchmark: $(VENV)/tests-are-installed $(VENV)/peers/are-installed
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py 3 "$(CURDIR)/$(VENV)/peers/bin/python"
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
 
@@ -52,6 +52,12 @@ $(VENV)/exercise-is-installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/tests-are-installed: pyproject.toml | $(VENV)/bin/python
 	"$(BIN)/python" -m pip install --quiet --editable '.[exercise,test]'
+	@touch $@
+
+# In an environment of its own: the versions of libraries that others need are not ours to heed.
+$(VENV)/peers/are-installed: benchmarks/peers.txt | $(VENV)/bin/python
+	"$(BIN)/python" -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install --quiet --requirement benchmarks/peers.txt
 	@touch $@
 
 clean:

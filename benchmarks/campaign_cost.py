@@ -105,7 +105,7 @@ def tables() -> str:
     lines = [
         "",
         f"`python benchmarks/campaign_cost.py`: {WORKERS} workers, a faked pool, a real record; {os.cpu_count()} "
-        f"cores, {platform.system()} {platform.release()}, Python {platform.python_version()}.",
+        f"cores, {platform.system()}, Python {platform.python_version()}.",
         "",
         "| trials | ms of processor time a trial | ms a trial, syncs included | replay, s | memory, MB |",
         "| --- | --- | --- | --- | --- |",

@@ -5,7 +5,7 @@ with few and with more trials; what the additional ones took is what a trial cos
 
     python benchmarks/startup.py [ROUNDS [PEERS]]     writes its part of docs/performance.md
 
-PEERS is a Python with `ray[tune]` and `hydra-core`; without it these two are left out.
+PEERS is a Python that has what `peers.txt` names; without it, Ray Tune and Hydra are left out.
 """
 
 from __future__ import annotations
@@ -56,13 +56,23 @@ import os, subprocess, sys
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 import ray
 from ray import tune
-script, count, jobs, python = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-def objective(config):
+script, count, jobs, python, way = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+text = open(script).read()
+def call(config):
     subprocess.run([python, script], check=True)
     return {"loss": 1.0}
+def function(config):
+    exec(text, {})
+    return {"loss": 1.0}
 ray.init(num_cpus=jobs, include_dashboard=False, log_to_driver=False)
-space = {"x": tune.grid_search(list(range(count)))}
-tune.run(objective, config=space, resources_per_trial={"cpu": 1}, verbose=0, storage_path=os.getcwd())
+tune.run(
+    call if way == "script" else function,
+    config={"x": tune.grid_search(list(range(count)))},
+    resources_per_trial={"cpu": 1},
+    reuse_actors=way != "processes",
+    verbose=0,
+    storage_path=os.getcwd(),
+)
 """
 HYDRA = """
 import subprocess, hydra
@@ -74,15 +84,21 @@ main()
 
 
 class Task(NamedTuple):
-    """A script, the trials at a time, and how many trials few and more are: for candle, and for the others."""
+    """A script, the trials at a time, and for each pace of a way how many trials few and more are."""
 
     script: str
     jobs: int
-    ours: tuple[int, int]
-    theirs: tuple[int, int]
+    counts: dict[str, tuple[int, int]]
 
 
-Way = Callable[[Path, Task, int], None]
+Run = Callable[[Path, Task, int], None]
+
+
+class Way(NamedTuple):
+    """How the trials are run, and at what pace: which of the task's numbers of trials suit that."""
+
+    run: Run
+    pace: str = "medium"
 
 
 def call(command: list[str], folder: Path) -> None:
@@ -132,48 +148,66 @@ def process_pool(folder: Path, task: Task, count: int) -> None:
     call([sys.executable, "pool.py", "script.py", str(count), str(task.jobs)], folder)
 
 
-def ways(peers: str | None) -> dict[str, Way]:
-    """Return all ways that can be tried on this machine."""
+def ray(peers: str, way: str) -> Run:
+    """Return how Ray Tune runs the trials: `script` calls it; `functions` and `processes` run its text as their own.
 
-    def ray(folder: Path, task: Task, count: int) -> None:
+    Ray gives the next trial of a function the same process (`functions`), unless told not to (`processes`).
+    """
+
+    def run(folder: Path, task: Task, count: int) -> None:
         (folder / "study.py").write_text(RAY)
         script = str(folder / "script.py")
-        call([str(peers), "study.py", script, str(count), str(task.jobs), sys.executable], folder)
+        call([peers, "study.py", script, str(count), str(task.jobs), sys.executable, way], folder)
 
-    def hydra(folder: Path, _: Task, count: int) -> None:
+    return run
+
+
+def hydra(peers: str) -> Run:
+    """Return how Hydra's own launcher runs the trials, which is one after the other, each calling the script."""
+
+    def run(folder: Path, _: Task, count: int) -> None:
         (folder / "app.py").write_text(HYDRA)
         sets = ",".join(map(str, range(count)))
         script = str(folder / "script.py")
-        call([str(peers), "app.py", "-m", f"+x={sets}", f"+python={sys.executable}", f"+script={script}"], folder)
+        call([peers, "app.py", "-m", f"+x={sets}", f"+python={sys.executable}", f"+script={script}"], folder)
 
-    found: dict[str, Way] = {
-        "candle": candle,
-        "candle, `preload=none`": candle_cold,
-        "`python script.py` in a loop": loop,
+    return run
+
+
+def ways(peers: str | None) -> dict[str, Way]:
+    """Return all ways that can be tried on this machine."""
+    found = {
+        "candle": Way(candle, "quick"),
+        "candle, `preload=none`": Way(candle_cold),
+        "`python script.py` in a loop": Way(loop),
     }
     if shutil.which("parallel"):
-        found["GNU parallel"] = gnu_parallel
-    found |= {"Optuna, calling the script": optuna, "ProcessPoolExecutor, calling the script": process_pool}
+        found["GNU parallel"] = Way(gnu_parallel)
+    found["Optuna, calling the script"] = Way(optuna)
+    found["ProcessPoolExecutor, calling the script"] = Way(process_pool)
     if peers:
-        found |= {"Ray Tune, calling the script": ray, "Hydra's multirun, calling the script": hydra}
+        found["Ray Tune, calling the script"] = Way(ray(peers, "script"), "slow")
+        found["Ray Tune, its own functions, a process for each"] = Way(ray(peers, "processes"), "slow")
+        found["Ray Tune, its own functions, all in the same process"] = Way(ray(peers, "functions"), "quick")
+        found["Hydra's multirun, calling the script"] = Way(hydra(peers))
     return found
 
 
 TASKS = {
-    "imports": Task(IMPORTS, 1, (10, 110), (1, 3)),
-    "empty": Task("", CORES, (200, 1000), (20, 100)),
+    "imports": Task(IMPORTS, 1, {"quick": (10, 110), "medium": (1, 5), "slow": (1, 5)}),
+    "empty": Task("", CORES, {"quick": (200, 1000), "medium": (20, 100), "slow": (5, 25)}),
 }
 
 
 def cost(way: Way, task: Task, root: Path) -> float:
     """Return the seconds that one more trial takes."""
     times = []
-    few, more = task.ours if way is candle else task.theirs
+    few, more = task.counts[way.pace]
     for count in (few, more):
         folder = Path(tempfile.mkdtemp(dir=root))
         (folder / "script.py").write_text(task.script + VALUE)
         began = time.monotonic()
-        way(folder, task, count)
+        way.run(folder, task, count)
         times.append(time.monotonic() - began)
     return (times[1] - times[0]) / (more - few)
 
@@ -188,19 +222,30 @@ def main(rounds: int, peers: str | None) -> None:
                 with tempfile.TemporaryDirectory() as root:
                     found[name].setdefault(label, []).append(cost(way, task, Path(root)))
                 print(f"{number + 1} {name}: {label}: {found[name][label][-1] * 1000:.2f} ms", flush=True)
-        text = PAGE.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         rest = rest.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n{tables(found, number + 1)}{END}{rest}", encoding="utf-8")
+        text = tables(found, number + 1, versions(peers))
+        PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest}", encoding="utf-8")
 
 
-def tables(found: dict[str, dict[str, list[float]]], rounds: int) -> str:
+def versions(peers: str | None) -> str:
+    """Return what was measured with, in words."""
+    found = {name: version(name) for name in ("torch", "scikit-learn", "optuna")}
+    if peers:
+        names = ("ray", "hydra-core")
+        script = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+        done = subprocess.run([peers, "-c", script, *names], check=True, capture_output=True, text=True)
+        found |= dict(zip(names, done.stdout.split(), strict=True))
+    libraries = ", ".join(f"{name} {number}" for name, number in found.items())
+    return f"{CORES} cores, {platform.system()}, Python {platform.python_version()}, {libraries}."
+
+
+def tables(found: dict[str, dict[str, list[float]]], rounds: int, setting: str) -> str:
     """Return the two tables, with ratios to candle's in each round."""
     imports, empty = found["imports"], found["empty"]
     lines = [
-        f"\n`python benchmarks/startup.py {rounds}`: {rounds} rounds, the ways in turn; medians (least to most).",
-        f"{CORES} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"torch {version('torch')}, scikit-learn {version('scikit-learn')}, optuna {version('optuna')}.",
+        f"\n`make benchmark`: {rounds} rounds, the ways in turn; medians (least to most).",
+        setting,
         "\nPyTorch and scikit-learn imported, nothing done, one trial at a time: milliseconds a trial.\n",
         "| way | ms a trial | times candle's |",
         "| --- | --- | --- |",
@@ -218,7 +263,13 @@ def tables(found: dict[str, dict[str, list[float]]], rounds: int) -> str:
 
 def spread(values: list[float]) -> str:
     """Return the median, the least and the most, in three digits."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+    middle, least, most = map(in_three_digits, (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({least} to {most})"
+
+
+def in_three_digits(value: float) -> str:
+    """Return a number for the table."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
