@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -26,6 +25,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.devices import GpuShare
+from candle_hpo.execution.own_program import own_program
 from candle_hpo.execution.site import WorkerType, choose_site
 from candle_hpo.execution.slurm_text import (
     gpus_on_a_node,
@@ -53,8 +53,6 @@ from candle_hpo.report.words import count
 
 WALLTIME = "the walltime is nearly over"
 CANCELLED = "the job was cancelled"
-# So that Python imports no module from the folder where the job begins; before Python 3.11 it cannot be told.
-_NOTHING_FROM_HERE = ("-P",) if sys.version_info >= (3, 11) else ()
 _SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: CANCELLED, signal.SIGINT: CANCELLED}
 
 
@@ -76,7 +74,7 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
     options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
-    command = [sys.executable, *_NOTHING_FROM_HERE, "-m", "candle_hpo", "run-job", str(paths.root)]
+    command = [*own_program("candle_hpo"), "run-job", str(paths.root)]
     return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 

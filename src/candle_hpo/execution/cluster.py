@@ -12,7 +12,6 @@ import shlex
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -20,19 +19,23 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import parsl
-from parsl.concurrent import ParslPoolExecutor
-from parsl.errors import ParslError
-from parsl.executors import HighThroughputExecutor
-from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
-from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-from parsl.launchers import SrunLauncher
-from parsl.providers import LocalProvider
-
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.execution.devices import VISIBLE, GpuShare, parse_visible
+from candle_hpo.execution.own_program import own_program
+from candle_hpo.execution.parsl_import import (
+    DEFAULT_LAUNCH_CMD,
+    HighThroughputExecutor,
+    LocalProvider,
+    ManagerLost,
+    ParslError,
+    ParslPoolExecutor,
+    SrunLauncher,
+    WorkerLost,
+    parsl,
+)
+from candle_hpo.execution.parsl_program import INTERCHANGE, WORKER_POOL
 from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.guard import Guard
 from candle_hpo.model.leftovers import adopt_orphans
@@ -84,7 +87,7 @@ class ClusterPool(Executor):
             heartbeat_period=HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,
             poll_period=10,  # milliseconds, on the way of every trial to its worker and back
-            interchange_launch_cmd=_parsl_program("interchange.py"),
+            interchange_launch_cmd=_parsl_program(INTERCHANGE),
             launch_cmd=_launch_command(),
             provider=LocalProvider(
                 init_blocks=1,
@@ -163,15 +166,12 @@ def _launch_command() -> str:
     manager that ends has failed, whatever it says: so Parsl sees it when all have.
     """
     arguments = DEFAULT_LAUNCH_CMD.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE)
-    return f"trap : TERM; {shlex.join(_parsl_program('process_worker_pool.py'))} {arguments}; kill -TERM 0; exit 1"
+    return f"trap : TERM; {shlex.join(_parsl_program(WORKER_POOL))} {arguments}; kill -TERM 0; exit 1"
 
 
 def _parsl_program(name: str) -> list[str]:
-    """Return the command of one of Parsl's programs, which lie beside our Python.
-
-    That folder is not put on the PATH: the model would find our Python there instead of the user's.
-    """
-    return [sys.executable, str(Path(sys.executable).parent / name)]
+    """Return the command of one of Parsl's programs."""
+    return [*own_program("candle_hpo.execution.parsl_program"), name]
 
 
 def _as_machine_fault(error: BaseException) -> BaseException:

@@ -1,0 +1,34 @@
+"""Parsl's programs, started quickly: its interchange, and its process worker pool on each node.
+
+    python -m candle_hpo.execution.parsl_program NAME ARGUMENTS       those of Parsl's NAME.py
+
+Parsl starts each worker in an interpreter of its own. That is half a second of processor time and 50 MB for each, and
+on a shared file system all of them read the same thousand files. Here they are forked from one process that has
+imported what they need: multiprocessing's fork server, an interpreter of its own, without threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.forkserver
+import runpy
+import sys
+
+INTERCHANGE, WORKER_POOL = "interchange", "process_worker_pool"
+
+
+def main() -> None:
+    """Run the program until it is told to end."""
+    name = sys.argv.pop(1)
+    context = multiprocessing.get_context("forkserver")
+    if name == WORKER_POOL:
+        context.set_forkserver_preload(["candle_hpo.execution.cluster"])
+        multiprocessing.forkserver.ensure_running()  # while this process imports, too
+    from candle_hpo.execution.parsl_import import parsl
+
+    parsl.multiprocessing.SpawnContext = context
+    runpy.run_module(f"parsl.executors.high_throughput.{name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
