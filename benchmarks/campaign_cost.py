@@ -80,7 +80,9 @@ def run_campaign(count: int, record_file: Path) -> None:
     record, pool = Record(record_file, Direction.MINIMIZE), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()
     engine = Engine(pool, lambda _: Outcome(Status.FAILED), WORKERS, lambda: None)
-    Campaign(GridSearch(GridSpace(("x", "rate", "kind"), sets)), engine, record, FailurePolicy(), pool.end).run()
+    Campaign(
+        GridSearch(GridSpace(("x", "rate", "kind"), sets), WORKERS), engine, record, FailurePolicy(), pool.end
+    ).run()
     spent, lasted = time.process_time() - began, time.perf_counter() - clock
     assert record.history.counts == {Status.COMPLETED: count}
     clock = time.perf_counter()

@@ -21,7 +21,6 @@ from typing import Protocol
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.nodes import NodeWatch, node_of
-from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
@@ -46,8 +45,11 @@ _LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it
 class Search(Protocol):
     """Proposes sets of hyperparameters and is told what came of them."""
 
-    def propose(self, number: int, running: int) -> ParameterSet | None:
-        """Return the set for the trial of this number (from 0), while so many others run; None: there is none now."""
+    def propose(self, number: int, running: int) -> Trial | None:
+        """Return a trial to run while so many others do; None: there is none now.
+
+        `number` is the least, from 0, that no trial has. The trial has it, or else a number that is as free.
+        """
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended."""
@@ -200,11 +202,10 @@ class Campaign:
             return self._again.popleft()
         while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
             self._next_number += 1
-        proposal = self._search.propose(self._next_number, running)
-        if proposal is None:
-            return None
-        self._next_number += 1
-        return Trial(self._next_number - 1, proposal.id, proposal.hyperparameters)
+        trial = self._search.propose(self._next_number, running)
+        if trial is not None and trial.number == self._next_number:
+            self._next_number += 1
+        return trial
 
     def _is_too_late(self) -> bool:
         """Tell whether a trial, by the median duration so far, would not end in the time left."""

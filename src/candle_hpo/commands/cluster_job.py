@@ -192,7 +192,7 @@ def _run_campaign(
             job=job,
             deadline=deadline,
         )
-        search = search_of(paths, stored)
+        search = search_of(paths, stored, sum(nodes))
         with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
             campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
             signals.hand_to(campaign)

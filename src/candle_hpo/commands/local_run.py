@@ -55,7 +55,7 @@ def run_here(
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
         engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop, collect=collector(paths))
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
-        search = search_of(paths, stored)
+        search = search_of(paths, stored, len(workers))
         campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
 
         def stop(reason: str) -> None:

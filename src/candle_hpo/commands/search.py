@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from candle_hpo.search.study_search import KnownPoint
 
 
-def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
+def search_of(paths: ExperimentPaths, stored: StoredExperiment, workers: int) -> Search:
     """Return the search of an experiment at its beginning; the campaign tells it what the record has.
 
     Raises `RecordError` where the experiment's folder is damaged, `MachineError` where a sampler's package is missing.
     """
     if stored.settings.workflow == "grid":
-        return GridSearch(read_parameter_sets(paths, stored))
+        return GridSearch(read_parameter_sets(paths, stored), workers)
     from candle_hpo.search.parametric import parametric_search  # a grid needs no SciPy
 
     space = read_search_space(paths)
@@ -117,4 +117,5 @@ def first_sets(
     from candle_hpo.search.parametric import parametric_search
 
     search = parametric_search(space, settings, settings.seed or 0, known_points(space, earlier))
-    return [one for number in range(most) if (one := search.propose(number, number)) is not None]
+    trials = [trial for number in range(most) if (trial := search.propose(number, number)) is not None]
+    return [ParameterSet(trial.id, trial.hyperparameters) for trial in trials]

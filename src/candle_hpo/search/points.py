@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candle_hpo.core.parameters import Coordinates
-from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
 from candle_hpo.search.sobol import sobol_points
@@ -90,8 +89,8 @@ class PointSearch:
         self._next = self._points.evenly if evenly else self._points.random
         self._taken = {self._points.key_at(point) for point in known}
 
-    def propose(self, number: int, running: int) -> ParameterSet | None:
-        """Return the point of this number; None where the budget or the space has no more, or not yet."""
+    def propose(self, number: int, running: int) -> Trial | None:
+        """Return the trial of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running):
             return None
         point = self._next(number, self._taken)
@@ -99,7 +98,7 @@ class PointSearch:
             return None
         hyperparameters = self._space.space.hyperparameters(point)
         self._taken.add(self._points.key(hyperparameters))
-        return ParameterSet(default_trial_id(number), hyperparameters)
+        return Trial(number, default_trial_id(number), hyperparameters)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
         """Take in that a trial ended, perhaps one that an earlier campaign proposed."""

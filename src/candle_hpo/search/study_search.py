@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.parameters import Coordinates
-from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
 from candle_hpo.search.points import PointKey, Points
@@ -52,8 +51,8 @@ class StudySearch:
         for each in known:
             self._add(each.coordinates, TrialState.COMPLETE, each.value)
 
-    def propose(self, number: int, running: int) -> ParameterSet | None:
-        """Return the set for the trial of this number; None where the budget or the space has no more, or not yet."""
+    def propose(self, number: int, running: int) -> Trial | None:
+        """Return the trial of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running) or len(self._taken) >= self._count:
             return None
         self._study.sampler = AsRun(self._make_sampler(len(self._taken)), self._space)
@@ -70,7 +69,7 @@ class StudySearch:
         else:
             self._places[number] = asked.number
             self._taken.add(self._points.key_at(point))
-        return ParameterSet(default_trial_id(number), self._space.space.hyperparameters(point))
+        return Trial(number, default_trial_id(number), self._space.space.hyperparameters(point))
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended, perhaps one that an earlier campaign proposed.
