@@ -36,7 +36,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main() -> None:
     """Import what the script imports, then fork a process for each request, which goes on below `serve`."""
-    host, imports, ending = (load(name) for name in ("python_host.py", "warm_imports.py", "warm_end.py"))
+    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_end.py")
+    host, script, imports, ending = map(load, files)
     host.end_with_parent()
     channel, marker = Channel(), Marker()
     plan = channel.read()
@@ -48,7 +49,7 @@ def main() -> None:
     for name in host.HYPERPARAMETER_NAMES:
         del main_module.__dict__[name]
     sys.modules["__main__"] = main_module
-    imported = imports.import_all(plan, channel.write)
+    imported = imports.import_all(plan, script, channel.write)
     sys.stdout.flush()
     sys.stderr.flush()
     told = os.pread(1, 1 << 20, 0)
