@@ -13,7 +13,7 @@ help:
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
 	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
-	@echo "make benchmark  measure again what docs/performance.md and makespan.md show (idle, with SLURM)"
+	@echo "make benchmark  measure again what docs/performance.md shows (on an idle machine, with SLURM)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/exercise-is-installed
@@ -30,7 +30,7 @@ lint: $(VENV)/tests-are-installed
 benchmark: $(VENV)/tests-are-installed $(VENV)/peers/are-installed
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py 3 "$(CURDIR)/$(VENV)/peers/bin/python"
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
-	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 5
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done

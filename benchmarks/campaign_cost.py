@@ -28,9 +28,8 @@ from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.record import Record
 from candle_hpo.search.grid import GridSearch
+from performance_page import write_part
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
 SIZES = (1_000, 10_000, 100_000)
 WORKERS = 8
 RUNS = 5
@@ -105,7 +104,6 @@ def latency(*arguments: str, directory: Path) -> float:
 def tables() -> str:
     """Return the tables of the page."""
     lines = [
-        "",
         f"`python benchmarks/campaign_cost.py`: {WORKERS} workers, a faked pool, a real record; {os.cpu_count()} "
         f"cores, {platform.system()}, Python {platform.python_version()}.",
         "",
@@ -131,7 +129,7 @@ def tables() -> str:
         commands["candle aggregate-results, 10,000 trials"] = ["aggregate-results"]
         lines += ["", "| command | seconds (median of 5) |", "| --- | --- |"]
         lines += [f"| `{name}` | {latency(*words, directory=here):.2f} |" for name, words in commands.items()]
-    return "\n".join(lines) + "\n\n"
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -139,9 +137,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         run_campaign(int(sys.argv[1]), Path(sys.argv[2]))
         return
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{tables()}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    write_part("campaign", tables())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Trials of uneven lengths on 3 nodes with 2 pretend GPUs each; a hyperparameter s
 epochs would, and each round has other lengths. The ideal is the sum of the lengths over six workers (or the longest
 trial, if that is longer). Everything runs on one machine, with the cluster of tests/slurm_cluster.py.
 
-    python benchmarks/makespan.py [ROUNDS]        writes benchmarks/makespan.md
+    python benchmarks/makespan.py [ROUNDS]        writes its part of docs/performance.md
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from performance_page import write_part  # noqa: E402
 from slurm_cluster import SlurmCluster  # noqa: E402
 
 WORKERS = 6
@@ -136,21 +137,21 @@ def main(rounds: int) -> None:
                     print(f"{number + 1}: {name}: {took} (ideal {ideal(lengths):.1f})", flush=True)
         finally:
             cluster.stop()
-    (ROOT / "benchmarks" / "makespan.md").write_text(page(found, rounds), encoding="utf-8")
+    write_part("makespan", part(found, rounds))
 
 
-def page(found: dict[str, list[Took]], rounds: int) -> str:
-    """Return the page."""
+def part(found: dict[str, list[Took]], rounds: int) -> str:
+    """Return this benchmark's part of the page."""
     ideals = [ideal(lengths_of(number)) for number in range(rounds)]
     orders = [in_order(lengths_of(number)) for number in range(rounds)]
     method = f"""
-        `python benchmarks/makespan.py {rounds}`: {rounds} rounds with other lengths each, the ways in turn; medians
-        (least to most). *Span* is from the first trial's start to the last one's end, *total* from the submission until
-        the queue is empty, both over the ideal of the round, which is the sum of all lengths over six; *start-up*
-        is their difference, in seconds. A cluster of 3 nodes in use, all on one machine ({os.cpu_count()} cores, Python
-        {platform.python_version()}), idle but for this."""
-    lines = [f"# Makespan on SLURM: {TRIALS} trials of uneven lengths on {WORKERS} workers", "", _filled(method), ""]
-    lines += ["| way | span | total | start-up |", "| --- | --- | --- | --- |"]
+        `python benchmarks/makespan.py {rounds}`: {TRIALS} trials of uneven lengths on {WORKERS} workers, {rounds}
+        rounds with other lengths each, the ways in turn; medians (least to most). *Span* is from the start of the first
+        trial to the end of the last one, *total* from the submission until the queue is empty, both over the ideal of
+        the round, which is the sum of all lengths over six; *start-up* is their difference, in seconds. A cluster of 3
+        nodes, all on one machine ({os.cpu_count()} cores, Python {platform.python_version()}), idle but for this.
+        """
+    lines = [_filled(method), "", "| way | span | total | start-up |", "| --- | --- | --- | --- |"]
     for name, runs in found.items():
         spans = [run.span / best for run, best in zip(runs, ideals, strict=True)]
         totals = [run.total / best for run, best in zip(runs, ideals, strict=True)]
@@ -164,7 +165,7 @@ def page(found: dict[str, list[Took]], rounds: int) -> str:
     queues = """
         Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once. Here
         none waits. candle's start-up is that of the workers, which are a dozen interpreters on one machine here."""
-    return "\n".join([*lines, "", _filled(bounds), "", _filled(queues), ""])
+    return "\n".join([*lines, "", _filled(bounds), "", _filled(queues)])
 
 
 def _filled(text: str) -> str:

@@ -24,8 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- startup -->", "<!-- end of startup -->"
+from performance_page import write_part
+
 IMPORTS = "import torch\nimport sklearn.datasets, sklearn.ensemble, sklearn.model_selection\n"
 CORES = os.cpu_count() or 1
 VALUE = "val_to_return = 1\n"
@@ -222,10 +222,7 @@ def main(rounds: int, peers: str | None) -> None:
                 with tempfile.TemporaryDirectory() as root:
                     found[name].setdefault(label, []).append(cost(way, task, Path(root)))
                 print(f"{number + 1} {name}: {label}: {found[name][label][-1] * 1000:.2f} ms", flush=True)
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        rest = rest.partition(END)[2]
-        text = tables(found, number + 1, versions(peers))
-        PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest}", encoding="utf-8")
+        write_part("startup", tables(found, number + 1, versions(peers)))
 
 
 def versions(peers: str | None) -> str:
@@ -244,7 +241,7 @@ def tables(found: dict[str, dict[str, list[float]]], rounds: int, setting: str) 
     """Return the two tables, with ratios to candle's in each round."""
     imports, empty = found["imports"], found["empty"]
     lines = [
-        f"\n`make benchmark`: {rounds} rounds, the ways in turn; medians (least to most).",
+        f"`make benchmark`: {rounds} rounds, the ways in turn; medians (least to most).",
         setting,
         "\nPyTorch and scikit-learn imported, nothing done, one trial at a time: milliseconds a trial.\n",
         "| way | ms a trial | times candle's |",
@@ -258,7 +255,7 @@ def tables(found: dict[str, dict[str, list[float]]], rounds: int, setting: str) 
     for label, values in empty.items():
         ratios = [value / own for value, own in zip(values, empty["candle"], strict=True)]
         lines.append(f"| {label} | {spread([1 / value for value in values])} | {spread(ratios)} |")
-    return "\n".join([*lines, "", ""])
+    return "\n".join(lines)
 
 
 def spread(values: list[float]) -> str:

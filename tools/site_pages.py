@@ -15,11 +15,10 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changes.md",
-    "benchmarks/makespan.md": "benchmarks/makespan.md",
     "benchmarks/search_quality.md": "benchmarks/search_quality.md",
 }
 # Pages that are listed below "About" when they are there.
-_ABOUT = ["reliability.md", "security.md", "performance.md", "benchmarks/makespan.md", "benchmarks/search_quality.md"]
+_ABOUT = ["reliability.md", "security.md", "performance.md", "benchmarks/search_quality.md"]
 _ABOUT += ["contributing.md", "changes.md"]
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 _SOURCES: dict[str, str] = {}  # a page of the site -> its file in the repository
