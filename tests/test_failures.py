@@ -161,6 +161,21 @@ def test_what_the_model_failed_is_attempted_again_where_the_user_says_so(
     assert record.history.counts[Status.COMPLETED] == (5 if completes else 4)
 
 
+def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_for_want_of_the_news(record: Record) -> None:
+    """The pool gives up on all futures, as a cluster's does when it is stopped."""
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(4)])
+
+    def run_trial(trial: Trial) -> Outcome:
+        raise OSError("stopped while it ran")
+
+    with ThreadPoolExecutor(2) as pool:
+        engine = Engine(
+            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 0 else None
+        )
+        Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
+    assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
+
+
 def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path, record: Record) -> None:
     """Two trials ran when the campaign was killed; of one of them the outcome lies in its folder."""
 

@@ -244,7 +244,7 @@ class Campaign:
                 continue
             if not isinstance(arrival, str):
                 trial = self._running.pop(arrival)
-                outcome = _LOST if arrival.exception() else arrival.result()
+                outcome = arrival.result() if arrival.exception() is None else self._engine.collect(trial) or _LOST
                 self._unrecorded.append(TrialFinished.of(trial, outcome, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append(self._unrecorded)
@@ -255,8 +255,8 @@ class Campaign:
         trial = self._running.pop(future)
         try:
             outcome = future.result()
-        except (OSError, MachineError) as error:  # the machine's fault, not the model's
-            outcome = Outcome(Status.INTERRUPTED, reason=str(error))
+        except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
+            outcome = self._engine.collect(trial) or Outcome(Status.INTERRUPTED, reason=str(error))
         if self._is_to_be_attempted_again(trial, outcome):
             self._again.append(_next_attempt(trial))
         self._tell(trial, outcome)

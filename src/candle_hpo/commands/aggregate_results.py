@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError, nearest
+from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
@@ -25,24 +25,16 @@ class ResultsFormat(str, Enum):
     TABLE = "table"
 
 
-_FORMATS = [kind.value for kind in ResultsFormat]
-
-
 def aggregate_results(
     experiment: str | None, result_format: str | None, format_name: str, console: Console
 ) -> ExitStatus:
     """Write the table of an experiment to a file, or show it."""
-    try:
-        kind = ResultsFormat(format_name)
-    except ValueError:
-        raise InputError(f'"{format_name}" is no format of results; ' + nearest(format_name, _FORMATS)) from None
+    kind = format_called(format_name, ResultsFormat, "results")
     if experiment and "%" in experiment and result_format is None:
         experiment, result_format = None, experiment
     check_result_format(result_format)
-    paths = find_experiment(experiment, Path.cwd())
+    paths = begun_experiment(experiment, "aggregate")
     stored = read_experiment_settings(paths)
-    if not paths.record.exists():
-        raise InputError(f"{paths.root.name} has not begun, so there are no results yet; candle status tells how it is")
     history = History(stored.settings.direction, read_events(paths.record))
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:

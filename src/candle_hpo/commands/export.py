@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError, nearest
+from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.frame import write_parquet
@@ -38,14 +39,8 @@ class ExportFormat(str, Enum):
 
 def export(experiment: str | None, format_name: str, output: Path | None, console: Console) -> ExitStatus:
     """Write the trials of an experiment in a format of another program."""
-    try:
-        kind = ExportFormat(format_name)
-    except ValueError:
-        formats = [each.value for each in ExportFormat]
-        raise InputError(f'"{format_name}" is no format of an export; ' + nearest(format_name, formats)) from None
-    paths = find_experiment(experiment, Path.cwd())
-    if not paths.record.exists():
-        raise InputError(f"{paths.root.name} has not begun, so there is nothing to export; see candle status")
+    kind = format_called(format_name, ExportFormat, "an export")
+    paths = begun_experiment(experiment, "export")
     target = output or paths.export(kind.suffix)
     rows = _write(paths, kind, target)
     how = f"; optuna-dashboard {location(target)} shows it" if kind is ExportFormat.OPTUNA else ""

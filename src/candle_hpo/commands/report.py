@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError, nearest
+from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.log import read_events
 from candle_hpo.report.replay import replay
 from candle_hpo.report.words import count, location
@@ -27,14 +28,8 @@ class ReportFormat(str, Enum):
 
 def report(experiment: str | None, format_name: str, output: Path | None, console: Console) -> ExitStatus:
     """Write an experiment's page, or its figures, from its record."""
-    try:
-        kind = ReportFormat(format_name)
-    except ValueError:
-        formats = [each.value for each in ReportFormat]
-        raise InputError(f'"{format_name}" is no format of a report; ' + nearest(format_name, formats)) from None
-    paths = find_experiment(experiment, Path.cwd())
-    if not paths.record.exists():
-        raise InputError(f"{paths.root.name} has not begun, so there is nothing to report; see candle status")
+    kind = format_called(format_name, ReportFormat, "a report")
+    paths = begun_experiment(experiment, "report")
     stored = read_experiment_settings(paths)
     told = replay(stored.settings.direction, read_events(paths.record))
     if kind is not ReportFormat.HTML:

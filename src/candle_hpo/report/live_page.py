@@ -17,7 +17,6 @@ from candle_hpo.report.following import Following
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.words import count, duration, hyperparameters, number
 
-NARROWEST = 80  # columns; a narrower terminal sees lines cut
 _WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_KINDS = 4

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +19,7 @@ from rich.text import Text
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.report.words import plain
+from candle_hpo.report.words import plain, short_text
 
 MOST_ROWS = 1000  # of a table on a screen
 
@@ -112,7 +112,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Dir
 
 
 def _shown(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
-    result, _, *rest = _cells(row, names, metrics, result_format or "%.6g")
+    result, _, *rest = _cells(row, names, metrics, result_format or "%.6g", short_text)
     return [result, *rest]
 
 
@@ -134,13 +134,19 @@ def _metric_headings(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
     return [f"metric_{name}" if name in (*_FIRST, *_LAST, *names) else name for name in metrics]
 
 
-def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
+def _cells(
+    row: TrialHistory,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    result_format: str | None,
+    text_of: Callable[[object], str] = plain,
+) -> list[str]:
     trial, outcome = row.trial, row.outcome
     value = outcome.value if outcome else None
     result = "" if value is None else repr(value) if result_format is None else result_format % value
-    values = [plain(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
+    values = [text_of(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
     measured = outcome.metrics if outcome else {}
-    values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
+    values += ["" if measured.get(name) is None else text_of(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
     return [result, trial.id, trial.id, *values, *ended, str(trial.attempt)]
 

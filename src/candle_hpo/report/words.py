@@ -35,6 +35,11 @@ def short(value: object) -> str:
     return number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
+def short_text(value: object) -> str:
+    """Return a hyperparameter's value for a column on a screen: as `short`, but text as it is."""
+    return value if isinstance(value, str) else short(value)
+
+
 def hyperparameters(values: Mapping[str, object], names: Sequence[str], longest: int = 200) -> str:
     """Return the hyperparameters of these names (all, if none are given) on one line, cut where it grows too long."""
     shown = {name: values[name] for name in names or values if name in values}
