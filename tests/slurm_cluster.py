@@ -187,7 +187,8 @@ class SlurmCluster:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if all(mark in environment for mark in marks) and word in command:
+            # Parsl's programs write their title over their environment.
+            if word in command and (all(mark in environment for mark in marks) or command.startswith("parsl:")):
                 found.append(int(process.name))
         return found
 

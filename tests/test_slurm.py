@@ -313,6 +313,24 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
     assert {history(here).trials[number].trial.attempt for number in collected} == {1}
 
 
+def test_a_job_that_slurm_begins_anew_goes_on(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """It is requeued while its campaign hangs, and so cannot let its lock go."""
+    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args=--requeue", "y = 0", SIXTY)
+    assert on_cluster("submit-job", path).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGSTOP)
+    slurm.run("scontrol", "requeue", campaign.job)
+    wait_until(lambda: "PENDING" in slurm.run("squeue", "--noheader", "--format=%T"), 60, here, slurm)
+    slurm.run("scontrol", "update", f"JobId={campaign.job}", "StartTime=now")
+    slurm.wait_until_empty(120)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+
+
 def test_a_broken_script_ends_the_job_early(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:

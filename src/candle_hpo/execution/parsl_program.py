@@ -12,7 +12,10 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.forkserver
 import runpy
+import signal
 import sys
+
+from candle_hpo.model.parent import end_with_parent
 
 INTERCHANGE, WORKER_POOL = "interchange", "process_worker_pool"
 
@@ -21,6 +24,8 @@ def main() -> None:
     """Run the program until it is told to end."""
     name = sys.argv.pop(1)
     context = multiprocessing.get_context("forkserver")
+    if name == INTERCHANGE:
+        end_with_parent(signal.SIGTERM)  # else it would outlive a killed campaign where SLURM does not end what is left
     if name == WORKER_POOL:
         context.set_forkserver_preload(["candle_hpo.execution.cluster"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
