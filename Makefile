@@ -30,7 +30,7 @@ lint: $(VENV)/tests-are-installed
 benchmark: $(VENV)/tests-are-installed $(VENV)/peers/are-installed
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py 3 "$(CURDIR)/$(VENV)/peers/bin/python"
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
-	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 5
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done

@@ -2,7 +2,8 @@
 
 Trials of uneven lengths on 3 nodes with 2 pretend GPUs each; a hyperparameter says how long one is, as the number of
 epochs would, and each round has other lengths. The ideal is the sum of the lengths over six workers (or the longest
-trial, if that is longer). Everything runs on one machine, with the cluster of tests/slurm_cluster.py.
+trial, if that is longer). The trials' script imports nothing, or what a small model does, which a fresh interpreter
+imports anew for each trial. Everything runs on one machine, with the cluster of tests/slurm_cluster.py.
 
     python benchmarks/makespan.py [ROUNDS]        writes its part of docs/performance.md
 """
@@ -21,6 +22,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +35,11 @@ from slurm_cluster import SlurmCluster  # noqa: E402
 WORKERS = 6
 TRIALS = 60
 CONTROL = "model_script=model.py\nworkflow=grid\nngpus=6\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:10:00"
+IMPORTS = {"nothing": "", "scikit-learn": "import sklearn.datasets, sklearn.ensemble, sklearn.model_selection\n"}
 TRIAL = """import os, sys, time
 began = time.time()
-time.sleep(float(sys.argv[1]))
-open(os.path.join(sys.argv[2], str(os.getpid()) + "_" + str(began)), "w").write(f"{began} {time.time()}")
+{imports}time.sleep(float(sys.argv[1]))
+open(os.path.join(sys.argv[2], str(os.getpid()) + "_" + str(began)), "w").write(f"{{began}} {{time.time()}}")
 """
 
 
@@ -68,10 +71,9 @@ def in_order(lengths: list[float]) -> float:
 
 def candle(cluster: SlurmCluster, folder: Path, lengths: list[float]) -> None:
     """Submit the trials as one experiment."""
-    script = (
-        f"import sys\nsys.argv = ['', hyperparams['seconds'], {str(folder / 'times')!r}]\n{TRIAL}val_to_return = 1\n"
-    )
-    (folder / "model.py").write_text(script)
+    arguments = f"import sys\nsys.argv = ['', hyperparams['seconds'], {str(folder / 'times')!r}]\n"
+    trial = (folder / "trial.py").read_text()
+    (folder / "model.py").write_text(trial.replace("time.sleep", f"{arguments}time.sleep") + "val_to_return = 1\n")
     sets = "\n".join(json.dumps({"seconds": length}) for length in lengths)
     (folder / "x.in").write_text(f"&control\n{CONTROL}\n/\n&param_space\n{sets}\n/\n")
     command = [sys.executable, "-m", "candle_hpo", "submit-job", "x.in"]
@@ -109,10 +111,10 @@ WAYS: dict[str, Way] = {
 }
 
 
-def measure(way: Way, cluster: SlurmCluster, folder: Path, lengths: list[float]) -> Took:
+def measure(way: Way, cluster: SlurmCluster, folder: Path, lengths: list[float], imports: str) -> Took:
     """Run the trials one way, all of them; return how long that took."""
     (folder / "times").mkdir(parents=True)
-    (folder / "trial.py").write_text(TRIAL)
+    (folder / "trial.py").write_text(TRIAL.format(imports=imports))
     began = time.monotonic()
     way(cluster, folder, lengths)
     cluster.wait_until_empty(900)
@@ -125,22 +127,22 @@ def measure(way: Way, cluster: SlurmCluster, folder: Path, lengths: list[float])
 
 def main(rounds: int) -> None:
     """Run all of them, one after the other, so many times; write the page."""
-    found: dict[str, list[Took]] = {}
+    found: dict[tuple[str, str], list[Took]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         cluster = SlurmCluster(Path(temporary) / "cluster")
         try:
-            for number in range(rounds):
+            for number, (kind, imports), (name, way) in product(range(rounds), IMPORTS.items(), WAYS.items()):
                 lengths = lengths_of(number)
-                for name, way in WAYS.items():
-                    took = measure(way, cluster, Path(temporary) / f"{number}_{way.__name__}", lengths)
-                    found.setdefault(name, []).append(took)
-                    print(f"{number + 1}: {name}: {took} (ideal {ideal(lengths):.1f})", flush=True)
+                folder = Path(temporary) / f"{number}_{kind}_{way.__name__}"
+                took = measure(way, cluster, folder, lengths, imports)
+                found.setdefault((kind, name), []).append(took)
+                print(f"{number + 1}: imports {kind}: {name}: {took} (ideal {ideal(lengths):.1f})", flush=True)
         finally:
             cluster.stop()
     write_part("makespan", part(found, rounds))
 
 
-def part(found: dict[str, list[Took]], rounds: int) -> str:
+def part(found: dict[tuple[str, str], list[Took]], rounds: int) -> str:
     """Return this benchmark's part of the page."""
     ideals = [ideal(lengths_of(number)) for number in range(rounds)]
     orders = [in_order(lengths_of(number)) for number in range(rounds)]
@@ -151,21 +153,28 @@ def part(found: dict[str, list[Took]], rounds: int) -> str:
         the round, which is the sum of all lengths over six; *start-up* is their difference, in seconds. A cluster of 3
         nodes, all on one machine ({os.cpu_count()} cores, Python {platform.python_version()}), idle but for this.
         """
-    lines = [_filled(method), "", "| way | span | total | start-up |", "| --- | --- | --- | --- |"]
-    for name, runs in found.items():
+    lines = [
+        _filled(method),
+        "",
+        "| the script imports | way | span | total | start-up |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for (kind, name), runs in found.items():
         spans = [run.span / best for run, best in zip(runs, ideals, strict=True)]
         totals = [run.total / best for run, best in zip(runs, ideals, strict=True)]
         started = [run.total - run.span for run in runs]
-        lines.append(f"| {name} | {_spread(spans, 3)} | {_spread(totals, 3)} | {_spread(started, 1)} |")
+        lines.append(f"| {kind} | {name} | {_spread(spans, 3)} | {_spread(totals, 3)} | {_spread(started, 1)} |")
     in_their_order = [order / best for order, best in zip(orders, ideals, strict=True)]
     bounds = f"""
         The ideal is {_spread(ideals, 1)} s. Workers that take the trials as they come, with nothing lost in between,
         need {_spread(in_their_order, 3)} of it. candle needs less where durations follow from hyperparameters,
         as they do here: it starts the last trials in the order of their expected durations."""
-    queues = """
-        Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once. Here
-        none waits. candle's start-up is that of the workers, which are a dozen interpreters on one machine here."""
-    return "\n".join([*lines, "", _filled(bounds), "", _filled(queues)])
+    limits = f"""
+        Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once; here
+        none waits. The {os.cpu_count()} cores are fewer than the workers, so what takes processor time takes
+        longer than on nodes of their own: imports, and candle's start-up, which is that of a dozen interpreters.
+        """
+    return "\n".join([*lines, "", _filled(bounds), "", _filled(limits)])
 
 
 def _filled(text: str) -> str:
