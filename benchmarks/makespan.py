@@ -167,8 +167,8 @@ def part(found: dict[tuple[str, str], list[Took]], rounds: int) -> str:
     in_their_order = [order / best for order, best in zip(orders, ideals, strict=True)]
     bounds = f"""
         The ideal is {_spread(ideals, 1)} s. Workers that take the trials as they come, with nothing lost in between,
-        need {_spread(in_their_order, 3)} of it. candle needs less where durations follow from hyperparameters,
-        as they do here: it starts the last trials in the order of their expected durations."""
+        need {_spread(in_their_order, 3)} of it. candle needs less where durations follow from hyperparameters, as they
+        do here, wholly: towards the end it starts the trials that take longest first."""
     limits = f"""
         Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once; here
         none waits. The {os.cpu_count()} cores are fewer than the workers, so what takes processor time takes

@@ -1,9 +1,8 @@
-"""The grid search: every set once, and the long trials of the end first. Time is simulated."""
+"""The grid search: every set once, in order, but for long trials that would end last. Time is simulated."""
 
 from __future__ import annotations
 
 import heapq
-import itertools
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -86,9 +85,15 @@ def test_only_the_end_of_a_long_list_leaves_its_order() -> None:
     sets: list[Hyperparameters] = [{"epochs": number % 20 + 1} for number in range(1000)]
     started, _ = run(GridSearch(grid(sets), 5), 5, lambda one: float(one["epochs"]))  # type: ignore[arg-type]
     assert started[:950] == list(range(950))
-    at_end = [int(sets[number]["epochs"]) for number in started[950:]]  # type: ignore[call-overload]
-    assert all(earlier >= later / 1.1 for earlier, later in itertools.pairwise(at_end))
-    assert at_end != [number % 20 + 1 for number in range(950, 1000)]
+    assert started[950:] != list(range(950, 1000))
+    assert max(int(str(sets[number]["epochs"])) for number in started[-5:]) <= 10
+
+
+def test_no_set_leaves_its_place_before_it_must() -> None:
+    sets: list[Hyperparameters] = [{"epochs": epochs} for epochs in range(1, 13) for _ in range(2)]
+    started, makespan = run(GridSearch(grid(sets), 3), 3, lambda one: float(str(one["epochs"])))
+    assert started[:12] == list(range(12))
+    assert makespan < 1.06 * sum(range(1, 13)) * 2 / 3 < in_order([float(str(one["epochs"])) for one in sets], 3)
 
 
 def test_a_grid_that_ends_with_its_longest_trials_does_not_end_with_idle_workers() -> None:
@@ -104,7 +109,7 @@ def test_a_grid_that_ends_with_its_longest_trials_does_not_end_with_idle_workers
     _, makespan = run(GridSearch(grid(sets), 6), 6, seconds)
     ideal = max(sum(lengths) / 6, *lengths)
     assert in_order(lengths, 6) > 1.15 * ideal
-    assert makespan < 1.08 * ideal
+    assert makespan < 1.1 * ideal
 
 
 def test_uneven_trials_end_together() -> None:
@@ -117,7 +122,7 @@ def test_uneven_trials_end_together() -> None:
         _, makespan = run(GridSearch(grid(sets), 6), 6, lambda one: float(one["seconds"]))  # type: ignore[arg-type]
         over.append(makespan / (sum(lengths) / 6))
         over_in_order.append(in_order(lengths, 6) / (sum(lengths) / 6))
-    assert statistics.median(over) < 1.02
+    assert statistics.median(over) < 1.03
     assert statistics.median(over_in_order) > 1.04
 
 

@@ -14,7 +14,7 @@ from candle_hpo.core.trial import Hyperparameters
 
 Array = NDArray[np.float64]
 
-SHRINKAGE = 0.1  # of each coefficient, as if that many trials had shown no effect
+SHRINKAGE = 0.01  # of each coefficient, as if that many trials had shown no effect
 SHORTEST = 1e-3  # seconds; what is shorter is as short
 MOST_CATEGORIES = 20  # of one hyperparameter
 LARGEST = 1e300  # number that is taken for one
