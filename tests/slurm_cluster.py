@@ -187,10 +187,17 @@ class SlurmCluster:
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            # Parsl's programs write their title over their environment.
-            if word in command and (all(mark in environment for mark in marks) or command.startswith("parsl:")):
+            is_own = all(mark in environment for mark in marks) or self._is_interchange(process, command)
+            if is_own and word in command:
                 found.append(int(process.name))
         return found
+
+    def _is_interchange(self, process: Path, command: str) -> bool:
+        """Tell whether this is Parsl's interchange of a job here: it writes its title over its environment."""
+        try:
+            return command.startswith("parsl:") and (process / "cwd").resolve().is_relative_to(self.folder.parent)
+        except OSError:
+            return False
 
     def wait_until_nothing_runs(self, seconds: float) -> None:
         """Wait until no process of any job is left on any node; fail with those that are after so many seconds."""

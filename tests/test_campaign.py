@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -300,6 +302,63 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     assert record.history.counts == {Status.COMPLETED: 2}
     assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() == ""
     assert record.history.counts == {Status.COMPLETED: 5}
+
+
+def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
+    """Short sets and a few long ones: without a look at the time left, the long ones would begin and be cut off."""
+    seconds = [1.0 + number % 4 for number in range(24)] + [30.0] * 4
+    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds)]
+    ran: list[float] = []
+
+    def run(trial: Trial) -> Outcome:
+        ran.append(seconds[trial.number])
+        time.sleep(0.01)
+        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number])
+
+    search = GridSearch(GridSpace(("x",), sets), workers=2)
+    with ThreadPoolExecutor(2) as pool:
+        assert campaign(record, run, search, pool, deadline=time.monotonic() + 15).run() == OUT_OF_TIME
+    assert sorted(ran) == sorted(seconds[:24])
+
+
+@pytest.mark.parametrize("workers_after", [1, 3, 20])
+def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
+    record: Record, here: Path, workers_after: int
+) -> None:
+    generator = random.Random(3)
+    seconds = [generator.lognormvariate(0, 1) for _ in range(60)]
+    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds)]
+    grid = GridSpace(("x",), sets)
+    numbers: list[int] = []
+
+    class Watched(GridSearch):
+        def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:
+            assert number not in numbers, "the campaign says that it is free"
+            trial = super().propose(number, running, seconds_left)
+            numbers.append(-1 if trial is None else trial.number)
+            return trial
+
+    def run(trial: Trial) -> Outcome:
+        time.sleep(0.002)
+        status = Status.FAILED if trial.number % 7 == 3 else Status.COMPLETED
+        value = None if status is Status.FAILED else 1.0
+        return Outcome(status, value, seconds=seconds[trial.number])
+
+    with ThreadPoolExecutor(4) as pool:
+        first = campaign(record, run, Watched(grid, 4), pool, workers=4, policy=FailurePolicy(max_failures=0))
+        threading.Timer(0.02, first.stop, ["enough"]).start()
+        assert first.run() == "enough"
+    record.close()
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    begun = len(again.history.trials)
+    assert 0 < begun < 60
+    numbers = list(again.history.trials)
+    with ThreadPoolExecutor(workers_after) as pool:
+        campaign(
+            again, run, Watched(grid, workers_after), pool, workers_after, policy=FailurePolicy(max_failures=0)
+        ).run()
+    assert sorted(again.history.trials) == list(range(60))
+    assert again.history.counts == {Status.COMPLETED: 51, Status.FAILED: 9}
 
 
 def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:

@@ -13,6 +13,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.execution import cluster
 from candle_hpo.model.command import model_command
+from candle_hpo.model.outcome_file import collector
 
 
 @pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
@@ -32,3 +33,6 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     began = time.monotonic()
     outcome = cluster.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
     assert (time.monotonic() - began > 1.5) is waits, outcome
+    # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
+    collected = collector(paths)(Trial(0, "a", {}))
+    assert collected is None if waits else collected is not None

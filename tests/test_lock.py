@@ -49,6 +49,22 @@ def path(here: Path) -> Path:
     return here / "X003" / "campaign.lock"
 
 
+def test_a_job_that_is_begun_anew_takes_over_from_its_dead_process_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM says of both lives of a requeued job that it runs: they are one job."""
+    leave(path, msgspec.structs.replace(of_a_dead_process(), job="7"))
+    second = take(path, job="7")
+    with pytest.raises(InputError, match="is being run by"):
+        take(path, job="7")
+    second.release()
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 1.0)
+    leave(path, msgspec.structs.replace(of_a_dead_process(), job="7", place="another node"))
+    began = time.monotonic()
+    take(path, job="7").release()
+    assert time.monotonic() - began >= 1.0, "it may have lived"
+
+
 def test_the_second_is_told_who_holds_it(path: Path) -> None:
     first = take(path)
     with pytest.raises(InputError, match=rf"X003 is being run by process {os.getpid()} on .*, since \d{{4}}-"):

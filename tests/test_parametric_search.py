@@ -65,7 +65,7 @@ def run(
     trials: list[Trial] = []
     running: list[Trial] = []
     while len(trials) < most:
-        proposal = search.propose(len(trials), len(running)) if len(running) < workers else None
+        proposal = search.propose(len(trials), len(running), math.inf) if len(running) < workers else None
         if proposal is not None:
             running.append(Trial(len(trials), proposal.id, proposal.hyperparameters))
             trials.append(running[-1])

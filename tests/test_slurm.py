@@ -18,6 +18,7 @@ import pytest
 from candle_hpo.core.experiment import Direction
 from candle_hpo.record.events import TrialFinished
 from candle_hpo.record.history import History
+from candle_hpo.record.holder import started_at
 from candle_hpo.record.log import read_events
 from conftest import Candle, WriteInput, gone
 from slurm_cluster import SlurmCluster
@@ -233,15 +234,35 @@ def test_a_lost_node_costs_only_time(
     assert "Running since" in on_cluster("status").stdout
     node = json.loads(next(iter(here.glob("last-candle-job/run/*/ran.json"))).read_text())[0]
     killed = slurm.processes(node, "process_worker_pool")
-    trials = slurm.processes(node, "python_host")
     assert killed
     for process in killed:
         os.kill(process, signal.SIGKILL)
-    assert gone(*trials), "models outlive their worker"
     slurm.wait_until_empty(120)
     slurm.wait_until_nothing_runs(10)
     assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
     assert_each_completed_once(here, 60)
+
+
+@pytest.mark.parametrize("killed", ["process_worker_pool", "multiprocessing.forkserver"])
+def test_workers_and_their_models_end_with_the_processes_above_them(
+    killed: str, write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """The node's manager, and the fork server of its workers; each the oldest of those with this in its name."""
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", grid(6, 100))).returncode == 0
+    nodes = [f"n{number}" for number in range(1, slurm.nodes + 1)]
+
+    def trials() -> dict[str, list[int]]:
+        found = {node: slurm.processes(node, "_warm_host.py") for node in nodes}
+        return {node: running for node, running in found.items() if running}
+
+    # A warm host and the trial that it has forked, for each of the six workers.
+    wait_until(lambda: sum(map(len, trials().values())) == 12, 60, here, slurm)
+    node, running = next(iter(trials().items()))
+    os.kill(min(slurm.processes(node, killed), key=lambda pid: started_at(pid) or 0), signal.SIGKILL)
+    assert gone(*running), "models outlive their worker"
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
 
 
 def test_a_node_that_goes_down_takes_its_workers_and_not_the_job(

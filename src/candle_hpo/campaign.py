@@ -6,6 +6,7 @@ A fresh start and a resumed one are the same: both go on from what the record sa
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import socket
@@ -45,11 +46,15 @@ _LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it
 class Search(Protocol):
     """Proposes sets of hyperparameters and is told what came of them."""
 
-    def propose(self, number: int, running: int) -> Trial | None:
+    def propose(self, number: int, running: int, seconds_left: float) -> Trial | None:
         """Return a trial to run while so many others do; None: there is none now.
 
-        `number` is the least, from 0, that no trial has. The trial has it, or else a number that is as free.
+        `number` is the least, from 0, that no trial has. The trial has it, or else a number that is as free. Of several
+        that it could propose, a search takes one that ends within the seconds that are left, if it can tell.
         """
+
+    def expected_seconds(self, trial: Trial) -> float | None:
+        """Return how long a trial is expected to take; None where the search cannot tell."""
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended."""
@@ -61,7 +66,7 @@ class Engine:
 
     `run_trial` is what the pool is handed for each trial, at most `workers` at a time. `stop` ends the trials that
     run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node. `collect`
-    returns how an attempt ended whose end no campaign lived to record; None where that is not known.
+    returns how an attempt ended of which no news came, or no campaign lived to record it; None where that is not known.
     `job` is SLURM's number of the job, and `deadline` when it ends (by `time.monotonic`), where there is one.
     """
 
@@ -106,6 +111,7 @@ class Campaign:
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 0
+        self._ahead: set[int] = set()  # numbers from there on that are proposed already
         self._stop_reason = ""
 
     def stop(self, reason: str) -> None:
@@ -190,7 +196,7 @@ class Campaign:
             trial = self._next_trial(len(self._running) + len(starting))
             if trial is None:
                 break
-            if self._is_too_late():
+            if self._is_too_late(trial):
                 self._again.appendleft(trial)
                 self._stop_reason = OUT_OF_TIME
                 break
@@ -200,18 +206,24 @@ class Campaign:
     def _next_trial(self, running: int) -> Trial | None:
         if self._again:
             return self._again.popleft()
-        while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
+        # A damaged record may lack some in between.
+        while self._next_number in self._record.history.trials or self._next_number in self._ahead:
+            self._ahead.discard(self._next_number)
             self._next_number += 1
-        trial = self._search.propose(self._next_number, running)
-        if trial is not None and trial.number == self._next_number:
-            self._next_number += 1
+        trial = self._search.propose(self._next_number, running, self._seconds_left())
+        if trial is not None:
+            self._ahead.add(trial.number)
         return trial
 
-    def _is_too_late(self) -> bool:
-        """Tell whether a trial, by the median duration so far, would not end in the time left."""
-        if self._engine.deadline is None or not self._durations:
-            return False
-        return time.monotonic() + self._durations[len(self._durations) // 2] > self._engine.deadline
+    def _seconds_left(self) -> float:
+        return math.inf if self._engine.deadline is None else self._engine.deadline - time.monotonic()
+
+    def _is_too_late(self, trial: Trial) -> bool:
+        """Tell whether a trial would not end in the time left, by what the search expects, or the median so far."""
+        expected = self._search.expected_seconds(trial)
+        if expected is None and self._durations:
+            expected = self._durations[len(self._durations) // 2]
+        return expected is not None and expected > self._seconds_left()
 
     def _wait_for_arrivals(self) -> None:
         """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""

@@ -10,7 +10,6 @@ import signal
 import tempfile
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -126,10 +125,12 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     settings = stored.settings
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
-        lock = ExperimentLock(paths.lock, job, partial(_has_ended, here=job))
+        lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
         try:
             record = Record(paths.record, settings.direction, lock.keep)
             completed_before = record.history.counts[Status.COMPLETED]
+            is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
+            failed_too = failed_too and not is_begun_anew
             stopped = _run_campaign(job, paths, stored, record, signals, failed_too, console)
             record.close()
         finally:
@@ -140,11 +141,6 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
         if settings.auto_resubmit and is_cut_off and CANCELLED not in signals.heard:
             _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, console)
     return status
-
-
-def _has_ended(job: str, here: str) -> bool:
-    """Tell whether a job's campaign has ended; one of this very job was before SLURM began the job anew (requeued)."""
-    return job == here or scheduler.job_has_ended(job)
 
 
 class _HeardSignals:

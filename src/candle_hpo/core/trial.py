@@ -22,7 +22,7 @@ def default_trial_id(number: int) -> str:
 class Trial(msgspec.Struct, frozen=True):
     """One attempt at running the model script with one set of hyperparameters.
 
-    `number` counts from 0 in the order of the proposals; `attempt` counts from 1.
+    `number` counts from 0: the place in a grid's list, or the order of the proposals; `attempt` counts from 1.
     """
 
     number: int

@@ -27,7 +27,7 @@ def main() -> None:
     if name == INTERCHANGE:
         end_with_parent(signal.SIGTERM)  # else it would outlive a killed campaign where SLURM does not end what is left
     if name == WORKER_POOL:
-        context.set_forkserver_preload(["candle_hpo.execution.cluster"])
+        context.set_forkserver_preload(["candle_hpo.execution.fork_server", "candle_hpo.execution.cluster"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
     from candle_hpo.execution.parsl_import import parsl
 

@@ -10,6 +10,7 @@ import msgspec
 from candle_hpo.core.paths import ExperimentPaths, TrialPaths
 from candle_hpo.core.trial import Metrics, Outcome, Status, Trial
 from candle_hpo.files import replace_file
+from candle_hpo.model.result import ENDED_BY_SIGNAL
 
 _MOST_BYTES = 1_000_000
 
@@ -47,7 +48,8 @@ def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
 def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
     """Return how this attempt ended, as its worker left it; None where nothing whole is there, or of another attempt.
 
-    An interrupted attempt has not ended by itself; it counts as none.
+    An interrupted attempt has not ended by itself; it counts as none. Neither does one that a signal ended: what ended
+    its worker, before that could tell, may have ended it too.
     """
     try:
         status = paths.outcome.lstat()
@@ -59,7 +61,8 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         outcome = Outcome(told.status, told.value, told.reason, told.seconds, told.worker, told.metrics)
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
-    return None if outcome.status is Status.INTERRUPTED else outcome
+    is_interrupted = outcome.status is Status.INTERRUPTED or outcome.reason.startswith(ENDED_BY_SIGNAL)
+    return None if is_interrupted else outcome
 
 
 def collector(paths: ExperimentPaths) -> Callable[[Trial], Outcome | None]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -121,7 +122,7 @@ def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say:
         earlier = read_holder(path)
         if earlier is None:
             continue
-        _refuse_if_alive(path, earlier, job_has_ended, say)
+        _refuse_if_alive(path, earlier, partial(life_of, job_has_ended=job_has_ended, own_job=holder.job), say)
         succession = path.with_name(f"{path.name}.after_{earlier.mark}")
         claim = _take(succession, holder, job_has_ended, say)
         try:
@@ -191,10 +192,10 @@ def _written(path: Path, holder: Holder) -> int:
 
 
 def _refuse_if_alive(
-    path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]
+    path: Path, holder: Holder, known_life: Callable[[Holder], Life], say: Callable[[str], None]
 ) -> None:
     name = path.parent.name
-    life = life_of(holder, job_has_ended)
+    life = known_life(holder)
     if life is Life.UNKNOWN:
         say(f"{name} is held by {holder}; waiting up to {LEASE_SECONDS:.0f} s for a sign of life of it ...")
         life = Life.ALIVE if _shows_life(path) else Life.DEAD

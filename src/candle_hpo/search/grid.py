@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from candle_hpo.core.space import GridSpace
@@ -33,20 +34,25 @@ class GridSearch:
         self._durations = self._durations_learned_from = 0
         self._expected: dict[int, float] = {}  # seconds, of the trials that wait
 
-    def propose(self, number: int, running: int) -> Trial | None:  # noqa: ARG002
+    def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:  # noqa: ARG002
         """Return the trial of this number, or, at the end of the list, one of those that are left; None after them."""
         if number < self._end:
             return self._trial(number)
         if self._waiting is None:
-            self._waiting = [self._trial(each) for each in range(self._end, len(self._sets))]
-        waiting = self._waiting = [trial for trial in self._waiting if trial.number not in self._taken]
-        if not waiting:
+            numbers = (each for each in range(self._end, len(self._sets)) if each not in self._taken)
+            self._waiting = [self._trial(each) for each in numbers]
+        self._waiting = [trial for trial in self._waiting if trial.number not in self._taken]
+        if not self._waiting:
             return None
         if self._durations > GROWTH * self._durations_learned_from:
-            self._learn(waiting)
-        chosen = self._one_that_must_start(waiting) or waiting[0]
+            self._learn(self._waiting)
+        chosen = self._chosen(self._waiting, seconds_left)
         self._taken.add(chosen.number)
         return chosen
+
+    def expected_seconds(self, trial: Trial) -> float | None:
+        """Return how long a trial of the end is expected to take; None of others."""
+        return self._expected.get(trial.number)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended, perhaps one that an earlier campaign proposed."""
@@ -67,12 +73,18 @@ class GridSearch:
         self._expected = {trial.number: seconds for trial, seconds in zip(waiting, found, strict=True)}
         self._durations_learned_from = self._durations
 
-    def _one_that_must_start(self, waiting: list[Trial]) -> Trial | None:
-        """Return the first of those that take about as long as any, once that is long for the work that is left."""
+    def _chosen(self, waiting: list[Trial], seconds_left: float) -> Trial:
+        """Return the first of the list, or of those that take about as long as any, once it must start.
+
+        Of those that end in time; where none does, the shortest.
+        """
         if not self._expected:
-            return None
-        seconds = [self._expected[trial.number] for trial in waiting]
-        longest = max(seconds)
-        if sum(seconds) > PATIENCE * self._workers * longest:
-            return None
-        return next(trial for trial, each in zip(waiting, seconds, strict=True) if each * LEAD >= longest)
+            return waiting[0]
+        expected = [(self._expected[trial.number], trial) for trial in waiting]
+        in_time = [(seconds, trial) for seconds, trial in expected if seconds <= seconds_left]
+        if not in_time:
+            return min(expected, key=lambda one: one[0])[1]
+        longest = max(seconds for seconds, _ in in_time)
+        if sum(seconds for seconds, _ in in_time) > PATIENCE * self._workers * longest:
+            return in_time[0][1]
+        return next(trial for seconds, trial in in_time if seconds * LEAD >= longest)
