@@ -54,10 +54,12 @@ $(VENV)/tests-are-installed: pyproject.toml | $(VENV)/bin/python
 	"$(BIN)/python" -m pip install --quiet --editable '.[exercise,test]'
 	@touch $@
 
-# In an environment of its own: the versions of libraries that others need are not ours to heed.
+# In an environment of its own: the versions of libraries that others need are not ours to heed. But what the models
+# import is the same in both.
 $(VENV)/peers/are-installed: benchmarks/peers.txt | $(VENV)/bin/python
 	"$(BIN)/python" -m venv $(VENV)/peers
-	$(VENV)/peers/bin/pip install --quiet --requirement benchmarks/peers.txt
+	"$(BIN)/pip" freeze | grep -E '^(numpy|scikit-learn|scipy|torch)==' > $(VENV)/peers/same.txt
+	$(VENV)/peers/bin/pip install --quiet --requirement benchmarks/peers.txt --requirement $(VENV)/peers/same.txt
 	@touch $@
 
 clean:

@@ -150,20 +150,21 @@ def part(found: dict[tuple[str, str], list[Took]], rounds: int) -> str:
         `python benchmarks/makespan.py {rounds}`: {TRIALS} trials of uneven lengths on {WORKERS} workers, {rounds}
         rounds with other lengths each, the ways in turn; medians (least to most). *Span* is from the start of the first
         trial to the end of the last one, *total* from the submission until the queue is empty, both over the ideal of
-        the round, which is the sum of all lengths over six; *start-up* is their difference, in seconds. A cluster of 3
+        the round, which is the sum of all lengths over six; *rest* is their difference, in seconds: before the
+        first trial and after the last. A cluster of 3
         nodes, all on one machine ({os.cpu_count()} cores, Python {platform.python_version()}), idle but for this.
         """
     lines = [
         _filled(method),
         "",
-        "| the script imports | way | span | total | start-up |",
+        "| the script imports | way | total | span | rest |",
         "| --- | --- | --- | --- | --- |",
     ]
     for (kind, name), runs in found.items():
         spans = [run.span / best for run, best in zip(runs, ideals, strict=True)]
         totals = [run.total / best for run, best in zip(runs, ideals, strict=True)]
-        started = [run.total - run.span for run in runs]
-        lines.append(f"| {kind} | {name} | {_spread(spans, 3)} | {_spread(totals, 3)} | {_spread(started, 1)} |")
+        rest = [run.total - run.span for run in runs]
+        lines.append(f"| {kind} | {name} | {_spread(totals, 3)} | {_spread(spans, 3)} | {_spread(rest, 1)} |")
     in_their_order = [order / best for order, best in zip(orders, ideals, strict=True)]
     bounds = f"""
         The ideal is {_spread(ideals, 1)} s. Workers that take the trials as they come, with nothing lost in between,

@@ -54,7 +54,7 @@ def test_nothing_is_wrong_and_one_trial(candle: Candle, write_input: WriteInput,
         "ok    model.py: its syntax, and what it imports",
         "can be written",
         "ok    one trial: 2 after 0.",
-        "4 trials on 2 workers; by this one trial about 0.00 worker-hours",
+        "4 trials on 2 workers; if all take as long as this first one, about 0.00 worker-hours",
         "Nothing is wrong; candle submit-job",
     ]:
         assert line in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from candle_hpo.core.trial import Trial
 from candle_hpo.execution import cluster
 from candle_hpo.model.command import model_command
 from candle_hpo.model.outcome_file import collector
+from conftest import gone
 
 
 @pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
@@ -36,3 +39,25 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
     collected = collector(paths)(Trial(0, "a", {}))
     assert collected is None if waits else collected is not None
+
+
+MANAGER = """
+import multiprocessing, sys, time
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(sys.argv[1:])
+worker = context.Process(target=time.sleep, args=(60,))
+worker.start()
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+def test_a_fork_server_and_its_workers_end_with_the_manager() -> None:
+    command = [sys.executable, "-c", MANAGER, "candle_hpo.execution.fork_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as manager:
+        assert manager.stdout is not None
+        worker = int(manager.stdout.readline())
+        server = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+        manager.kill()
+    assert gone(worker, server)

@@ -143,7 +143,7 @@ def test_sparklines() -> None:
     assert sparkline([1000, 100, 10, 1]) == "█▆▃▁"
     following = Following(Direction.MINIMIZE)
     following.improvements = [(100.0, 8.0), (110.0, 4.0)]
-    assert sparkline_text(following, 120.0, 4) == "  ██▁▁  8 → 4, since 0:00:10"
+    assert sparkline_text(following, 120.0, 4) == "  ██▁▁  8 → 4, found 0:00:10 ago"
 
 
 class Terminal:

@@ -55,12 +55,18 @@ class _Findings:
     def __init__(self, console: Console) -> None:
         self.problems: list[Problem | str] = []
         self.refusals: list[str] = []  # of the machine
+        self.has_doubts = False
         self._console = console
 
     def right(self, text: str) -> None:
         show(self._console, f"  ok    {text}")
 
     def note(self, text: str) -> None:
+        """Tell something that is perhaps not as it was meant."""
+        self.has_doubts = True
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
         show(self._console, f"  note  {text}")
 
     def take(self, error: CandleError) -> None:
@@ -102,7 +108,8 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
         raise InputError(*findings.problems, *findings.refusals)
     if findings.refusals:
         raise MachineError("\n".join(findings.refusals))
-    show(console, f"Nothing is wrong; candle submit-job {input_file} runs it")
+    doubt = "Nothing is certainly wrong (see the notes)" if findings.has_doubts else "Nothing is wrong"
+    show(console, f"{doubt}; candle submit-job {input_file} runs it")
     return ExitStatus.ALL_WELL
 
 
@@ -263,11 +270,11 @@ def _tell_cost(
         most = workers * settings.walltime / 3600
         text += f"; at the most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
     if seconds is None:
-        findings.note(text if run else f"{text}; how long it takes, --run tells (one real trial)")
+        findings.tell(text if run else f"{text}; how long it takes, --run tells (one real trial)")
         return
     whole = math.ceil(trials / workers) * seconds
-    findings.note(
-        f"{text}; by this one trial about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
+    findings.tell(
+        f"{text}; if all take as long as this first one, about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
     )
     if on_cluster and whole > settings.walltime:
         findings.note(

@@ -117,9 +117,9 @@ def sparkline_text(following: Following, now: float, width: int) -> str:
     ended = following.history.stopped.time if following.history.stopped else now
     ago = duration(max(0.0, ended - found[-1][0]))
     if len(found) == 1:
-        return f"  since {ago}, the first so far"
+        return f"  found {ago} ago, the first so far"
     values = _sampled(found, max(ended, found[-1][0]), width)
-    return f"  {sparkline(values)}  {number(found[0][1])} → {number(found[-1][1])}, since {ago}"
+    return f"  {sparkline(values)}  {number(found[0][1])} → {number(found[-1][1])}, found {ago} ago"
 
 
 def _sampled(found: Sequence[tuple[float, float]], until: float, width: int) -> list[float]:

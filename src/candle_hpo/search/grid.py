@@ -9,10 +9,10 @@ from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
 
 SETS_A_WORKER, MOST_SETS = 10, 2000  # at the end of the list, that may leave its order
-MOST_DURATIONS = 500  # that are learned from, the latest
+MOST_DURATIONS = 500  # that are learned from, those told last
 GROWTH = 1.2  # of the number of durations, after which is learned anew
 PATIENCE = 2.0  # times the longest trial that waits: the work left for each worker, above which it may wait on
-LEAD = 1.1  # times longer: sets that differ less keep their order
+LEAD = 1.1  # times longer: what passes others of the list
 _HAVE_A_DURATION = (Status.COMPLETED, Status.TIMED_OUT)
 
 
