@@ -331,6 +331,10 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
             ['x.in:10: set hpset_00002 has no "z", which other sets name; add it here or to &default_model'],
         ),
         (
+            '{"rate": 1, "x": 1}\n{"rate": 2, "x": 1}\n{"rte": 2, "x": 1}',
+            ['x.in:11: set hpset_00003 names "rte", which most others do not; did you mean "rate"?'],
+        ),
+        (
             '{"id": "a", "x": 1}\n{"id": "a", "x": 2}',
             ['x.in:10: the id "a" is there twice (first in line 9); every id is unique'],
         ),

@@ -273,9 +273,8 @@ def _tell_cost(
         findings.tell(text if run else f"{text}; how long it takes, --run tells (one real trial)")
         return
     whole = math.ceil(trials / workers) * seconds
-    findings.tell(
-        f"{text}; if all take as long as this first one, about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
-    )
+    hours = f"about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
+    findings.tell(f"{text}; if all take as long as this first one, {hours}")
     if on_cluster and whole > settings.walltime:
         findings.note(
             f"that is longer than the walltime of {duration(settings.walltime)}: raise walltime or nworkers, or set "

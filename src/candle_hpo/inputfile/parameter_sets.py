@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Sized
 
 from candle_hpo.core.space import GridSpace, ParameterSet, SetsOnDemand
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
@@ -13,6 +15,7 @@ from candle_hpo.inputfile.sections import Line, Problems
 
 # An id names a folder: portable, no path, nothing that a shell or `rm` would take for an option.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=-]{0,99}")
+_CLOSE = 0.8  # how alike two names are that one may be typed for the other, as difflib counts it
 
 
 class SetsOfLines(SetsOnDemand):
@@ -57,15 +60,45 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
         lines_of_ids[str(set_id).lower()] = line.number
         names |= dict.fromkeys(values)
         shapes.setdefault(tuple(values), array("Q")).append(position)
+    misspelt = _misspelt(shapes, default_model)
     for shape, alike in shapes.items():
-        missing = [name for name in names if name not in shape and name not in default_model]
-        if missing:
-            listed = ", ".join(f'"{name}"' for name in missing)
-            for line, position in ((lines[position], position) for position in alike):
-                set_id = read_object(line.text).get("id", default_trial_id(position))
+        wrong = [name for name in shape if name in misspelt]
+        there = {*shape, *default_model, *misspelt, *(misspelt[name] for name in wrong)}
+        missing = [name for name in names if name not in there]
+        for position in alike if wrong or missing else ():
+            set_id = read_object(lines[position].text).get("id", default_trial_id(position))
+            number = lines[position].number
+            for name in wrong:
+                text = f'set {set_id} names "{name}", which most others do not; did you mean "{misspelt[name]}"?'
+                problems.add(file, number, text)
+            if missing:
+                listed = ", ".join(f'"{name}"' for name in missing)
                 text = f"set {set_id} has no {listed}, which other sets name; add it here or to &default_model"
-                problems.add(file, line.number, text)
+                problems.add(file, number, text)
     return GridSpace(tuple(names), SetsOfLines([line.text for line in lines], default_model))
+
+
+def _misspelt(shapes: Mapping[tuple[str, ...], Sized], default_model: Hyperparameters) -> dict[str, str]:
+    """Return the names that are probably misspelt, with what is meant: a name of the default model or of most sets.
+
+    Only a name that few sets have, and that nothing gives to the others, is; and only where none of its sets has the
+    other name too.
+    """
+    counts = Counter(dict.fromkeys(default_model, 0))
+    for shape, alike in shapes.items():
+        counts.update(dict.fromkeys(shape, len(alike)))
+    total = sum(map(len, shapes.values()))
+    found: dict[str, str] = {}
+    for name, count in counts.items():
+        if name in default_model or 2 * count >= total:
+            continue
+        beside = {other for shape in shapes if name in shape for other in shape}
+        usual = (other for other in counts if other in default_model or 2 * counts[other] > total)
+        meant = [other for other in usual if other not in beside]
+        close = difflib.get_close_matches(name, meant, n=1, cutoff=_CLOSE)
+        if close:
+            found[name] = close[0]
+    return found
 
 
 def _problem_of_id(set_id: object, lines_of_ids: dict[str, int]) -> str | None:
