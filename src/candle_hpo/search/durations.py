@@ -20,6 +20,7 @@ REACH = 5.0  # times the width of the known numbers, beyond which nothing is con
 SHORTEST = 1e-3  # seconds; what is shorter is as short
 MOST_CATEGORIES = 20  # of one hyperparameter
 LARGEST = 1e300  # number that is taken for one
+MOST_LOGARITHM = 50.0  # of seconds; longer than the universe is as long
 
 
 def expected_seconds(seen: Sequence[tuple[Hyperparameters, float]], sets: Sequence[Hyperparameters]) -> list[float]:
@@ -38,7 +39,8 @@ def expected_seconds(seen: Sequence[tuple[Hyperparameters, float]], sets: Sequen
     with threadpool_limits(1):  # the other CPUs are the models'
         squares = known.T @ known + SHRINKAGE * np.eye(known.shape[1])
         coefficients = np.linalg.solve(squares, known.T @ (logarithms - middle))
-        found: list[float] = np.exp(middle + (asked - centre) @ coefficients).tolist()
+        expected = middle + (asked - centre) @ coefficients
+    found: list[float] = np.exp(np.clip(expected, -MOST_LOGARITHM, MOST_LOGARITHM)).tolist()
     return found
 
 
