@@ -49,7 +49,7 @@ elif how == "completes and leaves a child":
     val_to_return = 1
 elif how == "completes and leaves a daemon":
     daemon()
-    note(subprocess.Popen(["setsid", "sleep", "600"]).pid)
+    note(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
     while len(open("pids").read().split()) < 4:
         time.sleep(0.01)
     val_to_return = 1
@@ -271,7 +271,7 @@ def test_an_r_script_that_is_refused_memory(write_input: WriteInput, here: Path,
 
 PROCESSES = {
     "model.py": "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '600'])\n"
-    "away = subprocess.Popen(['setsid', 'sleep', '600'])\n"
+    "away = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
     "print(os.getpid(), child.pid, file=open('pids', 'w'))\nprint(away.pid, file=open('away', 'w'))\ntime.sleep(600)\n",
     "model.sh": "sleep 600 &\nsetsid sleep 600 &\necho $! > away\necho $$ $(jobs -p | head -1) > pids\nwait\n",
     "model.R": "system('sleep 600 & echo $! $PPID > pids; setsid sleep 600 & echo $! > away')\nSys.sleep(600)\n",
@@ -294,6 +294,7 @@ def test_no_process_outlives_a_killed_campaign_for_long(
     process = subprocess.Popen([sys.executable, "-m", "candle_hpo", "submit-job", path.name], cwd=here)
     pids, away = wait_for_pids(here, "pids", 2), wait_for_pids(here, "away", 2)
     assert len(pids) == 4
+    wait_for_own_sessions(away)
     process.kill()
     process.wait()
     assert gone(*pids)
@@ -310,6 +311,14 @@ def test_no_process_outlives_a_killed_campaign_for_long(
     else:
         for pid in away:
             os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_own_sessions(pids: list[int]) -> None:
+    """Wait until each has left its trial's group: `setsid` is a program that has to start before it can do that."""
+    deadline = time.monotonic() + 30
+    while any(os.getsid(pid) != pid for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def wait_for_pids(here: Path, name: str, count: int) -> list[int]:

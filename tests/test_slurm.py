@@ -378,7 +378,7 @@ def test_what_trials_leave_on_a_node_is_ended(
     script = """
         import os, subprocess, time
         if hyperparams["batch_size"] == 1:
-            daemon = subprocess.Popen(["setsid", "sleep", "600"])
+            daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
             print(daemon.pid, file=open("pids", "w"))
         else:
             pids = "../hpset_00001/outcome.json"
