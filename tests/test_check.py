@@ -107,6 +107,58 @@ def test_the_templates_are_right(candle: Candle, here: Path, name: str) -> None:
     assert "note" not in re.sub("note  .*--run tells.*", "", done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("lr = hyperparams['lr']", 'model.py:1: it reads the hyperparameter "lr", which x.in does not have; add it'),
+        (
+            "if __name__ == '__main__':\n    print(hyperparams, hyperparams['yy'])",
+            '"yy", which x.in does not have; did you',
+        ),
+        ("import not_there_at_all", "model.py:1: the module not_there_at_all is not installed for /"),
+    ],
+)
+def test_submit_job_refuses_what_fails_in_every_trial(
+    candle: Candle, write_input: WriteInput, here: Path, script: str, says: str
+) -> None:
+    path = write_input(f"{script}\nval_to_return = 1")
+    before = sorted(here.iterdir())
+    done = candle("submit-job", path)
+    assert done.returncode == 2, done.stdout
+    assert says in done.stderr
+    assert sorted(here.iterdir()) == before
+
+
+def test_submit_job_refuses_no_module_that_the_script_or_prepare_may_see_to(
+    candle: Candle, write_input: WriteInput, here: Path
+) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "elsewhere" / "found_later.py").write_text("x = 1\n")
+    adds_path = f"import sys; sys.path.append({str(here / 'elsewhere')!r})\n"
+    (here / "adds_path.py").write_text(adds_path)
+    for first in (adds_path, "import adds_path\n"):
+        done = candle("submit-job", write_input(f"{first}import found_later\nval_to_return = found_later.x"))
+        assert done.returncode == 0, done.stderr
+        assert "model.py:2: the module found_later is not installed for /" in done.stdout
+    (here / "adds_path.py").unlink()
+    prepare = "prepare='export PYTHONPATH=\"$CANDLE_EXPERIMENT_DIR/../../../elsewhere\"'"
+    done = candle("submit-job", write_input("import found_later\nval_to_return = found_later.x", prepare))
+    assert "model.py:1: the module found_later is not installed for /" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_on_another_machine_a_module_may_be_installed(
+    slurm: SlurmCluster, candle: Candle, write_input: WriteInput
+) -> None:
+    path = write_input("import not_there_at_all", "mem_per_cpu=1\ndry_run=1")
+    done = candle("submit-job", path, **slurm.environment)
+    assert done.returncode == 0, done.stderr
+    assert "model.py:1: the module not_there_at_all is not installed for /" in done.stdout
+    done = candle("submit-job", write_input("x = hyperparams['z']", "mem_per_cpu=1\ndry_run=1"), **slurm.environment)
+    assert done.returncode == 2
+    assert '"z", which x.in does not have' in done.stderr
+
+
 def test_submit_job_refuses_what_cannot_be_parsed_and_warns_of_the_rest(
     candle: Candle, write_input: WriteInput, here: Path
 ) -> None:

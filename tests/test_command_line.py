@@ -97,7 +97,7 @@ def test_a_single_run(candle: Candle, write_input: WriteInput, here: Path) -> No
 
 
 def test_a_single_run_that_fails(candle: Candle, write_input: WriteInput) -> None:
-    done = candle("submit-job", write_input("hyperparams['gone']", control="use_candle=0"))
+    done = candle("submit-job", write_input("name = 'gone'; hyperparams[name]", control="use_candle=0"))
     assert done.returncode == 1
     assert "  | KeyError: 'gone'" in done.stdout
     assert 'there is no hyperparameter "gone" (there are: y)' in done.stdout

@@ -72,6 +72,78 @@ def test_a_python_script() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "x = hyperparams['x']",
+        "print(hyperparams, len(hyperparams)); f(a=[hyperparams['x']])",
+        "hp = hyperparams\nprint(f'{hp}'); y = hp.get('y', 1) if hp['x'] else 0",
+        "if hyperparams['x'] > 1:\n    pass",
+        "if __name__ == '__main__':\n    x = hyperparams['x'] or 1",
+        "for i in range(hyperparams['x']):\n    pass",
+        "x = [i for i in range(3)]; model = build(**hyperparams); hyperparams['x']",
+        "x = hyperparams['x']\nimport sys\nif x:\n    sys.exit()",
+    ],
+)
+def test_what_is_certainly_read(text: str) -> None:
+    assert next(each for each in read(text).reads if each.name == "x").certain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    return hyperparams['x']\nf()",
+        "f = lambda: hyperparams['x']",
+        "class A:\n    x = hyperparams['x']",
+        "if a:\n    hyperparams['x']",
+        "if a:\n    pass\nelse:\n    hyperparams['x']",
+        "while a:\n    hyperparams['x']",
+        "for a in b:\n    hyperparams['x']",
+        "a and hyperparams['x']",
+        "a if b else hyperparams['x']",
+        "0 < a < hyperparams['x']",
+        "[hyperparams['x'] for _ in a]",
+        "match a:\n    case 1:\n        hyperparams['x']",
+        "try:\n    hyperparams['x']\nexcept ValueError:\n    pass",
+        "with suppress(KeyError):\n    hyperparams['x']",
+        "if a:\n    sys.exit(0)\nhyperparams['x']",
+        "def f():\n    raise SystemExit\nf()\nhyperparams['x']",
+        "hyperparams.update(defaults); hyperparams['x']",
+        "hyperparams |= defaults\nhyperparams['x']",
+        "hyperparams = {**defaults, **hyperparams}\nhyperparams['x']",
+        "complete(hyperparams); hyperparams['x']",
+        "hp = hyperparams\nhp.setdefault(name, 1)\nhyperparams['x']",
+        "hyperparams[name] = 1\nhyperparams['x']",
+        "globals()['hyperparams'] = {}\nhyperparams['x']",
+        "exec(text)\nhyperparams['x']",
+    ],
+)
+def test_what_may_not_be_read_or_be_there(text: str) -> None:
+    found = next(each for each in read(text).reads if each.name == "x")
+    assert not found.certain
+    assert not found.optional
+
+
+@pytest.mark.parametrize(
+    ("text", "certain"),
+    [
+        ("import os\nimport m\nos.path.join(a, b)", True),
+        ("from m.n import x", True),
+        ("if a:\n    import m", False),
+        ("try:\n    import m\nfinally:\n    pass", False),
+        ("import sys; sys.path.append(a)\nimport m", False),
+        ("from sys import path\nimport m", False),
+        ("import sys; sys.modules['m'] = None\nimport m", False),
+        ("import importlib.util\nimport m", False),
+        ("from subprocess import run\nimport m", False),
+        ("import os; os.system('pip install m')\nimport m", False),
+        ("import site; site.addsitedir(a)\nimport m", False),
+    ],
+)
+def test_what_is_certainly_imported(text: str, certain: bool) -> None:
+    assert next(each for each in read(text).modules if each.name == "m").certain is certain
+
+
+@pytest.mark.parametrize(
     "line",
     ["run(hyperparams)", "run(**hyperparams)", "hyperparams[name]", "for k in hyperparams: pass", "x = [hyperparams]",
      "hyperparams.items()", "globals().update(hyperparams)", "a, b = hyperparams, 1"],

@@ -131,10 +131,11 @@ def _check_script(
     except MachineError as error:
         findings.take(error)
         return None
-    findings.problems += compared.errors
+    lacking = [*compared.errors, *compared.likely]
+    findings.problems += lacking
     for note in compared.notes:
         findings.note(note)
-    if names and not compared.errors and not compared.notes and not reading.problems:
+    if names and not lacking and not compared.notes and not reading.problems:
         findings.right(f"the hyperparameters that {script} reads: {', '.join(names)}")
     try:
         modules = choose_site().site.modules if on_cluster else ()
@@ -145,10 +146,11 @@ def _check_script(
     except CandleError as error:
         findings.take(error)
         return None
-    findings.problems += [*wrong, *imports.errors]
+    missing = [*imports.errors, *imports.likely]
+    findings.problems += [*wrong, *missing]
     for note in imports.notes:
         findings.note(note)
-    if not wrong and not imports.errors:
+    if not wrong and not missing:
         findings.right(f"{script}: its syntax, and what it imports")
     return interpreter
 
@@ -162,8 +164,9 @@ def _compare_hyperparameters(reading: Reading, settings: Settings, names: list[s
         return found
     texts = (input_file, settings.default_model_file, settings.param_space_file)
     words = {word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))}
-    named = [error for error in found.errors if error.text.split('"')[1] not in words]
-    return ScriptFindings(tuple(named), found.notes)
+    lacking = (*found.errors, *found.likely)
+    named = tuple(error for error in lacking if error.text.split('"')[1] not in words)
+    return ScriptFindings(likely=named, notes=found.notes)
 
 
 def _check_search(reading: Reading, settings: Settings, findings: _Findings, console: Console) -> None:

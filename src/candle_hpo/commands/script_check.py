@@ -21,9 +21,10 @@ from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
 
 
 class ScriptFindings(msgspec.Struct, frozen=True):
-    """What is wrong with a script for sure (`errors`), and what looks wrong or is worth a look (`notes`)."""
+    """What is wrong with a script: `errors` fail every trial, `likely` those that come there; `notes` may be meant."""
 
     errors: tuple[Problem, ...] = ()
+    likely: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -47,10 +48,9 @@ def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file
     script = Path(settings.model_script).name
     if settings.hyperparams_as == "arguments":
         return ScriptFindings(notes=tuple(_unknown_options(settings, reading, names, script)))
-    errors = tuple(
-        Problem(script, read.line, _lacking(read, names, input_file))
-        for read in reading.reads
-        if not read.optional and read.name not in names
+    lacking = [read for read in reading.reads if not read.optional and read.name not in names]
+    errors, likely = _by_certainty(
+        [(read, Problem(script, read.line, _lacking(read, names, input_file))) for read in lacking]
     )
     unread = [name for name in names if name not in {each.name for each in reading.reads}]
     notes = [
@@ -60,7 +60,12 @@ def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file
         if read.optional and read.name not in names and _has_near(read.name, unread)
     ]
     notes += [*_unread(reading, names, script), *_without_value(settings, reading, script)]
-    return ScriptFindings(errors, tuple(notes))
+    return ScriptFindings(errors, likely, tuple(notes))
+
+
+def _by_certainty(found: Sequence[tuple[Mention, Problem]]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    certain = tuple(problem for mention, problem in found if mention.certain)
+    return certain, tuple(problem for mention, problem in found if not mention.certain)
 
 
 def _lacking(read: Mention, names: Sequence[str], input_file: str) -> str:
@@ -124,7 +129,7 @@ def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: 
     names = [each.name for each in reading.modules]
     missing = missing_modules(names, settings.model_script, settings.language, interpreter.path, environment)
     kind = "package" if settings.language is Language.R else "module"
-    errors: list[Problem] = []
+    found: list[tuple[Mention, Problem]] = []
     notes: list[str] = []
     for each in reading.modules:
         if each.name in missing:
@@ -132,26 +137,43 @@ def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: 
             if each.optional:
                 notes.append(f"{script}:{each.line}: {lacks}; the script may do without it")
             else:
-                errors.append(Problem(script, each.line, f"{lacks}; {_how(settings, interpreter, each.name)}"))
-    return ScriptFindings(tuple(errors), tuple(notes))
+                found.append((each, Problem(script, each.line, f"{lacks}; {_how(settings, interpreter, each.name)}")))
+    errors, likely = _by_certainty(found)
+    if settings.prepare or _imports_neighbours(settings, names):
+        return ScriptFindings((), (*errors, *likely), tuple(notes))
+    return ScriptFindings(errors, likely, tuple(notes))
 
 
-def notes_before_submission(experiment: Experiment, interpreter: Interpreter, modules: Sequence[str]) -> list[str]:
+def _imports_neighbours(settings: Settings, modules: Sequence[str]) -> bool:
+    """Tell whether a script imports files of its own folder, which may change where other modules are looked for."""
+    folder = Path(settings.model_script).resolve().parent
+    return any((folder / name).is_dir() or (folder / f"{name}.py").exists() for name in modules)
+
+
+def notes_before_submission(
+    experiment: Experiment, interpreter: Interpreter, site_modules: Sequence[str], *, runs_here: bool
+) -> list[str]:
     """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
 
-    Raises `InputError` for a script that its interpreter cannot parse: every trial would fail. What is found by reading
-    the text is a guess, and stops nobody.
+    Raises `InputError` for a script with which every trial would fail: one that its interpreter cannot parse, or that
+    needs in any case what it is not given. Another machine than this one (not `runs_here`) may have other modules. The
+    rest that is found by reading the text is a guess, and stops nobody.
     """
     settings = experiment.settings
-    wrong = syntax_errors(settings, interpreter, modules)
+    wrong = syntax_errors(settings, interpreter, (*site_modules, *modules_of(settings)))
     if wrong:
         raise InputError(*wrong)
-    if settings.restart_from_exp and settings.run_workflow:
-        return []  # its sets are those of an earlier experiment
     input_file = Path(experiment.input_file).name
-    found = hyperparameter_findings(settings, names_given(experiment.default_model, experiment.space), input_file)
-    doubts = [*map(str, found.errors), *found.notes]
-    return [*doubts, f"(candle check {input_file} looks closer)"] if doubts else []
+    found = ScriptFindings()
+    if not (settings.restart_from_exp and settings.run_workflow):  # else its sets are those of an earlier experiment
+        names = names_given(experiment.default_model, experiment.space)
+        found = hyperparameter_findings(settings, names, input_file)
+    modules = missing_imports(settings, interpreter, site_modules)
+    errors = (*found.errors, *(modules.errors if runs_here else ()))
+    if errors:
+        raise InputError(*errors)
+    doubts = [*found.likely, *(() if runs_here else modules.errors), *modules.likely, *found.notes]
+    return [*map(str, doubts), f"(candle check {input_file} looks closer)"] if doubts else []
 
 
 def names_given(default_model: Hyperparameters, space: GridSpace | ParametricSpace | None) -> list[str]:

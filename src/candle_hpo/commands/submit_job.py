@@ -49,10 +49,9 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     settings = experiment.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
     site_modules = choose_site().site.modules if on_cluster else ()
-    modules = (*site_modules, *modules_of(settings))
-    interpreter = find_interpreter(settings, modules)
+    interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
-    show(console, *notes_before_submission(experiment, interpreter, modules))
+    show(console, *notes_before_submission(experiment, interpreter, site_modules, runs_here=not on_cluster))
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if experiment.space is None:

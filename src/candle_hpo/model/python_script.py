@@ -6,18 +6,29 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from candle_hpo.model.python_certainty import certain_nodes, keeps_hyperparameters, keeps_search_path
+
 _CATCH_MISSING = {"KeyError", "LookupError", "Exception", "BaseException"}
 _CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _GIVES_DEFAULT = {"get", "pop", "setdefault"}
 
 
 @dataclass
-class PythonReading:
-    """Names with (their first line, whether the script can do without them), and the rest of what the text tells."""
+class Need:
+    """What a script does with a name, from its first line on."""
 
-    reads: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    line: int
+    optional: bool  # it can do without it
+    certain: bool = False  # otherwise it fails, in every trial
+
+
+@dataclass
+class PythonReading:
+    """What a script needs, by names, and the rest of what its text tells."""
+
+    reads: dict[str, Need] = field(default_factory=dict)
     hands_on: bool = False
-    modules: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    modules: dict[str, Need] = field(default_factory=dict)
     options: list[str] = field(default_factory=list)
     leaves_value: bool | None = False
     local_value: int = 0
@@ -29,7 +40,7 @@ def read_python(text: str, hyperparameters: Sequence[str], values: Sequence[str]
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
     tree = ast.parse(text)
-    reader = _Reader(_with_aliases(tree, set(hyperparameters)), set(values))
+    reader = _Reader(tree, _with_aliases(tree, set(hyperparameters)), set(values))
     reader.visit(tree)
     reading = reader.reading
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -56,8 +67,11 @@ def _with_aliases(tree: ast.Module, names: set[str]) -> set[str]:
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, hyperparameters: set[str], values: set[str]) -> None:
+    def __init__(self, tree: ast.Module, hyperparameters: set[str], values: set[str]) -> None:
         self.reading = PythonReading()
+        certain = certain_nodes(tree)
+        self._certain_reads = certain if keeps_hyperparameters(tree, hyperparameters) else set()
+        self._certain_imports = certain if keeps_search_path(tree) else set()
         self._aliases, self._values = hyperparameters, values
         self._written: set[str] = set()
         self._functions: list[set[str]] = []  # the names that each function around declares global
@@ -98,18 +112,19 @@ class _Reader(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import) -> None:
         """Note modules that are imported."""
         for alias in node.names:
-            self._import(alias.name, node.lineno)
+            self._import(alias.name, node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Note a module that is imported from; `from x import *` may leave anything."""
         if node.level == 0 and node.module:
-            self._import(node.module, node.lineno)
+            self._import(node.module, node)
         if any(alias.name == "*" for alias in node.names) and not self.reading.leaves_value:
             self.reading.leaves_value = None
 
-    def _import(self, name: str, line: int) -> None:
+    def _import(self, name: str, node: ast.Import | ast.ImportFrom) -> None:
         optional = bool(self._functions) or any(guard & _CATCH_IMPORT for guard in self._guards)
-        _keep(self.reading.modules, name.partition(".")[0], line, optional)
+        need = Need(node.lineno, optional, node in self._certain_imports)
+        _keep(self.reading.modules, name.partition(".")[0], need)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Note `hyperparams["name"]`."""
@@ -121,7 +136,7 @@ class _Reader(ast.NodeVisitor):
                 self._written.add(name)
             elif name not in self._written:
                 optional = any(guard & _CATCH_MISSING for guard in self._guards)
-                _keep(self.reading.reads, name, node.lineno, optional)
+                _keep(self.reading.reads, name, Need(node.lineno, optional, node in self._certain_reads))
             self.visit(node.slice)
         else:
             self.generic_visit(node)
@@ -133,7 +148,7 @@ class _Reader(ast.NodeVisitor):
         if isinstance(function, ast.Attribute) and self._is_hyperparameters(function.value):
             if function.attr in _GIVES_DEFAULT and first is not None:
                 optional = function.attr != "pop" or len(node.args) > 1
-                _keep(self.reading.reads, first, node.lineno, optional)
+                _keep(self.reading.reads, first, Need(node.lineno, optional))
             else:
                 self.reading.hands_on = True
             for each in [*node.args, *node.keywords]:
@@ -149,7 +164,7 @@ class _Reader(ast.NodeVisitor):
         name = _text(node.left)
         asks = [isinstance(operator, ast.In | ast.NotIn) for operator in node.ops]
         if name is not None and asks == [True] and self._is_hyperparameters(node.comparators[0]):
-            _keep(self.reading.reads, name, node.lineno, True)
+            _keep(self.reading.reads, name, Need(node.lineno, optional=True))
             return
         self.generic_visit(node)
 
@@ -178,10 +193,11 @@ class _Reader(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id in self._aliases
 
 
-def _keep(found: dict[str, tuple[int, bool]], name: str, line: int, optional: bool) -> None:
+def _keep(found: dict[str, Need], name: str, need: Need) -> None:
     """Keep the first line that needs a name; where the script can do without it once, it may see to it everywhere."""
-    first, before = found.get(name, (line, optional))
-    found[name] = (first, before or optional)
+    known = found.setdefault(name, need)
+    known.optional = known.optional or need.optional
+    known.certain = known.certain or need.certain
 
 
 def _text(node: ast.expr | ast.slice) -> str | None:

@@ -17,11 +17,15 @@ HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
 
 
 class Mention(msgspec.Struct, frozen=True):
-    """A name and the first line of a script that needs it. `optional`: the script can do without it."""
+    """A name and the first line of a script that needs it.
+
+    `optional`: the script can do without it; `certain`: if it is not there, and not optional, every trial fails.
+    """
 
     name: str
     line: int
     optional: bool = False
+    certain: bool = False
 
 
 class ScriptReading(msgspec.Struct, frozen=True):
@@ -69,9 +73,9 @@ def _of_python(text: str) -> ScriptReading:
     except (SyntaxError, ValueError, RecursionError):
         return ScriptReading()  # the user's own Python, which may be newer than ours, judges that
     return ScriptReading(
-        reads=_mentions(found.reads),
+        reads=tuple(Mention(name, each.line, each.optional, each.certain) for name, each in found.reads.items()),
         hands_on=found.hands_on,
-        modules=_mentions(found.modules),
+        modules=tuple(Mention(name, each.line, each.optional, each.certain) for name, each in found.modules.items()),
         options=tuple(found.options),
         leaves_value=found.leaves_value,
         local_value=found.local_value,
