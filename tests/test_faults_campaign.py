@@ -189,7 +189,7 @@ def test_a_broken_script_stops_early_and_a_mended_one_completes_all(
     write_input: WriteInput, here: Path, candle: Candle
 ) -> None:
     sets = "\n".join(json.dumps({"x": number}) for number in range(30))
-    path = write_input("import numbre  # a slip of the hand", "nworkers=2", "", sets)
+    path = write_input("def load():\n    import numbre  # a slip of the hand\nload()", "nworkers=2", "", sets)
     done = candle("submit-job", path)
     assert done.returncode == 1
     assert "Stopped: too many failures: the first 1" in done.stdout

@@ -17,7 +17,7 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.trial import Status
-from candle_hpo.model import warm_host
+from candle_hpo.model import warm_host, warm_process
 from candle_hpo.model.command import OF_A_TRIAL, WARM_HOST
 from candle_hpo.model.preload import Preload, cold_start_note, preload_of
 from candle_hpo.model.process import Limits
@@ -118,7 +118,7 @@ def test_what_of_a_script_is_imported_beforehand(
 
 def test_a_host_that_hangs_keeps_nobody_waiting(trials: Trials, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its trial is ended all the same, and the host is given up."""
-    monkeypatch.setattr(warm_host, "_REAP_SECONDS", 0.5)
+    monkeypatch.setattr(warm_process, "_REAP_SECONDS", 0.5)
     script = """
         import os, signal, time
         os.kill(os.getppid(), signal.SIGSTOP)
@@ -259,7 +259,8 @@ def test_a_slow_import_is_waited_for_once_and_is_not_the_trials_time(here: Path)
 def test_an_import_that_never_ends_is_given_up_and_the_trial_has_its_own_time(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_host, "PRELOAD_SECONDS", 1.0)
+    for module in (warm_host, warm_process):
+        monkeypatch.setattr(module, "PRELOAD_SECONDS", 1.0)
     trials = Trials(here, "X000", "import endless\nval_to_return = 1", trial_timeout=1)
     install(trials, "endless", "import time; time.sleep(600)")
     for _ in range(2):

@@ -12,13 +12,13 @@ import queue
 import socket
 import time
 from bisect import insort
-from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.nodes import NodeWatch, node_of
@@ -98,15 +98,13 @@ class Campaign:
         *,
         failed_too: bool = False,
     ) -> None:
-        self._search, self._engine, self._record, self._policy = search, engine, record, policy
+        self._search, self._engine, self._record = search, engine, record
         self._watch, self._failed_too = watch, failed_too
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Trial] = {}
         self._unrecorded: list[AnyEvent] = []
-        self._again: deque[Trial] = deque()
-        self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
-        self._failures: Counter[int] = Counter()  # the same
+        self._again = Attempts(policy)
         self._failure_watch = FailureWatch(policy, engine.workers)
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
@@ -159,7 +157,7 @@ class Campaign:
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
             ):
-                self._again.append(_next_attempt(earlier.trial))
+                self._again.once_more(earlier.trial)
 
     def _record_and_submit(self) -> None:
         """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.
@@ -197,15 +195,16 @@ class Campaign:
             if trial is None:
                 break
             if self._is_too_late(trial):
-                self._again.appendleft(trial)
+                self._again.put_back(trial)
                 self._stop_reason = OUT_OF_TIME
                 break
             starting.append(trial)
         return starting, False
 
     def _next_trial(self, running: int) -> Trial | None:
-        if self._again:
-            return self._again.popleft()
+        trial = self._again.next()
+        if trial is not None:
+            return trial
         # A damaged record may lack some in between.
         while self._next_number in self._record.history.trials or self._next_number in self._ahead:
             self._ahead.discard(self._next_number)
@@ -269,21 +268,11 @@ class Campaign:
             outcome = future.result()
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
             outcome = self._engine.collect(trial) or Outcome(Status.INTERRUPTED, reason=str(error))
-        if self._is_to_be_attempted_again(trial, outcome):
-            self._again.append(_next_attempt(trial))
+        self._again.take_in(trial, outcome)
         self._tell(trial, outcome)
         self._failure_watch.take_in(trial, outcome)
         self._nodes.take_in(trial, outcome)
         return TrialFinished.of(trial, outcome, time.time())
-
-    def _is_to_be_attempted_again(self, trial: Trial, outcome: Outcome) -> bool:
-        if outcome.status is Status.COMPLETED:
-            return False
-        if outcome.status is Status.INTERRUPTED:
-            self._interruptions[trial.number] += 1
-            return self._interruptions[trial.number] <= self._policy.retries
-        self._failures[trial.number] += 1
-        return self._failures[trial.number] <= self._policy.retry_failed
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
         if outcome.status is Status.COMPLETED:
@@ -294,15 +283,11 @@ class Campaign:
         """Take nodes out of use that fail everything; what they failed is attempted again on others."""
         for node, failed in self._nodes.pick_out().items():
             self._engine.exclude(node)
-            attempted = {trial.number for trial in (*self._again, *self._running.values())}
+            running = {trial.number for trial in self._running.values()}
             for trial in failed:
                 self._failure_watch.forget(trial)
                 is_its_last = self._record.history.trials[trial.number].trial.attempt == trial.attempt
-                if is_its_last and trial.number not in attempted:
-                    self._again.append(_next_attempt(trial))
+                if is_its_last and trial.number not in running and not self._again.waits(trial.number):
+                    self._again.once_more(trial)
             reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
             self._unrecorded.append(NodeExcluded(time.time(), node, reason))
-
-
-def _next_attempt(trial: Trial) -> Trial:
-    return Trial(trial.number, trial.id, trial.hyperparameters, trial.attempt + 1)

@@ -1,52 +1,18 @@
-"""A worker's warm host: started when its first trial comes, kept from trial to trial, given up where it cannot be.
-
-The host's side, and what is said on the socket between the two, is `hosts/python_warm_host.py`.
-"""
+"""A worker's warm host: started when its first trial comes, kept from trial to trial, given up where it cannot be."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from candle_hpo.model.command import OF_A_TRIAL, ModelCommand
+from candle_hpo.model.process import Ended, Limits, OwnProcess, StopSwitch, run_process, run_to_its_end
+from candle_hpo.model.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Left, Ready, Refused
 
-from candle_hpo.model.command import OF_A_TRIAL, PARAMS_FILE, WARM_HOST, ModelCommand
-from candle_hpo.model.process import (
-    Ended,
-    Limits,
-    OwnProcess,
-    StopSwitch,
-    is_readable_before,
-    run_process,
-    run_to_its_end,
-)
-
-PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
-_FORK_SECONDS = 60.0
-_REAP_SECONDS = 20.0  # for a host to tell the end of a process that was killed
-_LONG_PATH = "/" * 4096  # in whose place each trial's process shows the path of its hyperparameters, to `leftovers`
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
 _MOST_LOSSES = 3  # of a host while it ran a trial
-
-
-class HostLost(OSError):
-    """The host ended, and the trial that it ran with it."""
-
-
-class _Left(msgspec.Struct, frozen=True):
-    """Why a module is left to the trials; after one that `is_last`, nothing of the script is imported beforehand."""
-
-    because: str
-    is_last: bool
 
 
 class WarmHost:
@@ -57,9 +23,9 @@ class WarmHost:
 
     def __init__(self, model: ModelCommand) -> None:
         self._model = model
-        self._host: _Host | None = None
+        self._host: HostProcess | None = None
         self._base: dict[str, str] = {}
-        self._left: dict[str, _Left] = {}
+        self._left: dict[str, Left] = {}
         self._losses = 0
         self._given_up = model.preload is None
         self._notes: list[str] = []
@@ -108,7 +74,7 @@ class WarmHost:
             if self._losses == _MOST_LOSSES:
                 self._give_up(f"{error}, {_MOST_LOSSES} times")
             raise
-        except _Refused as error:
+        except Refused as error:
             self._give_up(str(error))
             return run_process(command, directory, environment, output, limits, switch)
         except OSError:
@@ -133,7 +99,7 @@ class WarmHost:
         self._base = base
         deadline = time.monotonic() + PRELOAD_SECONDS
         for _ in range(_MOST_RESTARTS + 1):
-            host = _Host(self._model, base)
+            host = HostProcess(self._model, base)
             own = OwnProcess(host.process)
             switch.add(own)
             try:
@@ -146,7 +112,7 @@ class WarmHost:
             if stopped:
                 host.end()
                 return False
-            if isinstance(end, _Ready):
+            if isinstance(end, Ready):
                 self._host = host
                 self._tell_what_is_left(end.left)
                 return True
@@ -161,160 +127,3 @@ class WarmHost:
     def _tell_what_is_left(self, by_host: dict[str, str]) -> None:
         left = {**{name: left.because for name, left in self._left.items()}, **by_host}
         self._notes += [f"{name} is imported by each trial itself: {because}" for name, because in left.items()]
-
-
-class _Ready(msgspec.Struct, frozen=True):
-    """The host has imported what it can; `left` is what it cannot, with the reasons."""
-
-    left: dict[str, str]
-
-
-class _Refused(Exception):
-    """The host cannot fork any more; the text says why."""
-
-
-class _Host:
-    """The process of a host, and the socket to it."""
-
-    def __init__(self, model: ModelCommand, environment: Mapping[str, str]) -> None:
-        ours, its = socket.socketpair()
-        with its, tempfile.TemporaryFile() as told:
-            try:
-                self.process = subprocess.Popen(
-                    [*model.command[:-2], str(WARM_HOST)],
-                    cwd=model.experiment,
-                    env={**environment, PARAMS_FILE: _LONG_PATH},
-                    stdin=its.fileno(),
-                    stdout=told,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except BaseException:
-                ours.close()
-                raise
-        self._socket = ours
-        self._rest = b""
-
-    def end(self) -> None:
-        """End the host and what it runs."""
-        self._socket.close()
-        self.process.kill()
-        self.process.wait()
-
-    def prepare(
-        self, model: ModelCommand, left: Mapping[str, _Left], deadline: float
-    ) -> _Ready | dict[str, _Left] | str:
-        """Have the host import; return that it is ready, or what must be left out, or why it is of no use."""
-        assert model.preload is not None  # noqa: S101  # else there is no host
-        plan = {
-            "script": model.script,
-            "modules": model.preload.modules,
-            "backend": model.preload.backend,
-            "left": {name: one.is_last for name, one in left.items()},
-            "of_a_trial": OF_A_TRIAL,
-        }
-        importing = ""
-        try:
-            self._send(plan)
-            while True:
-                if not self.wait(deadline - time.monotonic()):
-                    return f"importing {importing or 'nothing yet'} took longer than {PRELOAD_SECONDS:g} s"
-                message = self._receive()
-                if "importing" in message:
-                    importing = message["importing"]
-                elif "unsafe" in message:
-                    return {message["unsafe"]: _Left(message["because"], message["is_last"])}
-                elif message["process"] == [self.process.pid, _process_namespace()]:
-                    return _Ready(message["left"])
-                else:
-                    return "its interpreter is a wrapper that starts Python in a process of its own"
-        except OSError:
-            status = self.process.wait()
-            if importing:
-                return {importing: _Left(f"its import ends the process ({status})", is_last=True)}
-            return f"its interpreter did not start a host (exit status {status})"
-
-    def start(self, request: dict[str, Any]) -> _WarmProcess:
-        """Fork a process for a trial. Raises `OSError` where that fails, `HostLost` where the host is no more."""
-        self._send({"run": request})
-        if not self.wait(_FORK_SECONDS):
-            raise HostLost(f"its warm host did not fork within {_FORK_SECONDS:g} s")
-        answer = self._receive()
-        if "pid" in answer:
-            return _WarmProcess(self, answer["pid"])
-        number, text = answer["error"]
-        if number == 0:
-            raise _Refused(text)
-        if answer.get("forked"):
-            self.status()
-            self.reap()
-        raise OSError(number, text)
-
-    def wait(self, timeout: float | None, *others: int) -> bool:
-        """Wait until the host says something or is lost, or another descriptor can be read, at most so many seconds.
-
-        Return whether it was so.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        return b"\n" in self._rest or is_readable_before((self._socket.fileno(), *others), deadline)
-
-    def status(self) -> int:
-        """Return how the process of the trial ended, once it has."""
-        return int(self._receive()["status"])
-
-    def reap(self) -> None:
-        """Give the number of the ended process back."""
-        self._send({"reap": True})
-
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
-        except OSError as error:
-            raise HostLost(f"its warm host was lost ({error.strerror})") from None
-
-    def _receive(self) -> Any:
-        while b"\n" not in self._rest:
-            try:
-                data = self._socket.recv(1 << 16)
-            except OSError:
-                data = b""
-            if not data:
-                raise HostLost("its warm host was lost")
-            self._rest += data
-        line, _, self._rest = self._rest.partition(b"\n")
-        return json.loads(line)
-
-
-class _WarmProcess:
-    """The process of a trial, a child of the host, which reaps it only when told to: its number stays its own."""
-
-    def __init__(self, host: _Host, pid: int) -> None:
-        self._host = host
-        self.pid = pid
-
-    def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, or its host is lost, at most so many seconds; tell whether it is so."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # a kernel before 5.3, or a container that forbids it
-            return self._host.wait(timeout)
-        try:
-            # Not by the host's word alone: it may hang, as everything may.
-            return self._host.wait(timeout, descriptor)
-        finally:
-            os.close(descriptor)
-
-    def reap(self) -> int:
-        """Wait for its end; return its exit status, or minus the number of a signal. Raises `HostLost`."""
-        if not self._host.wait(_REAP_SECONDS):
-            raise HostLost(f"its warm host did not tell its end within {_REAP_SECONDS:g} s")
-        status = self._host.status()
-        self._host.reap()
-        return status
-
-
-def _process_namespace() -> str:
-    """Return in which namespace this process's numbers of processes are; "" where that cannot be told."""
-    with suppress(OSError):
-        return str(Path("/proc/self/ns/pid").readlink())
-    return ""

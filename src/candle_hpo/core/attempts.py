@@ -1,0 +1,48 @@
+"""Which trials are attempted again, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.trial import Outcome, Status, Trial
+
+
+class Attempts:
+    """The trials of one campaign that wait for another attempt, in the order in which that was decided.
+
+    What the machine interrupts is attempted again `policy.retries` times, what the model fails `policy.retry_failed`
+    times; in each campaign anew.
+    """
+
+    def __init__(self, policy: FailurePolicy) -> None:
+        self._policy = policy
+        self._waiting: deque[Trial] = deque()
+        self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
+        self._failures: Counter[int] = Counter()  # the same
+
+    def take_in(self, trial: Trial, outcome: Outcome) -> None:
+        """Take in how an attempt ended."""
+        if outcome.status is Status.COMPLETED:
+            return
+        was_interrupted = outcome.status is Status.INTERRUPTED
+        counts = self._interruptions if was_interrupted else self._failures
+        counts[trial.number] += 1
+        if counts[trial.number] <= (self._policy.retries if was_interrupted else self._policy.retry_failed):
+            self.once_more(trial)
+
+    def once_more(self, trial: Trial) -> None:
+        """Attempt a trial again, whatever became of it."""
+        self._waiting.append(Trial(trial.number, trial.id, trial.hyperparameters, trial.attempt + 1))
+
+    def put_back(self, trial: Trial) -> None:
+        """Let an attempt wait that was not begun after all; it is the next one."""
+        self._waiting.appendleft(trial)
+
+    def next(self) -> Trial | None:
+        """Return the next attempt, which waits no more; None: none does."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def waits(self, number: int) -> bool:
+        """Tell whether the trial of this number waits for another attempt."""
+        return any(trial.number == number for trial in self._waiting)
