@@ -13,7 +13,7 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Trial
-from candle_hpo.execution import cluster
+from candle_hpo.execution import cluster_worker
 from candle_hpo.model.command import model_command
 from candle_hpo.model.outcome_file import collector
 from conftest import gone
@@ -26,15 +26,15 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
     process = SimpleNamespace(run=lambda function: function(), guard=None, warm_host=lambda model: None)
-    monkeypatch.setattr(cluster, "_worker_process", lambda: process)
-    monkeypatch.setattr(cluster, "ENDED_TOGETHER_SECONDS", 1.5)
+    monkeypatch.setattr(cluster_worker, "_worker_process", lambda: process)
+    monkeypatch.setattr(cluster_worker, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)
     settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
     began = time.monotonic()
-    outcome = cluster.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
+    outcome = cluster_worker.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
     assert (time.monotonic() - began > 1.5) is waits, outcome
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
     collected = collector(paths)(Trial(0, "a", {}))

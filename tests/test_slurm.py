@@ -131,9 +131,8 @@ def test_the_trials_of_a_worker_are_forked_from_its_own_warm_interpreter(
 
 
 def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, here: Path, on_cluster: Candle) -> None:
-    path = write_input(
-        SCRIPT, f"{GPUS}\ndry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"
-    )
+    options = "dry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"
+    path = write_input(SCRIPT, f"{GPUS}\n{options}", "y = 0", grid(4, 0))
     before = sorted(here.iterdir())
     done = on_cluster("submit-job", path)
     assert done.returncode == 0, done.stderr
@@ -155,7 +154,7 @@ def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, h
 def test_a_refusal_shows_slurms_own_words_and_leaves_nothing(
     write_input: WriteInput, here: Path, on_cluster: Candle, control: str, status: int, message: str
 ) -> None:
-    done = on_cluster("submit-job", write_input(SCRIPT, control))
+    done = on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", grid(4, 0)))
     assert done.returncode == status
     assert message in done.stderr
     assert not (here / "last-candle-job").exists()

@@ -173,7 +173,8 @@ def _run_campaign(
     console: Console,
 ) -> str:
     """Run the campaign on the workers of this job; return why it stopped before its end, or ""."""
-    from candle_hpo.execution.cluster import ClusterPool, cluster_runner  # only a job needs Parsl
+    from candle_hpo.execution.cluster import ClusterPool  # only a job needs Parsl
+    from candle_hpo.execution.cluster_worker import cluster_runner
 
     settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])

@@ -1,28 +1,13 @@
 """All that candle takes from Parsl, imported without SQLAlchemy.
 
-Only Parsl's monitoring needs that, which is not used; it would be a third of the import, in every process of a job.
+Only Parsl's monitoring needs that, which is not used; it would be a third of the import, for which a job's start waits.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from candle_hpo.execution.partial_import import as_if_not_installed
 
-
-@contextmanager
-def _as_if_not_installed(name: str) -> Iterator[None]:
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # makes an import of it an ImportError
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-with _as_if_not_installed("sqlalchemy"):
+with as_if_not_installed("sqlalchemy"):
     import parsl
     import parsl.multiprocessing
     from parsl.concurrent import ParslPoolExecutor

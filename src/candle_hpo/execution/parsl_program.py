@@ -14,7 +14,10 @@ import multiprocessing.forkserver
 import runpy
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from candle_hpo.execution.partial_import import as_if_not_installed, without_own_code
 from candle_hpo.model.parent import end_with_parent
 
 INTERCHANGE, WORKER_POOL = "interchange", "process_worker_pool"
@@ -27,12 +30,27 @@ def main() -> None:
     if name == INTERCHANGE:
         end_with_parent(signal.SIGTERM)  # else it would outlive a killed campaign where SLURM does not end what is left
     if name == WORKER_POOL:
-        context.set_forkserver_preload(["candle_hpo.execution.fork_server", "candle_hpo.execution.cluster"])
+        context.set_forkserver_preload(["candle_hpo.execution.fork_server"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
-    from candle_hpo.execution.parsl_import import parsl
+    with without_what_programs_do_not_need():
+        import parsl.multiprocessing
 
-    parsl.multiprocessing.SpawnContext = context
-    runpy.run_module(f"parsl.executors.high_throughput.{name}", run_name="__main__", alter_sys=True)
+        parsl.multiprocessing.SpawnContext = context
+        runpy.run_module(module_of(name), run_name="__main__", alter_sys=True)
+
+
+def module_of(name: str) -> str:
+    """Return the full name of the module of a program."""
+    return f"parsl.executors.high_throughput.{name}"
+
+
+@contextmanager
+def without_what_programs_do_not_need() -> Iterator[None]:
+    """Import of Parsl what is asked for alone, and not all kinds of executors and providers besides: half as much."""
+    without_own_code("parsl")
+    without_own_code("parsl.executors")
+    with as_if_not_installed("sqlalchemy"):
+        yield
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""A worker of the cluster engine: a process on a node, without the pool and most of Parsl.
+
+It runs one trial at a time, and ends, its trial with it, when its manager does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from candle_hpo.core.errors import MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.execution.devices import VISIBLE, GpuShare, parse_visible
+from candle_hpo.model.command import ModelCommand
+from candle_hpo.model.guard import Guard
+from candle_hpo.model.leftovers import adopt_orphans
+from candle_hpo.model.parent import end_with_parent
+from candle_hpo.model.process import StopSwitch
+from candle_hpo.model.result import ENDED_BY_SIGNAL
+from candle_hpo.model.run import run_trial
+from candle_hpo.model.warm_host import WarmHost
+
+ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
+
+# What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
+# distributed training that it is one of several processes.
+_OF_TASKS = re.compile(
+    r"SRUN_CPUS_PER_TASK|SLURM_(CPUS|GPUS)_PER_TASK|SLURM_(NTASKS|NPROCS|TASKS_PER_NODE|NTASKS_PER_NODE)"
+    r"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*"
+)
+
+
+class WorkerStopped(OSError):
+    """The worker was stopped while its trial ran."""
+
+
+def with_its_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
+    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns."""
+    result = function(*args, **kwargs)
+    return node_name(), os.environ["PARSL_WORKER_POOL_ID"], result
+
+
+def node_name() -> str:
+    """Return the name of this node: SLURM's, or else the system's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to; `gpus`: what each has, if any."""
+    return _OnAnyWorker(model, paths, gpus)
+
+
+def forget_tasks() -> None:
+    """Take out of the environment what the job says of its tasks."""
+    for name in list(os.environ):
+        if _OF_TASKS.fullmatch(name):
+            del os.environ[name]
+
+
+class _OnAnyWorker:
+    """Runs trials in a worker's process; sent there with what all trials have in common."""
+
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
+        self._model, self._paths, self._gpus = model, paths, gpus
+
+    def __call__(self, trial: Trial) -> Outcome:
+        slot = int(os.environ["PARSL_WORKER_RANK"])
+        worker, began = f"{node_name()}:{slot}", time.monotonic()
+        try:
+            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
+            paths = self._paths.trial(trial.id)
+            process = _worker_process()
+            warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
+            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm)
+            return process.run(lambda: _unless_ended_too(run()))
+        except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
+            return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
+
+
+def _unless_ended_too(outcome: Outcome) -> Outcome:
+    """Return the outcome; that of a model which was killed only after a moment, for this worker may be killed with it.
+
+    Where SLURM ends everything on a node, the model can go first. Its worker, ended too, then says nothing, and the
+    trial counts as interrupted by the machine.
+    """
+    if outcome.reason.startswith(ENDED_BY_SIGNAL):
+        time.sleep(ENDED_TOGETHER_SECONDS)
+    return outcome
+
+
+class _WorkerProcess:
+    """The process of a worker, which ends, its trial with it, when its manager does: nothing is left behind."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._warm: WarmHost | None = None
+        forget_tasks()
+        signal.signal(signal.SIGTERM, self._end)
+        end_with_parent(signal.SIGTERM)
+        adopt_orphans()
+        self.guard = Guard()
+
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this worker's trials; all are of one experiment."""
+        if self._warm is None:
+            self._warm = WarmHost(model)
+        return self._warm
+
+    def run(self, function: Callable[[], Outcome]) -> Outcome:
+        """Call a function that may have to be left at any moment, with its own clearing up."""
+        self._busy = True
+        try:
+            return function()
+        except _ManagerEnded:
+            os._exit(128 + signal.SIGTERM)  # not by an exception: Parsl would hand it to the manager that is no more
+        finally:
+            self._busy = False
+
+    def _end(self, number: int, _frame: object) -> None:
+        if self._busy:
+            raise _ManagerEnded
+        os._exit(128 + number)
+
+
+class _ManagerEnded(BaseException):
+    """The manager of this worker has ended; the trial that runs is to be ended too."""
+
+
+@cache
+def _worker_process() -> _WorkerProcess:
+    return _WorkerProcess()
+
+
+def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
+    """Return the environment that shows a worker its GPUs: those at its place among the step's on this node."""
+    gpus = parse_visible(os.environ.get(VISIBLE, ""))
+    own = share.of_worker(slot, gpus)
+    if len(own) < share.gpus:
+        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
+    return {VISIBLE: ",".join(own)}
+
+
+def _no_gpu() -> dict[str, str]:
+    """Return the environment of a worker that has none: what the login node's or SLURM's list says is not its own."""
+    return {VISIBLE: ""} if VISIBLE in os.environ else {}
