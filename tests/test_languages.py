@@ -262,6 +262,22 @@ def test_a_missing_hyperparameter_is_named(run: Runner) -> None:
         assert 'there is no hyperparameter "z" (there are: x, y); add it to &default_model' in outcome.reason
 
 
+def test_a_file_that_lies_beside_the_script_and_not_in_the_trials_folder(run: Runner, here: Path) -> None:
+    (here / "my data.csv").write_text("x\n1\n")
+    outcome = run(
+        {
+            "Python": "open('my data.csv')",
+            "R": "read.csv('my data.csv')",
+            "bash": "set -e; cat 'my data.csv'",
+            "C": 'if (!fopen("my data.csv", "r")) { perror("my data.csv"); return 1; }',
+        }[run.language.name]
+    )
+    assert outcome.status is Status.FAILED
+    assert outcome.reason.endswith(
+        f"; my data.csv is in {here}: a trial runs in a folder of its own, so use the whole path in the script"
+    )
+
+
 def test_an_output_of_100_megabytes_is_kept(run: Runner) -> None:
     outcome = run(run.language.prints_much)
     assert outcome.value == 1

@@ -17,16 +17,18 @@ from candle_hpo.model.command import ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
 from candle_hpo.model.leftovers import end_leftovers_of_trial
 from candle_hpo.model.memory import MemoryWatch
+from candle_hpo.model.missing_file import hint_of_missing_file
 from candle_hpo.model.objective import measurement
 from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
-from candle_hpo.model.result import outcome_of
+from candle_hpo.model.result import last_lines, outcome_of
 from candle_hpo.model.warm_host import WarmHost
 
 _FAULTS_OF_THE_MODEL = {
     errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
     errno.E2BIG: "its hyperparameters are too long for a command line",
 }
+_LAST_WORDS = 10  # lines of a model's, in which a file may be called missing
 _FAULTS_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
@@ -76,8 +78,17 @@ def run_trial(
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
+        if outcome.status is Status.FAILED and directory is None:
+            outcome = _with_hint(outcome, model, paths)
     notes = warm.take_notes() if warm else ()
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
+
+
+def _with_hint(outcome: Outcome, model: ModelCommand, paths: TrialPaths) -> Outcome:
+    where_user_stood = Path(model.experiment).parents[2:3]
+    said = last_lines(paths.output, _LAST_WORDS)
+    hint = hint_of_missing_file(said, (Path(model.script).parent, *where_user_stood))
+    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; {hint}") if hint else outcome
 
 
 def _make_run_folder(paths: TrialPaths) -> bool:
