@@ -198,6 +198,13 @@ def test_slurm_is_asked_and_nothing_submitted(slurm: SlurmCluster, candle: Candl
     assert "partition" in done.stderr
 
 
+def test_a_module_of_preload_that_is_not_installed(candle: Candle, write_input: WriteInput) -> None:
+    done = candle("check", write_input(control="preload=nunpy.linalg,json"))
+    assert done.returncode == 0, done.stderr
+    assert "note  preload: the module nunpy is not installed for /" in done.stdout
+    assert "json" not in done.stdout
+
+
 def test_a_misspelt_name_that_the_script_can_do_without(candle: Candle, write_input: WriteInput) -> None:
     script = "val_to_return = hyperparams['x'] + hyperparams.get('momentun', 0) + hyperparams.get('unheard', 0)"
     done = candle("check", write_input(script, default_model="momentum = 0.9", param_space='{"x": 1}'))

@@ -16,6 +16,7 @@ from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter
 from candle_hpo.model.modules import environment_with
+from candle_hpo.model.preload import Preload, preload_of
 from candle_hpo.model.script_questions import missing_modules, syntax_error, with_library_paths
 from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
 
@@ -126,11 +127,18 @@ def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: 
     script = Path(settings.model_script).name
     environment = environment_with((*site_modules, *modules_of(settings)))
     environment = with_library_paths(environment, settings.supp_pythonpath, settings.supp_r_libs)
+    preload = preload_of(settings)
+    beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
     names = [each.name for each in reading.modules]
-    missing = missing_modules(names, settings.model_script, settings.language, interpreter.path, environment)
+    asked = [*names, *beforehand]
+    missing = missing_modules(asked, settings.model_script, settings.language, interpreter.path, environment)
     kind = "package" if settings.language is Language.R else "module"
     found: list[tuple[Mention, Problem]] = []
-    notes: list[str] = []
+    notes = [
+        f"preload: the module {name} is not installed for {interpreter.path}; there is nothing to import beforehand"
+        for name in beforehand
+        if name in missing and name not in names
+    ]
     for each in reading.modules:
         if each.name in missing:
             lacks = f"the {kind} {each.name} is not installed for {interpreter.path}"
