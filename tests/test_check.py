@@ -171,6 +171,7 @@ def test_submit_job_refuses_what_cannot_be_parsed_and_warns_of_the_rest(
     done = candle("submit-job", write_input("val_to_return = hyperparams.get('x') or hyperparams['z']"))
     assert done.returncode == 0, done.stderr
     assert 'model.py:1: it reads the hyperparameter "z", which x.in does not have' in done.stdout
+    assert 'model.py does not seem to read "y"' in done.stdout
     assert "(candle check x.in looks closer)" in done.stdout
 
 

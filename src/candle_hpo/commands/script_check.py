@@ -85,7 +85,7 @@ def _unread(reading: ScriptReading, names: Sequence[str], script: str) -> Iterat
     unread = [name for name in names if name not in read]
     if unread and not reading.hands_on:
         listed = ", ".join(f'"{name}"' for name in unread)
-        if len(unread) == len(names):
+        if not read:
             options = (
                 '; it reads options of its own: did you mean hyperparams_as="arguments"?' if reading.options else ""
             )
