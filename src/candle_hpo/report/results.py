@@ -98,7 +98,7 @@ def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Di
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
     caption = "best first: the lowest result" if direction is Direction.MINIMIZE else "best first: the highest result"
-    table = Table(caption=caption, caption_justify="left", box=None, header_style="bold")
+    table = Table(caption=caption, caption_justify="left", box=None, header_style="bold", min_width=len(caption))
     for column in columns:
         table.add_column(
             Text(column),
