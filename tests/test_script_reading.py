@@ -47,6 +47,9 @@ val_to_return = build()
 """
 
 
+SINCE_311 = pytest.mark.skipif(sys.version_info < (3, 11), reason="except* is of Python 3.11")
+
+
 def read(text: str, language: Language = Language.PYTHON) -> ScriptReading:
     return read_script(textwrap.dedent(text), language)
 
@@ -82,6 +85,9 @@ def test_a_python_script() -> None:
         "for i in range(hyperparams['x']):\n    pass",
         "x = [i for i in range(3)]; model = build(**hyperparams); hyperparams['x']",
         "x = hyperparams['x']\nimport sys\nif x:\n    sys.exit()",
+        "x: float = hyperparams['x']",
+        "import numpy as np\nnp.random.seed(hyperparams['x'])",
+        "config = {'depth': 3, **hyperparams}; hyperparams['x']",
     ],
 )
 def test_what_is_certainly_read(text: str) -> None:
@@ -115,6 +121,24 @@ def test_what_is_certainly_read(text: str) -> None:
         "hyperparams[name] = 1\nhyperparams['x']",
         "globals()['hyperparams'] = {}\nhyperparams['x']",
         "exec(text)\nhyperparams['x']",
+        "from config import hyperparams\nhyperparams['x']",
+        "from config import *\nhyperparams['x']",
+        "import config as hyperparams\nhyperparams['x']",
+        "import __main__\n__main__.hyperparams = {}\nhyperparams['x']",
+        "import inspect\nf(inspect.currentframe())\nhyperparams['x']",
+        "from settings import config\ndef f():\n    config = hyperparams\nconfig['x']",
+        "config.hp = hyperparams; config.hp.setdefault('x', 1); hyperparams['x']",
+        "import train; train.hyperparams = hyperparams; train.fill_in(); hyperparams['x']",
+        "config = {'model': hyperparams}; complete(config); hyperparams['x']",
+        "state['hp'] = hyperparams; hyperparams['x']",
+        "try:\n    pass\nexcept E as hyperparams:\n    pass\nhyperparams['x']",
+        "class hyperparams:\n    pass\nhyperparams['x']",
+        "match a:\n    case hyperparams:\n        pass\nhyperparams['x']",
+        "sys.exit(0) if hyperparams['y'] else None; hyperparams['x']",
+        "from sys import exit as finish\nif hyperparams['y']:\n    finish()\nhyperparams['x']",
+        "def initialize_parameters():\n    pass\ndef run(p):\n    pass\n"
+        "if __name__ == '__main__':\n    hyperparams['x']",
+        pytest.param("try:\n    hyperparams['x']\nexcept* ValueError:\n    pass", marks=SINCE_311),
     ],
 )
 def test_what_may_not_be_read_or_be_there(text: str) -> None:
@@ -123,24 +147,8 @@ def test_what_may_not_be_read_or_be_there(text: str) -> None:
     assert not found.optional
 
 
-@pytest.mark.parametrize(
-    ("text", "certain"),
-    [
-        ("import os\nimport m\nos.path.join(a, b)", True),
-        ("from m.n import x", True),
-        ("if a:\n    import m", False),
-        ("try:\n    import m\nfinally:\n    pass", False),
-        ("import sys; sys.path.append(a)\nimport m", False),
-        ("from sys import path\nimport m", False),
-        ("import sys; sys.modules['m'] = None\nimport m", False),
-        ("import importlib.util\nimport m", False),
-        ("from subprocess import run\nimport m", False),
-        ("import os; os.system('pip install m')\nimport m", False),
-        ("import site; site.addsitedir(a)\nimport m", False),
-    ],
-)
-def test_what_is_certainly_imported(text: str, certain: bool) -> None:
-    assert next(each for each in read(text).modules if each.name == "m").certain is certain
+def test_a_name_in_another_encoding_is_not_certain() -> None:
+    assert not read("hyperparams['gr\ufffd\ufffde']").reads[0].certain
 
 
 @pytest.mark.parametrize(

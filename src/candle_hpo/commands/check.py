@@ -146,11 +146,10 @@ def _check_script(
     except CandleError as error:
         findings.take(error)
         return None
-    missing = [*imports.errors, *imports.likely]
-    findings.problems += [*wrong, *missing]
+    findings.problems += [*wrong, *imports.likely]
     for note in imports.notes:
         findings.note(note)
-    if not wrong and not missing:
+    if not wrong and not imports.likely:
         findings.right(f"{script}: its syntax, and what it imports")
     return interpreter
 

@@ -50,9 +50,10 @@ def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file
     if settings.hyperparams_as == "arguments":
         return ScriptFindings(notes=tuple(_unknown_options(settings, reading, names, script)))
     lacking = [read for read in reading.reads if not read.optional and read.name not in names]
-    errors, likely = _by_certainty(
-        [(read, Problem(script, read.line, _lacking(read, names, input_file))) for read in lacking]
-    )
+    told = [(read, Problem(script, read.line, _lacking(read, names, input_file))) for read in lacking]
+    may_get_more = settings.prepare is not None or _imports_neighbours(settings, reading)
+    errors = tuple(problem for read, problem in told if read.certain and not may_get_more)
+    likely = tuple(problem for _, problem in told if problem not in errors)
     unread = [name for name in names if name not in {each.name for each in reading.reads}]
     notes = [
         f'{script}:{read.line}: "{read.name}" is read if it is there, and {input_file} has none; '
@@ -64,9 +65,10 @@ def hyperparameter_findings(settings: Settings, names: Sequence[str], input_file
     return ScriptFindings(errors, likely, tuple(notes))
 
 
-def _by_certainty(found: Sequence[tuple[Mention, Problem]]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    certain = tuple(problem for mention, problem in found if mention.certain)
-    return certain, tuple(problem for mention, problem in found if not mention.certain)
+def _imports_neighbours(settings: Settings, reading: ScriptReading) -> bool:
+    """Tell whether a script imports files of its own folder, which may give it hyperparameters, or end it."""
+    folder = Path(settings.model_script).resolve().parent
+    return any((folder / each.name).is_dir() or (folder / f"{each.name}.py").exists() for each in reading.modules)
 
 
 def _lacking(read: Mention, names: Sequence[str], input_file: str) -> str:
@@ -133,7 +135,7 @@ def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: 
     asked = [*names, *beforehand]
     missing = missing_modules(asked, settings.model_script, settings.language, interpreter.path, environment)
     kind = "package" if settings.language is Language.R else "module"
-    found: list[tuple[Mention, Problem]] = []
+    likely: list[Problem] = []
     notes = [
         f"preload: the module {name} is not installed for {interpreter.path}; there is nothing to import beforehand"
         for name in beforehand
@@ -145,27 +147,16 @@ def missing_imports(settings: Settings, interpreter: Interpreter, site_modules: 
             if each.optional:
                 notes.append(f"{script}:{each.line}: {lacks}; the script may do without it")
             else:
-                found.append((each, Problem(script, each.line, f"{lacks}; {_how(settings, interpreter, each.name)}")))
-    errors, likely = _by_certainty(found)
-    if settings.prepare or _imports_neighbours(settings, names):
-        return ScriptFindings((), (*errors, *likely), tuple(notes))
-    return ScriptFindings(errors, likely, tuple(notes))
+                likely.append(Problem(script, each.line, f"{lacks}; {_how(settings, interpreter, each.name)}"))
+    return ScriptFindings(likely=tuple(likely), notes=tuple(notes))
 
 
-def _imports_neighbours(settings: Settings, modules: Sequence[str]) -> bool:
-    """Tell whether a script imports files of its own folder, which may change where other modules are looked for."""
-    folder = Path(settings.model_script).resolve().parent
-    return any((folder / name).is_dir() or (folder / f"{name}.py").exists() for name in modules)
-
-
-def notes_before_submission(
-    experiment: Experiment, interpreter: Interpreter, site_modules: Sequence[str], *, runs_here: bool
-) -> list[str]:
+def notes_before_submission(experiment: Experiment, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
     """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
 
     Raises `InputError` for a script with which every trial would fail: one that its interpreter cannot parse, or that
-    needs in any case what it is not given. Another machine than this one (not `runs_here`) may have other modules. The
-    rest that is found by reading the text is a guess, and stops nobody.
+    certainly reads a hyperparameter which nobody gives it. The rest that is found by reading the text is a guess (a
+    module may be found once the script has run so far, or on another machine), and stops nobody.
     """
     settings = experiment.settings
     wrong = syntax_errors(settings, interpreter, (*site_modules, *modules_of(settings)))
@@ -176,12 +167,14 @@ def notes_before_submission(
     if not (settings.restart_from_exp and settings.run_workflow):  # else its sets are those of an earlier experiment
         names = names_given(experiment.default_model, experiment.space)
         found = hyperparameter_findings(settings, names, input_file)
-    modules = missing_imports(settings, interpreter, site_modules)
-    errors = (*found.errors, *(modules.errors if runs_here else ()))
-    if errors:
-        raise InputError(*errors)
-    doubts = [*found.likely, *(() if runs_here else modules.errors), *modules.likely, *found.notes]
-    return [*map(str, doubts), f"(candle check {input_file} looks closer)"] if doubts else []
+    if found.errors:
+        raise InputError(*found.errors)
+    try:
+        missing: Sequence[object] = missing_imports(settings, interpreter, site_modules).likely
+    except MachineError as error:
+        missing = [f"what it imports could not be looked for: {error}"]
+    doubts = [*map(str, found.likely), *map(str, missing), *found.notes]
+    return [*doubts, f"(candle check {input_file} looks closer)"] if doubts else []
 
 
 def names_given(default_model: Hyperparameters, space: GridSpace | ParametricSpace | None) -> list[str]:

@@ -51,7 +51,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     site_modules = choose_site().site.modules if on_cluster else ()
     interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
-    show(console, *notes_before_submission(experiment, interpreter, site_modules, runs_here=not on_cluster))
+    show(console, *notes_before_submission(experiment, interpreter, site_modules))
     if settings.restart_from_exp and settings.run_workflow:
         return resume_with(settings.restart_from_exp, settings, interpreter, console)
     if experiment.space is None:

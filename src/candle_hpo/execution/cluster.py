@@ -51,7 +51,7 @@ class ClusterPool(Executor):
         forget_tasks()
         os.environ["CANDLE_WORKERS_BY_NODE"] = ",".join(map(str, workers_by_node))
         nodes = len(workers_by_node)
-        self._executor = HighThroughputExecutor(
+        self._executor = _StartedAtOnce(
             label="workers",
             address="127.0.0.1" if nodes == 1 else None,
             encrypted=True,
@@ -81,7 +81,6 @@ class ClusterPool(Executor):
                 initialize_logging=False,
             )
         )
-        self._executor.scale_out_facade(1)  # now, not when Parsl next looks whether something is to be started
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""
@@ -131,6 +130,15 @@ class ClusterPool(Executor):
         self.stop()
         parsl.dfk().cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _StartedAtOnce(HighThroughputExecutor):  # type: ignore[misc]
+    """Starts its managers itself, before Parsl looks for the first time whether something is to be started."""
+
+    def start(self) -> None:
+        """Start the interchange, and then the managers."""
+        super().start()
+        self.scale_out_facade(1)
 
 
 def _launch_command() -> str:

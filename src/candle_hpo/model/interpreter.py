@@ -16,7 +16,9 @@ from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.model.modules import environment_with
 
 OLDEST_PYTHON = (3, 7)
-_QUESTION = "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])"
+# An interpreter may print words of its own before and after its answer.
+_ANSWER = "candle asked, and this is "
+_QUESTION = f"import sys; print({_ANSWER!r} + '%d.%d.%d ' % sys.version_info[:3] + (sys.executable or ''))"
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -75,10 +77,10 @@ def find_python(settings: Settings, modules: tuple[str, ...]) -> Interpreter:
         where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
         raise InputError(f"there is no python3 {where}; set python_bin_path to the folder of your Python")
     answer = _answer(found, ("-c", _QUESTION), environment)
-    try:
-        path, version = answer[-2:]
-    except ValueError:
-        raise MachineError(f"{found} does not tell its version; it says: {' '.join(answer)[:300]}") from None
+    told = re.search(rf"{_ANSWER}(\S+) (.*)", "\n".join(answer))
+    if told is None:
+        raise MachineError(f"{found} does not tell its version; it says: {' '.join(answer)[:300]}")
+    version, path = told.groups()
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
         raise InputError(f"{found} is Python {version}; the model needs {oldest} or newer (python_bin_path names one)")

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from candle_hpo.model.python_certainty import certain_nodes, keeps_hyperparameters, keeps_search_path
+from candle_hpo.model.python_certainty import certain_nodes, keeps_hyperparameters
 
 _CATCH_MISSING = {"KeyError", "LookupError", "Exception", "BaseException"}
 _CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -15,11 +15,11 @@ _GIVES_DEFAULT = {"get", "pop", "setdefault"}
 
 @dataclass
 class Need:
-    """What a script does with a name, from its first line on."""
+    """A script needs a name from this line on. `optional`: it can do without; `certain`: or else every trial fails."""
 
     line: int
-    optional: bool  # it can do without it
-    certain: bool = False  # otherwise it fails, in every trial
+    optional: bool
+    certain: bool = False
 
 
 @dataclass
@@ -40,11 +40,14 @@ def read_python(text: str, hyperparameters: Sequence[str], values: Sequence[str]
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
     tree = ast.parse(text)
-    reader = _Reader(tree, _with_aliases(tree, set(hyperparameters)), set(values))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    is_compliant = functions >= {"initialize_parameters", "run"}  # it gets them as an argument, and returns
+    names = _with_aliases(tree, set(hyperparameters))
+    is_certain = not is_compliant and keeps_hyperparameters(tree, names)
+    reader = _Reader(names, set(values), certain_nodes(tree) if is_certain else set())
     reader.visit(tree)
     reading = reader.reading
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if functions >= {"initialize_parameters", "run"}:  # CANDLE-compliant: it gets them as an argument, and returns
+    if is_compliant:
         reading.hands_on, reading.leaves_value = True, None
     if not reading.leaves_value and any(f'"{name}"' in text or f"'{name}'" in text for name in values):
         reading.leaves_value = None  # by globals(), or as a key of what it leaves
@@ -67,11 +70,9 @@ def _with_aliases(tree: ast.Module, names: set[str]) -> set[str]:
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, tree: ast.Module, hyperparameters: set[str], values: set[str]) -> None:
+    def __init__(self, hyperparameters: set[str], values: set[str], certain: set[ast.AST]) -> None:
         self.reading = PythonReading()
-        certain = certain_nodes(tree)
-        self._certain_reads = certain if keeps_hyperparameters(tree, hyperparameters) else set()
-        self._certain_imports = certain if keeps_search_path(tree) else set()
+        self._certain = certain
         self._aliases, self._values = hyperparameters, values
         self._written: set[str] = set()
         self._functions: list[set[str]] = []  # the names that each function around declares global
@@ -101,6 +102,8 @@ class _Reader(ast.NodeVisitor):
         for each in [*node.orelse, *node.finalbody]:
             self.visit(each)
 
+    visit_TryStar = visit_Try  # noqa: N815
+
     def visit_If(self, node: ast.If) -> None:
         """Read an `if`, but not what is for type checkers alone."""
         if "TYPE_CHECKING" not in ast.dump(node.test):
@@ -112,19 +115,18 @@ class _Reader(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import) -> None:
         """Note modules that are imported."""
         for alias in node.names:
-            self._import(alias.name, node)
+            self._import(alias.name, node.lineno)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Note a module that is imported from; `from x import *` may leave anything."""
         if node.level == 0 and node.module:
-            self._import(node.module, node)
+            self._import(node.module, node.lineno)
         if any(alias.name == "*" for alias in node.names) and not self.reading.leaves_value:
             self.reading.leaves_value = None
 
-    def _import(self, name: str, node: ast.Import | ast.ImportFrom) -> None:
+    def _import(self, name: str, line: int) -> None:
         optional = bool(self._functions) or any(guard & _CATCH_IMPORT for guard in self._guards)
-        need = Need(node.lineno, optional, node in self._certain_imports)
-        _keep(self.reading.modules, name.partition(".")[0], need)
+        _keep(self.reading.modules, name.partition(".")[0], Need(line, optional))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Note `hyperparams["name"]`."""
@@ -136,7 +138,7 @@ class _Reader(ast.NodeVisitor):
                 self._written.add(name)
             elif name not in self._written:
                 optional = any(guard & _CATCH_MISSING for guard in self._guards)
-                _keep(self.reading.reads, name, Need(node.lineno, optional, node in self._certain_reads))
+                _keep(self.reading.reads, name, Need(node.lineno, optional, node in self._certain))
             self.visit(node.slice)
         else:
             self.generic_visit(node)

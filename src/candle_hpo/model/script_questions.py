@@ -8,22 +8,24 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from candle_hpo.core.errors import MachineError, Problem
 from candle_hpo.core.experiment import Language
 
 _SECONDS = 120  # an interpreter on a cold network file system may need that long
 
-_COMPILE_PYTHON = """
+_ANSWER = "candle asked, and the answer is "  # an interpreter may print words of its own before and after it
+_COMPILE_PYTHON = f"""
 import json, sys
 try:
     with open(sys.argv[1], "rb") as file:
         compile(file.read(), sys.argv[1], "exec", dont_inherit=True)
 except (SyntaxError, ValueError) as error:
-    print(json.dumps([getattr(error, "lineno", 0) or 0, getattr(error, "msg", str(error))]))
+    print({_ANSWER!r} + json.dumps([getattr(error, "lineno", 0) or 0, getattr(error, "msg", str(error))]))
 """
 # Only the finders are asked, for top-level names: nothing of a module runs.
-_FIND_MODULES = """
+_FIND_MODULES = f"""
 import importlib.util, json, os, sys
 sys.path[: sys.path[:1] == [""]] = [os.path.dirname(os.path.realpath(sys.argv[1]))]  # "" is left out with -P
 missing = []
@@ -34,7 +36,7 @@ for name in json.loads(sys.argv[2]):
         found = name in sys.modules
     if not found:
         missing.append(name)
-print(json.dumps(missing))
+print({_ANSWER!r} + json.dumps(missing))
 """
 _PARSE_R = "invisible(parse(commandArgs(TRUE)[1], keep.source = FALSE))"
 _FIND_PACKAGES = 'for (name in commandArgs(TRUE)) if (!nzchar(system.file(package = name))) cat(name, "\\n", sep = "")'
@@ -48,10 +50,10 @@ def syntax_error(script: str, language: Language, interpreter: str, environment:
     name = Path(script).name
     match language:
         case Language.PYTHON:
-            said = _run([interpreter, "-c", _COMPILE_PYTHON, script], environment).stdout.strip()
-            if not said:
+            answer = _answer_in(_run([interpreter, "-c", _COMPILE_PYTHON, script], environment).stdout)
+            if answer is None:
                 return None
-            line, message = json.loads(said.splitlines()[-1])
+            line, message = answer
             return Problem(name, line, f"this is no valid Python for {interpreter}: {message}")
         case Language.BASH:
             done = _run([interpreter, "-n", script], environment, may_fail=True)
@@ -75,8 +77,16 @@ def missing_modules(
     if language is Language.R:
         return _run([interpreter, "-e", _FIND_PACKAGES, *names], environment).stdout.split()
     said = _run([interpreter, "-c", _FIND_MODULES, script, json.dumps(list(names))], environment).stdout
-    missing: list[str] = json.loads(said.strip().splitlines()[-1])
+    missing: list[str] | None = _answer_in(said)
+    if missing is None:
+        raise MachineError(f"{interpreter} does not say which modules it finds; it says: {said.strip()[-300:]}")
     return missing
+
+
+def _answer_in(said: str) -> Any:
+    """Return what one of our questions was answered with; None where there is no answer."""
+    found = re.search(rf"{_ANSWER}(.*)", said)
+    return None if found is None else json.loads(found[1])
 
 
 def with_library_paths(environment: Mapping[str, str], python_path: str | None, r_libs: str | None) -> dict[str, str]:

@@ -73,9 +73,12 @@ def _of_python(text: str) -> ScriptReading:
     except (SyntaxError, ValueError, RecursionError):
         return ScriptReading()  # the user's own Python, which may be newer than ours, judges that
     return ScriptReading(
-        reads=tuple(Mention(name, each.line, each.optional, each.certain) for name, each in found.reads.items()),
+        reads=tuple(
+            Mention(name, each.line, each.optional, each.certain and "\ufffd" not in text)  # its encoding is another
+            for name, each in found.reads.items()
+        ),
         hands_on=found.hands_on,
-        modules=tuple(Mention(name, each.line, each.optional, each.certain) for name, each in found.modules.items()),
+        modules=tuple(Mention(name, each.line, each.optional) for name, each in found.modules.items()),
         options=tuple(found.options),
         leaves_value=found.leaves_value,
         local_value=found.local_value,
