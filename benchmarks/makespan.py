@@ -169,7 +169,7 @@ def part(found: dict[tuple[str, str], list[Took]], rounds: int) -> str:
     bounds = f"""
         The ideal is {_spread(ideals, 1)} s. Workers that take the trials as they come, with nothing lost in between,
         need {_spread(in_their_order, 3)} of it. candle needs less where durations follow from hyperparameters, as they
-        do here, wholly: towards the end it starts the trials that take longest first."""
+        do here, wholly: towards the end it starts trials in such an order that all workers end together."""
     limits = f"""
         Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once; here
         none waits. The {os.cpu_count()} cores are fewer than the workers, so what takes processor time takes
