@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +43,24 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
     assert collected is None if waits else collected is not None
 
 
+class NotToBeSent(Exception):
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+@pytest.mark.parametrize("error", [NotToBeSent("n1", "odd"), ValueError("plain")])
+def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that cannot, the campaign would never hear, nor of anything after it."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setenv("PARSL_WORKER_POOL_ID", "manager")
+    with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
+        cluster_worker.with_its_place(fail, (), {})
+    assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301
+
+
 MANAGER = """
 import multiprocessing, sys, time
 context = multiprocessing.get_context("forkserver")
@@ -68,6 +88,14 @@ def test_parsls_programs_import_what_they_need_and_no_more(name: str) -> None:
     imported = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     assert f"parsl.executors.high_throughput.{name}" in imported
     assert not {"parsl.dataflow.dflow", "parsl.executors.flux", "parsl.providers", "sqlalchemy"} & set(imported)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+def test_a_parent_that_has_ended_already_is_missed_too() -> None:
+    """A worker may be forked just before its fork server ends, and ask only then to end with it."""
+    ask = "import signal; from candle_hpo.model.parent import end_with_parent; end_with_parent(signal.SIGTERM{})"
+    for parent, status in [("", 0), (", 4_000_000", -signal.SIGTERM)]:
+        assert subprocess.run([sys.executable, "-c", ask.format(parent)], check=False).returncode == status
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")

@@ -6,10 +6,12 @@ It runs one trial at a time, and ends, its trial with it, when its manager does.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -42,9 +44,25 @@ class WorkerStopped(OSError):
 
 
 def with_its_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
-    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns."""
-    result = function(*args, **kwargs)
+    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns.
+
+    An exception that cannot be sent becomes a `RuntimeError` with its traceback: Parsl would lose all that comes after.
+    """
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:
+        if _can_be_sent(error):
+            raise
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
     return node_name(), os.environ["PARSL_WORKER_POOL_ID"], result
+
+
+def _can_be_sent(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # it is our own
+    except Exception:
+        return False
+    return True
 
 
 def node_name() -> str:

@@ -13,8 +13,19 @@ import sys
 
 from candle_hpo.model.parent import end_with_parent
 
+_forking = os.getpid()
+
+
+def _remember_who_forks() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
 end_with_parent(signal.SIGTERM)
-os.register_at_fork(after_in_child=lambda: end_with_parent(signal.SIGTERM))
+os.register_at_fork(
+    before=_remember_who_forks,
+    after_in_child=lambda: end_with_parent(signal.SIGTERM, _forking),  # which may have ended already
+)
 
 import candle_hpo.execution.cluster_worker  # noqa: E402, F401
 from candle_hpo.execution.parsl_program import (  # noqa: E402
