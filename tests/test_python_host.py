@@ -313,6 +313,16 @@ def test_a_pool_of_threads_that_nobody_shuts_down_ends(here: Path) -> None:
     assert run_host(script, {}, here).reported == 4.0
 
 
+def test_a_pool_of_processes_that_nobody_shuts_down_ends(here: Path) -> None:
+    """As those of joblib do, which scikit-learn starts with `n_jobs`: only Python's own end ends their thread."""
+    script = """
+        from concurrent.futures import ProcessPoolExecutor
+        pool = ProcessPoolExecutor(2)
+        val_to_return = sum(pool.map(abs, [-1, -3]))
+    """
+    assert run_host(script, {}, here).reported == 4.0
+
+
 def test_an_excepthook_that_fails_and_a_value_that_cannot_be_shown(here: Path) -> None:
     ran = run_host("import sys\nsys.excepthook = 1\nraise ValueError('mine')\n", {}, here)
     assert ran.status == 1

@@ -175,6 +175,9 @@ def report(namespace: dict[str, object]) -> None:
     if "threading" in sys.modules:
         import threading
 
+        ends: Any = getattr(threading, "_threading_atexits", [])  # of pools of processes, joblib's too; from Python 3.9
+        while ends:
+            ends.pop()()
         for thread in threading.enumerate():
             if not thread.daemon and thread is not threading.current_thread():
                 thread.join()
