@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import candle_hpo.user_environment  # noqa: F401  # before any library changes what it keeps
+
 if TYPE_CHECKING:
     from candle_hpo.api import LoadedExperiment, LoadedTrial
 

@@ -7,7 +7,6 @@ worker does is `cluster_worker.py`.
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from candle_hpo.execution.cluster_worker import WorkerStopped, forget_tasks, with_its_place
+from candle_hpo.execution.cluster_worker import WORKERS_BY_NODE, WorkerStopped, forget_tasks, with_its_place
 from candle_hpo.execution.own_program import own_program
 from candle_hpo.execution.parsl_import import (
     DEFAULT_LAUNCH_CMD,
@@ -29,6 +28,7 @@ from candle_hpo.execution.parsl_import import (
     parsl,
 )
 from candle_hpo.execution.parsl_program import INTERCHANGE, WORKER_POOL
+from candle_hpo.user_environment import only_the_users_environment
 
 HEARTBEAT_SECONDS = 5
 LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
@@ -37,7 +37,7 @@ LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials ar
 _SRUN = "--overlap --ntasks-per-node=1 --cpu-bind=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill --wait=0"
 
 # Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
-_WORKERS_HERE = "--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\$CANDLE_WORKERS_BY_NODE)"
+_WORKERS_HERE = f"--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\${WORKERS_BY_NODE})"
 
 
 class ClusterPool(Executor):
@@ -49,7 +49,6 @@ class ClusterPool(Executor):
         self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
         self._folder = folder
         forget_tasks()
-        os.environ["CANDLE_WORKERS_BY_NODE"] = ",".join(map(str, workers_by_node))
         nodes = len(workers_by_node)
         self._executor = _StartedAtOnce(
             label="workers",
@@ -70,17 +69,17 @@ class ClusterPool(Executor):
                 launcher=SrunLauncher(overrides=_SRUN),
             ),
         )
-        self._pool = ParslPoolExecutor(
-            parsl.Config(
-                executors=[self._executor],
-                strategy="none",
-                strategy_period=0.5,
-                usage_tracking=0,
-                retries=0,
-                run_dir=str(folder),
-                initialize_logging=False,
-            )
+        config = parsl.Config(
+            executors=[self._executor],
+            strategy="none",
+            strategy_period=0.5,
+            usage_tracking=0,
+            retries=0,
+            run_dir=str(folder),
+            initialize_logging=False,
         )
+        with only_the_users_environment(**{WORKERS_BY_NODE: ",".join(map(str, workers_by_node))}):
+            self._pool = ParslPoolExecutor(config)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""

@@ -28,14 +28,16 @@ from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
 from candle_hpo.model.run import run_trial
 from candle_hpo.model.warm_host import WarmHost
+from candle_hpo.user_environment import forget_variables
 
+WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to know
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
 
 # What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
 # distributed training that it is one of several processes.
 _OF_TASKS = re.compile(
     r"SRUN_CPUS_PER_TASK|SLURM_(CPUS|GPUS)_PER_TASK|SLURM_(NTASKS|NPROCS|TASKS_PER_NODE|NTASKS_PER_NODE)"
-    r"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*"
+    rf"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*|{WORKERS_BY_NODE}"
 )
 
 
@@ -77,9 +79,7 @@ def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShar
 
 def forget_tasks() -> None:
     """Take out of the environment what the job says of its tasks."""
-    for name in list(os.environ):
-        if _OF_TASKS.fullmatch(name):
-            del os.environ[name]
+    forget_variables(_OF_TASKS)
 
 
 class _OnAnyWorker:

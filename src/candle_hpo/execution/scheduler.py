@@ -9,6 +9,7 @@ from pathlib import Path
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.execution.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
+from candle_hpo.user_environment import user_environment
 
 
 class NoAnswer(MachineError):
@@ -73,6 +74,7 @@ def _run(command: Sequence[str], directory: Path | None = None, *, with_errors: 
         done = subprocess.run(
             command,
             cwd=directory,
+            env=dict(user_environment()),  # which a job that is submitted inherits
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -53,18 +53,30 @@ OF_A_TRIAL = (
     "CANDLE_CHECKPOINT_DIR",
 )
 
-# The user's line runs in the shell that then becomes the model: what it exports, the model has.
-_PREPARE_THEN_RUN = """eval "$1" || { status=$?
+# The user's line runs in the shell that then becomes the model: what it exports, the model has. Where another
+# interpreter is first on the PATH after it, a file in the trial's folder says which.
+_PREPARE_THEN_RUN = """candle_before=$({first} || :)
+eval "$1" || {{ status=$?
 echo "candle: prepare ended with exit status $status" >&2
-exit "$status"; }
+exit "$status"; }}
+candle_after=$({first} || :)
+[ "$candle_before" = "$candle_after" ] || printf %s "$candle_after" > "${{CANDLE_RESULT_FILE%/*}}/{file}"
 shift
 exec "$@"
 """
+INTERPRETER_OF_PREPARE = "interpreter_of_prepare.txt"
+_FIRST_ON_PATH = {
+    Language.PYTHON: "command -v python3 || command -v python",
+    Language.R: "command -v Rscript",
+    Language.BASH: "command -v bash",
+    Language.PROGRAM: ":",
+}
 
 
 class ModelCommand(msgspec.Struct, frozen=True):
     """What every trial of an experiment has in common: how the model is run. Can be sent to a worker.
 
+    `interpreter` is the absolute path of what runs the script.
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
@@ -72,6 +84,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     """
 
     command: tuple[str, ...]
+    interpreter: str
     language: Language
     script: str
     arguments: ArgumentStyle | None
@@ -117,9 +130,12 @@ def model_command(
     megabytes = settings.max_output
     command = _COMMANDS[settings.language](interpreter, settings)
     if settings.prepare:
-        command = ("bash", "-c", _PREPARE_THEN_RUN, "prepare", settings.prepare, *command)
+        first = ":" if settings.python_bin_path else _FIRST_ON_PATH[settings.language]
+        text = _PREPARE_THEN_RUN.format(first=first, file=INTERPRETER_OF_PREPARE)
+        command = ("bash", "-c", text, "prepare", settings.prepare, *command)
     return ModelCommand(
         command=command,
+        interpreter=interpreter,
         language=settings.language,
         script=settings.model_script,
         arguments=settings.argument_style if settings.hyperparams_as == "arguments" else None,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from candle_hpo.core.errors import MachineError
+from candle_hpo.user_environment import user_environment
 
 # `module` is a function of the shell. Interactive shells have it; elsewhere its definition is looked for where Lmod
 # and Environment Modules put it. What modules print goes to the errors, so that only the environment is read.
@@ -32,6 +33,7 @@ def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
     try:
         done = subprocess.run(
             ["bash", "-c", _LOAD, "module", *modules],
+            env=dict(user_environment()),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -48,11 +50,11 @@ def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
         )
     for name in ("_", "SHLVL", "PWD", "OLDPWD"):
         variables.pop(name, None)
-        if name in os.environ:
-            variables[name] = os.environ[name]
+        if name in user_environment():
+            variables[name] = user_environment()[name]
     return variables
 
 
 def environment_with(modules: tuple[str, ...]) -> Mapping[str, str]:
-    """Return this process's environment with these modules loaded. Raises `MachineError` where that fails."""
-    return _loaded(modules) if modules else os.environ
+    """Return the user's environment with these modules loaded. Raises `MachineError` where that fails."""
+    return _loaded(modules) if modules else user_environment()

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.experiment import Language
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
-from candle_hpo.model.command import ModelCommand, trial_environment
+from candle_hpo.model.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
 from candle_hpo.model.leftovers import end_leftovers_of_trial
 from candle_hpo.model.memory import MemoryWatch
@@ -80,8 +81,23 @@ def run_trial(
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
         if outcome.status is Status.FAILED and directory is None:
             outcome = _with_hint(outcome, model, paths)
-    notes = warm.take_notes() if warm else ()
+    notes = (*(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
+
+
+def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> tuple[str, ...]:
+    """Return what to know where `prepare` has put another interpreter first on the PATH: it was not used."""
+    left = paths.run / INTERPRETER_OF_PREPARE
+    try:
+        found = Path(left.read_text(encoding="utf-8", errors="replace"))
+        left.unlink()
+    except OSError:
+        return ()
+    name = "python_bin_path" if model.language is Language.PYTHON else "the PATH of the shell where you submit"
+    return (
+        f"prepare puts {found} first on the PATH, but trials run with {model.interpreter}, the one that was shown at "
+        f"submission; to use the other, put its folder {found.parent} in {name}",
+    )
 
 
 def _with_hint(outcome: Outcome, model: ModelCommand, paths: TrialPaths) -> Outcome:
