@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test lint docs site pictures benchmark clean
+.PHONY: help exercise test lint docs site pictures benchmark libraries clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
@@ -14,6 +14,7 @@ help:
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
 	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
 	@echo "make benchmark  measure again what docs/performance.md shows (on an idle machine, with SLURM)"
+	@echo "make libraries  compare libraries in warm and cold trials (installs them in an environment of their own: 10 GB)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/exercise-is-installed
@@ -31,6 +32,9 @@ benchmark: $(VENV)/tests-are-installed $(VENV)/peers/are-installed
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py 3 "$(CURDIR)/$(VENV)/peers/bin/python"
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
+
+libraries: $(VENV)/tests-are-installed $(VENV)/libraries/are-installed
+	@"$(BIN)/python" tools/warm_libraries.py "$(CURDIR)/$(VENV)/libraries/bin/python"
 
 docs: $(VENV)/tests-are-installed
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done
@@ -60,6 +64,11 @@ $(VENV)/peers/are-installed: benchmarks/peers.txt | $(VENV)/bin/python
 	"$(BIN)/python" -m venv $(VENV)/peers
 	"$(BIN)/pip" freeze | grep -E '^(numpy|scikit-learn|scipy|torch)==' > $(VENV)/peers/same.txt
 	$(VENV)/peers/bin/pip install --quiet --requirement benchmarks/peers.txt --requirement $(VENV)/peers/same.txt
+	@touch $@
+
+$(VENV)/libraries/are-installed: tools/warm_libraries.txt | $(VENV)/bin/python
+	"$(BIN)/python" -m venv $(VENV)/libraries
+	$(VENV)/libraries/bin/pip install --quiet --requirement tools/warm_libraries.txt
 	@touch $@
 
 clean:

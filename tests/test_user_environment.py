@@ -58,11 +58,11 @@ def test_every_trial_of_a_grid_has_the_environment_of_the_shell(
     assert done.returncode == 0, done.stdout + done.stderr
     seen, parents = set(), set()
     for output in sorted(here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")):
-        environment, parent = output.read_text().splitlines()[-2:]
-        found = json.loads(environment.partition(": ")[2])
+        said, parent = output.read_text().splitlines()[-2:]
+        found = json.loads(said.partition(": ")[2])
         seen.add(frozenset(item for item in found.items() if not item[0].startswith("CANDLE_")))
         parents.add(parent)
-    (environment,) = map(dict, seen)
+    (environment,) = [dict(items) for items in seen]
     threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
     assert {name for name in environment if name not in os.environ} - threads - {"FROM_SHELL"} <= {"LC_CTYPE"}
     assert environment["FROM_SHELL"] == "a=b\nc"

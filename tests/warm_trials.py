@@ -36,6 +36,7 @@ class Trials:
         self.model = model_command(control, sys.executable, seed=5, experiment=self.paths.root)
         self.host = WarmHost(self.model)
         self.notes: list[str] = []
+        self.devices: dict[str, str] = {}
         self.number = 0
 
     def write(self, script: str) -> None:
@@ -47,8 +48,8 @@ class Trials:
         if script is not None:
             self.write(script)
         self.number += 1
-        trial = Trial(0, f"t{self.number}", hyperparameters)
-        outcome = run_trial(self.model, trial, self.paths.trial(trial.id), {}, self.switch, warm=self.host)
+        trial = Trial(self.number, f"t{self.number}", hyperparameters)
+        outcome = run_trial(self.model, trial, self.paths.trial(trial.id), self.devices, self.switch, warm=self.host)
         self.notes += outcome.notes
         return outcome
 

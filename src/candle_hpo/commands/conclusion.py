@@ -12,7 +12,7 @@ from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.results import best_table, result_rows
-from candle_hpo.report.summary import best_line, counts_line, failure_lines
+from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import location
 
 _SHOWN_OF_THE_BEST = 5
@@ -28,7 +28,7 @@ def conclude(
         console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths), *history.notes)
+    show(console, *failure_lines(history, paths), *note_lines(history, stored.total))
     show(
         console,
         f"Each trial's folder: {location(paths.runs)}",

@@ -19,7 +19,7 @@ from candle_hpo.record.history import History
 from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.record.log import read_events
-from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
+from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import count, duration, location
 
 
@@ -39,7 +39,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
         *failure_lines(history, paths, lines_each=5),
         *cold_start_note(stored.settings),
-        *history.notes,
+        *note_lines(history, stored.total),
         f"Folder: {location(paths.root)}",
     )
     return ExitStatus.ALL_WELL

@@ -44,13 +44,22 @@ class Status(str, Enum):
         return self.value
 
 
+class SlowImport(msgspec.Struct, frozen=True):
+    """A module that each trial imports itself, in so many seconds, and why it is not imported beforehand."""
+
+    module: str
+    seconds: float
+    because: str
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How an attempt ended.
 
     `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
     says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
-    `notes` are what the user should know of how the worker starts its trials; they come with the first of them.
+    `notes` are what the user should know of how the worker starts its trials, and `slow_imports` what each waits
+    for; they come with the first of them.
     """
 
     status: Status
@@ -60,6 +69,7 @@ class Outcome(msgspec.Struct, frozen=True):
     worker: str = ""
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
+    slow_imports: tuple[SlowImport, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.experiment import NO_PRELOAD, Language, Settings
 
-# The modules that stand for a deep-learning library.
-_BACKENDS = {"keras": ("keras",), "pytorch": ("torch",)}
-
 # Options of Python that a host can be started with as well as a script, and those that take a value.
 _PLAIN_OPTIONS, _OPTIONS_WITH_VALUE = set("bBdEIOPqRsSuvx"), "WX"
 
 
 class Preload(msgspec.Struct, frozen=True):
-    """What a warm host imports besides what the script imports: `modules` that the user names, and the backend's."""
+    """What a warm host imports besides what the script imports: `modules` that the user names."""
 
     modules: tuple[str, ...]
-    backend: tuple[str, ...]
+
+
+class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`warm_libraries.toml`: what is known to behave the same when it is imported before a trial.
+
+    `libraries` are top-level modules, with the distributions that bring them. Those in `own_end` have something to do
+    at the end of a process; of other shared libraries, those whose names match `without_end` are known to have nothing.
+    `folders` are variables that hold the working directory of whoever imported their modules.
+    """
+
+    libraries: dict[str, tuple[str, ...]]
+    own_end: tuple[str, ...]
+    without_end: tuple[str, ...]
+    folders: tuple[str, ...]
+
+    @property
+    def harmless(self) -> list[str]:
+        """The folders of installed packages, as they begin, whose shared libraries have nothing to do at the end."""
+        known = {name: brought for name, brought in self.libraries.items() if name not in self.own_end}
+        names = {*known, *(re.sub(r"[-.]", "_", each) for brought in known.values() for each in brought)}
+        return sorted(name.lower() for name in names)
+
+
+@cache
+def known_libraries() -> Libraries:
+    """Return what is known of libraries."""
+    file = files("candle_hpo.model").joinpath("warm_libraries.toml")
+    return msgspec.toml.decode(file.read_bytes(), type=Libraries)
 
 
 def preload_of(settings: Settings) -> Preload | str:
@@ -36,7 +63,7 @@ def preload_of(settings: Settings) -> Preload | str:
     odd = _odd_option(settings.extra_script_args)
     if odd:
         return f"extra_script_args has {odd}, which is more than an option of the interpreter"
-    return Preload(settings.preload, _BACKENDS.get(settings.dl_backend or "", ()))
+    return Preload(settings.preload)
 
 
 def cold_start_note(settings: Settings) -> tuple[str, ...]:

@@ -82,7 +82,9 @@ def run_trial(
         if outcome.status is Status.FAILED and directory is None:
             outcome = _with_hint(outcome, model, paths)
     notes = (*(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
-    return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
+    slow = warm.take_slow_imports() if warm else ()
+    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow)
+    return _leave_outcome(trial, outcome, paths)
 
 
 def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> tuple[str, ...]:

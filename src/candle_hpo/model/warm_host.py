@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from candle_hpo.core.trial import SlowImport
 from candle_hpo.model.command import OF_A_TRIAL, ModelCommand
 from candle_hpo.model.process import Ended, Limits, OwnProcess, StopSwitch, run_process, run_to_its_end
-from candle_hpo.model.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Left, Ready, Refused
+from candle_hpo.model.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Unsafe
 
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
+_SLOW_IMPORT = 0.5  # seconds, from which on an import that each trial does itself is worth a word
 _MOST_LOSSES = 3  # of a host while it ran a trial
 
 
@@ -25,7 +27,8 @@ class WarmHost:
         self._model = model
         self._host: HostProcess | None = None
         self._base: dict[str, str] = {}
-        self._left: dict[str, Left] = {}
+        self._left: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
         self._losses = 0
         self._given_up = model.preload is None
         self._notes: list[str] = []
@@ -34,6 +37,12 @@ class WarmHost:
         """Return what the user should know since this was last asked."""
         notes, self._notes = tuple(self._notes), []
         return notes
+
+    def take_slow_imports(self) -> tuple[SlowImport, ...]:
+        """Return the imports that took the last trial long, each of them once."""
+        seconds = self._host.seconds_of_imports if self._host is not None else {}
+        slow = {name: time for name, time in seconds.items() if time >= _SLOW_IMPORT and name in self._waiting}
+        return tuple(SlowImport(name, time, self._waiting.pop(name)) for name, time in slow.items())
 
     def close(self) -> None:
         """End the host."""
@@ -113,17 +122,17 @@ class WarmHost:
                 host.end()
                 return False
             if isinstance(end, Ready):
-                self._host = host
-                self._tell_what_is_left(end.left)
+                self._host, self._waiting = host, end.waiting
                 return True
             host.end()
             if isinstance(end, str):
                 self._give_up(end)
                 return True
-            self._left.update(end)
+            self._leave(end)
         self._give_up("too many of its imports cannot be done beforehand: " + ", ".join(sorted(self._left)))
         return True
 
-    def _tell_what_is_left(self, by_host: dict[str, str]) -> None:
-        left = {**{name: left.because for name, left in self._left.items()}, **by_host}
-        self._notes += [f"{name} is imported by each trial itself: {because}" for name, because in left.items()]
+    def _leave(self, found: Unsafe) -> None:
+        self._left[found.module] = found.because
+        if self._model.preload is not None and found.module in self._model.preload.modules:
+            self._notes.append(f"preload: {found.module} is imported by each trial itself: {found.because}")

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from candle_hpo.model.command import OF_A_TRIAL, PARAMS_FILE, WARM_HOST, ModelCommand
+from candle_hpo.model.command import PARAMS_FILE, WARM_HOST, ModelCommand
+from candle_hpo.model.preload import known_libraries
 from candle_hpo.model.process import is_readable_before
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
@@ -31,17 +32,17 @@ class HostLost(OSError):
     """The host ended, and the trial that it ran with it."""
 
 
-class Left(msgspec.Struct, frozen=True):
-    """Why a module is left to the trials; after one that `is_last`, nothing of the script is imported beforehand."""
-
-    because: str
-    is_last: bool
-
-
 class Ready(msgspec.Struct, frozen=True):
-    """The host has imported what it can; `left` is what it cannot, with the reasons."""
+    """The host has imported what it can; `waiting` is what it cannot, with the reasons."""
 
-    left: dict[str, str]
+    waiting: dict[str, str]
+
+
+class Unsafe(msgspec.Struct, frozen=True):
+    """A module that cannot be imported beforehand, as the host has found out."""
+
+    module: str
+    because: str
 
 
 class Refused(Exception):
@@ -69,6 +70,7 @@ class HostProcess:
                 raise
         self._socket = ours
         self._rest = b""
+        self.seconds_of_imports: dict[str, float] = {}  # those that the last trial did itself
 
     def end(self) -> None:
         """End the host and what it runs."""
@@ -76,15 +78,18 @@ class HostProcess:
         self.process.kill()
         self.process.wait()
 
-    def prepare(self, model: ModelCommand, left: Mapping[str, Left], deadline: float) -> Ready | dict[str, Left] | str:
-        """Have the host import; return that it is ready, or what must be left out, or why it is of no use."""
+    def prepare(self, model: ModelCommand, left: Mapping[str, str], deadline: float) -> Ready | Unsafe | str:
+        """Have the host import all but what is `left`; return that it is ready, or what is not, or why it is no use."""
         assert model.preload is not None  # noqa: S101  # else there is no host
+        known = known_libraries()
         plan = {
             "script": model.script,
             "modules": model.preload.modules,
-            "backend": model.preload.backend,
-            "left": {name: one.is_last for name, one in left.items()},
-            "of_a_trial": OF_A_TRIAL,
+            "left": dict(left),
+            "libraries": known.libraries,
+            "harmless": known.harmless,
+            "patterns": known.without_end,
+            "folders": known.folders,
         }
         importing = ""
         try:
@@ -96,15 +101,17 @@ class HostProcess:
                 if "importing" in message:
                     importing = message["importing"]
                 elif "unsafe" in message:
-                    return {message["unsafe"]: Left(message["because"], message["is_last"])}
+                    return Unsafe(message["unsafe"], message["because"])
+                elif "useless" in message:
+                    return str(message["useless"])
                 elif message["process"] == [self.process.pid, _process_namespace()]:
-                    return Ready(message["left"])
+                    return Ready(message["waiting"])
                 else:
                     return "its interpreter is a wrapper that starts Python in a process of its own"
         except OSError:
             status = self.process.wait()
             if importing:
-                return {importing: Left(f"its import ends the process ({status})", is_last=True)}
+                return Unsafe(importing, f"its import ends the process ({status})")
             return f"its interpreter did not start a host (exit status {status})"
 
     def start(self, request: dict[str, Any]) -> WarmProcess:
@@ -133,7 +140,9 @@ class HostProcess:
 
     def status(self) -> int:
         """Return how the process of the trial ended, once it has."""
-        return int(self._receive()["status"])
+        message = self._receive()
+        self.seconds_of_imports = message["seconds"]
+        return int(message["status"])
 
     def reap(self) -> None:
         """Give the number of the ended process back."""

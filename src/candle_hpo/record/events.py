@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
-from candle_hpo.core.trial import Hyperparameters, Metrics, Outcome, Status, Trial
+from candle_hpo.core.trial import Hyperparameters, Metrics, Outcome, SlowImport, Status, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event"):
@@ -70,6 +70,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     worker: str = ""
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
+    slow_imports: tuple[SlowImport, ...] = ()
 
     def __post_init__(self) -> None:
         # Raised while a record is read, this becomes an error that names the line.
@@ -90,12 +91,22 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             outcome.worker,
             outcome.metrics,
             outcome.notes,
+            outcome.slow_imports,
         )
 
     @property
     def outcome(self) -> Outcome:
         """How the attempt ended."""
-        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker, self.metrics, self.notes)
+        return Outcome(
+            self.status,
+            self.value,
+            self.reason,
+            self.seconds,
+            self.worker,
+            self.metrics,
+            self.notes,
+            self.slow_imports,
+        )
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -44,6 +44,7 @@ class History:
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
         self.notes: dict[str, None] = {}  # of this campaign's workers, in order, each once
+        self.slow_imports: dict[str, SlowImport] = {}  # of its trials, the quickest that was seen of each module
         for line, event in enumerate(events, start=1):
             try:
                 self.apply(event)
@@ -61,6 +62,7 @@ class History:
                 self._finish(event)
             case CampaignStarted():
                 self.campaign, self.stopped, self.excluded, self.notes = event, None, [], {}
+                self.slow_imports = {}
                 self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
@@ -104,6 +106,10 @@ class History:
         if trial is None or trial.trial.attempt != event.attempt:
             raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
         self.notes.update(dict.fromkeys(event.notes))
+        for slow in event.slow_imports:
+            known = self.slow_imports.setdefault(slow.module, slow)
+            if slow.seconds < known.seconds:
+                self.slow_imports[slow.module] = slow
         self._end(trial, event.outcome)
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:

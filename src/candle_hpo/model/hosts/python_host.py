@@ -55,6 +55,8 @@ def run_as_main(host: str) -> None:
     module = types.ModuleType("__main__")
     module.__dict__.update(namespace_of(script, "__main__", hyperparameters))
     sys.modules["__main__"] = module
+    if "__mp_main__" in sys.modules:  # imported beforehand, multiprocessing knows the main module that was there then
+        sys.modules["__mp_main__"] = module
     try:
         run(script, module.__dict__)
     except SystemExit as end:
@@ -276,10 +278,9 @@ def follow_into_child_processes(host: str) -> None:
     runs the script with its hyperparameters there. Nothing is imported for it that the script does not import.
     """
     watched = "multiprocessing.spawn"
-    modules, meta_path = sys.modules, sys.meta_path
-    find: Callable[..., Any] = importlib.machinery.PathFinder.find_spec
 
-    def change(module: types.ModuleType) -> None:
+    def change(name: str) -> None:
+        module: Any = sys.modules[name]
         original = module.get_preparation_data
 
         def get_preparation_data(name: str) -> dict[str, object]:
@@ -288,28 +289,59 @@ def follow_into_child_processes(host: str) -> None:
                 data["init_main_from_path"] = host
             return data
 
-        module.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
+        module.get_preparation_data = get_preparation_data
 
-    class Watch:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> object:
-            if name != watched:
-                return None
-            meta_path.remove(Watch)  # type: ignore[arg-type]
-            spec = find(name, path, target)
-            execute = spec.loader.exec_module
-
-            def exec_module(module: types.ModuleType) -> None:
-                execute(module)
-                change(module)
-
-            spec.loader.exec_module = exec_module
-            return spec
-
-    if watched in modules:
-        change(modules[watched])
+    if watched in sys.modules:
+        change(watched)
     else:
-        meta_path.insert(0, Watch)  # type: ignore[arg-type]
+        AfterImport({watched}, change)
+
+
+class AfterImport:
+    """Calls a function with the name of each of these modules after its import, and perhaps one before it."""
+
+    is_of_candle = True
+
+    def __init__(
+        self, names: set[str], after: Callable[[str], None], before: Callable[[str], None] | None = None
+    ) -> None:
+        self._names, self._after, self._before = set(names), after, before
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        """Find one of the modules as the other finders do, and leave when it was the last."""
+        if name not in self._names:
+            return None
+        self._names.remove(name)
+        if not self._names:
+            sys.meta_path.remove(self)
+        for finder in [each for each in sys.meta_path if each is not self]:
+            spec: Any = finder.find_spec(name, path, target)  # type: ignore[arg-type]
+            if type(spec) is importlib.machinery.ModuleSpec:
+                spec.__class__ = WatchedSpec
+                spec.__dict__["after_import"] = self._after
+                if self._before is not None:
+                    self._before(name)
+            if spec is not None:
+                return spec
+        return None
+
+
+class WatchedSpec(importlib.machinery.ModuleSpec):
+    """A specification that notices when Python says that the module's import is over; then it is an ordinary one."""
+
+    @property
+    def _initializing(self) -> bool:
+        return bool(self.__dict__["_initializing"])
+
+    @_initializing.setter
+    def _initializing(self, value: bool) -> None:
+        self.__dict__["_initializing"] = value
+        if not value:
+            after = self.__dict__.pop("after_import")
+            self.__class__ = importlib.machinery.ModuleSpec  # type: ignore[assignment]
+            if self.name in sys.modules:  # else it failed
+                after(self.name)
 
 
 def main_of_child_process(host: str, here: dict[str, object]) -> None:

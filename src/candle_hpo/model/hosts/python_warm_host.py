@@ -6,13 +6,14 @@ This file runs in the user's interpreter, from Python 3.7 on, on Linux, and need
 
 Its standard input is a socket on which the worker that started it speaks: one JSON object a line, each way.
 
-    the worker                                 this host
-    {"script", "modules", "backend", "left"}   {"importing": name} before each import, then {"process", "left"}; or
-                                               {"unsafe": name, "because", "is_last"}, and it ends: what that import
-                                               has begun cannot be taken back
-    {"run": {…}}                               {"pid": number} from the new process, or {"error": [number, text]};
-                                               then, if it was forked, {"status": number} when it has ended
-    {"reap": true}                             nothing: the number of the process is given back only now
+    the worker                 this host
+    {"script", "modules", …}   {"importing": name} before each import, then {"process", "waiting"}: its own number, and
+                               what the script imports that is left to the trials, with the reasons; or {"unsafe":
+                               name, "because"}, and it ends, since what that import has begun cannot be taken back; or
+                               {"useless": reason}, and it ends
+    {"run": {…}}               {"pid": number} from the new process, or {"error": [number, text]}; then, if it was
+                               forked, {"status": number, "seconds": {…}} when it has ended: how long its imports took
+    {"reap": true}             nothing: the number of the process is given back only now
 
 What it prints while it imports, each trial's output begins with. The process of a trial is what `python_host.py` makes
 of a fresh one: what it may inherit, `warm_imports.py` says.
@@ -29,6 +30,7 @@ import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,8 +38,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main() -> None:
     """Import what the script imports, then fork a process for each request, which goes on below `serve`."""
-    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_end.py")
-    host, script, imports, ending = map(load, files)
+    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_times.py", "warm_end.py")
+    host, script, imports, timing, ending = map(load, files)
     host.end_with_parent()
     channel, marker = Channel(), Marker()
     plan = channel.read()
@@ -49,21 +51,28 @@ def main() -> None:
     for name in host.HYPERPARAMETER_NAMES:
         del main_module.__dict__[name]
     sys.modules["__main__"] = main_module
-    imported = imports.import_all(plan, script, channel.write)
+    known = script.Known(plan["libraries"], plan["modules"])
+    stranger = imports.not_known_at_the_start(known)
+    if stranger:
+        channel.write({"useless": "Python itself loads " + stranger + ", which is not known to behave the same"})
+        return
+    wanted, waiting = script.read_imports(plan["script"], known, plan["left"])
+    named = [name for name in plan["modules"] if name not in plan["left"]]
+    imports.import_all(wanted, named, imports.Gate(script, known), channel.write)
     sys.stdout.flush()
     sys.stderr.flush()
     told = os.pread(1, 1 << 20, 0)
-    inherited = ending.Inherited()
+    inherited, own_files = ending.Inherited(plan["harmless"], plan["patterns"]), imports.OwnFiles(script)
+    times = timing.Times(waiting, host.AfterImport)
     gc.collect()
     gc.freeze()
-    channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "left": imported.left})
-    request = serve(channel, imports, marker, told)
+    channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})
+    request = serve(channel, lambda: imports.threads() or own_files.changed(), marker, told, times)
     if request is None:
         os._exit(0)
-    imported.renew_random_numbers()
+    imports.renew(plan["folders"])
     sys.argv[1:] = request["arguments"]
-    if "multiprocessing.process" in sys.modules:
-        sys.modules["multiprocessing.process"].ORIGINAL_DIR = os.getcwd()  # type: ignore[attr-defined]
+    times.begin()
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)
 
 
@@ -134,7 +143,7 @@ class Marker:
             ctypes.memmove(self._place, data.ljust(self._size, b"\0"), self._size)
 
 
-def serve(channel: Channel, imports: Any, marker: Marker, told: bytes) -> Any:
+def serve(channel: Channel, trouble_now: Callable[[], str], marker: Marker, told: bytes, times: Any) -> Any:
     """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
     me = os.getpid()
     end_with_parent = ctypes.CDLL(None).prctl
@@ -148,7 +157,7 @@ def serve(channel: Channel, imports: Any, marker: Marker, told: bytes) -> Any:
             running = 0
             continue
         request = message["run"]
-        trouble = imports.threads()
+        trouble = trouble_now()
         if trouble:
             channel.write({"error": [0, trouble]})
             continue
@@ -173,7 +182,8 @@ def serve(channel: Channel, imports: Any, marker: Marker, told: bytes) -> Any:
             return request
         ended: Any = os.waitid(os.P_PID, running, os.WEXITED | os.WNOWAIT)
         by_signal = ended.si_code != os.CLD_EXITED
-        channel.write({"status": -ended.si_status if by_signal else ended.si_status})
+        status = -ended.si_status if by_signal else ended.si_status
+        channel.write({"status": status, "seconds": times.take()})
 
 
 def become_the_trial(request: Any, told: bytes) -> None:

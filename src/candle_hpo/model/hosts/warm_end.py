@@ -2,24 +2,27 @@
 
 Read by `python_warm_host.py`, in the user's interpreter. At its end Python takes all modules apart, and C libraries run
 what they have registered. With large libraries that takes longer than a small trial, and nothing of it can be seen.
-Here all that the trial itself has made is ended as Python ends it, and in its order: threads, exit handlers, objects,
-modules, files. Only where a library has come in that was not there before does all end the usual way.
+Where every shared library in the process is known to be like that, all that the trial itself has made is ended as
+Python ends it, and in its order: threads, exit handlers, objects, modules, files. Elsewhere all ends the usual way.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import fnmatch
 import gc
 import io
 import os
+import re
 import sys
 import types
 import weakref
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 # Libraries loaded with these have business of their own at the end of every process.
@@ -27,22 +30,35 @@ ADDED_LIBRARIES = ("LD_PRELOAD", "LD_AUDIT")
 
 
 class Inherited:
-    """What was in the process before the trial.
+    """What was in the process before the trial, and which shared libraries are known to have nothing to do at the end.
+
+    These are Python's own, those in the packages that are `harmless`, and those elsewhere whose names match `patterns`.
 
     What libraries have set up to be done at the end for their own objects (`weakref.finalize`) is theirs, not each
     trial's: a temporary folder that one has made is removed by nobody but the last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, harmless: list[str], patterns: list[str]) -> None:
         for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
             finalizer.atexit = False
         self.modules = set(sys.modules)
         self.loads = loads_of_libraries()
-        self.libraries = loaded_libraries()
-        tops = {name.split(".")[0] for name in sys.modules}
-        places = [getattr(sys.modules.get(top), "__file__", None) or "" for top in tops]
-        packages = {os.path.dirname(path) + os.sep for path in places if os.path.basename(path) == "__init__.py"}
-        self.places = (os.path.dirname(os.__file__) + os.sep, *packages)
+        self._packages = set(harmless)
+        self._pattern = re.compile("|".join(map(fnmatch.translate, patterns)))
+        libraries = loaded_libraries()
+        self.is_harmless = self.are_harmless(libraries)
+        self.flushes = list(flushes_of(libraries))
+
+    def are_harmless(self, libraries: set[str]) -> bool:
+        """Tell whether all these shared libraries are known to have nothing to do at the end of a process."""
+        return all(map(self._has_nothing_to_do, libraries))
+
+    def _has_nothing_to_do(self, path: str) -> bool:
+        folders = path.split(os.sep)
+        places = [number for number, folder in enumerate(folders) if folder in ("site-packages", "dist-packages")]
+        if places:
+            return folders[places[-1] + 1].partition(".")[0].lower() in self._packages  # numpy, numpy.libs
+        return path.startswith(os.path.dirname(os.__file__) + os.sep) or bool(self._pattern.match(folders[-1]))
 
 
 class LoadedObject(ctypes.Structure):
@@ -78,6 +94,22 @@ def loaded_libraries() -> set[str]:
     return {os.fsdecode(path) for path in paths}
 
 
+def flushes_of(libraries: set[str]) -> Iterator[Callable[[], object]]:
+    """Yield the functions that write out what C, C++ and Fortran have printed, of each copy of their libraries."""
+    yield lambda: ctypes.CDLL(None).fflush(None)
+    for path in libraries:
+        name = os.path.basename(path)
+        with contextlib.suppress(OSError, AttributeError, ValueError):
+            if name.startswith("libgfortran"):
+                flush = ctypes.CDLL(path)._gfortran_flush_i4  # of all units: libgfortran, intrinsics/flush.c
+                yield partial(flush, None)
+            if name.startswith("libstdc++"):
+                library = ctypes.CDLL(path)
+                library._ZNSt8ios_base4InitC1Ev(ctypes.create_string_buffer(8))  # std::ios_base::Init: it may be unused
+                cout = ctypes.addressof(ctypes.c_char.in_dll(library, "_ZSt4cout"))
+                yield partial(library._ZNSo5flushEv, ctypes.c_void_p(cout))  # std::ostream::flush()
+
+
 def end_as(run: Callable[[], None], inherited: Inherited) -> None:
     """Call a function, and end this process as Python would end it then."""
     status = 0
@@ -98,13 +130,12 @@ def end_as(run: Callable[[], None], inherited: Inherited) -> None:
 
 
 def needs_the_usual_end(inherited: Inherited) -> bool:
-    """Tell whether libraries that are not those of the host may have something to do at the end."""
-    if any(os.environ.get(name) for name in ADDED_LIBRARIES):
+    """Tell whether a library in this process may have something to do at its end."""
+    if not inherited.is_harmless or any(os.environ.get(name) for name in ADDED_LIBRARIES):
         return True
     if loads_of_libraries() == inherited.loads != -1:
         return False
-    new = loaded_libraries() - inherited.libraries
-    return not all(path.startswith(inherited.places) for path in new)
+    return not inherited.are_harmless(loaded_libraries())
 
 
 def end_what_is_own(inherited: Inherited) -> None:
@@ -128,7 +159,8 @@ def end_what_is_own(inherited: Inherited) -> None:
             del module
     gc.collect()
     flush_open_files()
-    ctypes.CDLL(None).fflush(None)  # what C code has printed
+    for flush in inherited.flushes:
+        flush()
 
 
 def run_exit_handlers() -> None:

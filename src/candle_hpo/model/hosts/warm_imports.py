@@ -1,8 +1,7 @@
-"""Imports beforehand what all trials of a script can share, and tells what they cannot.
+"""Imports beforehand what all trials of a script can share, and sees that nothing comes in that is not known.
 
-Read by `python_warm_host.py`, in the user's interpreter. `warm_script.py` knows what the script asks for. Of that, a
-module is left to the trials that starts a thread which a fork would lose, or a process, that opens a file or the GPU,
-or that reads something of a trial.
+Read by `python_warm_host.py`, in the user's interpreter. `warm_script.py` knows what the script asks for, and what of
+it is known. What the user names besides is taken at their word, but for what no process can share with another.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import gc
 import importlib.machinery
 import os
 import sys
-import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,162 +23,87 @@ HARMLESS_FILES = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"}
 THREADS_THAT_MAY_FORK = ("jemalloc_bg_thd",)
 
 
-def import_all(plan: Any, script: Any, tell: Callable[[dict[str, object]], None]) -> Imported:
-    """Import what the plan and its script ask for, one by one; end this process at one that cannot be shared.
+class NotKnown(BaseException):
+    """An import has come upon a module that is not known; not for `except Exception` or `except ImportError`."""
 
-    `script` is `warm_script.py`. `plan` has the path of the user's `script`, the `modules` that the user names, those
-    of the `backend`, and those to be `left` out, with whether nothing of the script is to be imported after one.
-    `of_a_trial` are the variables that only a trial has.
+
+class Gate:
+    """A finder before all others: lets in what is known, so that no code of anything else runs here."""
+
+    is_of_candle = True
+
+    def __init__(self, script: Any, known: Any) -> None:
+        self._script, self._known = script, known
+        self.turned_away = ""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:  # noqa: ARG002
+        """Find what must not come in, and say of everything else that somebody else may find it."""
+        if path is not None or not self._known.objection(name):
+            return None
+        found = self._script.spec_of(name)
+        # A library may only ask whether there is such a module: it is told the truth.
+        return None if found is None else importlib.machinery.ModuleSpec(name, self, origin=found.origin)  # type: ignore[arg-type]
+
+    def create_module(self, spec: Any) -> Any:
+        """Refuse to import a module that was found here."""
+        self.turned_away = self.turned_away or spec.name
+        raise NotKnown(spec.name)
+
+    def exec_module(self, module: Any) -> None:
+        """Never come here."""
+
+
+def not_known_at_the_start(known: Any) -> str:
+    """Return what Python has loaded by itself at its start that is not known; "" if there is nothing of the kind."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name != "__main__" and "." not in name and known.objection(name):
+            return f"{name} ({file})"
+    return ""
+
+
+def import_all(
+    wanted: list[tuple[str, tuple[str, ...]]],
+    named: list[str],
+    gate: Gate,
+    tell: Callable[[dict[str, object]], None],
+) -> None:
+    """Import modules one by one; end this process at one that cannot be shared: what it has begun cannot be taken back.
+
+    `named` are those that the user names, which come in with all that they bring.
     """
-    imported = Imported(script)
-    imported.look_back()
-    named = list(plan["modules"])
-    wanted = list(script.wanted_by_script(plan["script"], plan["left"], named, imported.left))
-    found = {name for name, _ in wanted}
-    wanted += [(name, ()) for name in plan["backend"] if name not in found and name not in imported.left]
-    wanted += [(name, ()) for name in named if name not in found]
-    for name, members in wanted:
-        if name in plan["left"]:
-            continue
+    tops = {name.partition(".")[0] for name in named}
+    files = open_files()
+    for name, members in [*wanted, *((name, ()) for name in named if name not in dict(wanted))]:
         tell({"importing": name})
-        before = dict(os.environ)
-        watch = Watch(plan["of_a_trial"])
+        is_named = name.partition(".")[0] in tops
+        if is_named:
+            gc.freeze()  # so that its objects are told apart
+        else:
+            sys.meta_path.insert(0, gate)
         try:
             __import__(name, {"__name__": "__main__", "__package__": None}, None, members, 0)
             trouble = ""
         except BaseException as error:
             trouble = f"its import fails: {type(error).__name__}: {error}"
-        noticed = watch.end()
-        trouble = trouble or noticed or imported.trouble(named)
+        if not is_named:
+            sys.meta_path.remove(gate)
+        if gate.turned_away:
+            trouble = f"its import loads {gate.turned_away}, which is not known to behave the same"
+        trouble = trouble or gpu() or threads() or processes() or opened(files)
+        trouble = trouble or (random_numbers() if is_named else "")
         if trouble:
-            is_last = trouble.startswith("its import fails") or dict(os.environ) != before
-            tell({"unsafe": name, "because": trouble, "is_last": is_last})
+            tell({"unsafe": name, "because": trouble})
             os._exit(0)
-    return imported
 
 
-class Watch:
-    """Notes, from now until `end`, what an import does that leaves nothing to be seen afterwards.
-
-    It may ask for a variable that only a trial has, or make a temporary file or folder, which its last act removes.
-    """
-
-    def __init__(self, of_a_trial: list[str]) -> None:
-        self._asked: list[str] = []
-        self._made: list[str] = []
-        self._environment: Any = os.environ
-        self._encode, self._mkdir, self._open = self._environment.encodekey, os.mkdir, os.open
-
-        def encode(name: Any) -> Any:
-            if name in of_a_trial:
-                self._asked.append(f"its import reads {name}")
-            return self._encode(name)
-
-        def mkdir(path: Any, *arguments: Any, **more: Any) -> None:
-            self._mkdir(path, *arguments, **more)
-            self._note_temporary(path)
-
-        def open_file(path: Any, flags: int, *arguments: Any, **more: Any) -> int:
-            descriptor = self._open(path, flags, *arguments, **more)
-            if flags & os.O_EXCL:
-                self._note_temporary(path)
-            return descriptor
-
-        self._environment.encodekey, os.mkdir, os.open = encode, mkdir, open_file
-
-    def _note_temporary(self, path: Any) -> None:
-        path = os.path.abspath(os.fsdecode(path))
-        if path.startswith((*temporary_folders(), os.getcwd() + os.sep)):
-            self._made.append(path)
-
-    def end(self) -> str:
-        """Notice nothing any more; return in words what was noticed first, "" if nothing was."""
-        self._environment.encodekey, os.mkdir, os.open = self._encode, self._mkdir, self._open
-        noticed = self._asked + [f"its import makes {path}" for path in self._made if os.path.lexists(path)]
-        return noticed[0] if noticed else ""
-
-
-def temporary_folders() -> tuple[str, ...]:
-    """Return where temporary files may be, as `tempfile` looks for them."""
-    places = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
-    places += ["/tmp", "/var/tmp", "/usr/tmp"]  # noqa: S108  # nothing is put there
-    return tuple(os.path.abspath(place) + os.sep for place in places if place)
-
-
-class Imported:
-    """What the imports so far have brought into this process.
-
-    `left` names the modules that are left to the trials, with the reason for each.
-    """
-
-    def __init__(self, script: Any) -> None:
-        self._is_place_of_installed = script.is_place_of_installed
-        self.left: dict[str, str] = {}
-        self._modules: set[str] = set()
-        self._files: dict[str, str] = {}
-        self._generators: list[Any] = []  # of NumPy, seeded by chance
-
-    def look_back(self) -> None:
-        """Take what is here now as given."""
-        self._modules = set(sys.modules)
-        self._files = open_files()
-
-    def trouble(self, named: list[str]) -> str:
-        """Return what the last import has brought that trials cannot share; "" if there is nothing of the kind."""
-        trouble = gpu() or threads() or processes() or self._opened() or self._own_files(named) or self._random()
-        self.look_back()
-        return trouble
-
-    def _opened(self) -> str:
-        for name, path in open_files().items():
-            if self._files.get(name) == path:
-                continue
-            if path.startswith("/dev/nvidia"):
-                return f"its import begins to use the GPU ({path})"
-            if path not in HARMLESS_FILES:
-                return f"its import leaves {path} open"
-        return ""
-
-    def _own_files(self, named: list[str]) -> str:
-        tops = {name.split(".")[0] for name in named}
-        for name in sorted(set(sys.modules) - self._modules):
-            module = sys.modules[name]
-            spec = module.__dict__.get("__spec__") if isinstance(module, types.ModuleType) else None
-            if not isinstance(spec, importlib.machinery.ModuleSpec) or not spec.has_location or not spec.origin:
-                continue
-            if not self._is_place_of_installed(spec.origin) and name.split(".")[0] not in tops:
-                return f"its import loads {spec.origin}, which may be edited between trials"
-        return ""
-
-    def _random(self) -> str:
-        """Look at the objects that the last import has left; find the generators of random numbers among them."""
-        gc.collect()
-        numpy, random = sys.modules.get("numpy.random"), sys.modules.get("random")
-        of_numpy = (getattr(numpy, "BitGenerator", ()) or ()) if numpy else ()
-        of_python = (random.Random,) if random else ()
-        renewed = own_generators(random)
-        trouble = ""
-        for found in gc.get_objects():
-            kind = type(found)
-            if of_numpy and issubclass(kind, of_numpy):
-                if is_drawn(found):
-                    self._generators.append(found)
-            elif kind in of_python and id(found) not in renewed:
-                trouble = "it keeps random numbers of its own (a random.Random)"
-        gc.freeze()  # so that the next import's objects are told apart
-        return trouble
-
-    def renew_random_numbers(self) -> None:
-        """Give this process random numbers of its own, as a fresh one has; what was seeded on purpose stays so.
-
-        The generator of `random` is renewed by Python itself, after every fork.
-        """
-        for generator in self._generators:
-            generator.state = type(generator)().state
-        torch: Any = sys.modules.get("torch")
-        default = getattr(torch, "default_generator", None)
-        if default is not None and default.initial_seed() >= 1 << 32:  # smaller ones are somebody's choice
-            default.seed()
+def opened(before: dict[str, str]) -> str:
+    """Return which file is open that was not before, in words."""
+    for name, path in open_files().items():
+        if before.get(name) != path and path not in HARMLESS_FILES:
+            what = path if path.startswith("/") else "a " + path.partition(":")[0]  # socket:[4711]
+            return f"its import leaves {what} open"
+    return ""
 
 
 def open_files() -> dict[str, str]:
@@ -192,20 +115,89 @@ def open_files() -> dict[str, str]:
     return found
 
 
-def own_generators(random: Any) -> set[int]:
-    """Return the ids of the generators that renew themselves after a fork: `random`'s, and those for names of files."""
-    ids = {id(getattr(random, "_inst", None))}
-    sequence: Any = getattr(sys.modules.get("tempfile"), "_RandomNameSequence", None)
-    if sequence:
-        ids.update(id(getattr(found, "_rng", None)) for found in gc.get_objects() if type(found) is sequence)
-    return ids
+def random_numbers() -> str:
+    """Return whether there are sources of random numbers among the objects of an import, in words."""
+    gc.collect()
+    numpy, random = sys.modules.get("numpy.random"), sys.modules.get("random")
+    kinds = tuple(filter(None, [getattr(random, "Random", None), getattr(numpy, "BitGenerator", None)]))
+    theirs = {id(getattr(random, "_inst", None)), id(getattr(generator_of_numpy(), "_bit_generator", None))}
+    found = [each for each in gc.get_objects() if issubclass(type(each), kinds) and id(each) not in theirs]
+    found = [each for each in found if type(each).__name__ != "SystemRandom"]  # which the system itself renews
+    return f"it keeps random numbers of its own (a {type(found[0]).__name__})" if found else ""
 
 
-def is_drawn(generator: Any) -> bool:
+def generator_of_numpy() -> Any:
+    """Return the generator behind NumPy's functions; None without NumPy."""
+    return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+
+
+def renew(folders: list[str]) -> None:
+    """Give this process what a fresh one draws or notes for itself at its imports; what was chosen stays.
+
+    `folders` are variables that hold the working directory, with the names of their modules.
+
+    The generator of `random` is renewed by Python itself, after every fork.
+    """
+    of_numpy = generator_of_numpy()
+    bits: Any = getattr(of_numpy, "_bit_generator", None)
+    if bits is None and of_numpy is not None:  # before NumPy 1.17
+        of_numpy.seed()
+    elif is_drawn(bits):
+        bits.state = type(bits)().state
+    of_torch = getattr(sys.modules.get("torch"), "default_generator", None)
+    if of_torch is not None and of_torch.initial_seed() >= 1 << 32:  # smaller ones are somebody's choice
+        of_torch.seed()
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        import time
+
+        began: Any = getattr(logging, "_startTime", 0.0)  # of which `relativeCreated` counts
+        logging._startTime = time.time() if isinstance(began, float) else time.time_ns()  # type: ignore[attr-defined]
+    set_number = getattr(getattr(sys.modules.get("threading"), "_main_thread", None), "_set_native_id", None)
+    if set_number is not None:
+        set_number()
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None:
+        multiprocessing.current_process().authkey = os.urandom(32)  # type: ignore[attr-defined]
+
+    for variable in folders:
+        module, _, name = variable.rpartition(".")
+        if hasattr(sys.modules.get(module), name):
+            setattr(sys.modules[module], name, os.getcwd())
+
+
+def is_drawn(bits: Any) -> bool:
     """Tell whether a generator of NumPy was seeded by chance, with 128 random bits, not with somebody's number."""
-    sequence = getattr(generator, "seed_seq", None) or getattr(generator, "_seed_seq", None)
+    sequence = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
     entropy = getattr(sequence, "entropy", None)
     return isinstance(entropy, int) and entropy >= 1 << 64
+
+
+class OwnFiles:
+    """The files of modules that are not installed ones: their user may edit them between two trials."""
+
+    def __init__(self, script: Any) -> None:
+        script_itself = sys.modules["__main__"]  # multiprocessing gives it another name, too
+        modules = [module for module in list(sys.modules.values()) if module is not script_itself]
+        paths = [getattr(module, "__file__", None) for module in modules]
+        own = [path for path in paths if path and not script.is_of_python(path)]
+        self._files = {path: stamp(path) for path in own if script.INSTALLED.isdisjoint(path.split(os.sep))}
+
+    def changed(self) -> str:
+        """Return which of them is another file than the one that was imported, in words; "" if none is."""
+        for path, was in self._files.items():
+            if stamp(path) != was:
+                return f"{path} has changed since it was imported beforehand"
+        return ""
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """Return what tells whether a file was written again; None where it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def gpu() -> str:

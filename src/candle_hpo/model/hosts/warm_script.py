@@ -1,153 +1,169 @@
 """What a script imports that can be imported before it: that which no trial could tell from its own import.
 
-Read by `python_warm_host.py`, in the user's interpreter. The script is read, never run. An import is one of these where
-
-- it stands at the top of the script, is unconditional, and nothing before it may change what it does;
-- the module is an installed one, not a file that its user may edit between two trials.
+Read by `python_warm_host.py`, in the user's interpreter. The script is read, never run. What counts is the block of
+imports with which it begins, as long as each of them is known: everything else may change what the next import finds.
 """
 
 from __future__ import annotations
 
 import _ast
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 INSTALLED = {"site-packages", "dist-packages"}
-STANDARD = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
-
-# Calls that change nothing which an import could see.
-HARMLESS_CALLS = {
-    *("abs", "bool", "dict", "float", "frozenset", "globals", "int", "isinstance", "len", "list", "locals", "max"),
-    *("min", "print", "range", "round", "set", "sorted", "str", "sum", "tuple", "zip"),
-}
-HARMLESS_METHODS = {
-    *("format", "get", "getenv", "join", "split", "time", "perf_counter", "monotonic", "process_time", "now"),
-}
-
-# What is known to be found out only after a long import.
-LEFT_BY_NAME = {"tensorflow": "its import starts a thread"}
+STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
-def wanted_by_script(
-    script: str, left: dict[str, bool], named: list[str], reasons: dict[str, str]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the imports that can be done before the script, with the names that each takes from its module.
+class Known:
+    """Tells which modules may be imported beforehand.
 
-    Those at its top that cannot are put among the reasons. A script that cannot be read or parsed has none: its
-    trials tell why.
+    Those of Python itself, those that the user has named, and the `libraries` that are known to behave the same:
+    top-level modules with the distributions that bring them. One that lies elsewhere, or comes from another
+    distribution, is not that library.
+    """
+
+    def __init__(self, libraries: dict[str, list[str]], named: Iterable[str]) -> None:
+        self._libraries = libraries
+        self._named = {name.partition(".")[0] for name in named}
+        self._objections: dict[str, str] = {}
+
+    def objection(self, name: str) -> str:
+        """Return why a module is not to be imported beforehand; "" if it may be."""
+        top = name.partition(".")[0]
+        if top not in self._objections:
+            self._objections[top] = self._object(top)
+        return self._objections[top]
+
+    def is_standard(self, name: str) -> bool:
+        """Tell whether a module is of Python's own library."""
+        places = places_of(name.partition(".")[0])
+        return places is not None and all(map(is_of_python, places))
+
+    def _object(self, top: str) -> str:
+        places = places_of(top)
+        if places is None:
+            return "it is not found"
+        if top in self._named or all(map(is_of_python, places)):
+            return ""
+        if top in self._libraries and all(is_brought_by(self._libraries[top], place) for place in places):
+            return ""
+        return "it is not a library that is known to behave the same when it is imported beforehand"
+
+
+def is_of_python(path: str) -> bool:
+    """Tell whether a file is one of Python's own library."""
+    return os.path.abspath(path).startswith(STANDARD) and INSTALLED.isdisjoint(path.split(os.sep))
+
+
+def is_brought_by(distributions: list[str], path: str) -> bool:
+    """Tell whether a module or package lies where pip or conda has installed it, with one of these distributions."""
+    folder = os.path.dirname(path)
+    if os.path.basename(folder) not in INSTALLED:
+        return False
+    wanted = [same_name(name) for name in distributions]
+    for entry in os.listdir(folder):
+        name, _, kind = entry.rpartition(".")
+        if kind in ("dist-info", "egg-info") and same_name(name.split("-")[0]) in wanted:
+            return True
+    return False
+
+
+def same_name(distribution: str) -> str:
+    """Return a distribution's name as all its spellings have it: PEP 503."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def places_of(top: str) -> list[str] | None:
+    """Return the file of a top-level module or the folders of a package, neither for one that is built in.
+
+    None where there is no such module.
+    """
+    if top in sys.builtin_module_names:
+        return []
+    spec = spec_of(top)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is not None:
+        return list(spec.submodule_search_locations)
+    return [spec.origin] if spec.has_location and spec.origin else []
+
+
+def spec_of(top: str) -> Any:
+    """Return how a top-level module would be imported, without importing it; None where there is no such."""
+    for finder in sys.meta_path:
+        if getattr(finder, "is_of_candle", False):
+            continue
+        try:
+            spec = finder.find_spec(top, None)
+        except Exception:  # a finder of somebody else's, or one of the old kind
+            return None
+        if spec is not None:
+            return spec
+    return None
+
+
+def read_imports(
+    script: str, known: Known, left: dict[str, str]
+) -> tuple[list[tuple[str, tuple[str, ...]]], dict[str, str]]:
+    """Return what a script imports that is to be imported before it, and why all else that it imports is not.
+
+    The first are modules in their order, with the names that the script takes from each; the second are top-level
+    modules. `left` are modules that were found out to be none of the first, with the reasons. A script that cannot be
+    parsed has neither: its trials say why.
     """
     try:
         with open(script, "rb") as file:
             tree: Any = compile(file.read(), script, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
-        return
+        return [], {}
+    beforehand: list[tuple[str, tuple[str, ...]]] = []
+    waiting: dict[str, str] = {}
     obstacle = ""
-    for node in tree.body:
-        if not isinstance(node, (_ast.Import, _ast.ImportFrom)):
-            obstacle = obstacle or obstacle_in(node)
-            continue
-        for name, members in modules_of(node):
-            if obstacle:
-                if not is_standard(name):  # those are imported in no time
-                    reasons.setdefault(name, obstacle)
-            elif name in left:
-                obstacle = f"it comes after {name}, which is left to the trials" if left[name] else ""
-            elif name.split(".")[0] in LEFT_BY_NAME:
-                reasons[name] = LEFT_BY_NAME[name.split(".")[0]]
-                obstacle = f"it comes after {name}"
-            elif name not in named and not is_installed(name):
-                is_there = is_installed(name) is not None
-                reasons[name] = "it is not installed, but a file that may be edited" if is_there else "it is not found"
-                obstacle = f"it comes after {name}, which may change what it does"
-            else:
-                yield name, members
+    for statement in tree.body:
+        modules = modules_of(statement)
+        for name, members in modules:
+            because = obstacle or left.get(name) or known.objection(name)
+            if not because:
+                beforehand.append((name, members))
+                continue
+            waiting.setdefault(name.partition(".")[0], because)
+            obstacle = obstacle or f"it comes after {name}, which may change what it does"
+        if not modules and not is_only_a_constant(statement):
+            obstacle = obstacle or f"it comes after line {statement.lineno}, which may change what it does"
+            for name in imported_within(statement):
+                waiting.setdefault(name.partition(".")[0], known.objection(name) or "it is not imported at the top")
+    return beforehand, {name: because for name, because in waiting.items() if not known.is_standard(name)}
 
 
-def modules_of(node: Any) -> list[tuple[str, tuple[str, ...]]]:
+def modules_of(statement: Any) -> list[tuple[str, tuple[str, ...]]]:
     """Return the modules that an import statement names, with what it takes of each."""
-    if isinstance(node, _ast.Import):
-        return [(alias.name, ()) for alias in node.names]
-    if node.level or node.module == "__future__":
-        return []
-    return [(node.module, tuple(alias.name for alias in node.names))]
+    if isinstance(statement, _ast.Import):
+        return [(alias.name, ()) for alias in statement.names]
+    if isinstance(statement, _ast.ImportFrom) and not statement.level and statement.module:
+        return [(statement.module, tuple(alias.name for alias in statement.names))]
+    return []
 
 
-def obstacle_in(node: Any) -> str:
-    """Return why imports after a statement cannot be done before it; "" where it cannot change what they do."""
-    if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
-        inner: list[Any] = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
-    elif isinstance(node, _ast.Lambda):
-        inner = []
-    else:
-        if isinstance(node, _ast.AugAssign) and type(node.value).__name__ not in ("Constant", "Num", "Str"):
-            return f"it comes after line {node.lineno}, which may change what it does"  # `environ |= {...}`
-        if isinstance(node, _ast.Call) and (not is_harmless(node.func) or is_given_a_function(node)):
-            return f"it comes after line {node.lineno}, which may change what it does"
-        if isinstance(node, (_ast.Attribute, _ast.Subscript)) and not isinstance(node.ctx, _ast.Load):
-            return f"it comes after line {node.lineno}, which may change what it does"
-        if isinstance(node, (_ast.Import, _ast.ImportFrom)):
-            own = [name for name, _ in modules_of(node) if is_installed(name) is False]
-            return f"it comes after {own[0]}, which may change what it does" if own else ""
-        inner = []
-        for field in node._fields:
-            value = getattr(node, field, None)
-            inner += value if isinstance(value, list) else [value]
-    for child in inner:
-        if isinstance(child, _ast.AST):
-            obstacle = obstacle_in(child)
-            if obstacle:
-                return obstacle
-    return ""
+def imported_within(node: Any) -> Iterator[str]:
+    """Yield the modules that are imported somewhere within a statement."""
+    for name, _ in modules_of(node):
+        yield name
+    for field in node._fields:
+        value = getattr(node, field, None)
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, _ast.AST):
+                yield from imported_within(child)
 
 
-def is_given_a_function(call: Any) -> bool:
-    """Tell whether a call is given a function that is written there, which it may call."""
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return any(isinstance(each, _ast.Lambda) for each in given)
-
-
-def is_harmless(function: Any) -> bool:
-    """Tell whether a call of this function cannot change what an import does."""
-    if isinstance(function, _ast.Name):
-        return function.id in HARMLESS_CALLS
-    return isinstance(function, _ast.Attribute) and function.attr in HARMLESS_METHODS
-
-
-def is_installed(name: str) -> bool | None:
-    """Tell whether a module lies where installed ones do, without importing it; None where there is no such module."""
-    places = places_of(name)
-    return None if places is None else all(map(is_place_of_installed, places))
-
-
-def is_standard(name: str) -> bool:
-    """Tell whether a module is of Python's own library."""
-    places = places_of(name)
-    return places is not None and all(
-        os.path.realpath(place).startswith(STANDARD) and INSTALLED.isdisjoint(place.split(os.sep)) for place in places
-    )
-
-
-def places_of(name: str) -> list[str] | None:
-    """Return where the package of a module lies, nowhere for one that is built in; None where there is no such."""
-    top = name.split(".")[0]
-    if top in sys.builtin_module_names:
-        return []
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        try:
-            spec = find(top, None) if find else None
-        except Exception:
-            return None
-        if spec is not None:
-            return [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-    return None
-
-
-def is_place_of_installed(path: str) -> bool:
-    """Tell whether a file lies in the standard library or in a folder of installed packages."""
-    return os.path.realpath(path).startswith(STANDARD) or not INSTALLED.isdisjoint(path.split(os.sep))
+def is_only_a_constant(statement: Any) -> bool:
+    """Tell whether a statement is a text or number by itself, as a docstring is, or one that is given a name."""
+    if isinstance(statement, _ast.Assign) and not all(isinstance(target, _ast.Name) for target in statement.targets):
+        return False
+    kinds = ("Constant", "Num", "Str", "NameConstant")  # the last three are those of Python 3.7
+    return isinstance(statement, (_ast.Expr, _ast.Assign)) and type(statement.value).__name__ in kinds
