@@ -2,7 +2,7 @@
 
     python tools/warm_libraries.py [PYTHON [MODULE ...]]     writes docs/warm-libraries.md
 
-PYTHON is an interpreter that has the libraries. For each, three trials start in a fresh interpreter and three from a
+PYTHON is an interpreter that has the libraries. For each, two trials start in a fresh interpreter and two from a
 warm host. What is the same in all the first must be the same in the others; what differs there must differ here.
 """
 
@@ -31,7 +31,8 @@ from candle_hpo.model.warm_host import WarmHost
 
 PROBE = Path(__file__).with_name("warm_libraries_probe.py")
 PAGE = Path(__file__).parents[1] / "docs" / "warm-libraries.md"
-TRIALS = 3
+TRIALS = 2
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "KERAS_BACKEND": "jax"}
 
 # What is used of a library, besides its import: `seeded` must be the same in all trials, `drawn` another in each.
 USES = {
@@ -136,7 +137,7 @@ val_to_return = 1
 
 
 def trials_of(
-    python: str, modules: Sequence[str], folder: Path, preload: tuple[str, ...], left: list[str], trials: int
+    python: str, modules: Sequence[str], folder: Path, preload: tuple[str, ...], left: list[str]
 ) -> Iterator[dict[str, str]]:
     """Run trials; yield what each of them saw, its output and the files that it left among it.
 
@@ -149,7 +150,7 @@ def trials_of(
     paths.runs.mkdir(parents=True)
     model = model_command(settings, python, seed=1, experiment=folder)
     host, switch = WarmHost(model), StopSwitch()
-    for number in range(trials):
+    for number in range(TRIALS):
         trial = paths.trial(f"t{number}")
         outcome = run_trial(model, Trial(number, f"t{number}", {}), trial, {}, switch, warm=host)
         if outcome.value is None:
@@ -184,18 +185,18 @@ PASSED_OVER = re.compile(
 )
 
 
-def compare(python: str, modules: Sequence[str], trials: int = TRIALS) -> Finding:
+def compare(python: str, modules: Sequence[str]) -> Finding:
     """Compare cold trials with warm ones."""
     left: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        cold = list(trials_of(python, modules, Path(name), ("none",), [], trials))
-        warm = list(trials_of(python, modules, Path(name), (), left, trials))
+        cold = list(trials_of(python, modules, Path(name), ("none",), []))
+        warm = list(trials_of(python, modules, Path(name), (), left))
     places = {place for place in set.intersection(*map(set, cold)) if not PASSED_OVER.match(place)}
     differences = []
     for place in sorted(places):
         expected = {trial[place] for trial in cold}
         got = {trial.get(place, "nothing") for trial in warm}
-        if (len(expected) == 1 and got != expected) or (len(expected) == trials and len(got) == 1):
+        if (len(expected) == 1 and got != expected) or (len(expected) == TRIALS and len(got) == 1):
             differences.append(f"{place}: cold {sorted(expected)[0]:.80}, warm {sorted(got)[0]:.80}")
     return Finding(len(places), differences, left)
 
@@ -223,7 +224,7 @@ print(json.dumps(found))
 def main(python: str = sys.executable, *modules: str) -> None:
     there = versions(python)
     if modules == ("--all-at-once",):
-        print(json.dumps({"modules": sorted(there), **compare(python, sorted(there), trials=2)._asdict()}))
+        print(json.dumps({"modules": sorted(there), **compare(python, sorted(there))._asdict()}))
         return
     findings = {}
     for module in modules or there:
@@ -260,6 +261,6 @@ place.
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":  # trials have the environment that this process was started with
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+    if not ENVIRONMENT.items() <= os.environ.items():  # trials have the environment that this process was started with
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})  # noqa: S606
     main(*sys.argv[1:])

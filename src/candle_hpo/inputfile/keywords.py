@@ -61,14 +61,14 @@ KEYWORDS = (
     Keyword(
         "dl_backend",
         values.one_of(("keras", "pytorch")),
-        "the deep-learning library that the script uses: it is imported beforehand, where the script does not import "
-        "it at its top",
+        "the deep-learning library that the script uses; a keyword of CANDLE's that changes nothing here",
     ),
     Keyword(
         "preload",
         values.python_modules,
-        "Python modules that are imported once for all trials of a worker, besides those at the top of the script; "
-        "`none`: each trial starts a fresh interpreter; see [warm interpreters](model-scripts.md#warm-interpreters)",
+        "Python modules that are imported once for all trials of a worker, besides the known libraries at the top of "
+        "the script; `none`: each trial starts a fresh interpreter; see "
+        "[warm interpreters](model-scripts.md#warm-interpreters)",
     ),
     Keyword(
         "nthreads",

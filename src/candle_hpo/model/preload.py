@@ -25,21 +25,28 @@ class Preload(msgspec.Struct, frozen=True):
 class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`warm_libraries.toml`: what is known to behave the same when it is imported before a trial.
 
-    `libraries` are top-level modules, with the distributions that bring them. Those in `own_end` have something to do
-    at the end of a process; of other shared libraries, those whose names match `without_end` are known to have nothing.
+    `libraries` are top-level modules, with the distributions that they come from, and so are those that they have
+    `brought`. Those in `own_end` have something to do at the end of a process; of other shared libraries, those whose
+    names match `without_end` are known to have nothing.
     `folders` are variables that hold the working directory of whoever imported their modules.
     """
 
     libraries: dict[str, tuple[str, ...]]
+    brought: dict[str, tuple[str, ...]]
     own_end: tuple[str, ...]
     without_end: tuple[str, ...]
     folders: tuple[str, ...]
 
     @property
+    def known(self) -> dict[str, tuple[str, ...]]:
+        """All modules that may be imported beforehand, with the distributions that they come from."""
+        return {**self.libraries, **self.brought}
+
+    @property
     def harmless(self) -> list[str]:
         """The folders of installed packages, as they begin, whose shared libraries have nothing to do at the end."""
-        known = {name: brought for name, brought in self.libraries.items() if name not in self.own_end}
-        names = {*known, *(re.sub(r"[-.]", "_", each) for brought in known.values() for each in brought)}
+        known = {name: sources for name, sources in self.known.items() if name not in self.own_end}
+        names = {*known, *(re.sub(r"[-.]", "_", source) for sources in known.values() for source in sources)}
         return sorted(name.lower() for name in names)
 
 

@@ -86,7 +86,7 @@ class HostProcess:
             "script": model.script,
             "modules": model.preload.modules,
             "left": dict(left),
-            "libraries": known.libraries,
+            "libraries": known.known,
             "harmless": known.harmless,
             "patterns": known.without_end,
             "folders": known.folders,

@@ -158,7 +158,7 @@ def renew(folders: list[str]) -> None:
         set_number()
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None:
-        multiprocessing.current_process().authkey = os.urandom(32)  # type: ignore[attr-defined]
+        multiprocessing.current_process().authkey = os.urandom(32)
 
     for variable in folders:
         module, _, name = variable.rpartition(".")
