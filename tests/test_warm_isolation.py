@@ -96,6 +96,14 @@ ENDS = {
     "a cycle's end": "class C:\n    def __del__(self, write=os.write): write(1, b'gone')\nc = C(); c.me = c",
     "a file that nobody closes": "f = open('left', 'w'); f.write('all of it'); val_to_return = 1",
     "a file that a library holds": "numpy.left = open('left', 'w'); numpy.left.write('all of it'); val_to_return = 1",
+    "a file that nobody closes, beside a weak reference": """
+import weakref
+class C: pass
+c = C(); numpy.kept = weakref.proxy(c); numpy.left = open('left', 'w'); numpy.left.write('all of it')
+del c; val_to_return = 1""",
+    "a file that goes together with a function": """
+def f(): pass
+numpy.kept = f; f.left = left = open('left', 'w'); left.write('all of it'); del numpy.kept; val_to_return = 1""",
     "a log that nobody closes": "logging.basicConfig(filename='left'); logging.warning('said'); val_to_return = 1",
     "no newline at the end": "sys.stdout.write('no newline'); sys.stderr.write('there'); val_to_return = 1",
     "another stdout": "sys.stdout = open('left', 'w'); print('hidden'); val_to_return = 1",

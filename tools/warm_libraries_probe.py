@@ -6,6 +6,7 @@ cannot be told apart by a model either. What is drawn, or noted of the time or t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -86,8 +87,8 @@ def look_at_process() -> None:
     """Note what a process is made of besides its modules."""
     names = []
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/comm") as file:
-            names.append(file.read().strip())
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/comm") as file:
+            names.append(file.read().strip())  # the thread has not ended meanwhile
     files = [name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")]
     import atexit
     import logging

@@ -90,6 +90,7 @@ class HostProcess:
             "harmless": known.harmless,
             "patterns": known.without_end,
             "folders": known.folders,
+            "generators": known.generators,
         }
         importing = ""
         try:

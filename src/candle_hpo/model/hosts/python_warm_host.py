@@ -70,7 +70,7 @@ def main() -> None:
     request = serve(channel, lambda: imports.threads() or own_files.changed(), marker, told, times)
     if request is None:
         os._exit(0)
-    imports.renew(plan["folders"])
+    imports.renew(plan["folders"], plan["generators"])
     sys.argv[1:] = request["arguments"]
     times.begin()
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)

@@ -147,6 +147,7 @@ def end_what_is_own(inherited: Inherited) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
+    flush_open_files()  # the collector closes a file's buffer before its text is in it, where both go together
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
     own = [sys.modules.pop(name) for name in list(sys.modules) if name == "__main__" or name not in inherited.modules]
     alive = [weakref.ref(module) for module in own if isinstance(module, types.ModuleType)]
@@ -184,6 +185,7 @@ def clear(namespace: dict[str, object]) -> None:
 def flush_open_files() -> None:
     """Flush what is still open for writing: files that a library holds for the trial."""
     for found in gc.get_objects():
-        if isinstance(found, (io.BufferedWriter, io.TextIOWrapper)) and not found.closed:
+        # Not by `isinstance`, which asks the object: a weak reference to one that is gone does not answer.
+        if issubclass(type(found), (io.BufferedWriter, io.TextIOWrapper)) and not found.closed:
             with contextlib.suppress(OSError, ValueError):  # as Python does with a file that nobody closed
                 found.flush()

@@ -11,10 +11,11 @@ import gc
 import importlib.machinery
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 HARMLESS_FILES = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"}
@@ -131,12 +132,11 @@ def generator_of_numpy() -> Any:
     return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
 
 
-def renew(folders: list[str]) -> None:
+def renew(folders: list[str], generators: list[str]) -> None:
     """Give this process what a fresh one draws or notes for itself at its imports; what was chosen stays.
 
-    `folders` are variables that hold the working directory, with the names of their modules.
-
-    The generator of `random` is renewed by Python itself, after every fork.
+    `folders` are variables of modules that hold the working directory, and `generators` such as Python's. The generator
+    of `random` itself is renewed by Python, after every fork.
     """
     of_numpy = generator_of_numpy()
     bits: Any = getattr(of_numpy, "_bit_generator", None)
@@ -147,23 +147,28 @@ def renew(folders: list[str]) -> None:
     of_torch = getattr(sys.modules.get("torch"), "default_generator", None)
     if of_torch is not None and of_torch.initial_seed() >= 1 << 32:  # smaller ones are somebody's choice
         of_torch.seed()
-    logging = sys.modules.get("logging")
-    if logging is not None:
-        import time
-
-        began: Any = getattr(logging, "_startTime", 0.0)  # of which `relativeCreated` counts
-        logging._startTime = time.time() if isinstance(began, float) else time.time_ns()  # type: ignore[attr-defined]
-    set_number = getattr(getattr(sys.modules.get("threading"), "_main_thread", None), "_set_native_id", None)
-    if set_number is not None:
+    for _, _, generator in found_at(generators):
+        generator.seed()
+    for holder, name, _ in found_at(folders):
+        setattr(holder, name, os.getcwd())
+    for holder, name, began in found_at(["logging:_startTime"]):  # of which `relativeCreated` counts
+        setattr(holder, name, time.time() if isinstance(began, float) else time.time_ns())
+    for _, _, set_number in found_at(["threading:_main_thread._set_native_id"]):
         set_number()
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None:
-        multiprocessing.current_process().authkey = os.urandom(32)
+    for _, _, process in found_at(["multiprocessing.process:_current_process"]):
+        process.authkey = os.urandom(32)
 
-    for variable in folders:
-        module, _, name = variable.rpartition(".")
-        if hasattr(sys.modules.get(module), name):
-            setattr(sys.modules[module], name, os.getcwd())
+
+def found_at(places: list[str]) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what is at these places (module:name.name), as far as it is there: its holder, its name, itself."""
+    for place in places:
+        module, _, path = place.partition(":")
+        *holders, name = path.split(".")
+        holder: Any = sys.modules.get(module)
+        for each in holders:
+            holder = getattr(holder, each, None)
+        if hasattr(holder, name):
+            yield holder, name, getattr(holder, name)
 
 
 def is_drawn(bits: Any) -> bool:
