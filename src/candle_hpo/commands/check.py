@@ -14,11 +14,11 @@ from rich.console import Console
 from candle_hpo.commands.cluster_job import job_script_of
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.script_check import (
-    ScriptFindings,
-    hyperparameter_findings,
-    missing_imports,
+    compare_hyperparameters,
     names_given,
-    syntax_errors,
+    note_on_lacking,
+    notes_on_imports,
+    syntax_findings,
 )
 from candle_hpo.commands.search import (
     check_search,
@@ -30,7 +30,7 @@ from candle_hpo.commands.search import (
 from candle_hpo.commands.single_run import run_trial_here
 from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError, Problem
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.experiment import Experiment, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
@@ -125,47 +125,56 @@ def _check_script(
 ) -> Interpreter | None:
     """Check the interpreter, the script's syntax, its hyperparameters and its imports; return the interpreter."""
     script = Path(settings.model_script).name
-    names = names_given(reading.default_model, reading.space)
-    try:
-        compared = _compare_hyperparameters(reading, settings, names, input_file)
-    except MachineError as error:
-        findings.take(error)
-        return None
-    lacking = [*compared.errors, *compared.likely]
-    findings.problems += lacking
-    for note in compared.notes:
-        findings.note(note)
-    if names and not lacking and not compared.notes and not reading.problems:
-        findings.right(f"the hyperparameters that {script} reads: {', '.join(names)}")
     try:
         modules = choose_site().site.modules if on_cluster else ()
         interpreter = find_interpreter(settings, (*modules, *modules_of(settings)))
         findings.right(f"{interpreter.name} ({interpreter.path})")
-        wrong = syntax_errors(settings, interpreter, (*modules, *modules_of(settings)))
-        imports = missing_imports(settings, interpreter, modules)
+    except CandleError as error:
+        findings.take(error)
+        if settings.language is not Language.PROGRAM:
+            _check_hyperparameters(reading, settings, input_file, findings)
+        return None
+    _check_hyperparameters(reading, settings, input_file, findings)
+    try:
+        wrong, notes = syntax_findings(settings, interpreter, (*modules, *modules_of(settings)))
+        imports = notes_on_imports(settings, interpreter, modules)
     except CandleError as error:
         findings.take(error)
         return None
-    findings.problems += [*wrong, *imports.likely]
-    for note in imports.notes:
+    findings.problems += wrong
+    for note in (*notes, *imports):
         findings.note(note)
-    if not wrong and not imports.likely:
+    if not (wrong or notes or imports) and settings.language is not Language.PROGRAM:
         findings.right(f"{script}: its syntax, and what it imports")
     return interpreter
 
 
-def _compare_hyperparameters(reading: Reading, settings: Settings, names: list[str], input_file: str) -> ScriptFindings:
+def _check_hyperparameters(reading: Reading, settings: Settings, input_file: str, findings: _Findings) -> None:
     """Compare what a script reads with what it is given; of a file with mistakes, whatever it names counts as given."""
     if reading.space is None and settings.run_workflow:
-        return ScriptFindings()  # the sets are those of an earlier experiment
-    found = hyperparameter_findings(settings, names, input_file)
-    if not reading.problems:
-        return found
-    texts = (input_file, settings.default_model_file, settings.param_space_file)
-    words = {word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))}
-    lacking = (*found.errors, *found.likely)
-    named = tuple(error for error in lacking if error.text.split('"')[1] not in words)
-    return ScriptFindings(likely=named, notes=found.notes)
+        return  # the sets are those of an earlier experiment
+    script = Path(settings.model_script).name
+    names = names_given(reading.default_model, reading.space)
+    try:
+        found = compare_hyperparameters(settings, names, input_file)
+    except MachineError as error:
+        findings.take(error)
+        return
+    words: set[str] = set()
+    if reading.problems:
+        texts = (input_file, settings.default_model_file, settings.param_space_file)
+        words = {
+            word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))
+        }
+    if found.seen and not reading.problems:
+        findings.right(f"the hyperparameters that {script} reads: {', '.join(found.seen)}")
+    if found.unclear and not reading.problems:
+        findings.note(f"whether {script} reads {', '.join(found.unclear)}, its text does not tell")
+    for each in found.lacking:
+        if each.name not in words:
+            findings.note(note_on_lacking(each, names, settings, input_file))
+    for note in found.notes:
+        findings.note(note)
 
 
 def _check_search(reading: Reading, settings: Settings, findings: _Findings, console: Console) -> None:
