@@ -12,6 +12,7 @@ from candle_hpo.core.space import GridSpace, ParameterSet, SetsOnDemand
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
 from candle_hpo.inputfile.json_values import NotJson, read_object
 from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 # An id names a folder: portable, no path, nothing that a shell or `rm` would take for an option.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=-]{0,99}")
@@ -37,11 +38,13 @@ class SetsOfLines(SetsOnDemand):
         return ParameterSet(set_id, {**self._default_model, **values})
 
 
-def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems) -> GridSpace:
+def read_parameter_sets(
+    lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems, values_seen: ValueNotes
+) -> GridSpace:
     """Read the sets of a grid and fill what they do not name from the default model.
 
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to
-    `problems`.
+    `problems`; `values_seen` sees all values.
     """
     names: dict[str, None] = {}
     shapes: dict[tuple[str, ...], array[int]] = {}  # the names that a set has -> the positions of all such sets
@@ -59,7 +62,9 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
             continue
         lines_of_ids[str(set_id).lower()] = line.number
         names |= dict.fromkeys(values)
+        values_seen.see_set(values, f"{file}:{line.number}")
         shapes.setdefault(tuple(values), array("Q")).append(position)
+    values_seen.end_of_sets(len(lines), default_model)
     misspelt = _misspelt(shapes, default_model)
     for shape, alike in shapes.items():
         wrong = [name for name in shape if name in misspelt]
