@@ -243,7 +243,7 @@ def notes_before_submission(experiment: Experiment, interpreter: Interpreter, si
     if wrong:
         raise InputError(*wrong)
     input_file = Path(experiment.input_file).name
-    if not (settings.restart_from_exp and settings.run_workflow):  # else its sets are those of an earlier experiment
+    if experiment.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
         names = names_given(experiment.default_model, experiment.space)
         found = compare_hyperparameters(settings, names, input_file)
         notes += [note_on_lacking(each, names, settings, input_file) for each in found.lacking]

@@ -33,9 +33,13 @@ class SetsOfLines(SetsOnDemand):
 
     def at(self, position: int) -> ParameterSet:
         """Return the set at a position from 0 up."""
-        values = read_object(self._lines[position])
-        set_id = str(values.pop("id", default_trial_id(position)))
+        set_id, values = self.as_listed(position)
         return ParameterSet(set_id, {**self._default_model, **values})
+
+    def as_listed(self, position: int) -> tuple[str, Hyperparameters]:
+        """Return the id of a set and the values that its line names."""
+        values = read_object(self._lines[position])
+        return str(values.pop("id", default_trial_id(position))), values
 
 
 def read_parameter_sets(

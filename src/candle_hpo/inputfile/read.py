@@ -69,8 +69,7 @@ def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Readi
     values = _value_notes(control)
     default_model = _default_model(sections, control, file, shell, problems, notes, values)
     space: GridSpace | ParametricSpace | None = None
-    judged = control.values.get("run_workflow", True) and "restart_from_exp" not in control.values
-    if "control" in sections and judged:
+    if "control" in sections and _space_counts(sections, control):
         space = _space(sections, control, default_model, file, shell, problems, notes, values)
         notes += _notes_on_names(space, default_model)
     check_arguments(control, default_model, space, file, problems)
@@ -83,6 +82,15 @@ def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Readi
     if settings is not None and not found:
         experiment = Experiment(str(path.absolute()), text, settings, default_model, space, tuple(notes))
     return Reading(found, settings, default_model, space, experiment)
+
+
+def _space_counts(sections: dict[str, Section], control: Control) -> bool:
+    """Tell whether the parameter space is read: a search that goes on has its own, a grid may get more sets."""
+    if "restart_from_exp" not in control.values or not control.values.get("run_workflow", True):
+        return bool(control.values.get("run_workflow", True))
+    section = sections.get("param_space")
+    has_sets = "param_space_file" in control.values or (section is not None and bool(section.lines))
+    return control.values.get("workflow") == "grid" and has_sets
 
 
 def _value_notes(control: Control) -> ValueNotes:
