@@ -213,7 +213,7 @@ def half_done(candle: Candle, write_input: WriteInput, here: Path) -> Path:
 def refused(candle: Candle, what: str) -> str:
     done = candle("resume", "--retry-failed")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "X000 cannot go on, and nothing was begun: " in done.stderr
+    assert "X000 cannot continue, and nothing was started: " in done.stderr
     assert what in done.stderr
     assert "restart_from_exp=X000" in done.stderr
     assert "4 trials: 2 completed, 2 failed" in candle("status").stdout
@@ -231,7 +231,7 @@ def test_a_folder_that_was_moved(half_done: Path, here: Path, way_out: str) -> N
     done = run("resume", "--retry-failed", where=moved)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"the model script {here / 'model.py'} is not there any more; supp_pythonpath: the folder" in done.stderr
-    assert f"Either move {moved} back to {here}, and candle resume X000 goes on" in done.stderr
+    assert f"Either move {moved} back to {here}, and candle resume X000 continues" in done.stderr
     assert f'model_script="{moved / "model.py"}" and restart_from_exp=X000 into the input file' in done.stderr
     assert "4 trials: 2 completed, 2 failed" in run("status", where=moved).stdout
     if way_out == "back":
@@ -248,7 +248,7 @@ def test_a_folder_that_was_moved(half_done: Path, here: Path, way_out: str) -> N
 def test_a_script_that_was_renamed(candle: Candle, half_done: Path, here: Path) -> None:
     (here / "model.py").rename(here / "train.py")
     said = refused(candle, f"the model script {here / 'model.py'} is not there any more")
-    assert "Either put back what is gone, and candle resume X000 goes on" in said
+    assert "Either put back what is gone, and candle resume X000 continues" in said
     (here / "train.py").rename(here / "model.py")
     assert candle("resume", "--retry-failed").returncode == 0
 

@@ -37,7 +37,7 @@ _NAMED = 5  # of the ids in a note
 
 @dataclass(frozen=True)
 class Restart:
-    """An experiment before and after an input file goes on with it; `added` are the sets that are new in that file."""
+    """An experiment before and after an input file continues it; `added` are the sets that are new in that file."""
 
     paths: ExperimentPaths
     before: StoredExperiment
@@ -154,7 +154,7 @@ def _shown(ids: Sequence[str]) -> str:
 
 
 def check_restart(reading: Reading, settings: Settings, findings: Findings) -> Restart | None:
-    """Look at the experiment that a file goes on with, and at what it makes of its sets; None where there is none."""
+    """Look at the experiment that a file continues, and at what it makes of its sets; None where there is none."""
     if settings.restart_from_exp is None or not settings.run_workflow:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What an experiment needs and is not there any more: then none of its trials could run, and none is begun."""
+"""What an experiment needs and is not there any more: then none of its trials could run, and none is started."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def refuse_what_cannot_run(paths: ExperimentPaths, stored: StoredExperiment) -> 
     again = f'model_script="{script}"' if script else "the paths as they are now"
     reasons = "; ".join(gone)
     raise InputError(
-        f"{name} cannot go on, and nothing was begun: {reasons}. Either {put_back}, and candle resume {name} goes on; "
-        f"or write {again} and restart_from_exp={name} into the input file, and submit it in {here}: what has "
-        "completed is kept"
+        f"{name} cannot continue, and nothing was started: {reasons}. Either {put_back}, and candle resume {name} "
+        f"continues; or write {again} and restart_from_exp={name} into the input file, and submit it in {here}: what "
+        "has completed is kept"
     )
 
 

@@ -28,8 +28,8 @@ class Need:
 class PythonReading:
     """What a script needs, by names, and the rest of what its text tells.
 
-    `hands_on`: the hyperparameters go on as a whole; `fills_in`: the script may add some whose names it does not say.
-    `hides_value`: it may set the value in a way that is not seen here.
+    `hands_on`: the hyperparameters are handed on as a whole; `fills_in`: the script may add some whose names it does
+    not say; `hides_value`: it may set the value in a way that is not seen here.
     """
 
     reads: dict[str, Need] = field(default_factory=dict)

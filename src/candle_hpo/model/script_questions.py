@@ -54,7 +54,7 @@ missing = [name for name in imported if not found(name)]
 hidden = dict()
 for folder in folders:
     stems = set(each.partition(".")[0] for each in os.listdir(folder))
-    for name in stems.intersection(imported + standard).difference(sys.builtin_module_names, hidden):
+    for name in sorted(stems.intersection(imported + standard).difference(sys.builtin_module_names, hidden)):
         spec = PathFinder.find_spec(name, [folder])
         if spec is not None and spec.loader is not None and PathFinder.find_spec(name, others) is not None:
             hidden[name] = spec.origin
