@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import candle_hpo
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.failures import FailurePolicy
@@ -63,6 +64,21 @@ def proposals(root: Path) -> list[dict[str, object]]:
 
 
 EXPERIMENTS = Path("candle_generated_files/experiments")
+
+
+@pytest.mark.parametrize("workflow", ["bayesian", "random"])
+def test_equal_choices_stay_apart_from_the_search_to_the_model(
+    candle: Candle, write_input: WriteInput, workflow: str
+) -> None:
+    script = "val_to_return = float(repr(hyperparams['x']) == '1')"
+    choices = '{"name": "x", "type": "categorical", "choices": [1, 1.0]}'
+    path = write_input(script, control="max_budget=12\nseed=1\nengine=local", default_model="", param_space=choices)
+    path.write_text(path.read_text().replace('"grid"', f'"{workflow}"'))
+    done = candle("submit-job", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {trial.value for trial in candle_hpo.load("last-candle-job").trials} == {0.0, 1.0}
+    done = candle("resume")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("workflow", ["bayesian", "random"])

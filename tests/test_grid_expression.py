@@ -65,7 +65,7 @@ def test_every_digit_is_kept() -> None:
     (line,) = grid_lines(read_axes(["['rate',[0.1+0.2]]"]))
     assert line == '{"id": "hpset_00001", "rate": 0.30000000000000004}'
     (line,) = grid_lines(read_axes(["['rate',[1e-7]]"]))
-    assert line.endswith('"rate": 1e-07}')
+    assert line.endswith('"rate": 1.0e-07}')
 
 
 @pytest.mark.parametrize(

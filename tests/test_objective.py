@@ -103,7 +103,7 @@ def test_styles_of_arguments(style: str, arguments: str) -> None:
 
 
 def test_a_negative_number_is_no_option_to_argparse() -> None:
-    assert as_arguments({"rate": -1e-5, "shift": -2}, ArgumentStyle()) == ["--rate=-1e-05", "--shift", "-2"]
+    assert as_arguments({"rate": -1e-5, "shift": -2}, ArgumentStyle()) == ["--rate=-1.0e-05", "--shift", "-2"]
 
 
 def test_an_argument_is_never_split() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candle_hpo.core.axes import Axis, categorical, key_of
+from candle_hpo.core.axes import Axis, categorical, same_value
 from candle_hpo.core.expressions import Argument, Call, Expression, Number, evaluate
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -49,7 +49,7 @@ def nearly(found: object, expected: object) -> bool:
         return isinstance(found, list) and len(found) == len(expected) and all(map(nearly, found, expected))
     if isinstance(expected, float) and not isinstance(found, bool) and isinstance(found, int | float):
         return math.isclose(found, expected, rel_tol=1e-14)
-    return key_of(found) == key_of(expected)
+    return same_value(found, expected)
 
 
 def test_there_are_twenty_files_and_more() -> None:

@@ -168,6 +168,22 @@ def test_choices_are_any_json() -> None:
     assert parameter.find([{"a": 1.0}, True]) == {"x[0]": 6, "x[1]": 2}
 
 
+def test_choices_that_are_equal_and_not_the_same() -> None:
+    """A script may do something else for 1 than for 1.0: they are two choices, and a condition names one of them."""
+    space = read_right(
+        """
+        {"name": "x", "type": "categorical", "choices": [1, 1.0, "a", true]}
+        {"name": "z", "type": "categorical", "choices": [2.0, 4.0]}
+        {"name": "y", "type": "float", "low": 0, "high": 1, "requires": {"x": 1.0, "z": [4]}}
+        """
+    )
+    values = [space.hyperparameters({"x": place, "z": 1, "y": 0.5}) for place in range(4)]
+    assert [repr(each["x"]) for each in values] == ["1", "1.0", "'a'", "True"]
+    assert ["y" in each for each in values] == [False, True, False, False]
+    found = [space.coordinates(each) for each in values]
+    assert [each and each["x"] for each in found] == [0, 1, 2, 3]
+
+
 def test_conditions() -> None:
     space = read_right(
         """

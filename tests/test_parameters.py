@@ -186,7 +186,7 @@ def test_values_of_json_are_told_apart() -> None:
     assert not same_value(1, True)
     assert not same_value("1", 1)
     assert not same_value([1], 1)
-    assert len({key_of(value) for value in (1, True, "1", [1], None, "null", {"1": 1}, 1.5)}) == 8
+    assert len({key_of(value) for value in (1, 1.0, True, "1", [1], [1.0], None, "null", {"1": 1}, 1.5)}) == 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Language
-from candle_hpo.model.script_questions import missing_modules, syntax_error
+from candle_hpo.model.script_questions import find_modules, syntax_error
 from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
 
 PYTHON = """
@@ -78,77 +78,74 @@ def test_a_python_script() -> None:
     "text",
     [
         "x = hyperparams['x']",
-        "print(hyperparams, len(hyperparams)); f(a=[hyperparams['x']])",
-        "hp = hyperparams\nprint(f'{hp}'); y = hp.get('y', 1) if hp['x'] else 0",
-        "if hyperparams['x'] > 1:\n    pass",
-        "if __name__ == '__main__':\n    x = hyperparams['x'] or 1",
-        "for i in range(hyperparams['x']):\n    pass",
-        "x = [i for i in range(3)]; model = build(**hyperparams); hyperparams['x']",
-        "x = hyperparams['x']\nimport sys\nif x:\n    sys.exit()",
-        "x: float = hyperparams['x']",
-        "import numpy as np\nnp.random.seed(hyperparams['x'])",
-        "config = {'depth': 3, **hyperparams}; hyperparams['x']",
+        "def f():\n    return hyperparams['x']",
+        "hp = hyperparams\nif hp['y']:\n    hp['x']",
+        "config = Namespace(**hyperparams)\nconfig.x",
+        "def f():\n    return getattr(config, 'x')\nconfig = types.SimpleNamespace(**hyperparams)",
+        "config = hyperparams.copy(); config['x']",
+        "hyperparams = globals().get('hyperparams', {'x': 1}); hyperparams['x']",
     ],
 )
-def test_what_is_certainly_read(text: str) -> None:
-    assert next(each for each in read(text).reads if each.name == "x").certain
+def test_what_is_read_and_needed(text: str) -> None:
+    found = read(text)
+    assert next(each for each in found.reads if each.name == "x").optional is False
+    assert not found.fills_in
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "def f():\n    return hyperparams['x']\nf()",
-        "f = lambda: hyperparams['x']",
-        "class A:\n    x = hyperparams['x']",
-        "if a:\n    hyperparams['x']",
-        "if a:\n    pass\nelse:\n    hyperparams['x']",
-        "while a:\n    hyperparams['x']",
-        "for a in b:\n    hyperparams['x']",
-        "a and hyperparams['x']",
-        "a if b else hyperparams['x']",
-        "0 < a < hyperparams['x']",
-        "[hyperparams['x'] for _ in a]",
-        "match a:\n    case 1:\n        hyperparams['x']",
-        "try:\n    hyperparams['x']\nexcept ValueError:\n    pass",
-        "with suppress(KeyError):\n    hyperparams['x']",
-        "if a:\n    sys.exit(0)\nhyperparams['x']",
-        "def f():\n    raise SystemExit\nf()\nhyperparams['x']",
+        "try:\n    hyperparams['x']\nexcept KeyError:\n    pass",
+        "config = {'x': 3, **hyperparams}\nconfig['x']",
+        "config = dict(defaults, **hyperparams)\nconfig['x']",
+        "config = defaults | hyperparams\nconfig['x']",
+        "def train(hyperparams):\n    return hyperparams['x']\ntrain({**defaults, **hyperparams})",
+        "train = lambda hyperparams: hyperparams['x']",
+        "config = Namespace(**hyperparams)\ngetattr(config, 'x', 1)",
+        "hyperparams.setdefault('x', 1); hyperparams['x']",
+        "def f():\n    return hyperparams['x']\nhyperparams['x'] = 1\nf()",
+        "if 'hyperparams' not in globals():\n    hyperparams = {'x': 1}\nhyperparams['x']",
+        "try:\n    hyperparams\nexcept NameError:\n    hyperparams = {'x': 1}\nhyperparams['x']",
+        pytest.param("try:\n    hyperparams['x']\nexcept* KeyError:\n    pass", marks=SINCE_311),
+    ],
+)
+def test_what_is_read_if_it_is_there(text: str) -> None:
+    assert next(each for each in read(text).reads if each.name == "x").optional
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hyperparams.update({'x': 1}); hyperparams['x']",
+        "hyperparams.update(x=1); hyperparams['x']",
+        "hyperparams = {'x': 3, **hyperparams}\nhyperparams['x']",
+        "hyperparams['x'] = 3\nhyperparams['x']",
+    ],
+)
+def test_what_a_script_writes_itself_it_does_not_read(text: str) -> None:
+    assert read(text).reads == ()
+    assert not read(text).fills_in
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "hyperparams.update(defaults); hyperparams['x']",
         "hyperparams |= defaults\nhyperparams['x']",
         "hyperparams = {**defaults, **hyperparams}\nhyperparams['x']",
-        "complete(hyperparams); hyperparams['x']",
-        "hp = hyperparams\nhp.setdefault(name, 1)\nhyperparams['x']",
+        "hyperparams = complete(hyperparams)\nhyperparams['x']",
+        "for name in defaults:\n    hyperparams.setdefault(name, 1)\nhyperparams['x']",
         "hyperparams[name] = 1\nhyperparams['x']",
-        "globals()['hyperparams'] = {}\nhyperparams['x']",
-        "exec(text)\nhyperparams['x']",
         "from config import hyperparams\nhyperparams['x']",
-        "from config import *\nhyperparams['x']",
-        "import config as hyperparams\nhyperparams['x']",
-        "import __main__\n__main__.hyperparams = {}\nhyperparams['x']",
-        "import inspect\nf(inspect.currentframe())\nhyperparams['x']",
-        "from settings import config\ndef f():\n    config = hyperparams\nconfig['x']",
-        "config.hp = hyperparams; config.hp.setdefault('x', 1); hyperparams['x']",
-        "import train; train.hyperparams = hyperparams; train.fill_in(); hyperparams['x']",
-        "config = {'model': hyperparams}; complete(config); hyperparams['x']",
-        "state['hp'] = hyperparams; hyperparams['x']",
-        "try:\n    pass\nexcept E as hyperparams:\n    pass\nhyperparams['x']",
-        "class hyperparams:\n    pass\nhyperparams['x']",
-        "match a:\n    case hyperparams:\n        pass\nhyperparams['x']",
-        "sys.exit(0) if hyperparams['y'] else None; hyperparams['x']",
-        "from sys import exit as finish\nif hyperparams['y']:\n    finish()\nhyperparams['x']",
-        "def initialize_parameters():\n    pass\ndef run(p):\n    pass\n"
-        "if __name__ == '__main__':\n    hyperparams['x']",
-        pytest.param("try:\n    hyperparams['x']\nexcept* ValueError:\n    pass", marks=SINCE_311),
+        "import train; train.hyperparams = {}; hyperparams['x']",
     ],
 )
-def test_what_may_not_be_read_or_be_there(text: str) -> None:
-    found = next(each for each in read(text).reads if each.name == "x")
-    assert not found.certain
-    assert not found.optional
+def test_what_may_be_filled_in(text: str) -> None:
+    assert read(text).fills_in
 
 
-def test_a_name_in_another_encoding_is_not_certain() -> None:
-    assert not read("hyperparams['gr\ufffd\ufffde']").reads[0].certain
+def test_an_assignment_is_read_before_it_is_written() -> None:
+    assert read("hyperparams['x'] = hyperparams['x'] * 2").reads == (Mention("x", 1),)
 
 
 @pytest.mark.parametrize(
@@ -161,22 +158,92 @@ def test_hyperparameters_that_are_handed_on(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "leaves", "local"),
+    ("text", "leaves", "placeholder", "lost"),
     [
-        ("val_to_return = 1", True, 0),
-        ("for val_to_return in range(3): pass", True, 0),
-        ("def f():\n    global val_to_return\n    val_to_return = 1", True, 0),
-        ("def f():\n    val_to_return = 1\nf()", False, 2),
-        ("print(1)", False, 0),
-        ("globals()['val_to_return'] = 1", None, 0),
-        ("history = model.fit()", None, 0),
-        ("from mine import *", None, 0),
-        ("def initialize_parameters(): pass\ndef run(p): pass", None, 0),
+        ("val_to_return = loss", True, 0, 0),
+        ("for val_to_return in range(3): pass", True, 0, 0),
+        ("def f():\n    global val_to_return\n    val_to_return = 1 + 1", True, 0, 0),
+        ("val_to_return = 0\ndef f():\n    val_to_return = x\nf()", True, 1, 3),
+        ("val_to_return = float('inf')\nclass A:\n    val_to_return = x", True, 1, 3),
+        ("val_to_return: float = -1.0\nprint(loss)", True, 1, 0),
+        ("val_to_return = None\nhistory = model.fit()", True, 1, 0),
+        ("val_to_return = 0\nval_to_return += loss", True, 0, 0),
+        ("val_to_return = 0\ntry:\n    val_to_return = f()\nexcept ValueError:\n    val_to_return = 9", True, 0, 0),
+        (
+            "val_to_return = 0\ndef f():\n    val_to_return = x\n    return val_to_return\nval_to_return = f()",
+            True,
+            0,
+            0,
+        ),
+        ("def f():\n    val_to_return = 1\nf()", False, 0, 2),
+        ("print(1)", False, 0, 0),
+        ("globals()['val_to_return'] = 1", None, 0, 0),
+        ("val_to_return = 0\nimport __main__\n__main__.val_to_return = loss", None, 0, 0),
+        ("open(os.environ['CANDLE_RESULT_FILE'], 'w').write('1')", None, 0, 0),
+        ("history = model.fit()", None, 0, 0),
+        ("from mine import *", None, 0, 0),
+        ("def initialize_parameters(): pass\ndef run(p): pass", None, 0, 0),
     ],
 )
-def test_whether_a_value_is_left(text: str, leaves: bool | None, local: int) -> None:
+def test_whether_a_value_is_left(text: str, leaves: bool | None, placeholder: int, lost: int) -> None:
     found = read(text)
-    assert (found.leaves_value, found.local_value) == (leaves, local)
+    assert (found.leaves_value, found.placeholder, found.lost_value) == (leaves, placeholder, lost)
+
+
+@pytest.mark.parametrize(
+    ("text", "leaves", "placeholder", "lost"),
+    [
+        ("val_to_return <- 0\nf <- function(x) {\n  val_to_return <- x\n}\nf(3)", True, 1, 3),
+        ("val_to_return <- 0\nf <- function(x) val_to_return <- x", True, 1, 2),
+        ("val_to_return = -1\nsapply(x, \\(i) { val_to_return <- i })", True, 1, 2),
+        ("val_to_return <- NA\nlocal({\n  val_to_return <- x\n})", True, 1, 3),
+        ("val_to_return <- 0\nf <- function(x) { val_to_return <<- x }", True, 0, 0),
+        (
+            "val_to_return <- 0\ntryCatch({ val_to_return <- g() }, error = function(e) { val_to_return <- 9 })",
+            True,
+            0,
+            0,
+        ),
+        ('val_to_return <- 0\nassign("val_to_return", x, envir = globalenv())', None, 0, 0),
+        ("val_to_return <- list(val_to_return = loss, acc = 1)", True, 0, 0),
+        ("x <- list(val_to_return = 3)", False, 0, 0),
+        ("loss -> val_to_return", True, 0, 0),
+        ("# val_to_return <- 3\ncat('val_to_return <- 3')", False, 0, 0),
+        ("f <- function() 3\nval_to_return <- f()", True, 0, 0),
+        ("source('rest.R')", None, 0, 0),
+    ],
+)
+def test_whether_an_r_script_leaves_a_value(text: str, leaves: bool | None, placeholder: int, lost: int) -> None:
+    found = read(text, Language.R)
+    assert (found.leaves_value, found.placeholder, found.lost_value) == (leaves, placeholder, lost)
+
+
+@pytest.mark.parametrize(
+    ("text", "leaves", "placeholder", "lost"),
+    [
+        ("val_to_return=0\ncat log | while read -r line; do val_to_return=$line; done", True, 1, 2),
+        ("val_to_return=0\ngrep loss log |\n  while read -r x; do\n  val_to_return=$x\ndone", True, 1, 4),
+        ("val_to_return=0\n( cd x; val_to_return=$(f) )", True, 1, 2),
+        ("val_to_return=0\n{ val_to_return=$x; } | tee log", True, 1, 2),
+        ("awk '{print $2}' log | read val_to_return", False, 0, 1),
+        ("val_to_return=0\nwhile read -r x; do val_to_return=$x; done < <(f)", True, 0, 0),
+        ("shopt -s lastpipe\nf | while read -r x; do val_to_return=$x; done", True, 0, 0),
+        ("val_to_return=$(awk '/a (/ {print $2}' log)", True, 0, 0),
+        ("case $x in a) val_to_return=3;; b) val_to_return=$y;; esac", True, 0, 0),
+        ("cat <<EOF | tee script\nval_to_return=3 (\nEOF\nval_to_return=$x", True, 0, 0),
+        ("x=$((1 + 2))\n(( x > 2 )) && val_to_return=$((x * 2))", True, 0, 0),
+        ("f | tee log; read -r val_to_return < log", True, 0, 0),
+        ("f >x 2>&1 &\nwait\nval_to_return=`cat x`", True, 0, 0),
+        ("echo val_to_return=3", False, 0, 0),
+        ("export val_to_return=$x", True, 0, 0),
+        ("source rest.sh", None, 0, 0),
+        ('echo 3 > "$CANDLE_RESULT_FILE"', None, 0, 0),
+        ("echo 3", False, 0, 0),
+    ],
+)
+def test_whether_a_bash_script_leaves_a_value(text: str, leaves: bool | None, placeholder: int, lost: int) -> None:
+    found = read(text, Language.BASH)
+    assert (found.leaves_value, found.placeholder, found.lost_value) == (leaves, placeholder, lost)
 
 
 def test_options_of_a_parser() -> None:
@@ -230,8 +297,26 @@ def test_missing_modules_are_looked_for_without_running_anything(here: Path) -> 
     script = here / "model.py"
     script.write_text("import beside")
     names = ["sys", "json", "beside", "numpy", "not_there_at_all", "xml"]
-    missing = missing_modules(names, str(script), Language.PYTHON, sys.executable, {})
-    assert missing == ["not_there_at_all"]
+    assert find_modules(names, str(script), Language.PYTHON, sys.executable, {}) == (["not_there_at_all"], {})
+
+
+@pytest.mark.parametrize("name", ["types.py", "random.py", "json.py", "numpy.py", "re/__init__.py"])
+def test_files_that_are_called_like_modules(here: Path, name: str) -> None:
+    """Whether they lie beside the script, are the script, or lie in PYTHONPATH; none of them runs."""
+    file = here / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("raise SystemExit('this ran')")
+    script = here / "model.py"
+    script.write_text("import numpy")
+    module = name.removesuffix(".py").removesuffix("/__init__")
+    (here / "elsewhere").mkdir()
+    other = here / "elsewhere" / "model.py"
+    other.touch()
+    for asked, environment in ((script, {}), (other, {"PYTHONPATH": str(here)}), (file, {})):
+        if asked is not file or "/" not in name:
+            found = find_modules(["numpy"], str(asked), Language.PYTHON, sys.executable, environment)
+            assert found == ([], {module: str(file)})
+            assert syntax_error(str(asked), Language.PYTHON, sys.executable, environment) is None
 
 
 def test_syntax_by_the_interpreter_that_runs_it(here: Path) -> None:
@@ -265,4 +350,4 @@ def test_r_is_asked_too(here: Path) -> None:
     assert found.line == 3
     script.write_text("cat('this ran')\n")
     assert syntax_error(str(script), Language.R, rscript, environment) is None
-    assert missing_modules(["stats", "notThere"], str(script), Language.R, rscript, environment) == ["notThere"]
+    assert find_modules(["stats", "notThere"], str(script), Language.R, rscript, environment) == (["notThere"], {})

@@ -84,8 +84,8 @@ class Campaign:
     """Runs the trials that a search proposes.
 
     `policy` says what is attempted again, and when failures end it all; with `failed_too`, a trial that failed in an
-    earlier campaign is attempted again, too. `watch` is called after every change, and every half second while nothing
-    changes.
+    earlier campaign is attempted again, too, with the hyperparameters that `as_listed` gives it now. `watch` is called
+    after every change, and every half second while nothing changes.
     """
 
     def __init__(
@@ -97,9 +97,10 @@ class Campaign:
         watch: Callable[[], None] = lambda: None,
         *,
         failed_too: bool = False,
+        as_listed: Callable[[Trial], Trial] = lambda trial: trial,
     ) -> None:
         self._search, self._engine, self._record = search, engine, record
-        self._watch, self._failed_too = watch, failed_too
+        self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Trial] = {}
@@ -157,7 +158,7 @@ class Campaign:
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
             ):
-                self._again.once_more(earlier.trial)
+                self._again.once_more(self._as_listed(earlier.trial))
 
     def _record_and_submit(self) -> None:
         """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.

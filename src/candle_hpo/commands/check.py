@@ -12,13 +12,15 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.cluster_job import job_script_of
+from candle_hpo.commands.findings import Findings
+from candle_hpo.commands.restart import Restart, check_restart
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.script_check import (
-    ScriptFindings,
-    hyperparameter_findings,
-    missing_imports,
+    compare_hyperparameters,
     names_given,
-    syntax_errors,
+    note_on_lacking,
+    notes_on_imports,
+    syntax_findings,
 )
 from candle_hpo.commands.search import (
     check_search,
@@ -29,8 +31,8 @@ from candle_hpo.commands.search import (
 )
 from candle_hpo.commands.single_run import run_trial_here
 from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
-from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError, Problem
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
+from candle_hpo.core.experiment import Experiment, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
@@ -49,40 +51,12 @@ _LEAST_FREE = 1e9  # bytes
 _FILES_OF_A_TRIAL = 5  # besides what the model writes
 
 
-class _Findings:
-    """What is wrong, all of it, whichever step found it; what is right is shown as it is found."""
-
-    def __init__(self, console: Console) -> None:
-        self.problems: list[Problem | str] = []
-        self.refusals: list[str] = []  # of the machine
-        self.has_doubts = False
-        self._console = console
-
-    def right(self, text: str) -> None:
-        show(self._console, f"  ok    {text}")
-
-    def note(self, text: str) -> None:
-        """Tell something that is perhaps not as it was meant."""
-        self.has_doubts = True
-        self.tell(text)
-
-    def tell(self, text: str) -> None:
-        show(self._console, f"  note  {text}")
-
-    def take(self, error: CandleError) -> None:
-        """Take in an error that ended a step."""
-        if isinstance(error, InputError):
-            self.problems += error.problems
-        else:
-            self.refusals.append(str(error))
-
-
 def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
     """Check an input file, its script and this machine; with `run`, run one trial too. Nothing is submitted.
 
     Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
     """
-    findings = _Findings(console)
+    findings = Findings(console)
     show(console, f"Checking {input_file}")
     reading = read_what_can_be_read(input_file)
     findings.problems += reading.problems
@@ -94,16 +68,19 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
     seconds: float | None = None
     if settings is not None:
         on_cluster = settings.run_workflow and uses_slurm(settings)
-        interpreter = _check_script(reading, settings, on_cluster, str(input_file), findings)
+        restart = check_restart(reading, settings, findings)
+        trials = _number_of_trials(reading) if restart is None else restart.left
+        interpreter = _check_script(reading, settings, restart, on_cluster, str(input_file), findings)
         _check_search(reading, settings, findings, console)
-        _check_place(reading, findings)
+        _check_place(trials, findings)
         if on_cluster:
             _check_scheduler(settings, findings, console)
-        if run and interpreter is not None and reading.experiment and not findings.problems:
-            seconds = _run_one_trial(reading.experiment, interpreter, findings, console)
+        if run and interpreter is not None and reading.experiment and not findings.problems and trials != 0:
+            first = restart.first_left() if restart is not None else None
+            seconds = _run_one_trial(reading.experiment, first, interpreter, findings, console)
         elif run:
-            findings.note("no trial was run, for what is wrong")
-        _tell_cost(reading, settings, on_cluster, seconds, run, findings)
+            findings.note("no trial was run, for what is wrong" if trials != 0 else "no trial was run: none is left")
+        _tell_cost(trials, settings, on_cluster, seconds, run, findings)
     if findings.problems:
         raise InputError(*findings.problems, *findings.refusals)
     if findings.refusals:
@@ -121,54 +98,72 @@ def _what_it_asks(reading: Reading) -> str:
 
 
 def _check_script(
-    reading: Reading, settings: Settings, on_cluster: bool, input_file: str, findings: _Findings
+    reading: Reading,
+    settings: Settings,
+    restart: Restart | None,
+    on_cluster: bool,
+    input_file: str,
+    findings: Findings,
 ) -> Interpreter | None:
     """Check the interpreter, the script's syntax, its hyperparameters and its imports; return the interpreter."""
     script = Path(settings.model_script).name
-    names = names_given(reading.default_model, reading.space)
-    try:
-        compared = _compare_hyperparameters(reading, settings, names, input_file)
-    except MachineError as error:
-        findings.take(error)
-        return None
-    lacking = [*compared.errors, *compared.likely]
-    findings.problems += lacking
-    for note in compared.notes:
-        findings.note(note)
-    if names and not lacking and not compared.notes and not reading.problems:
-        findings.right(f"the hyperparameters that {script} reads: {', '.join(names)}")
     try:
         modules = choose_site().site.modules if on_cluster else ()
         interpreter = find_interpreter(settings, (*modules, *modules_of(settings)))
         findings.right(f"{interpreter.name} ({interpreter.path})")
-        wrong = syntax_errors(settings, interpreter, (*modules, *modules_of(settings)))
-        imports = missing_imports(settings, interpreter, modules)
+    except CandleError as error:
+        findings.take(error)
+        if settings.language is not Language.PROGRAM:
+            _check_hyperparameters(reading, settings, restart, input_file, findings)
+        return None
+    _check_hyperparameters(reading, settings, restart, input_file, findings)
+    try:
+        wrong, notes = syntax_findings(settings, interpreter, (*modules, *modules_of(settings)))
+        imports = notes_on_imports(settings, interpreter, modules)
     except CandleError as error:
         findings.take(error)
         return None
-    findings.problems += [*wrong, *imports.likely]
-    for note in imports.notes:
+    findings.problems += wrong
+    for note in (*notes, *imports):
         findings.note(note)
-    if not wrong and not imports.likely:
+    if not (wrong or notes or imports) and settings.language is not Language.PROGRAM:
         findings.right(f"{script}: its syntax, and what it imports")
     return interpreter
 
 
-def _compare_hyperparameters(reading: Reading, settings: Settings, names: list[str], input_file: str) -> ScriptFindings:
+def _check_hyperparameters(
+    reading: Reading, settings: Settings, restart: Restart | None, input_file: str, findings: Findings
+) -> None:
     """Compare what a script reads with what it is given; of a file with mistakes, whatever it names counts as given."""
-    if reading.space is None and settings.run_workflow:
-        return ScriptFindings()  # the sets are those of an earlier experiment
-    found = hyperparameter_findings(settings, names, input_file)
-    if not reading.problems:
-        return found
-    texts = (input_file, settings.default_model_file, settings.param_space_file)
-    words = {word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))}
-    lacking = (*found.errors, *found.likely)
-    named = tuple(error for error in lacking if error.text.split('"')[1] not in words)
-    return ScriptFindings(likely=named, notes=found.notes)
+    script = Path(settings.model_script).name
+    names = names_given(reading.default_model, reading.space)
+    if restart is not None:
+        names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
+    elif reading.space is None and settings.run_workflow:
+        return  # the sets are those of an earlier experiment, which could not be read
+    try:
+        found = compare_hyperparameters(settings, names, input_file)
+    except MachineError as error:
+        findings.take(error)
+        return
+    words: set[str] = set()
+    if reading.problems:
+        texts = (input_file, settings.default_model_file, settings.param_space_file)
+        words = {
+            word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))
+        }
+    if found.seen and not reading.problems:
+        findings.right(f"the hyperparameters that {script} reads: {', '.join(found.seen)}")
+    if found.unclear and not reading.problems:
+        findings.note(f"whether {script} reads {', '.join(found.unclear)}, its text does not tell")
+    for each in found.lacking:
+        if each.name not in words:
+            findings.note(note_on_lacking(each, names, settings, input_file))
+    for note in found.notes:
+        findings.note(note)
 
 
-def _check_search(reading: Reading, settings: Settings, findings: _Findings, console: Console) -> None:
+def _check_search(reading: Reading, settings: Settings, findings: Findings, console: Console) -> None:
     """Check the search's sampler, the earlier results that it is to begin with, and its budget."""
     if not isinstance(reading.space, ParametricSpace) or reading.problems:
         return
@@ -182,7 +177,7 @@ def _check_search(reading: Reading, settings: Settings, findings: _Findings, con
         findings.note(note)
 
 
-def _check_place(reading: Reading, findings: _Findings) -> None:
+def _check_place(trials: int | None, findings: Findings) -> None:
     """Check that the experiment's folder can be made here, and that there is space for it."""
     here = Path.cwd()
     try:
@@ -198,7 +193,7 @@ def _check_place(reading: Reading, findings: _Findings) -> None:
     except MachineError as error:
         findings.take(error)
         return
-    needed = _FILES_OF_A_TRIAL * (_number_of_trials(reading) or 1)
+    needed = _FILES_OF_A_TRIAL * (trials or 1)
     if 0 < files < needed:
         findings.refusals.append(f"{place}: {needed:,} files are needed at the least, and there is room for {files:,}")
     elif free < _LEAST_FREE:
@@ -207,7 +202,7 @@ def _check_place(reading: Reading, findings: _Findings) -> None:
         findings.right(f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free")
 
 
-def _check_scheduler(settings: Settings, findings: _Findings, console: Console) -> None:
+def _check_scheduler(settings: Settings, findings: Findings, console: Console) -> None:
     """Ask SLURM whether it would take the job, and when it would start."""
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -223,9 +218,10 @@ def _check_scheduler(settings: Settings, findings: _Findings, console: Console) 
 
 def _number_of_trials(reading: Reading) -> int | None:
     """Return how many trials there will be; None where the input file does not tell, or is wrong."""
-    if reading.space is None or reading.settings is None or (reading.problems and not reading.space.names):
+    settings, space = reading.settings, reading.space
+    if space is None or settings is None or settings.restart_from_exp or (reading.problems and not space.names):
         return None
-    return trials_of(reading.space, reading.settings)
+    return trials_of(space, settings)
 
 
 def _trials_text(reading: Reading) -> str:
@@ -239,10 +235,14 @@ def _first_set(experiment: Experiment) -> Hyperparameters:
 
 
 def _run_one_trial(
-    experiment: Experiment, interpreter: Interpreter, findings: _Findings, console: Console
+    experiment: Experiment,
+    first: Hyperparameters | None,
+    interpreter: Interpreter,
+    findings: Findings,
+    console: Console,
 ) -> float | None:
     """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
-    hyperparameters = _first_set(experiment)
+    hyperparameters = _first_set(experiment) if first is None else first
     paths = check_run_paths(Path.cwd())
     show(console, f"Running one trial here: {hyperparameters}")
     outcome: Outcome = run_trial_here(
@@ -260,10 +260,9 @@ def _run_one_trial(
 
 
 def _tell_cost(
-    reading: Reading, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: _Findings
+    trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: Findings
 ) -> None:
     """Tell what the experiment would cost: for sure at the most, and by the one trial, if there was one."""
-    trials = _number_of_trials(reading)
     if not trials or not settings.run_workflow:
         return
     workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)

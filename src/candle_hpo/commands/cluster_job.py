@@ -17,8 +17,9 @@ from rich.console import Console
 from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import search_of
+from candle_hpo.commands.search import listed_by, search_of
 from candle_hpo.commands.signals import calling_on_signals
+from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -123,6 +124,7 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
     settings = stored.settings
+    refuse_what_cannot_run(paths, stored)
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
         lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
@@ -197,7 +199,15 @@ def _run_campaign(
         )
         search = search_of(paths, stored, sum(nodes))
         with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
-            campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
+            campaign = Campaign(
+                search,
+                engine,
+                record,
+                settings.failure_policy,
+                progress.update,
+                failed_too=failed_too,
+                as_listed=listed_by(search),
+            )
             signals.hand_to(campaign)
             return campaign.run()
     finally:

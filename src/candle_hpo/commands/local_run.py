@@ -9,7 +9,7 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import search_of
+from candle_hpo.commands.search import listed_by, search_of
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
@@ -56,7 +56,15 @@ def run_here(
         engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop, collect=collector(paths))
         progress = Progress(record.history, stored.names, stored.total, len(workers), console)
         search = search_of(paths, stored, len(workers))
-        campaign = Campaign(search, engine, record, settings.failure_policy, progress.update, failed_too=failed_too)
+        campaign = Campaign(
+            search,
+            engine,
+            record,
+            settings.failure_policy,
+            progress.update,
+            failed_too=failed_too,
+            as_listed=listed_by(search),
+        )
 
         def stop(reason: str) -> None:
             progress.stopping = True

@@ -5,28 +5,28 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
+from candle_hpo.commands.restart import plan_restart
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import check_search, trials_of
+from candle_hpo.commands.search import check_search
+from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Settings
+from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.interpreter import Interpreter
-from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.folder import (
     StoredExperiment,
+    add_sets,
     find_experiment,
     point_last_experiment,
     read_experiment_settings,
     read_jobs,
-    read_search_space,
     write_experiment_settings,
 )
 from candle_hpo.record.history import History
@@ -60,34 +60,27 @@ def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) ->
     ]
 
 
-def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, console: Console) -> ExitStatus:
-    """Go on with an experiment's sets, with other settings: more workers, another walltime, a mended script.
+def resume_with(experiment: Experiment, interpreter: Interpreter, console: Console) -> ExitStatus:
+    """Go on with an earlier experiment, with other settings (more workers, another script), and the sets that are new.
 
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
     """
-    paths = find_experiment(experiment, Path.cwd())
-    before = read_experiment_settings(paths)
+    restart = plan_restart(experiment, interpreter.path, Path.cwd())
+    paths, before = restart.paths, restart.before
     _refuse_if_it_runs(paths, console)
-    if settings.workflow != before.settings.workflow:
-        raise InputError(
-            f'{paths.root.name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
-            "to go on with it, keep its workflow"
-        )
-    if settings.dry_run:
-        show(console, f"dry_run=1: {paths.root.name} was not gone on with")
+    if experiment.settings.dry_run:
+        show(console, *restart.notes, f"dry_run=1: {paths.root.name} was not gone on with")
         return ExitStatus.ALL_WELL
-    check_search(settings)
-    show(console, f"{paths.root.name} keeps its own search space and seed; those of this file are not looked at")
-    total = before.total
-    if settings.workflow != "grid":
-        total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
-    changed = msgspec.structs.replace(before, settings=settings, interpreter=interpreter.path, total=total)
+    check_search(experiment.settings)
+    show(console, *restart.notes)
     try:
-        write_experiment_settings(paths, changed)
+        if restart.added:
+            add_sets(paths, before, restart.added)
+        write_experiment_settings(paths, restart.stored)
     except OSError as error:
-        raise MachineError(f"{paths.settings} cannot be written: {error.strerror}") from None
+        raise MachineError(f"{paths.root} cannot be written: {error.strerror}") from None
     try:
-        return _go_on(paths, changed, console, failed_too=True)
+        return _go_on(paths, restart.stored, console, failed_too=True)
     except scheduler.NoAnswer:  # it may have been submitted
         raise
     except CandleError:  # what the site or the scheduler does not take shall not stay with the experiment
@@ -97,6 +90,7 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
 
 def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool) -> ExitStatus:
     _refuse_if_it_runs(paths, console)
+    refuse_what_cannot_run(paths, stored)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
     failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
     left = stored.total - history.counts[Status.COMPLETED] - (0 if failed_too else failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.trial import Trial
 from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
@@ -36,6 +37,11 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment, workers: int) ->
 
     space = read_search_space(paths)
     return parametric_search(space, stored.settings, stored.seed, known_points(space, read_earlier_results(paths)))
+
+
+def listed_by(search: Search) -> Callable[[Trial], Trial]:
+    """Return what gives an earlier trial the hyperparameters of its set as it is now, of a search that lists sets."""
+    return search.as_listed if isinstance(search, GridSearch) else lambda trial: trial
 
 
 def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> list[KnownPoint]:

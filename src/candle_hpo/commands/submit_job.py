@@ -53,7 +53,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
     show(console, *notes_before_submission(experiment, interpreter, site_modules))
     if settings.restart_from_exp and settings.run_workflow:
-        return resume_with(settings.restart_from_exp, settings, interpreter, console)
+        return resume_with(experiment, interpreter, console)
     if experiment.space is None:
         return run_once(experiment, interpreter, drawn_seed(settings), console)
     show(console, *cold_start_note(settings))

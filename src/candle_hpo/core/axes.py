@@ -76,7 +76,7 @@ def find_coordinate(axis: Axis, transform: Expression | None, value: object) -> 
     same value of several, always the same one of them.
     """
     if axis.kind == "categorical":
-        return _places(tuple(map(key_of, axis.choices))).get(key_of(value))
+        return place_of(axis.choices, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if transform is not None:
@@ -131,19 +131,34 @@ def scale_of(axis: Axis, transform: Expression | None) -> Scale:
 
 
 def key_of(value: object) -> str:
-    """Return a text that equal values of JSON share: 1 and 1.0 do, 1 and true do not."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, list):
-        return "[" + ",".join(map(key_of, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(name)}:{key_of(value[name])}" for name in sorted(value)) + "}"
-    return json.dumps(value)
+    """Return a text that the same values share: 1 and 1.0 do not, since a model may make something else of each."""
+    return json.dumps(value, sort_keys=True)
 
 
 def same_value(one: object, other: object) -> bool:
-    """Tell whether two values are the same one in JSON: 1 and 1.0 are, 1 and true are not."""
-    return key_of(one) == key_of(other)
+    """Tell whether two values are equal in JSON: 1 and 1.0 are, 1 and true are not."""
+    return key_of(_in_integers(one)) == key_of(_in_integers(other))
+
+
+def place_of(choices: tuple[object, ...], value: object) -> int | None:
+    """Return the place of the choice that is this value, or else of the first that is equal; None where none is."""
+    place = _places(tuple(map(key_of, choices))).get(key_of(value))
+    if place is not None:
+        return place
+    return next((place for place, choice in enumerate(choices) if same_value(choice, value)), None)
+
+
+def _in_integers(value: object) -> object:
+    """Return a value with whole floats as integers."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_in_integers(item) for item in value]
+        case dict():
+            return {name: _in_integers(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 @functools.lru_cache(maxsize=1024)

@@ -135,7 +135,8 @@ class Experiment(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
     `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
-    where the workflow is not to be run (`run_workflow=0`, `restart_from_exp`): its section is not judged then.
+    where the workflow is not to be run (`run_workflow=0`), or goes on with the space of an earlier experiment
+    (`restart_from_exp`, unless the file lists the sets of a grid): its section is not judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """
 

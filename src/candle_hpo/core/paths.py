@@ -141,6 +141,11 @@ def experiments_folder(directory: Path) -> Path:
     return directory / GENERATED_FILES / EXPERIMENTS
 
 
+def folders_submitted_from(experiment: Path) -> list[Path]:
+    """Return where the user stood who submitted the experiment of this folder; nothing where it was moved away."""
+    return [each.parent for each in experiment.parents if each.name == GENERATED_FILES][:1]
+
+
 def check_run_paths(directory: Path) -> TrialPaths:
     """Return the paths of the one trial that `candle check --run` runs, in a folder of its own."""
     run = directory / GENERATED_FILES / "check_run"

@@ -9,6 +9,7 @@ import warnings
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.json_values import NotJson, check
 from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 _ASSIGNMENT = re.compile(r"([^\s=#&]+)\s*=\s*(.*)", re.DOTALL)
 # A word: not something that looks like a number or arithmetic, which would silently become a text.
@@ -19,10 +20,12 @@ _LOOKALIKES = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _NOT_FINITE = {"nan", "inf", "infinity", "np.nan", "np.inf", "numpy.nan", "numpy.inf", "math.nan", "math.inf"}
 
 
-def read_default_model(lines: list[Line], file: str, problems: Problems, notes: list[str]) -> Hyperparameters:
+def read_default_model(
+    lines: list[Line], file: str, problems: Problems, notes: list[str], values: ValueNotes
+) -> Hyperparameters:
     """Read the lines of `&default_model` or of a `[Global Params]` file.
 
-    What is wrong goes to `problems`; what is right but perhaps not meant goes to `notes`.
+    What is wrong goes to `problems`; what is right but perhaps not meant goes to `notes`, or is seen by `values`.
     """
     found: Hyperparameters = {}
     where: dict[str, int] = {}
@@ -49,6 +52,8 @@ def read_default_model(lines: list[Line], file: str, problems: Problems, notes: 
         if isinstance(value, str) and value == text.split("#")[0].strip() and value.lower() in _LOOKALIKES:
             meant = _LOOKALIKES[value.lower()]
             notes.append(f'{file}:{line.number}: {name} is the text "{value}"; Python\'s own is written {meant}')
+        else:
+            values.see(name, value, f"{file}:{line.number}", "Python")
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import itertools
-import json
 import math
 import operator
 import re
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from candle_hpo.core.errors import InputError
+from candle_hpo.core.number_text import json_text
 from candle_hpo.core.trial import default_trial_id
 from candle_hpo.inputfile.json_values import NotJson, check
 
@@ -77,11 +77,7 @@ def read_axes(arguments: Sequence[str]) -> list[GridAxis]:
 
 def grid_lines(axes: Sequence[GridAxis]) -> Iterator[str]:
     """Yield the grid's sets as lines of JSON, the last axis varying fastest."""
-    heads = [json.dumps(axis.name, ensure_ascii=False) + ": " for axis in axes]
-    texts = [
-        [head + json.dumps(value, ensure_ascii=False) for value in axis.values]
-        for head, axis in zip(heads, axes, strict=True)
-    ]
+    texts = [[f"{json_text(axis.name)}: {json_text(value)}" for value in axis.values] for axis in axes]
     for number, values in enumerate(itertools.product(*texts)):
         yield f'{{"id": "{default_trial_id(number)}", {", ".join(values)}}}'
 

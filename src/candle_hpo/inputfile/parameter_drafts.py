@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from candle_hpo.core.axes import LISTED, same_value, value_at
+from candle_hpo.core.axes import LISTED, place_of, same_value, value_at
 from candle_hpo.core.conditions import COMPARISONS, Among, Compare, Comparison, Condition, Not
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.parameters import Parameter
@@ -120,8 +120,11 @@ def _among_places(draft: Draft, places: Sequence[int]) -> Condition:
 def _places(draft: Draft, literal: object, line: int) -> list[int]:
     """Return the places of the choices that are this value, or have this name."""
     choices = draft.parameter.axes[0].choices
-    names = draft.choice_names or tuple(map(text_of, choices))
-    by_value = [place for place, choice in enumerate(choices) if same_value(choice, literal)]
+    found = place_of(choices, literal)
+    by_value = [] if found is None else [found]
+    names: Sequence[str | None] = draft.choice_names or tuple(
+        None if same_value(choice, literal) else text_of(choice) for choice in choices
+    )
     by_name = [place for place, name in enumerate(names) if name == text_of(literal)]
     if by_value and by_name and by_value != by_name:
         raise ParameterError(

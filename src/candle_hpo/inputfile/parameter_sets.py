@@ -12,6 +12,7 @@ from candle_hpo.core.space import GridSpace, ParameterSet, SetsOnDemand
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
 from candle_hpo.inputfile.json_values import NotJson, read_object
 from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 # An id names a folder: portable, no path, nothing that a shell or `rm` would take for an option.
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+=-]{0,99}")
@@ -32,16 +33,22 @@ class SetsOfLines(SetsOnDemand):
 
     def at(self, position: int) -> ParameterSet:
         """Return the set at a position from 0 up."""
-        values = read_object(self._lines[position])
-        set_id = str(values.pop("id", default_trial_id(position)))
+        set_id, values = self.as_listed(position)
         return ParameterSet(set_id, {**self._default_model, **values})
 
+    def as_listed(self, position: int) -> tuple[str, Hyperparameters]:
+        """Return the id of a set and the values that its line names."""
+        values = read_object(self._lines[position])
+        return str(values.pop("id", default_trial_id(position))), values
 
-def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems) -> GridSpace:
+
+def read_parameter_sets(
+    lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems, values_seen: ValueNotes
+) -> GridSpace:
     """Read the sets of a grid and fill what they do not name from the default model.
 
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to
-    `problems`.
+    `problems`; `values_seen` sees all values.
     """
     names: dict[str, None] = {}
     shapes: dict[tuple[str, ...], array[int]] = {}  # the names that a set has -> the positions of all such sets
@@ -59,7 +66,9 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
             continue
         lines_of_ids[str(set_id).lower()] = line.number
         names |= dict.fromkeys(values)
+        values_seen.see_set(values, f"{file}:{line.number}")
         shapes.setdefault(tuple(values), array("Q")).append(position)
+    values_seen.end_of_sets(len(lines), default_model)
     misspelt = _misspelt(shapes, default_model)
     for shape, alike in shapes.items():
         wrong = [name for name in shape if name in misspelt]

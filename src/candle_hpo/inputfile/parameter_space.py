@@ -16,6 +16,7 @@ from candle_hpo.inputfile.json_values import NotJson, check
 from candle_hpo.inputfile.param_helpers import read_param_helpers
 from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, UnknownParameter, text_of
 from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 _IS_JSON = re.compile(r'\[|\{\s*["}]|\{$')
 _IS_PARAM_HELPERS = re.compile(r"(?:[\w.]+\s*(?:<-|=)\s*)?make\w+\s*\(", re.IGNORECASE)
@@ -27,15 +28,22 @@ NO_PARAMETERS = (
 
 
 def read_parameter_space(
-    lines: Sequence[Line], default_model: Hyperparameters, file: str, problems: Problems, notes: list[str]
+    lines: Sequence[Line],
+    default_model: Hyperparameters,
+    file: str,
+    problems: Problems,
+    notes: list[str],
+    values: ValueNotes | None = None,
 ) -> ParametricSpace:
     """Read the lines of `&param_space`, adding everything that is wrong to `problems`.
 
-    What is right but perhaps not meant goes to `notes`.
+    What is right but perhaps not meant goes to `notes`; `values` sees all choices.
     """
     drafts: list[Draft] = []
     before = len(problems)
-    if lines and _IS_JSON.match(lines[0].text):
+    values = values or ValueNotes()
+    is_json = bool(lines) and _IS_JSON.match(lines[0].text) is not None
+    if is_json:
         stranger = next((line for line in lines if _IS_PARAM_HELPERS.match(line.text)), None)
         if stranger is None:
             drafts = read_json_parameters(lines, file, problems)
@@ -52,6 +60,8 @@ def read_parameter_space(
     complete = _with_conditions(by_name, all_were_read, file, problems)
     for draft in complete.values():
         axes = draft.parameter.axes
+        for choice in axes[0].choices:
+            values.see(draft.name, choice, f"{file}:{draft.line}", "JSON" if is_json else "R")
         if all(axis.low == axis.high for axis in axes):
             value = draft.parameter.value({axis.name: axis.low for axis in axes})
             notes.append(f"{file}:{draft.line}: {draft.name} is always {text_of(value)}; nothing of it is searched")

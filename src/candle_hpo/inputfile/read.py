@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from candle_hpo.core.errors import InputError, Problem
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.experiment import Experiment, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -25,6 +25,7 @@ from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.parameter_space import NO_PARAMETERS, is_param_helpers, read_parameter_space
 from candle_hpo.inputfile.sections import Line, Problems, Section, read_text, split_sections, text_lines
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,41 @@ def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Readi
         control = Control(0)
     else:
         control = read_control(sections["control"], file, shell, problems)
-    default_model = _default_model(sections, control, file, shell, problems, notes)
+    values = _value_notes(control)
+    default_model = _default_model(sections, control, file, shell, problems, notes, values)
     space: GridSpace | ParametricSpace | None = None
-    judged = control.values.get("run_workflow", True) and "restart_from_exp" not in control.values
-    if "control" in sections and judged:
-        space = _space(sections, control, default_model, file, shell, problems, notes)
+    if "control" in sections and _space_counts(sections, control):
+        space = _space(sections, control, default_model, file, shell, problems, notes, values)
         notes += _notes_on_names(space, default_model)
     check_arguments(control, default_model, space, file, problems)
     check_result_source(control, file, problems)
     check_gpu_share(control, file, problems)
-    notes += notes_on_what_has_no_effect(control)
+    notes += [*values.notes, *notes_on_what_has_no_effect(control)]
     settings = control.settings() if all(name in control.values for name in REQUIRED) else None
     found = problems.in_order()
     experiment = None
     if settings is not None and not found:
         experiment = Experiment(str(path.absolute()), text, settings, default_model, space, tuple(notes))
     return Reading(found, settings, default_model, space, experiment)
+
+
+def _space_counts(sections: dict[str, Section], control: Control) -> bool:
+    """Tell whether the parameter space is read: a search that goes on has its own, a grid may get more sets."""
+    if "restart_from_exp" not in control.values or not control.values.get("run_workflow", True):
+        return bool(control.values.get("run_workflow", True))
+    section = sections.get("param_space")
+    has_sets = "param_space_file" in control.values or (section is not None and bool(section.lines))
+    return control.values.get("workflow") == "grid" and has_sets
+
+
+def _value_notes(control: Control) -> ValueNotes:
+    """Return what sees the values: to a command line and to bash all are texts, and a single run begins paths here."""
+    script = control.values.get("model_script")
+    as_texts = control.values.get("hyperparams_as") == "arguments" or (
+        isinstance(script, str) and Language.of(script) is Language.BASH
+    )
+    runs_here = not control.values.get("run_workflow", True)
+    return ValueNotes(texts_matter=not as_texts, relative_to=None if runs_here else Path.cwd())
 
 
 def _notes_on_names(space: GridSpace | ParametricSpace, default_model: Hyperparameters) -> list[str]:
@@ -102,9 +122,10 @@ def _default_model(
     shell: ShellReader,
     problems: Problems,
     notes: list[str],
+    values: ValueNotes,
 ) -> Hyperparameters:
     lines, source = _lines_of("default_model", sections, control, file, shell, problems)
-    return read_default_model(lines, source, problems, notes)
+    return read_default_model(lines, source, problems, notes, values)
 
 
 def _space(
@@ -115,6 +136,7 @@ def _space(
     shell: ShellReader,
     problems: Problems,
     notes: list[str],
+    values: ValueNotes,
 ) -> GridSpace | ParametricSpace:
     lines, source = _lines_of("param_space", sections, control, file, shell, problems)
     section = sections.get("param_space")
@@ -124,7 +146,7 @@ def _space(
         no_sets = 'there are no sets to run; list them in "&param_space" (candle generate-grid makes them)'
         problems.add(file, line, NO_PARAMETERS if of_parameters else no_sets)
     if of_parameters:
-        return read_parameter_space(lines, default_model, source, problems, notes)
+        return read_parameter_space(lines, default_model, source, problems, notes, values)
     stranger = next((line for line in lines if is_param_helpers(line)), None)
     if stranger is not None:
         problems.add(
@@ -134,7 +156,7 @@ def _space(
             '{"epochs": 2, "batch_size": 64}',
         )
         return GridSpace((), ())
-    return read_parameter_sets(lines, default_model, source, problems)
+    return read_parameter_sets(lines, default_model, source, problems, values)
 
 
 def _lines_of(

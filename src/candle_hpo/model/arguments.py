@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from candle_hpo.core.experiment import ArgumentStyle
+from candle_hpo.core.number_text import decimal_text
 from candle_hpo.model.hyperparameter_texts import plain
 
 _NUMBER = re.compile(r"-(\d+|\d*\.\d+)")  # as argparse takes it for a value, not an option
@@ -26,17 +27,25 @@ def _arguments(name: str, value: object, style: ArgumentStyle) -> Iterator[str]:
         if_true, if_false = style.flags.get(name, (option, ""))
         yield from filter(None, [if_true if value else if_false])
     elif value is not None:
-        texts = [plain(item) for item in value] if isinstance(value, list) else [plain(value)]
+        values = value if isinstance(value, list) else [value]
         if style.separator == " " or name in style.options:
-            yield from _apart(option, texts)
+            yield from _apart(option, values)
         else:
-            yield f"{option}{style.separator}{','.join(texts)}"
+            yield f"{option}{style.separator}{','.join(map(plain, values))}"
 
 
-def _apart(option: str, texts: list[str]) -> Iterator[str]:
-    """Yield an option and its values; one that looks like an option itself is joined to its name."""
-    if len(texts) == 1 and texts[0].startswith("-") and not _NUMBER.fullmatch(texts[0]) and option.startswith("--"):
+def _apart(option: str, values: Sequence[object]) -> Iterator[str]:
+    """Yield an option and its values; one that looks like an option itself is joined to its name.
+
+    Where that cannot be, as within a list, a number has no exponent: parsers of options know `-0.00001` for a value.
+    """
+    texts = [plain(value) for value in values]
+    looks_like_option = [text.startswith("-") and not _NUMBER.fullmatch(text) for text in texts]
+    if looks_like_option == [True] and option.startswith("--"):
         yield f"{option}={texts[0]}"
+    elif looks_like_option == [True] and isinstance(values[0], str) and len(option) == len("-x"):
+        yield option + texts[0]
     else:
         yield option
-        yield from texts
+        for value, text, is_confusing in zip(values, texts, looks_like_option, strict=True):
+            yield decimal_text(value) if is_confusing and isinstance(value, float) else text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
+
+from candle_hpo.core.number_text import json_text
 
 _LARGEST_R_INTEGER = 2**31 - 1
 _LONGEST_EXPORT = 64_000  # bytes; Linux takes 128 KiB for one variable of the environment
@@ -12,12 +13,13 @@ _LONGEST_EXPORT = 64_000  # bytes; Linux takes 128 KiB for one variable of the e
 
 def plain(value: object) -> str:
     """Return a value as a command line or a shell variable holds it: text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def as_json(hyperparameters: Mapping[str, object]) -> bytes:
-    """Return the hyperparameters as a JSON object, for every language."""
-    return json.dumps(hyperparameters, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"
+    """Return the hyperparameters as a JSON object, which is YAML too: a line for each."""
+    lines = ",\n".join(f" {json_text(name)}: {json_text(value)}" for name, value in hyperparameters.items())
+    return f"{{\n{lines}\n}}\n".encode()
 
 
 def as_r(hyperparameters: Mapping[str, object]) -> bytes:
@@ -58,10 +60,10 @@ def _r_value(value: object) -> str:
         case bool():
             return "TRUE" if value else "FALSE"
         case int():
-            # R's integers have 32 bits; a longer one is a number, as R itself reads it.
-            return f"{value}L" if abs(value) <= _LARGEST_R_INTEGER else str(value)
+            # R's integers have 32 bits; a longer one is a number.
+            return f"{value}L" if abs(value) <= _LARGEST_R_INTEGER else _r_number(value)
         case float():
-            return value.hex()  # R's reading of decimals is not exact in the last bit
+            return _r_number(value)
         case str():
             return _r_text(value)
         case list():
@@ -70,6 +72,14 @@ def _r_value(value: object) -> str:
             return _r_list(value)
         case _:
             raise TypeError(f"{value!r} is no value of JSON")
+
+
+def _r_number(value: float) -> str:
+    """Return a number in hexadecimal: R's reading of decimals is not exact in the last bit."""
+    try:
+        return float(value).hex()
+    except OverflowError:  # a whole number beyond what R can hold, which says so itself: Inf
+        return str(value)
 
 
 def _r_vector(values: Sequence[object]) -> str:

@@ -53,13 +53,78 @@ def find_interpreter(settings: Settings, modules: tuple[str, ...]) -> Interprete
     return Interpreter(str(Path(found).absolute()), name)
 
 
+_HOW_TO_RUN = {
+    ".ipynb": "this is a notebook; jupyter nbconvert --to script {name} makes {stem}.py of it, or {stem}.r of one in "
+    "R: name that",
+    ".rmd": "this is a document of R Markdown; Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R of its code: "
+    "name that",
+    ".qmd": "this is a Quarto document; of code in R, Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R; of code in "
+    "Python, quarto convert {name} makes a notebook, and jupyter nbconvert --to script {stem}.ipynb of that {stem}.py: "
+    "name that",
+    ".m": "this needs MATLAB or Octave; name a script run.sh that calls it, such as octave --no-gui {name}",
+    ".py3": "this seems to be Python; call it {stem}.py",
+}
+_INTERPRETERS = {
+    ".jl": "julia",
+    ".pl": "perl",
+    ".rb": "ruby",
+    ".lua": "lua",
+    ".js": "node",
+    ".csh": "csh",
+    ".zsh": "zsh",
+}
+_NO_SCRIPTS = {
+    ".cfg",
+    ".csv",
+    ".ini",
+    ".in",
+    ".json",
+    ".log",
+    ".md",
+    ".pdf",
+    ".toml",
+    ".txt",
+    ".tsv",
+    ".xml",
+    ".yaml",
+    ".yml",
+}
+
+
 def _program(script: Path) -> Interpreter:
-    if not os.access(script, os.X_OK):
+    try:
+        with script.open("rb") as file:
+            first = file.read(1024)
+    except OSError as error:
+        if not os.access(script, os.X_OK):
+            raise MachineError(f"{script} cannot be read: {error.strerror}; look at it with ls -l") from None
+        return Interpreter(str(script), "a program of its own")  # it may be executed, and no more than that
+    begins_as_script = first.startswith(b"#!")
+    is_text = b"\0" not in first
+    if is_text and not begins_as_script:
+        raise InputError(f"model_script: {script}: {_how_to_run(script)}")
+    if begins_as_script and first.partition(b"\n")[0].endswith(b"\r"):
         raise InputError(
-            f"model_script: {script} is not executable; chmod +x {script.name}, or call it .py, .R or .sh "
-            "if it is a script of that language"
+            f"model_script: {script} has Windows' ends of lines, with which its first line names no program; "
+            f"dos2unix {script.name} makes them those of Unix"
         )
+    if not os.access(script, os.X_OK):
+        raise InputError(f"model_script: {script} is not executable; chmod +x {script.name}")
     return Interpreter(str(script), "a program of its own")
+
+
+def _how_to_run(script: Path) -> str:
+    """Return how a text that the system cannot execute becomes a model script."""
+    suffix = script.suffix.lower()
+    if suffix in _HOW_TO_RUN:
+        return _HOW_TO_RUN[suffix].format(name=script.name, stem=script.stem)
+    if suffix in _NO_SCRIPTS:
+        return f"a {suffix} file is not a script; name the script or program that is to be run"
+    interpreter = _INTERPRETERS.get(suffix, "PROGRAM")
+    return (
+        "it is neither a script in Python (.py), R (.R) or bash (.sh) nor a program; for another language, begin it "
+        f'with the line "#!/usr/bin/env {interpreter}", and make it executable: chmod +x {script.name}'
+    )
 
 
 def find_python(settings: Settings, modules: tuple[str, ...]) -> Interpreter:

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-# As Python, R, and the programs that a shell calls say it, in that order.
+# As operating systems, and the libraries that have words of their own (NumPy, pandas, readr, Pillow, …), say it.
 _SAYS_MISSING = re.compile(
-    r"No such file or directory: b?(?P<quote>['\"])(?P<python>.+?)(?P=quote)"
-    r"|cannot open (?:compressed )?file ['\u2018](?P<r>[^'\u2019]+)['\u2019]"
-    r"|(?:^|: )['\u2018]?(?P<shell>[^:'\u2018\u2019]+)['\u2019]?: No such file or directory"
+    r"no such file|FileNotFoundError|not found|(?:does|do) not exist|doesn't exist|(?:can(?:no|')t|could(?: not|n't)"
+    r"|unable to|failed to|error|failed)\b.*\b(?:open|find|read|load)|(?:open|read|load)\w*\b.*\bfailed",
+    re.IGNORECASE,
 )
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"|`([^`']+)[`']|\u2018([^\u2019]+)\u2019|\u201c([^\u201d]+)\u201d")
+_AROUND_A_NAME = " \t.,;:!?()[]{}<>'\"`"
 
 
-def hint_of_missing_file(last_lines: Sequence[str], folders: Iterable[Path]) -> str:
+def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Path, folders: Iterable[Path]) -> str:
     """Return where a file is that a model's last words call missing, and what to do; "" where none is to be found.
 
-    `folders` are those in which its user may expect relative paths to begin.
+    `directory` is the model's working directory; `folders` are those in which its user may expect relative paths to
+    begin. A word is the name of a file if one of that name is there, and not in the working directory.
     """
-    names = [match[match.lastgroup or 0] for line in last_lines if (match := _SAYS_MISSING.search(line))]
-    for name in dict.fromkeys(reversed(names)):
-        for folder in folders:
-            if not Path(name).is_absolute() and _exists(folder / name):
-                return (
-                    f"{name} is in {folder}: a trial runs in a folder of its own, so use the whole path in the script"
-                )
+    places = [place for place in dict.fromkeys(folders) if place != directory]
+    for line in reversed(last_lines):
+        for name in dict.fromkeys(_names_in(line, directory)):
+            for place in places:
+                if Path(name).name != script.name and _exists(place / name) and not _exists(directory / name):
+                    own = "a trial runs in a folder of its own, so use the whole path in the script"
+                    return f"{name} is in {place}: {own}"
     return ""
+
+
+def _names_in(line: str, directory: Path) -> Iterator[str]:
+    """Yield what may be the name of a missing file in a line, the longest first."""
+    if not _SAYS_MISSING.search(line):
+        return
+    is_of_system = re.search("no such file|FileNotFoundError", line, re.IGNORECASE) is not None
+    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(line)]
+    parts = [part for each in (*_SAYS_MISSING.split(line), line) for part in re.split(r": |, | \(|; ", each)]
+    for text in [*quoted, *sorted(parts, key=len, reverse=True), *line.split()]:
+        name = text.strip(_AROUND_A_NAME)
+        if Path(name).is_absolute():  # made so by the library, in the working directory
+            name = str(Path(name).relative_to(directory)) if Path(name).is_relative_to(directory) else ""
+        # A bare word may be anything, unless the operating system itself calls it a file.
+        if name.strip("./") and ("." in name or "/" in name or is_of_system):
+            yield name
 
 
 def _exists(path: Path) -> bool:

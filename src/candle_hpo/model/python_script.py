@@ -6,32 +6,40 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from candle_hpo.model.python_certainty import certain_nodes, keeps_hyperparameters
+from candle_hpo.model.value_scopes import ValueSet
 
-_CATCH_MISSING = {"KeyError", "LookupError", "Exception", "BaseException"}
+_CATCH_MISSING = {"KeyError", "LookupError", "AttributeError", "Exception", "BaseException"}
 _CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _GIVES_DEFAULT = {"get", "pop", "setdefault"}
+_OF_A_DICTIONARY = {*_GIVES_DEFAULT, "clear", "copy", "fromkeys", "items", "keys", "popitem", "update", "values"}
+_COPIES = {"dict", "copy", "deepcopy", "Namespace", "SimpleNamespace"}
+_MAY_NOT_RUN = ast.If | ast.Try | ast.For | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Match
 
 
 @dataclass
 class Need:
-    """A script needs a name from this line on. `optional`: it can do without; `certain`: or else every trial fails."""
+    """A script needs a name from this line on; `optional`: it can do without."""
 
     line: int
     optional: bool
-    certain: bool = False
 
 
 @dataclass
 class PythonReading:
-    """What a script needs, by names, and the rest of what its text tells."""
+    """What a script needs, by names, and the rest of what its text tells.
+
+    `hands_on`: the hyperparameters are handed on as a whole; `fills_in`: the script may add some whose names it does
+    not say; `hides_value`: it may set the value in a way that is not seen here.
+    """
 
     reads: dict[str, Need] = field(default_factory=dict)
     hands_on: bool = False
+    fills_in: bool = False
     modules: dict[str, Need] = field(default_factory=dict)
     options: list[str] = field(default_factory=list)
-    leaves_value: bool | None = False
-    local_value: int = 0
+    values: list[ValueSet] = field(default_factory=list)
+    hides_value: bool = False
+    has_history: bool = False
 
 
 def read_python(text: str, hyperparameters: Sequence[str], values: Sequence[str]) -> PythonReading:
@@ -40,52 +48,113 @@ def read_python(text: str, hyperparameters: Sequence[str], values: Sequence[str]
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
     tree = ast.parse(text)
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    is_compliant = functions >= {"initialize_parameters", "run"}  # it gets them as an argument, and returns
-    names = _with_aliases(tree, set(hyperparameters))
-    is_certain = not is_compliant and keeps_hyperparameters(tree, names)
-    reader = _Reader(names, set(values), certain_nodes(tree) if is_certain else set())
+    names, copies = _with_aliases(tree, set(hyperparameters))
+    reader = _Reader(names, copies, set(values))
     reader.visit(tree)
-    reading = reader.reading
-    if is_compliant:
-        reading.hands_on, reading.leaves_value = True, None
-    if not reading.leaves_value and any(f'"{name}"' in text or f"'{name}'" in text for name in values):
-        reading.leaves_value = None  # by globals(), or as a key of what it leaves
+    reading = reader.finish()
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if functions >= {"initialize_parameters", "run"}:  # it gets them as an argument, and returns the value
+        reading.hands_on = reading.hides_value = True
+    if any(f'"{name}"' in text or f"'{name}'" in text for name in (*values, "CANDLE_RESULT_FILE")):
+        reading.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
     return reading
 
 
-def _with_aliases(tree: ast.Module, names: set[str]) -> set[str]:
-    """Return the names with those that are assigned from them, such as `hp = hyperparams`."""
+def _with_aliases(tree: ast.Module, names: set[str]) -> tuple[set[str], dict[str, bool]]:
+    """Return the names with those that stand for the same, such as `hp = hyperparams`, and names of copies of them.
+
+    A copy may hold more than the hyperparameters where its entry is true: `{**defaults, **hyperparams}`.
+    """
+    copies: dict[str, bool] = {}
     while True:
-        more = {
-            target.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        if more <= names:
-            return names
-        names = names | more
+        known = len(names) + len(copies)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Assign) or not all(isinstance(each, ast.Name) for each in node.targets):
+                continue
+            targets = {each.id for each in node.targets if isinstance(each, ast.Name)} - names
+            if isinstance(node.value, ast.Name) and node.value.id in names:
+                names = names | targets
+            elif (may_hold_more := _is_copy(node.value, names)) is not None:
+                copies |= dict.fromkeys(targets, may_hold_more)
+        if len(names) + len(copies) == known:
+            return names, {name: more for name, more in copies.items() if name not in names}
+
+
+def _is_copy(node: ast.expr, names: set[str]) -> bool | None:
+    """Return whether a copy of the hyperparameters may hold more than they; None for what is no copy."""
+
+    def is_whole(each: ast.expr | None) -> bool:
+        return isinstance(each, ast.Name) and each.id in names
+
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            unpacked = [value for key, value in zip(keys, values, strict=True) if key is None]
+            return len(values) > 1 if any(map(is_whole, unpacked)) else None
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return True if is_whole(left) or is_whole(right) else None
+        case ast.Call(func=ast.Attribute(value=value, attr="copy"), args=[]):
+            return False if is_whole(value) else None
+        case ast.Call(func=ast.Name(id=function) | ast.Attribute(attr=function)) if function in _COPIES:
+            given = [*node.args, *(each.value for each in node.keywords if each.arg is None)]
+            return len(node.args) + len(node.keywords) > 1 if any(map(is_whole, given)) else None
+        case _:
+            return None
+
+
+@dataclass
+class _Scope:
+    """A function or class around: what it declares global, and its parameters."""
+
+    declared: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+    is_class: bool = False
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, hyperparameters: set[str], values: set[str], certain: set[ast.AST]) -> None:
-        self.reading = PythonReading()
-        self._certain = certain
-        self._aliases, self._values = hyperparameters, values
-        self._written: set[str] = set()
-        self._functions: list[set[str]] = []  # the names that each function around declares global
+    def __init__(self, hyperparameters: set[str], copies: dict[str, bool], values: set[str]) -> None:
+        self._reading = PythonReading()
+        self._aliases, self._copies, self._values = hyperparameters, copies, values
+        self._written: set[str] = set()  # by the script itself, in any case
+        self._perhaps_written: set[str] = set()
+        self._nesting = 0  # of statements that may not run
+        self._read_in_functions: set[str] = set()
+        self._scopes: list[_Scope] = []
         self._guards: list[set[str]] = []  # the exceptions that each `try` around catches
+        self._constant = False  # the assignment around is of a constant
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    def finish(self) -> PythonReading:
+        """Return what was read; what a function reads may have been written by the time that it is called."""
+        for name in self._perhaps_written | (self._written & self._read_in_functions):
+            if name in self._reading.reads:
+                self._reading.reads[name].optional = True
+        return self._reading
+
+    def visit(self, node: ast.AST) -> None:
+        """Read a node, and remember whether it may not run."""
+        may_not_run = isinstance(node, _MAY_NOT_RUN)
+        self._nesting += may_not_run
+        super().visit(node)
+        self._nesting -= may_not_run
+
+    def _write(self, *names: str) -> None:
+        (self._perhaps_written if self._nesting else self._written).update(names)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """Read a function: its variables are its own, but for those that it declares global."""
         declared = {name for each in ast.walk(node) if isinstance(each, ast.Global) for name in each.names}
-        self._functions.append(declared)
-        self.generic_visit(node)
-        self._functions.pop()
+        parameters = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)}
+        self._within(_Scope(declared, parameters), node)
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+    visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef  # noqa: N815
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Read a class, whose variables are its own too."""
+        self._within(_Scope(is_class=True), node)
+
+    def _within(self, scope: _Scope, node: ast.AST) -> None:
+        self._scopes.append(scope)
+        self.generic_visit(node)
+        self._scopes.pop()
 
     def visit_Try(self, node: ast.Try) -> None:
         """Read a `try`: what is missing within it may be caught."""
@@ -97,10 +166,8 @@ class _Reader(ast.NodeVisitor):
         for each in node.body:
             self.visit(each)
         self._guards.pop()
-        for handler in node.handlers:
-            self.visit(handler)
-        for each in [*node.orelse, *node.finalbody]:
-            self.visit(each)
+        for other in [*node.handlers, *node.orelse, *node.finalbody]:
+            self.visit(other)
 
     visit_TryStar = visit_Try  # noqa: N815
 
@@ -121,85 +188,149 @@ class _Reader(ast.NodeVisitor):
         """Note a module that is imported from; `from x import *` may leave anything."""
         if node.level == 0 and node.module:
             self._import(node.module, node.lineno)
-        if any(alias.name == "*" for alias in node.names) and not self.reading.leaves_value:
-            self.reading.leaves_value = None
+        names = {alias.asname or alias.name for alias in node.names}
+        self._reading.hides_value |= bool(names & {"*", *self._values})
+        self._reading.fills_in |= bool(names & {"*", *self._aliases})
 
     def _import(self, name: str, line: int) -> None:
-        optional = bool(self._functions) or any(guard & _CATCH_IMPORT for guard in self._guards)
-        _keep(self.reading.modules, name.partition(".")[0], Need(line, optional))
+        optional = bool(self._scopes) or any(guard & _CATCH_IMPORT for guard in self._guards)
+        _keep(self._reading.modules, name.partition(".")[0], Need(line, optional))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Note `hyperparams["name"]`."""
-        if self._is_hyperparameters(node.value):
-            name = _text(node.slice)
-            if name is None:
-                self.reading.hands_on = True
-            elif isinstance(node.ctx, ast.Store):
-                self._written.add(name)
-            elif name not in self._written:
-                optional = any(guard & _CATCH_MISSING for guard in self._guards)
-                _keep(self.reading.reads, name, Need(node.lineno, optional, node in self._certain))
-            self.visit(node.slice)
-        else:
+        name = _text(node.slice)
+        if not self._holds_hyperparameters(node.value):
             self.generic_visit(node)
+            return
+        if not isinstance(node.ctx, ast.Load):
+            if name is None:
+                self._reading.fills_in = True
+            else:
+                self._write(name)
+        elif name is None:
+            self._reading.hands_on = True
+        else:
+            self._read(name, node.value, node)
+        self.visit(node.slice)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """Note `arguments.name`, of `arguments = Namespace(**hyperparams)`, and what is set in another module."""
+        if isinstance(node.value, ast.Name) and node.value.id in self._copies and isinstance(node.ctx, ast.Load):
+            if node.attr not in _OF_A_DICTIONARY:
+                self._read(node.attr, node.value, node)
+            return
+        if not isinstance(node.ctx, ast.Load):  # of `__main__`, perhaps
+            self._reading.hides_value |= node.attr in self._values
+            self._reading.fills_in |= node.attr in self._aliases
+        self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Note `hyperparams.get("name")`, and the options of a parser of arguments."""
+        """Note `hyperparams.get("name")`, what fills hyperparameters in, and the options of a parser of arguments."""
         function = node.func
         first = _text(node.args[0]) if node.args else None
-        if isinstance(function, ast.Attribute) and self._is_hyperparameters(function.value):
-            if function.attr in _GIVES_DEFAULT and first is not None:
-                optional = function.attr != "pop" or len(node.args) > 1
-                _keep(self.reading.reads, first, Need(node.lineno, optional))
-            else:
-                self.reading.hands_on = True
-            for each in [*node.args, *node.keywords]:
-                self.visit(each)
+        if isinstance(function, ast.Name) and function.id == "getattr" and len(node.args) > 1:
+            name = _text(node.args[1])
+            if name is not None and self._holds_hyperparameters(node.args[0]):
+                self._read(name, node.args[0], node, optional=len(node.args) > 2)
+                return
+        if not isinstance(function, ast.Attribute) or not self._holds_hyperparameters(function.value):
+            if isinstance(function, ast.Attribute) and function.attr == "add_argument":
+                options = [_text(each) for each in node.args]
+                self._reading.options += [option for option in options if option and option.startswith("-")]
+            self.generic_visit(node)
             return
-        if isinstance(function, ast.Attribute) and function.attr == "add_argument":
-            options = [_text(each) for each in node.args]
-            self.reading.options += [option for option in options if option and option.startswith("-")]
-        self.generic_visit(node)
+        if function.attr in _GIVES_DEFAULT and first is not None:
+            optional = function.attr != "pop" or len(node.args) > 1
+            self._read(first, function.value, node, optional=optional)
+        elif function.attr == "update":
+            self._fill_in(*node.args, *(each.value for each in node.keywords if each.arg is None))
+            self._write(*(each.arg for each in node.keywords if each.arg))
+        else:
+            self._reading.fills_in |= function.attr == "setdefault"
+            self._reading.hands_on = True
+        for each in [*node.args, *node.keywords]:
+            self.visit(each)
 
     def visit_Compare(self, node: ast.Compare) -> None:
         """Note `"name" in hyperparams`: the script can do without it."""
         name = _text(node.left)
         asks = [isinstance(operator, ast.In | ast.NotIn) for operator in node.ops]
-        if name is not None and asks == [True] and self._is_hyperparameters(node.comparators[0]):
-            _keep(self.reading.reads, name, Need(node.lineno, optional=True))
+        if name is not None and asks == [True] and self._holds_hyperparameters(node.comparators[0]):
+            self._read(name, node.comparators[0], node, optional=True)
             return
         self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> None:
-        """Pass over other names of the hyperparameters, which are known already."""
-        if not (self._is_hyperparameters(node.value) and all(isinstance(each, ast.Name) for each in node.targets)):
-            self.generic_visit(node)
+    def visit_Assign(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
+        """Read an assignment, its value first; other names of the hyperparameters are known already."""
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if node.value is None:
+            return
+        are_names = all(isinstance(each, ast.Name) for each in targets)
+        if not (are_names and isinstance(node.value, ast.Name) and self._holds_hyperparameters(node.value)):
+            self.visit(node.value)
+            if any(isinstance(each, ast.Name) and each.id in self._aliases for each in targets):
+                self._fill_in(node.value)
+        self._constant = are_names and not isinstance(node, ast.AugAssign) and _is_constant(node.value)
+        for each in targets:
+            self.visit(each)
+        self._constant = False
+
+    visit_AnnAssign = visit_AugAssign = visit_Assign  # noqa: N815
 
     def visit_Name(self, node: ast.Name) -> None:
         """Note the value that is left; and hyperparameters as a whole, wherever they go."""
-        if isinstance(node.ctx, ast.Store):
-            if node.id in self._values:
-                self._leave(node)
-            elif node.id == "history" and not self.reading.leaves_value:
-                self.reading.leaves_value = None  # perhaps that of Keras
-        elif node.id in self._aliases:
-            self.reading.hands_on = True
+        if isinstance(node.ctx, ast.Load):
+            self._reading.hands_on |= node.id in self._aliases
+        elif node.id in self._values:
+            is_lost = bool(self._scopes) and not any(node.id in scope.declared for scope in self._scopes)
+            self._reading.values.append(ValueSet(node.lineno, self._constant, is_lost))
+        elif node.id == "history":
+            self._reading.has_history = True  # perhaps that of Keras
 
-    def _leave(self, node: ast.Name) -> None:
-        if not self._functions or any(node.id in declared for declared in self._functions):
-            self.reading.leaves_value = True
-        elif not self.reading.local_value:
-            self.reading.local_value = node.lineno
+    def _read(self, name: str, source: ast.expr, node: ast.expr, *, optional: bool = False) -> None:
+        """Note that a name is read of the hyperparameters, of a copy of them, or of a parameter that is called so."""
+        if name in self._written:
+            return
+        where = source.id if isinstance(source, ast.Name) else ""
+        is_parameter = any(where in scope.parameters for scope in self._scopes)
+        may_hold_more = self._copies.get(where, False) or is_parameter
+        is_caught = any(guard & _CATCH_MISSING for guard in self._guards)
+        _keep(self._reading.reads, name, Need(node.lineno, optional or may_hold_more or is_caught))
+        if any(not scope.is_class for scope in self._scopes):
+            self._read_in_functions.add(name)
 
-    def _is_hyperparameters(self, node: ast.expr) -> bool:
-        return isinstance(node, ast.Name) and node.id in self._aliases
+    def _fill_in(self, *sources: ast.expr) -> None:
+        """Note what is added to the hyperparameters: names that are said, or others."""
+        for source in sources:
+            if isinstance(source, ast.Dict):
+                keys = [_text(key) if key is not None else None for key in source.keys]
+                self._write(*(key for key in keys if key is not None))
+                unknown = [value for key, value in zip(keys, source.values, strict=True) if key is None]
+                self._reading.fills_in |= not all(map(self._holds_hyperparameters, unknown))
+            elif not self._holds_hyperparameters(source) and not ast.unparse(source).startswith("globals().get("):
+                self._reading.fills_in = True
+
+    def _holds_hyperparameters(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and (node.id in self._aliases or node.id in self._copies)
 
 
 def _keep(found: dict[str, Need], name: str, need: Need) -> None:
     """Keep the first line that needs a name; where the script can do without it once, it may see to it everywhere."""
     known = found.setdefault(name, need)
     known.optional = known.optional or need.optional
-    known.certain = known.certain or need.certain
+
+
+def _is_constant(node: ast.expr) -> bool:
+    """Tell whether an expression is a number or the like, whatever the hyperparameters are."""
+    match node:
+        case ast.Constant() | ast.Attribute(attr="inf" | "nan"):
+            return True
+        case ast.UnaryOp(operand=operand):
+            return _is_constant(operand)
+        case ast.Call(func=ast.Name(id="float"), args=[only]):
+            return _is_constant(only)
+        case _:
+            return False
 
 
 def _text(node: ast.expr | ast.slice) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import Language
-from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.paths import TrialPaths, folders_submitted_from
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
@@ -74,13 +74,14 @@ def run_trial(
         finally:  # where the host of the process was lost, too
             end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
-        if error.errno not in _FAULTS_OF_THE_MODEL:
+        fault = _fault_of_the_model(error, model)
+        if fault is None:
             raise
-        outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
+        outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
     else:
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
-        if outcome.status is Status.FAILED and directory is None:
-            outcome = _with_hint(outcome, model, paths)
+        if outcome.status is Status.FAILED:
+            outcome = _with_advice(outcome, model, where, paths)
     notes = (*(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
     slow = warm.take_slow_imports() if warm else ()
     outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow)
@@ -102,11 +103,24 @@ def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> tuple[str, ...]:
     )
 
 
-def _with_hint(outcome: Outcome, model: ModelCommand, paths: TrialPaths) -> Outcome:
-    where_user_stood = Path(model.experiment).parents[2:3]
-    said = last_lines(paths.output, _LAST_WORDS)
-    hint = hint_of_missing_file(said, (Path(model.script).parent, *where_user_stood))
+def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: TrialPaths) -> Outcome:
+    """Return a failure with what its user can do about it; without its script, it is none of the model's."""
+    script = Path(model.script)
+    if not script.exists():
+        reason = f"the model script {script} is not there any more; put it back"
+        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, reason=reason)
+    hint = ""
+    if directory == paths.run:
+        folders = (script.parent, *folders_submitted_from(Path(model.experiment)))
+        hint = hint_of_missing_file(last_lines(paths.output, _LAST_WORDS), directory, script, folders)
     return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; {hint}") if hint else outcome
+
+
+def _fault_of_the_model(error: OSError, model: ModelCommand) -> str | None:
+    """Return why a model cannot be started, where that is its own fault."""
+    if error.errno == errno.ENOENT and model.language is Language.PROGRAM and Path(model.script).exists():
+        return "the program that its first line (#!) names is not there"
+    return _FAULTS_OF_THE_MODEL.get(error.errno or 0)
 
 
 def _make_run_folder(paths: TrialPaths) -> bool:

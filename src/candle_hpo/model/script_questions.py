@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,19 @@ from candle_hpo.core.experiment import Language
 _SECONDS = 120  # an interpreter on a cold network file system may need that long
 
 _ANSWER = "candle asked, and the answer is "  # an interpreter may print words of its own before and after it
-_COMPILE_PYTHON = f"""
-import json, sys
+# What the folder where the user stands, or PYTHONPATH, has under the name of a module of Python's own (`types.py`) must
+# not be imported by our questions.
+_WITH_MODULES_OF_ITS_OWN = """
+import sys
+if sys.path[:1] == [""]:  # it is left out with -P
+    del sys.path[0]
+usual_path = sys.path[:]
+import os
+sys.path[:] = [os.path.dirname(os.__file__), os.path.join(os.path.dirname(os.__file__), "lib-dynload")]
+import importlib.util, json
+own_path, sys.path[:] = sys.path[:], usual_path
+"""
+_COMPILE_PYTHON = f"""{_WITH_MODULES_OF_ITS_OWN}
 try:
     with open(sys.argv[1], "rb") as file:
         compile(file.read(), sys.argv[1], "exec", dont_inherit=True)
@@ -25,18 +37,28 @@ except (SyntaxError, ValueError) as error:
     print({_ANSWER!r} + json.dumps([getattr(error, "lineno", 0) or 0, getattr(error, "msg", str(error))]))
 """
 # Only the finders are asked, for top-level names: nothing of a module runs.
-_FIND_MODULES = f"""
-import importlib.util, json, os, sys
-sys.path[: sys.path[:1] == [""]] = [os.path.dirname(os.path.realpath(sys.argv[1]))]  # "" is left out with -P
-missing = []
-for name in json.loads(sys.argv[2]):
+_FIND_MODULES = f"""{_WITH_MODULES_OF_ITS_OWN}
+from importlib.machinery import PathFinder
+def found(name):
     try:
-        found = name in sys.builtin_module_names or importlib.util.find_spec(name) is not None
+        return name in sys.builtin_module_names or importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
-        found = name in sys.modules
-    if not found:
-        missing.append(name)
-print({_ANSWER!r} + json.dumps(missing))
+        return name in sys.modules
+imported, standard = json.loads(sys.argv[2])
+folders = [os.path.dirname(os.path.realpath(sys.argv[1]))]
+added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+folders += [os.path.realpath(each) for each in added if os.path.isdir(each)]
+others = own_path + [each for each in usual_path if os.path.realpath(each) not in folders]
+sys.path.insert(0, folders[0])
+missing = [name for name in imported if not found(name)]
+hidden = dict()
+for folder in folders:
+    stems = set(each.partition(".")[0] for each in os.listdir(folder))
+    for name in sorted(stems.intersection(imported + standard).difference(sys.builtin_module_names, hidden)):
+        spec = PathFinder.find_spec(name, [folder])
+        if spec is not None and spec.loader is not None and PathFinder.find_spec(name, others) is not None:
+            hidden[name] = spec.origin
+print({_ANSWER!r} + json.dumps([missing, hidden]))
 """
 _PARSE_R = "invisible(parse(commandArgs(TRUE)[1], keep.source = FALSE))"
 _FIND_PACKAGES = 'for (name in commandArgs(TRUE)) if (!nzchar(system.file(package = name))) cat(name, "\\n", sep = "")'
@@ -65,22 +87,25 @@ def syntax_error(script: str, language: Language, interpreter: str, environment:
             return None
 
 
-def missing_modules(
+def find_modules(
     names: Sequence[str], script: str, language: Language, interpreter: str, environment: Mapping[str, str]
-) -> list[str]:
-    """Return those of the modules (R: packages) that the interpreter would not find for this script.
+) -> tuple[list[str], dict[str, str]]:
+    """Return what the interpreter would not find of these modules (R: packages), and what a file of the user's hides.
 
-    Raises `MachineError` where the interpreter does not run.
+    Hidden is one of these modules, or one of Python's own, that has the name of a file beside the script or in
+    PYTHONPATH, which is imported in its place. Raises `MachineError` where the interpreter does not run.
     """
-    if not names or language not in (Language.PYTHON, Language.R):
-        return []
-    if language is Language.R:
-        return _run([interpreter, "-e", _FIND_PACKAGES, *names], environment).stdout.split()
-    said = _run([interpreter, "-c", _FIND_MODULES, script, json.dumps(list(names))], environment).stdout
-    missing: list[str] | None = _answer_in(said)
-    if missing is None:
+    if language is Language.R and names:
+        return _run([interpreter, "-e", _FIND_PACKAGES, *names], environment).stdout.split(), {}
+    if language is not Language.PYTHON:
+        return [], {}
+    asked = json.dumps([list(names), sorted(sys.stdlib_module_names)])
+    said = _run([interpreter, "-c", _FIND_MODULES, script, asked], environment).stdout
+    answer = _answer_in(said)
+    if answer is None:
         raise MachineError(f"{interpreter} does not say which modules it finds; it says: {said.strip()[-300:]}")
-    return missing
+    missing, hidden = answer
+    return missing, hidden
 
 
 def _answer_in(said: str) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import os
 import platform
 import shutil
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +20,7 @@ from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
-from candle_hpo.core.space import GridSpace
+from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
 from candle_hpo.record.stored_sets import StoredSets
@@ -60,7 +62,8 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     """`experiment.json`: what was submitted, as it was understood.
 
     `names` are the hyperparameters that the search space names, in the order of the input file; `total` is
-    how many trials it makes. `interpreter` is the absolute path of what runs the model.
+    how many trials it makes. `interpreter` is the absolute path of what runs the model. `default_model` has the values
+    of the first submission, and what later ones have added; where those changed values, `later_defaults` has theirs.
     """
 
     input_file: str
@@ -71,6 +74,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     seed: int
     interpreter: str
     provenance: Provenance
+    later_defaults: list[Hyperparameters] = []
     version: int = 1
 
 
@@ -114,12 +118,11 @@ def create_experiment(
 
 
 def _write_space(paths: ExperimentPaths, space: GridSpace | ParametricSpace) -> None:
-    encode = msgspec.json.Encoder().encode
     if isinstance(space, ParametricSpace):
-        replace_file(paths.search_space, encode(space) + b"\n", synced=True)
+        replace_file(paths.search_space, msgspec.json.encode(space) + b"\n", synced=True)
         return
     with replacing(paths.parameter_sets, synced=True) as sets:
-        sets.writelines(encode({"id": one.id, **one.hyperparameters}) + b"\n" for one in space.sets)
+        sets.writelines(map(_line_of, space.sets))
 
 
 def write_experiment_settings(paths: ExperimentPaths, stored: StoredExperiment) -> None:
@@ -154,7 +157,21 @@ def point_last_experiment(directory: Path, paths: ExperimentPaths) -> None:
 
 def read_parameter_sets(paths: ExperimentPaths, stored: StoredExperiment) -> GridSpace:
     """Return the search space of a grid as it was stored. Raises `RecordError`."""
-    return GridSpace(tuple(stored.names), StoredSets(paths.parameter_sets))
+    return GridSpace(tuple(stored.names), StoredSets(paths.parameter_sets, stored.total, stored.default_model))
+
+
+def add_sets(paths: ExperimentPaths, stored: StoredExperiment, added: Sequence[ParameterSet]) -> None:
+    """Put sets behind those of a grid; they count from the moment when `experiment.json` has the larger total.
+
+    Raises `OSError`.
+    """
+    with paths.parameter_sets.open("rb") as there, replacing(paths.parameter_sets, synced=True) as sets:
+        sets.writelines(itertools.islice(there, stored.total))
+        sets.writelines(map(_line_of, added))
+
+
+def _line_of(one: ParameterSet) -> bytes:
+    return msgspec.json.encode({"id": one.id, **one.hyperparameters}) + b"\n"
 
 
 def read_search_space(paths: ExperimentPaths) -> ParametricSpace:

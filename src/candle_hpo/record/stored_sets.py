@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from pathlib import Path
 
@@ -13,19 +14,20 @@ from candle_hpo.core.trial import Hyperparameters
 
 
 class StoredSets(SetsOnDemand):
-    """What a file of sets holds; in memory are only the places of its lines, 8 bytes each.
+    """The first `most` sets that a file holds; in memory are only the places of its lines, 8 bytes each.
 
+    What a set does not have, because it was not there yet when the set was stored, it has from the default model.
     Raises `RecordError` where the file cannot be read, and for a line that is damaged, when that is asked for.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, most: int, default_model: Hyperparameters) -> None:
+        self._path, self._default_model = path, default_model
         self._decode = msgspec.json.Decoder(Hyperparameters).decode
         self._places = array("Q")
         try:
             self._file = path.open("rb")
             place = 0
-            for line in self._file:
+            for line in itertools.islice(self._file, most):
                 self._places.append(place)
                 place += len(line)
         except OSError as error:
@@ -39,7 +41,7 @@ class StoredSets(SetsOnDemand):
         try:
             self._file.seek(self._places[position])
             values = self._decode(self._file.readline())
-            return ParameterSet(str(values.pop("id")), values)
+            return ParameterSet(str(values.pop("id")), {**self._default_model, **values})
         except OSError as error:
             raise RecordError(f"{self._path} cannot be read: {error.strerror}") from None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:

@@ -73,6 +73,11 @@ class GridSearch:
             self._seen.append((trial.hyperparameters, outcome.seconds))
             self._durations += 1
 
+    def as_listed(self, trial: Trial) -> Trial:
+        """Return a trial of an earlier campaign with what its set has now: perhaps more than it had then."""
+        listed = self._trial(trial.number)
+        return Trial(trial.number, trial.id, listed.hyperparameters, trial.attempt)
+
     def _trial(self, number: int) -> Trial:
         found = self._sets[number]
         return Trial(number, found.id, found.hyperparameters)

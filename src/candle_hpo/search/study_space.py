@@ -94,7 +94,9 @@ def study_axis(parameter: Parameter, axis: Axis) -> StudyAxis:
     transform = parameter.transform
     if axis.kind == "categorical":
         places = tuple(range(len(axis.choices)))
-        numbers = [choice for choice in axis.choices if type(choice) in (int, float)]
+        numbers = {
+            choice for choice in axis.choices if isinstance(choice, int | float) and not isinstance(choice, bool)
+        }
         choices = axis.choices if len(numbers) == len(places) else map(str, places)
         return StudyAxis(axis, None, CategoricalDistribution(tuple(choices)), places)  # type: ignore[arg-type]
     made = () if transform is None else _made(axis, transform)

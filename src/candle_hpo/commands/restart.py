@@ -1,0 +1,176 @@
+"""What `restart_from_exp` makes of an earlier experiment: other settings, and perhaps more sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.commands.findings import Findings
+from candle_hpo.commands.search import trials_of
+from candle_hpo.core.axes import key_of
+from candle_hpo.core.errors import CandleError, InputError
+from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.trial import Hyperparameters, Status
+from candle_hpo.inputfile.parameter_sets import SetsOfLines
+from candle_hpo.inputfile.read import Reading
+from candle_hpo.record.earlier_results import read_earlier_results
+from candle_hpo.record.folder import (
+    StoredExperiment,
+    find_experiment,
+    read_experiment_settings,
+    read_parameter_sets,
+    read_search_space,
+)
+from candle_hpo.record.history import History
+from candle_hpo.record.log import read_events
+from candle_hpo.report.words import count
+from candle_hpo.search.added_sets import compare_sets
+
+_NAMED = 5  # of the ids in a note
+
+
+@dataclass(frozen=True)
+class Restart:
+    """An experiment before and after an input file continues it; `added` are the sets that are new in that file."""
+
+    paths: ExperimentPaths
+    before: StoredExperiment
+    stored: StoredExperiment
+    added: Sequence[ParameterSet]
+    notes: tuple[str, ...]
+
+    @property
+    def left(self) -> int:
+        """How many trials there are to run: all that have not completed, and the new ones."""
+        return self.stored.total - self._history.counts[Status.COMPLETED]
+
+    def first_left(self) -> Hyperparameters | None:
+        """Return the hyperparameters of the first set of a grid that is to run; None where there is none."""
+        if self.stored.settings.workflow != "grid":
+            return None
+        completed = {
+            row.trial.id
+            for row in self._history.trials.values()
+            if row.outcome is not None and row.outcome.status is Status.COMPLETED
+        }
+        there = read_parameter_sets(self.paths, msgspec.structs.replace(self.stored, total=self.before.total)).sets
+        left = (one for sets in (there, self.added) for one in sets if one.id not in completed)
+        return next((one.hyperparameters for one in left), None)
+
+    @cached_property
+    def _history(self) -> History:
+        record = self.paths.record
+        return History(self.stored.settings.direction, read_events(record) if record.exists() else ())
+
+
+def plan_restart(experiment: Experiment, interpreter: str, directory: Path) -> Restart:
+    """Return what becomes of the experiment that `restart_from_exp` names; nothing is written.
+
+    Raises `InputError` where there is none, or it is one of another workflow; `RecordError` where it is damaged.
+    """
+    settings = experiment.settings
+    paths = find_experiment(settings.restart_from_exp, directory)
+    before = read_experiment_settings(paths)
+    name = paths.root.name
+    if settings.workflow != before.settings.workflow:
+        raise InputError(
+            f'{name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
+            "to go on with it, keep its workflow"
+        )
+    stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
+    if settings.workflow != "grid":
+        total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
+        note = f"{name} keeps its own search space and seed; those of this file are not looked at"
+        return Restart(paths, before, msgspec.structs.replace(stored, total=total), (), (note,))
+    if experiment.space is None:
+        note = f"{name} keeps its own sets and seed; this file lists none"
+        return Restart(paths, before, stored, (), (note,))
+    return _plan_of_grid(paths, before, stored, experiment)
+
+
+def _plan_of_grid(
+    paths: ExperimentPaths, before: StoredExperiment, stored: StoredExperiment, experiment: Experiment
+) -> Restart:
+    space, default_model = experiment.space, experiment.default_model
+    assert isinstance(space, GridSpace)  # noqa: S101  # of a grid, nothing else is read
+    assert isinstance(space.sets, SetsOfLines)  # noqa: S101
+    filled = {**default_model, **before.default_model}
+    changed = [name for name, value in default_model.items() if key_of(filled[name]) != key_of(value)]
+    new = [name for name in default_model if name not in before.default_model]
+    is_known = key_of(default_model) in map(key_of, before.later_defaults)
+    later = [*before.later_defaults, *([default_model] if changed and not is_known else [])]
+    there = read_parameter_sets(paths, msgspec.structs.replace(before, default_model=filled)).sets
+    made_with = [{**filled, **each} for each in (default_model, filled, *before.later_defaults)]
+    found = compare_sets(there, map(space.sets.as_listed, range(len(space.sets))), made_with)
+    stored = msgspec.structs.replace(
+        stored,
+        default_model=filled,
+        later_defaults=later,
+        names=list(dict.fromkeys([*before.names, *space.names, *changed, *new])),  # they are not the same in all sets
+        total=before.total + len(found.added),
+    )
+    name = paths.root.name
+    notes = [f"{name} keeps the {count(before.total, 'set')} and the seed that it has"]
+    if found.added:
+        notes.append(f"New in this file, and added to {name}: {_shown([one.id for one in found.added])}")
+    if found.removed:
+        notes.append(f"No longer in this file, and kept in {name}: {_shown(found.removed)}")
+    if found.changed:
+        notes.append(
+            f"Other values in this file than in {name}, which keeps its own: {_shown(found.changed)}; to run the "
+            "values of this file, give them another id"
+        )
+    return Restart(paths, before, stored, found.added, (*notes, *_notes_on_defaults(name, before, default_model)))
+
+
+def _notes_on_defaults(name: str, before: StoredExperiment, default_model: Hyperparameters) -> list[str]:
+    notes: list[str] = []
+    for each, value in default_model.items():
+        if each not in before.default_model:
+            if each not in before.names:
+                notes.append(
+                    f"&default_model: {each} = {value!r} is new; all sets of {name} that are yet to run get it"
+                )
+        elif key_of(value) != key_of(before.default_model[each]):
+            notes.append(
+                f"&default_model: {each} was {before.default_model[each]!r}, and is {value!r}; the sets of {name} keep "
+                "what they were made with, and new ones get the new value"
+            )
+    gone = [each for each in before.default_model if each not in default_model]
+    if gone:
+        notes.append(f"&default_model has no {', '.join(gone)} any more; {name} keeps it, for all sets")
+    return notes
+
+
+def _shown(ids: Sequence[str]) -> str:
+    more = f" … and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return f"{count(len(ids), 'set')} ({', '.join(ids[:_NAMED])}{more})"
+
+
+def check_restart(reading: Reading, settings: Settings, findings: Findings) -> Restart | None:
+    """Look at the experiment that a file continues, and at what it makes of its sets; None where there is none."""
+    if settings.restart_from_exp is None or not settings.run_workflow:
+        return None
+    try:
+        if reading.experiment is None:
+            find_experiment(settings.restart_from_exp, Path.cwd())
+            return None
+        restart = plan_restart(reading.experiment, "", Path.cwd())
+    except CandleError as error:
+        findings.take(error)
+        return None
+    for note in restart.notes:
+        findings.tell(note)
+    name = restart.paths.root.name
+    left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
+    if restart.left:
+        findings.right(left)
+    else:
+        findings.note(f"{left}: submitting this file runs nothing; add sets to it, or leave out restart_from_exp")
+    return restart
