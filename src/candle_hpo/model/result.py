@@ -17,6 +17,10 @@ ENDED_BY_SIGNAL = "ended by signal"
 _LAST_WORDS_OF_R = "Execution halted"
 _LAST_WORDS = 5  # lines
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
+_CUT_OFF = (
+    "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
+    "let the script wait for that program"
+)
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
@@ -38,6 +42,8 @@ def outcome_of(
         return _failed(_with_last_line("it printed more than max_output, and was ended", output), ended)
     if ended.status != 0:
         return _without_success(ended, output, killed_for_memory)
+    if ended.is_cut_off:
+        return _failed(_CUT_OFF, ended)
     try:
         value, metrics = measure()
     except ValueError as error:

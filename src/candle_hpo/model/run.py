@@ -15,7 +15,7 @@ from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
-from candle_hpo.model.leftovers import end_leftovers_of_trial
+from candle_hpo.model.leftovers import end_leftovers_of_trial, let_leftovers_write
 from candle_hpo.model.memory import MemoryWatch
 from candle_hpo.model.missing_file import hint_of_missing_file
 from candle_hpo.model.objective import measurement
@@ -70,6 +70,8 @@ def run_trial(
                 model.limits,
                 switch,
             )
+            if not let_leftovers_write(paths.hyperparameters, paths.output):
+                ended = ended._replace(is_cut_off=True)
         finally:  # where the host of the process was lost, too
             end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
@@ -77,6 +79,8 @@ def run_trial(
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {_FAULTS_OF_THE_MODEL[error.errno]}")
     else:
+        if model.result.pattern is None:  # what it printed is not looked at
+            ended = ended._replace(is_cut_off=False)
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
         if outcome.status is Status.FAILED and directory is None:
             outcome = _with_hint(outcome, model, paths)
