@@ -10,8 +10,8 @@ from pathlib import Path
 
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.model.memory import speaks_of_memory
-from candle_hpo.model.objective import Measured
 from candle_hpo.model.process import Ended
+from candle_hpo.model.result_file import Measured
 
 ENDED_BY_SIGNAL = "ended by signal"
 _LAST_WORDS_OF_R = "Execution halted"
@@ -45,10 +45,10 @@ def outcome_of(
     if ended.is_cut_off:
         return _failed(_CUT_OFF, ended)
     try:
-        value, metrics = measure()
+        value, metrics, notes = measure()
     except ValueError as error:
         return _failed(str(error), ended)
-    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics)
+    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics, notes=notes)
 
 
 def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:

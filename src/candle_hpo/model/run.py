@@ -84,7 +84,7 @@ def run_trial(
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
         if outcome.status is Status.FAILED and directory is None:
             outcome = _with_hint(outcome, model, paths)
-    notes = warm.take_notes() if warm else ()
+    notes = (*outcome.notes, *(warm.take_notes() if warm else ()))
     return _leave_outcome(trial, msgspec.structs.replace(outcome, worker=worker, notes=notes), paths)
 
 
