@@ -18,6 +18,7 @@ CUT_OFF = "\ufffd"  # what stands for bytes that are not UTF-8, and for the rest
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|\x1b[ -/]+[0-~]|\x1b([0-~])"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")  # by far the most frequent of them
 _STAYS_IN_PLACE = frozenset("mJXhlnpqrst")
 _MOVES_IN_LINE = frozenset("CDGK")
 _SHORT_MOVES = frozenset("8DEMc")
@@ -59,7 +60,7 @@ def as_read(block: bytes, *, with_sequences: bool = False) -> str:
     """Return lines of output as a person reads them on a terminal."""
     text = block.decode("utf-8", errors="replace")
     if not with_sequences and ("\x1b" in text or "\x9b" in text):
-        text = _SEQUENCE.sub(_what_is_seen_of, text)
+        text = _SEQUENCE.sub(_what_is_seen_of, _COLOUR.sub("", text))
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
     if not with_sequences and ("\x08" in text or "\x1b" in text):
         text = "\n".join(_with_moves(line) if _IN_LINE.search(line) else line for line in text.split("\n"))
