@@ -14,77 +14,11 @@ from candle_hpo.core.trial import Outcome, Trial
 from candle_hpo.inputfile.argument_style import read_argument_style
 from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.command import model_command
-from candle_hpo.model.objective import find_in_output, metrics_of, read_file
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
 from conftest import Candle, input_text
 
 LOSS = r"Test set loss: ([0-9.eE+-]+)"
-
-
-@pytest.mark.parametrize(
-    ("output", "pattern", "value"),
-    [
-        ("Test set loss: 9\nTest set loss: 1.5e-1\nbye\n", LOSS, 0.15),
-        ("Test set loss: 9\r  1%\rTest set loss: 3\r", LOSS, 3.0),
-        ("acc 0.5\nacc 0.25", r"^acc \S+$", None),
-        ("acc 0.5\n0.25\n", r"^[0-9.]+$", 0.25),
-        ("Test set loss: 4\n" + "x" * 600_000 + "\n" + "y\n" * 400_000, LOSS, 4.0),
-        ("Test set loss: nan", "loss: (.*)", None),
-        ("", LOSS, None),
-        ("nothing", LOSS, None),
-    ],
-)
-def test_the_last_match_in_the_output_is_the_value(
-    tmp_path: Path, output: str, pattern: str, value: float | None
-) -> None:
-    file = tmp_path / "output"
-    file.write_text(output)
-    if value is None:
-        with pytest.raises(ValueError, match="result_pattern"):
-            find_in_output(file, pattern)
-    else:
-        assert find_in_output(file, pattern) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "key", "value", "metrics"),
-    [
-        ("a.json", '{"loss": 0.5, "accuracy": 0.9, "curve": [1, 2]}', "loss", 0.5, {"accuracy": 0.9}),
-        ("a.json", '{"test": {"loss": 2}, "epochs": 3}', "test.loss", 2.0, {"epochs": 3}),
-        ("a.json", '[{"loss": 1}, {"loss": 2}]', "loss", 2.0, {}),
-        ("a.jsonl", '{"loss": 1}\n{"loss": 3}\n', "loss", 3.0, {}),
-        ("a.json", "0.25", None, 0.25, {}),
-        ("a.csv", 'epoch,loss,note\n1,0.9,a\n2,0.8,"b\nc"\n\n', "loss", 0.8, {"epoch": 2.0, "note": "b\nc"}),
-    ],
-)
-def test_a_file_of_results(
-    tmp_path: Path, name: str, text: str, key: str | None, value: float, metrics: dict[str, object]
-) -> None:
-    (tmp_path / name).write_text(text)
-    assert read_file(tmp_path / name, key) == (value, metrics)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "key", "reason"),
-    [
-        ("a.json", '{"loss": 1}', "accuracy", 'a.json has no "accuracy" (it has: loss)'),
-        ("a.json", '{"loss": "low"}', "loss", "loss in a.json is low, not a number"),
-        ("a.json", '{"loss": NaN}', "loss", "loss in a.json is nan, not a finite number"),
-        ("a.json", "{", "loss", "a.json holds no JSON"),
-        ("a.csv", "loss\n", "loss", "a.csv has no row below its headings"),
-    ],
-)
-def test_a_file_without_the_value_says_what_it_has(tmp_path: Path, name: str, text: str, key: str, reason: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError) as caught:
-        read_file(tmp_path / name, key)
-    assert str(caught.value) == reason
-
-
-def test_metrics_are_what_a_table_can_hold() -> None:
-    found = {"a": 1, "b": float("nan"), "c": "text", "d": [1], "e": True, "f": None, "g": 10**400, "h": "x" * 300}
-    assert metrics_of(found) == {"a": 1, "b": None, "c": "text", "e": True, "f": None}
 
 
 @pytest.mark.parametrize(

@@ -139,11 +139,16 @@ def test_failures_are_told_as_what_they_are(run: Runner, script: str, reason: st
     ("text", "reason"),
     [
         ("", "reported_result.json holds neither a number nor a JSON object"),
-        ("{", "reported_result.json holds neither a number nor a JSON object"),
+        ("{", "reported_result.json holds neither a number nor a JSON object: {"),
+        ("1,5", "reported_result.json holds neither a number nor a JSON object: 1,5"),
+        ("1_000", "reported_result.json holds neither a number nor a JSON object: 1_000"),
+        ("0.5\n0.4", "reported_result.json holds neither a number nor a JSON object: 0.5 / 0.4"),
+        ('{"val_to_return": 1, "val_to_return": 2}', "val_to_return is there 2 times (1, 2), not a number"),
+        ('{"val_to_return": "1,5"}', "val_to_return is 1,5, not a number"),
         ('{"loss": 1}', "reported_result.json holds no val_to_return"),
         ("[1]", "val_to_return is [1], not a number"),
         ("1" * 400, "val_to_return is inf, not a finite number"),
-        ("[" * 100_000, "reported_result.json holds neither a number nor a JSON object"),
+        ("[" * 100_000, f"reported_result.json holds neither a number nor a JSON object: {'[' * 199}…"),
     ],
 )
 def test_what_another_program_may_report(run: Runner, text: str, reason: str) -> None:

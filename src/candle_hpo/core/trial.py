@@ -58,8 +58,8 @@ class Outcome(msgspec.Struct, frozen=True):
     `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
     says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
-    `notes` are what the user should know of how the worker starts its trials, and `slow_imports` what each waits
-    for; they come with the first of them.
+    `notes` are what the user should know besides: of how its value was found, and, with a worker's first trials, of
+    how that starts them; with these comes what each trial waits for, as `slow_imports`.
     """
 
     status: Status

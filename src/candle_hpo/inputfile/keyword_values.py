@@ -144,12 +144,12 @@ def argument_style(text: str) -> ArgumentStyle:
 def pattern(text: str) -> str:
     """Return a regular expression that compiles."""
     try:
-        groups = re.compile(text.encode()).groups
+        expression = re.compile(text, re.MULTILINE)
     except (re.error, RecursionError, OverflowError) as error:
         raise KeywordValueError(f"{text} is no regular expression: {error}") from None
-    if groups > 1:
+    if expression.groups > 1 and not expression.groupindex:
         raise KeywordValueError(
-            f"{text} has {groups} groups; keep the one around the number, and write (?:...) for others"
+            f"{text} has {expression.groups} groups; keep the one around the number, and write (?:...) for others"
         )
     return text
 

@@ -106,9 +106,11 @@ KEYWORDS = (
     Keyword(
         "result_pattern",
         values.pattern,
-        "a regular expression (Python's); the value is its last match in the output, or what its first group matched",
+        "a regular expression (Python's); the value is its last match in the output, or what its group matched there",
     ),
-    Keyword("result_file", values.file_in_run_folder, "a JSON or CSV file that the script writes; the value is in it"),
+    Keyword(
+        "result_file", values.file_in_run_folder, "a JSON, CSV or TSV file that the script writes; the value is in it"
+    ),
     Keyword("result_key", values.text, "where in `result_file` the value is: a name in JSON, a column of a CSV file"),
     Keyword(
         "default_model_file",

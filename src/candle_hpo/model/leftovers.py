@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from candle_hpo.model.forwarding import children, let_output_arrive
+
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _PROC = Path("/proc")
 _WAIT_SECONDS = 2.0  # for a process to go that was killed; one that hangs in a system call is left
@@ -51,6 +53,29 @@ def end_leftovers_of_trial(hyperparameters: Path) -> int:
     What it left that clears its environment is ended with the last trial, by `end_all_orphans`.
     """
     return _end_orphans(_marker(_TRIAL, str(hyperparameters)))
+
+
+def left_in_session(leader: int) -> list[int]:
+    """Return the processes that are left of the session of a trial whose first process has ended."""
+    if _adopts():
+        return [
+            each
+            for process in _children()
+            if _session(process) == leader != process
+            for each in _with_descendants(process)
+        ]
+    return [process for process in _processes_of_user() if _session(process) == leader != process]
+
+
+def let_leftovers_write(hyperparameters: Path, output: Path) -> bool:
+    """Wait for what a trial has left outside of its session and has output on its way; tell whether all has arrived."""
+    marker = _marker(_TRIAL, str(hyperparameters))
+
+    def find() -> list[int]:
+        left = [process for process in _orphans() if _has_in_environment(process, marker)]
+        return [each for process in left for each in _with_descendants(process)]
+
+    return let_output_arrive(find, output)
 
 
 def end_all_orphans() -> int:
@@ -119,6 +144,19 @@ def _children() -> list[int]:
     except OSError:  # not Linux, or a kernel that lists no children
         return []
     return [int(process) for process in children]
+
+
+def _with_descendants(process: int) -> Iterator[int]:
+    yield process
+    for child in children(process):
+        yield from _with_descendants(child)
+
+
+def _session(process: int) -> int:
+    try:
+        return os.getsid(process)
+    except OSError:  # it has ended
+        return 0
 
 
 def _reap_before(process: int, deadline: float) -> bool:

@@ -8,13 +8,17 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from candle_hpo.model.forwarding import let_group_write, let_output_arrive
 from candle_hpo.model.guard import Guard
+from candle_hpo.model.leftovers import left_in_session
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
@@ -23,13 +27,17 @@ GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it 
 
 
 class Ended(NamedTuple):
-    """How a process ended. `status` is its exit status, or minus the number of the signal that ended it."""
+    """How a process ended. `status` is its exit status, or minus the number of the signal that ended it.
+
+    `is_cut_off` is whether some of its output had not arrived in its file when what it left behind was ended.
+    """
 
     status: int
     seconds: float
     timed_out: bool
     stopped: bool
     printed_too_much: bool = False
+    is_cut_off: bool = False
 
 
 class Limits(NamedTuple):
@@ -129,10 +137,13 @@ def run_process(
 ) -> Ended:
     """Run a program to its end, its output and errors in one file, and end what it leaves behind in its group.
 
+    The file is appended to, so that programs which open it again, as `/dev/stderr`, write behind what is there.
+
     Raises `OSError` where it cannot be started.
     """
     began = time.monotonic()
-    with output.open("wb") as sink:
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    try:
         process = subprocess.Popen(
             command,
             cwd=directory,
@@ -142,18 +153,24 @@ def run_process(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    finally:
+        os.close(sink)
     return run_to_its_end(OwnProcess(process), began, output, limits, switch)
 
 
 def run_to_its_end(process: Process, began: float, output: Path, limits: Limits, switch: StopSwitch) -> Ended:
     """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves."""
     switch.add(process)
-    stopped = False
+    stopped = is_cut_off = False
     try:
         timed_out, printed_too_much = _wait_within(process, output, limits)
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
+        elif sys.platform == "linux":
+            is_cut_off = not let_output_arrive(partial(left_in_session, process.pid), output)
+        else:
+            let_group_write(process.pid, output)
     finally:
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
@@ -163,7 +180,7 @@ def run_to_its_end(process: Process, began: float, output: Path, limits: Limits,
     if printed_too_much and limits.output_bytes is not None:
         with contextlib.suppress(FileNotFoundError):  # the model has removed it
             os.truncate(output, limits.output_bytes)
-    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much)
+    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
 
 
 def _wait_within(process: Process, output: Path, limits: Limits) -> tuple[bool, bool]:

@@ -10,13 +10,17 @@ from pathlib import Path
 
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.model.memory import speaks_of_memory
-from candle_hpo.model.objective import Measured
 from candle_hpo.model.process import Ended
+from candle_hpo.model.result_file import Measured
 
 ENDED_BY_SIGNAL = "ended by signal"
 _LAST_WORDS_OF_R = "Execution halted"
 _LAST_WORDS = 5  # lines
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
+_CUT_OFF = (
+    "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
+    "let the script wait for that program"
+)
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
@@ -38,11 +42,13 @@ def outcome_of(
         return _failed(_with_last_line("it printed more than max_output, and was ended", output), ended)
     if ended.status != 0:
         return _without_success(ended, output, killed_for_memory)
+    if ended.is_cut_off:
+        return _failed(_CUT_OFF, ended)
     try:
-        value, metrics = measure()
+        value, metrics, notes = measure()
     except ValueError as error:
         return _failed(str(error), ended)
-    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics)
+    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics, notes=notes)
 
 
 def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:

@@ -16,7 +16,7 @@ from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
-from candle_hpo.model.leftovers import end_leftovers_of_trial
+from candle_hpo.model.leftovers import end_leftovers_of_trial, let_leftovers_write
 from candle_hpo.model.memory import MemoryWatch
 from candle_hpo.model.missing_file import hint_of_missing_file
 from candle_hpo.model.objective import measurement
@@ -71,6 +71,8 @@ def run_trial(
                 model.limits,
                 switch,
             )
+            if not let_leftovers_write(paths.hyperparameters, paths.output):
+                ended = ended._replace(is_cut_off=True)
         finally:  # where the host of the process was lost, too
             end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
@@ -79,10 +81,12 @@ def run_trial(
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
     else:
+        if model.result.pattern is None:  # what it printed is not looked at
+            ended = ended._replace(is_cut_off=False)
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
         if outcome.status is Status.FAILED:
             outcome = _with_advice(outcome, model, where, paths)
-    notes = (*(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
+    notes = (*outcome.notes, *(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
     slow = warm.take_slow_imports() if warm else ()
     outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow)
     return _leave_outcome(trial, outcome, paths)

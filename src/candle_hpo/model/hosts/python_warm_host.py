@@ -188,7 +188,7 @@ def serve(channel: Channel, trouble_now: Callable[[], str], marker: Marker, told
 
 def become_the_trial(request: Any, told: bytes) -> None:
     """Give this process the directory, the environment and the output of its trial."""
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
     while told:

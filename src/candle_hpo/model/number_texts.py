@@ -1,0 +1,91 @@
+"""Numbers as programs write them: read as a whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_LONGEST_QUOTE = 200  # characters
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ed][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+
+# What makes the digits before it a part of a longer number, however the pattern goes on: digits (after a point, a sign,
+# the letters of an exponent or of C's hexadecimal numbers), marks between groups of digits, `1.#QNAN`, powers of ten.
+_GOES_ON = re.compile(
+    r"[^\W_]*[+\-\u2212]?\.?\d | \.[edq][+-]?\d | ['\u2019_]\d | [\u00a0\u2007\u2009\u202f]\d{3}(?!\d)"
+    r"| \.?\# | \ufffd | [\^\u207a\u207b] | \*\*[+-]?\d"
+    r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\u207b])",
+    re.VERBOSE | re.IGNORECASE,
+)
+_GOES_ON_UNLESS_SPELLED = re.compile(r"[^\W\d]|:\d")  # a unit, a time of day
+
+# The same before the digits.
+_BEGINS_EARLIER = re.compile(
+    r"(?: \d | \d['\u2019] | \. | \ufffd | [\^\u207a\u207b] | \d\*\* | \d\.?[edqp][+-] | (?<![^\W_])[\-\u2212\u2013]"
+    r"| [:=]\s*[\-\u2212\u2013]\s+ )$",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BEGINS_EARLIER_UNLESS_SPELLED = re.compile(r"(?:\w|\d:|[^\W_][+\-\u2212\u2013])$")
+
+# A comma, and a space, belong to a number only where they stand as decimal commas and marks between thousands do.
+_WHOLE = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)")
+_FIRST_DIGITS = re.compile(r"[+-]?[1-9]\d{0,2}")
+_THREE_DIGITS = re.compile(r"\d{3}(?!\d)")
+_THOUSANDS_BEFORE = re.compile(r"(?:\d[\u00a0\u2007\u2009\u202f]|(?:[:=]\s*|[^\s\w.,])[+-]?[1-9]\d{0,2}(?: \d{3})* )$")
+
+
+def as_number(text: str) -> float | None:
+    """Return a text as the number that it is, NaN and infinities included; None if it is anything else.
+
+    Fortran's `0.1D-03` is a number; `1,5`, `1_000` and `0x1p-3` are not.
+    """
+    text = text.strip()
+    return float(text.lower().replace("d", "e")) if _NUMBER.fullmatch(text) else None
+
+
+def finite(value: object, name: str) -> float:
+    """Return the value as a finite number; raise `ValueError`, which names and shows it, where it is none."""
+    if isinstance(value, str) and (read := as_number(value)) is not None:
+        value = read
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {shortened(str(value))}, not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number}, not a finite number")
+    return number
+
+
+def goes_on(number: str, after: str) -> bool:
+    """Tell whether what follows a number belongs to it."""
+    if after[:1] == "," and after[1:2].isdecimal():
+        return bool(_WHOLE.fullmatch(number))
+    if after[:1] == " " and _FIRST_DIGITS.fullmatch(number) and _THREE_DIGITS.match(after, 1):
+        return True
+    return bool(_GOES_ON.match(after))
+
+
+def begins_earlier(number: str, before: str) -> bool:
+    """Tell whether what stands before a number belongs to it."""
+    if before[-1:] == "," and before[-2:-1].isdecimal():
+        return bool(_WHOLE.fullmatch(number) or _THREE_DIGITS.match(number))
+    if _THREE_DIGITS.match(number) and _THOUSANDS_BEFORE.search(before):
+        return True
+    return bool(_BEGINS_EARLIER.search(before))
+
+
+def may_go_on(after: str) -> bool:
+    """Tell whether a number may be a part of something longer, such as `980ms` or `1:30`."""
+    return bool(_GOES_ON_UNLESS_SPELLED.match(after))
+
+
+def may_begin_earlier(before: str) -> bool:
+    """Tell the same of what stands before a number: the `float` of `float32`, the `03-` of `03-0.25`."""
+    return bool(_BEGINS_EARLIER_UNLESS_SPELLED.search(before))
+
+
+def shortened(text: str) -> str:
+    """Return a text for a message: on one line, and cut where it is long."""
+    text = " / ".join(text.split("\n"))
+    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"

@@ -1,0 +1,96 @@
+"""A trial's output as a person would read it: text, without what only a terminal acts on, from its end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 1 << 18  # bytes of output that are read at once
+_LONGEST_LINE = 1 << 24
+_OVERLAP = 1 << 15  # characters of what follows a block that are shown with it, for what reaches over its end
+_LONGEST_MOVE = 10_000  # columns
+
+CUT_OFF = "\ufffd"  # what stands for bytes that are not UTF-8, and for the rest of a line that is too long
+
+# The control sequences of terminals, ECMA-48: with parameters and a final letter, with a text, and short ones.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|\x1b[ -/]+[0-~]|\x1b([0-~])"
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")  # by far the most frequent of them
+_STAYS_IN_PLACE = frozenset("mJXhlnpqrst")
+_MOVES_IN_LINE = frozenset("CDGK")
+_SHORT_MOVES = frozenset("8DEMc")
+_IN_LINE = re.compile(r"(\x08|\x1b\[[0-9]*[CDGK])")
+_INVISIBLE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+
+
+def blocks_from_the_end(output: Path, *, with_sequences: bool = False) -> Iterator[str]:
+    """Yield the output in blocks of whole lines, the last block first, each with the first lines of what follows it.
+
+    Colour codes and their like are left out unless the caller looks for them; a carriage return begins a line.
+    """
+    following = ""
+    with output.open("rb") as file:
+        for block in _blocks(file):
+            text = as_read(block, with_sequences=with_sequences)
+            yield text + following
+            following = text[: text.rfind("\n", 0, _OVERLAP) + 1]
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    end = file.seek(0, 2)
+    while end > 0:
+        size = _BLOCK
+        while True:
+            start = max(0, end - size)
+            file.seek(start)
+            block = file.read(end - start)
+            breaks = [at + 1 for at in (block.find(b"\n"), block.find(b"\r")) if 0 <= at < len(block) - 1]
+            if start == 0 or breaks or size >= _LONGEST_LINE:
+                break
+            size *= 4
+        first = min(breaks, default=0) if start else 0
+        yield block[first:] if first or not start else CUT_OFF.encode() + block
+        end = start + first
+
+
+def as_read(block: bytes, *, with_sequences: bool = False) -> str:
+    """Return lines of output as a person reads them on a terminal."""
+    text = block.decode("utf-8", errors="replace")
+    if not with_sequences and ("\x1b" in text or "\x9b" in text):
+        text = _SEQUENCE.sub(_what_is_seen_of, _COLOUR.sub("", text))
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
+    if not with_sequences and ("\x08" in text or "\x1b" in text):
+        text = "\n".join(_with_moves(line) if _IN_LINE.search(line) else line for line in text.split("\n"))
+    return _INVISIBLE.sub("", text)
+
+
+def _what_is_seen_of(sequence: re.Match[str]) -> str:
+    """Return nothing for what stays in place, a new line for what goes to another; moves within the line stay."""
+    parameters, final, short = sequence.groups(default="")
+    if final in _MOVES_IN_LINE:
+        return f"\x1b[{parameters if parameters.isdecimal() else ''}{final}"
+    return "\n" if short in _SHORT_MOVES or not (final in _STAYS_IN_PLACE or not final) else ""
+
+
+def _with_moves(line: str) -> str:
+    """Return what a line looks like after its moves of the cursor: what is written over others takes their place."""
+    cells: list[str] = []
+    at = 0
+    for part in _IN_LINE.split(line):
+        if not _IN_LINE.fullmatch(part):
+            cells.extend(" " * (at - len(cells)))
+            cells[at : at + len(part)] = part
+            at += len(part)
+        elif part.endswith("K"):
+            if part[2:-1] in ("1", "2"):
+                cells[: at if part[2:-1] == "1" else None] = " " * at
+            else:
+                del cells[at:]
+        else:
+            count = min(int(part[2:-1] or 1), _LONGEST_MOVE) if len(part) > 1 else 1
+            at = {"C": min(at + count, len(cells) + count), "G": count - 1}.get(part[-1], at - count)
+            at = max(0, at)
+    return "".join(cells)

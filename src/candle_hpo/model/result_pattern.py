@@ -1,0 +1,261 @@
+r"""`result_pattern`: a regular expression, and the number that it finds in a trial's output, whole or not at all.
+
+A pattern that people write says what stands around the number, and a guess at what numbers look like: `loss: ([0-9.]+)`
+for what may also be `1.2e-05`, `nan` or `-0.3`. So three things are made of it: the pattern itself; the same with
+anything in place of the number, which finds where the script has printed something after the last match that the
+guess does not fit; and the same with a name for what `.*` skips before the number, which may be the number itself.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from candle_hpo.core.trial import Metrics
+from candle_hpo.model import number_texts
+from candle_hpo.model.number_texts import as_number, shortened
+from candle_hpo.model.printed_text import blocks_from_the_end
+
+_STEPS = ("step", "epoch")  # named groups that are no measurement
+_NEAR = 80  # characters around a number, in which what belongs to it is looked for
+
+# Parts of a regular expression, https://docs.python.org/3/library/re.html; a group that opens is one of them.
+_PART = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.) | \[\^?\]?(?:\\.|[^\]\\])*\]"
+    r"| \(\?\#[^)]*\) | \(\?P=\w+\) | \(\?[a-zA-Z]+\)"
+    r"| \(\?P<\w+> | \(\?(?:<?[=!]|[a-zA-Z\-]*:|>|\(\w+\)) | [()|] | (?:[*+?]|\{\d*,?\d*\})[?+]? | .",
+    re.VERBOSE | re.DOTALL,
+)
+_QUANTIFIER = re.compile(r"[*+?]|\{\d*,?\d*\}")
+_WILDCARD = re.compile(r"\.|\\[DSw]|\[\^")
+_SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
+
+_ANYTHING = r"[^\n]*?"
+_ANY_NUMBER = (
+    r"(?<!\w)(?:[+\-\u2212]?\.?\d[^ \t\n]*(?: \d{3}[^ \t\n]*)*"
+    r"|[+\-\u2212]?(?:[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)(?!\w))"
+)
+# A pattern without a number that finds something here says nothing of where the number is.
+_ANY_OUTPUT = "\nDone: it took 3.5 s (0:00:03) = 100%, saved to a/b-1.txt [ok]\n\n"
+
+# What `.*` must not skip: what is said to be the value, or stands in its place.
+_NO_NUMBER = re.compile(r"(?<![^\W_])(?:nan|inf|infinity|none|null|n/?a)(?![^\W_])|\*{3}|\u00b1|\+/?-", re.IGNORECASE)
+_ANOTHER_NUMBER = re.compile(r"(?:^|[:=])[\s(\[{<'\"*|>]*[+\-\u2212]?\.?\d")
+_WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^:=]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()[^:=]*$")
+
+
+class Found(NamedTuple):
+    """What a pattern has found: the number, and what its other named groups have matched."""
+
+    value: float
+    metrics: Metrics
+
+
+class _Group(NamedTuple):
+    """Where a capturing group's parts are in the text of a pattern: its parenthesis, what is within, its end."""
+
+    start: int
+    inner: int
+    end: int
+    depth: int
+
+
+class ResultPattern:
+    """A regular expression for the line of output with the value. Raises `re.error` for what is none.
+
+    The value is in the first of its named groups that is no step, else in its first group, else all that it matches.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        parts = [(part.start(), part[0]) for part in _PART.finditer(text)]
+        # In the text as it is read, a carriage return is the end of a line.
+        text = "".join(r"\n" if part == r"\r" else part.replace(r"\r", r"\n") for _, part in parts)
+        self._expression = re.compile(text, re.MULTILINE)
+        self._names = {name: number for name, number in self._expression.groupindex.items() if name not in _STEPS}
+        self._group = min(self._names.values(), default=min(1, self._expression.groups))
+        groups = list(_groups(parts))
+        if len(groups) != self._expression.groups:  # in a syntax that `_PART` does not know
+            groups = []
+        self._elsewhere = _with_anything(text, parts, groups)
+        self._skipping = _with_name_for_skipped(text, parts, groups[self._group - 1]) if groups else None
+
+    def find(self, output: Path) -> Found:
+        """Return the number in the last match in the output.
+
+        A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
+        and pattern, where no number is found, or not all of it, or something else stands where the last one should.
+        """
+        is_empty = True
+        for text in blocks_from_the_end(output, with_sequences=bool(_SEQUENCE.search(self.text))):
+            is_empty = False
+            match = self._last_match(text)
+            if self._elsewhere is not None:
+                later = deque(self._elsewhere.finditer(text, match.end() if match else 0), maxlen=1)
+                if later:
+                    raise self._error("finds no number", later[0], later[0].end())
+            if match is not None:
+                value = self._number(match, self._group)
+                others = {name: number for name, number in self._names.items() if number != self._group}
+                return Found(value, {name: self._metric(match, number) for name, number in others.items()})
+        if is_empty:
+            raise ValueError("it printed nothing, so result_pattern found nothing")
+        raise ValueError(f"result_pattern found nothing in its output ({self.text})")
+
+    def _last_match(self, text: str) -> re.Match[str] | None:
+        """Return the last match; raise `ValueError` where a line has another, and only the last begins within a word.
+
+        As `loss: ` is found in `loss: 0.5 - val_loss: 0.7`.
+        """
+        of_line: list[re.Match[str]] = []
+        for match in self._expression.finditer(text):
+            if of_line and "\n" in text[of_line[-1].start() : match.start()]:
+                of_line.clear()
+            of_line.append(match)
+        if not of_line:
+            return None
+        within = [_begins_within_a_word(match) for match in of_line]
+        if within[-1] and not all(within):
+            raise self._error("finds two values, the last one within a longer word,", of_line[-1], of_line[-1].end())
+        return of_line[-1]
+
+    def _metric(self, match: re.Match[str], group: int) -> float | str | None:
+        text = match[group]
+        if text is None or as_number(text) is None:
+            return text if text is None else shortened(text.strip())
+        number = self._number(match, group, must_be_finite=False)
+        return number if math.isfinite(number) else None
+
+    def _number(self, match: re.Match[str], group: int, *, must_be_finite: bool = True) -> float:
+        """Return the number in a group of a match. Raises `ValueError` where it is none, or a part of one."""
+        found = match[group]
+        if found is None:
+            raise self._error("matched without its group", match, match.end())
+        start = match.start(group) + len(found) - len(found.lstrip())
+        found = found.strip()
+        end = start + len(found)
+        number = as_number(found)
+        if number is None:
+            raise self._error(f'found "{shortened(found)}", not a number,', match, end)
+        if must_be_finite and not math.isfinite(number):
+            raise self._error(f"found {found}, not a finite number,", match, end)
+        text = match.string
+        before, after = (
+            text[max(0, start - _NEAR) : start].rpartition("\n")[2],
+            text[end : end + _NEAR].partition("\n")[0],
+        )
+        if (
+            number_texts.begins_earlier(found, before)
+            or number_texts.goes_on(found, after)
+            or (number_texts.may_begin_earlier(before) and not _spells(match, start - 1))
+            or (number_texts.may_go_on(after) and not _spells(match, end))
+        ):
+            raise self._error(f"found {found}, which is a part of what is written there,", match, end)
+        skipped = self._skipped(match) if group == self._group else ""
+        if any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL)):
+            raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found}', match, end)
+        return number
+
+    def _skipped(self, match: re.Match[str]) -> str:
+        if self._skipping is None:
+            return ""
+        same = self._skipping.match(match.string, match.start())
+        return same["skipped_by_wildcard"] if same is not None and same.span() == match.span() else ""
+
+    def _error(self, what: str, match: re.Match[str], at: int) -> ValueError:
+        text, at = match.string, max(match.start(), at - 1)
+        lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
+        return ValueError(f'result_pattern {what} in "{shortened(lines.strip())}" ({self.text})')
+
+
+def _begins_within_a_word(match: re.Match[str]) -> bool:
+    start = match.start()
+    around = match.string[max(0, start - 1) : start + 1]
+    return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
+
+
+def _spells(match: re.Match[str], at: int) -> bool:
+    """Tell whether a pattern demands the character there: with another one, or without it, it would not match."""
+    text, start = match.string, match.start()
+    others = (
+        match.re.match(text[:at] + "\0" + text[at + 1 :], start),
+        match.re.match(text[:at] + text[at + 1 :], start - (at < start)),
+    )
+    return not any(others)
+
+
+def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
+    """Yield the capturing groups of a pattern in their order."""
+    opened: list[tuple[int, int, int] | None] = []
+    found: list[_Group] = []
+    for start, part in parts:
+        if part == ")":
+            group = opened.pop() if opened else None
+            if group is not None:
+                found.append(_Group(group[0], group[1], start, group[2]))
+        elif part.startswith("(") and not part.endswith(")"):
+            captures = part == "(" or part.startswith("(?P<")
+            depth = sum(group is not None for group in opened)
+            opened.append((start, start + len(part), depth) if captures else None)
+    yield from sorted(found)
+
+
+def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]) -> re.Pattern[str] | None:
+    """Return the pattern with anything in place of what its groups match; with any number if that says too little."""
+    outermost = [(group.inner, group.end) for group in groups if group.depth == 0] or [_between_assertions(text, parts)]
+    for instead in (_ANYTHING, _ANY_NUMBER):
+        changed, rest = "", 0
+        for inner, end in outermost:
+            changed, rest = changed + text[rest:inner] + instead, end
+        try:
+            expression = re.compile(changed + text[rest:], re.MULTILINE)
+        except re.error:  # a group within the group is named elsewhere
+            return None
+        if instead is _ANY_NUMBER or not expression.search(_ANY_OUTPUT):
+            return expression
+    return None
+
+
+def _between_assertions(text: str, parts: list[tuple[int, str]]) -> tuple[int, int]:
+    """Return where, in a pattern without groups, that is which matches characters: not `^`, `(?<=loss: )` or `$`."""
+    first, last = len(text), 0
+    is_assertion = [False]
+    for start, part in parts:
+        if part.startswith("(") and not part.endswith(")"):
+            is_assertion.append(is_assertion[-1] or bool(re.match(r"\(\?<?[=!]", part)))
+        elif part == ")" and len(is_assertion) > 1:
+            if not is_assertion.pop():
+                last = start + 1
+            continue
+        elif is_assertion[-1] or part in ("^", "$", r"\b", r"\B", r"\A", r"\Z") or part.startswith("(?"):
+            continue
+        if not is_assertion[-1]:
+            first, last = min(first, start), start + len(part)
+    return first, max(first, last)
+
+
+def _with_name_for_skipped(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
+    """Return the pattern with a group around what stands between the last word before its group and that group.
+
+    None where no wildcard is there, which could skip a number.
+    """
+    before = [(start, part) for start, part in parts if start < group.start]
+    begin, has_wildcard, has_label = group.start, False, False
+    while before and not has_label:
+        start, part = before.pop()
+        has_label = part in "(|)" or (len(part) == 1 and part.isalnum())
+        if not has_label:
+            begin, has_wildcard = start, has_wildcard or bool(_WILDCARD.match(part))
+    while _QUANTIFIER.match(text, begin):
+        begin = next(start for start, _ in parts if start > begin)
+    if not (has_wildcard and has_label):
+        return None
+    name = "skipped_by_wildcard"
+    try:
+        return re.compile(f"{text[:begin]}(?P<{name}>{text[begin : group.start]}){text[group.start :]}", re.MULTILINE)
+    except re.error:
+        return None
