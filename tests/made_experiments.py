@@ -60,13 +60,13 @@ def make_experiment(
 def _events(trials: int, workers: int, direction: Direction, running: int, draw: random.Random) -> list[AnyEvent]:
     timed: list[tuple[float, int, AnyEvent]] = []
     free = [(BEGAN + 0.1 * slot, slot) for slot in range(workers)]
-    for number in range(trials):
+    for number in range(1, trials + 1):
         began, slot = heapq.heappop(free)
         trial = Trial(number, default_trial_id(number), _hyperparameters(draw))
         outcome = _outcome(trial.hyperparameters, direction, f"cn{slot // 4:04d}:{slot % 4}", draw)
         ended = began + outcome.seconds
         timed.append((began, 1, TrialStarted.of(trial, began)))
-        if number < trials - running:
+        if number <= trials - running:
             timed.append((ended, 0, TrialFinished.of(trial, outcome, ended)))
             heapq.heappush(free, (ended + 0.05, slot))
         else:

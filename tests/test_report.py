@@ -38,11 +38,11 @@ OUTCOMES = [
 
 def history(direction: Direction = Direction.MINIMIZE, outcomes: list[Outcome] = OUTCOMES) -> History:
     events: list[AnyEvent] = []
-    for number, values in enumerate(SETS):
-        trial = Trial(number, f"hpset_{number + 1:05d}", values)
+    for number, values in enumerate(SETS, start=1):
+        trial = Trial(number, f"hpset_{number:05d}", values)
         events.append(TrialStarted.of(trial, 100.0))
-        if number < len(outcomes):
-            events.append(TrialFinished.of(trial, outcomes[number], 102.0))
+        if number <= len(outcomes):
+            events.append(TrialFinished.of(trial, outcomes[number - 1], 102.0))
     return History(direction, events)
 
 
@@ -68,7 +68,7 @@ def test_the_csv_is_candles_with_our_columns_last() -> None:
 
 def test_the_best_is_first_in_either_direction() -> None:
     rows = result_rows(history(Direction.MAXIMIZE))
-    assert [row.trial.number for row in rows] == [0, 2, 1]
+    assert [row.trial.number for row in rows] == [1, 3, 2]
 
 
 def test_a_result_format() -> None:

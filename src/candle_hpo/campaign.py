@@ -49,7 +49,7 @@ class Search(Protocol):
     def propose(self, number: int, running: int, seconds_left: float) -> Trial | None:
         """Return a trial to run while so many others do; None: there is none now.
 
-        `number` is the least, from 0, that no trial has. The trial has it, or else a number that is as free. Of several
+        `number` is the least, from 1, that no trial has. The trial has it, or else a number that is as free. Of several
         that it could propose, a search takes one that ends within the seconds that are left, if it can tell.
         """
 
@@ -108,7 +108,7 @@ class Campaign:
         self._failure_watch = FailureWatch(policy, engine.workers)
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
-        self._next_number = 0
+        self._next_number = 1
         self._ahead: set[int] = set()  # numbers from there on that are proposed already
         self._stop_reason = ""
 

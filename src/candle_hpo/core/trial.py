@@ -15,14 +15,14 @@ Metrics = dict[str, float | int | str | bool | None]
 
 
 def default_trial_id(number: int) -> str:
-    """Return the id of the trial with this number (from 0) where its set names none: hpset_00001."""
-    return f"hpset_{number + 1:05d}"
+    """Return the id of the trial with this number where its set names none: hpset_00001 is that of number 1."""
+    return f"hpset_{number:05d}"
 
 
 class Trial(msgspec.Struct, frozen=True):
     """One attempt at running the model script with one set of hyperparameters.
 
-    `number` counts from 0: the place in a grid's list, or the order of the proposals; `attempt` counts from 1.
+    `number` counts from 1: the place in a grid's list, or the order of the proposals. So does `attempt`.
     """
 
     number: int

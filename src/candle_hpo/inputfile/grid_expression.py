@@ -82,7 +82,7 @@ def grid_lines(axes: Sequence[GridAxis]) -> Iterator[str]:
         [head + json.dumps(value, ensure_ascii=False) for value in axis.values]
         for head, axis in zip(heads, axes, strict=True)
     ]
-    for number, values in enumerate(itertools.product(*texts)):
+    for number, values in enumerate(itertools.product(*texts), start=1):
         yield f'{{"id": "{default_trial_id(number)}", {", ".join(values)}}}'
 
 

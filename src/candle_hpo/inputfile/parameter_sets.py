@@ -33,7 +33,7 @@ class SetsOfLines(SetsOnDemand):
     def at(self, position: int) -> ParameterSet:
         """Return the set at a position from 0 up."""
         values = read_object(self._lines[position])
-        set_id = str(values.pop("id", default_trial_id(position)))
+        set_id = str(values.pop("id", default_trial_id(position + 1)))
         return ParameterSet(set_id, {**self._default_model, **values})
 
 
@@ -52,7 +52,7 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
         except NotJson as error:
             problems.add(file, line.number, f"{error}; a set is one JSON object on one line")
             continue
-        set_id = values.pop("id", default_trial_id(position))
+        set_id = values.pop("id", default_trial_id(position + 1))
         problem = _problem_of_id(set_id, lines_of_ids) or _problem_of_names(values)
         if problem:
             problems.add(file, line.number, problem)
@@ -66,7 +66,7 @@ def read_parameter_sets(lines: list[Line], default_model: Hyperparameters, file:
         there = {*shape, *default_model, *misspelt, *(misspelt[name] for name in wrong)}
         missing = [name for name in names if name not in there]
         for position in alike if wrong or missing else ():
-            set_id = read_object(lines[position].text).get("id", default_trial_id(position))
+            set_id = read_object(lines[position].text).get("id", default_trial_id(position + 1))
             number = lines[position].number
             for name in wrong:
                 text = f'set {set_id} names "{name}", which most others do not; did you mean "{misspelt[name]}"?'

@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="event"):
 class RecordHeader(Event, frozen=True, tag=True):
     """The first line: what this file is."""
 
-    CURRENT: ClassVar[int] = 1
+    CURRENT: ClassVar[int] = 2
 
     version: int = CURRENT
     format: str = "candle record"
