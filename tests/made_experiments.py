@@ -8,11 +8,14 @@ import random
 import sys
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
+from candle_hpo.record.holder import Holder
 from candle_hpo.record.record import Record
 
 CONDITIONAL = ["learning_rate", "batch_size", "optimizer", "momentum", "dense", "batch_norm", "activation"]
@@ -54,6 +57,8 @@ def make_experiment(
     record = Record(paths.record, direction)
     record.append(_events(trials, workers, direction, running, random.Random(seed)))
     record.close()
+    if running:  # somebody runs it, as far as others can see
+        paths.lock.write_bytes(msgspec.json.encode(Holder.of_this_process("")))
     return paths
 
 

@@ -83,8 +83,6 @@ def test_following_adds_up_to_what_the_history_says(tmp_path: Path) -> None:
     following = Following(Direction.MINIMIZE)
     for event in events:
         following.take_in(event)
-    kinds = {kind: len(rows) for kind, rows in failures_by_reason(following.history)}
-    assert dict(following.kinds_of_failures) == kinds
     values = [value for _, value in following.improvements]
     assert values == sorted(values, reverse=True)
     assert following.history.best is not None
@@ -100,9 +98,9 @@ def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
         following.take_in(event)
-    assert following.kinds_of_failures == [((Status.INTERRUPTED, "its worker was lost"), 1)]
+    assert list(map(str, failures_by_reason(following.history))) == ["1 interrupted (a): its worker was lost"]
     following.take_in(TrialStarted.of(again, 2.0))
-    assert following.kinds_of_failures == []
+    assert failures_by_reason(following.history) == []
     assert following.busy_share(4.0) == pytest.approx((1 + 2) / 8)
     assert following.elapsed(4.0) == 4.0
 

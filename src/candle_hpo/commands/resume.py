@@ -15,7 +15,6 @@ from candle_hpo.commands.search import check_search, trials_of
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.interpreter import Interpreter
@@ -98,8 +97,8 @@ def resume_with(experiment: str, settings: Settings, interpreter: Interpreter, c
 def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool) -> ExitStatus:
     _refuse_if_it_runs(paths, console)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
-    left = stored.total - history.counts[Status.COMPLETED] - (0 if failed_too else failed)
+    failed = history.failed
+    left = history.left(stored.total) + (failed if failed_too else 0)
     if left <= 0 and failed:
         show(
             console,

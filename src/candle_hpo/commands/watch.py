@@ -23,6 +23,7 @@ from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
+from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.summary import best_line, counts_line, failure_lines
 from candle_hpo.report.words import count, duration, location
 
@@ -165,6 +166,7 @@ def _conclude(watched: Watched, console: Console) -> None:
         counts_line(history, stored.total),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
+        *same_value_notes(history, stored.names),
     )
     if history.ended:
         show(console, f"Everything on one page: candle report {name}")

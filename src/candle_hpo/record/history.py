@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
@@ -29,9 +30,19 @@ class TrialHistory:
     started: float
     outcome: Outcome | None = None
 
+    @property
+    def value(self) -> float | None:
+        """The objective, of a completed trial; None of any other."""
+        return None if self.outcome is None else self.outcome.value
+
 
 class History:
-    """All trials of an experiment by number, with the sums that people ask for kept at hand."""
+    """All trials of an experiment by number, with the sums that people ask for kept at hand.
+
+    Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
+    number is the best, whichever ended first. `failures` are the trials that ended without a value, by number, those of
+    the same kind together.
+    """
 
     def __init__(self, direction: Direction, events: Iterable[AnyEvent] = ()) -> None:
         self.direction = direction
@@ -40,6 +51,7 @@ class History:
         self.counts: Counter[Status] = Counter()
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
+        self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
@@ -75,6 +87,20 @@ class History:
         return sum(self.counts.values())
 
     @property
+    def failed(self) -> int:
+        """How many trials the model failed: those that ended without a value, but for the machine's interruptions."""
+        return self.ended - self.counts[Status.COMPLETED] - self.counts[Status.INTERRUPTED]
+
+    def left(self, total: int) -> int:
+        """Return how many of so many trials have no outcome of their own: not begun, running, or interrupted."""
+        return total - self.counts[Status.COMPLETED] - self.failed
+
+    def rank(self, row: TrialHistory) -> tuple[bool, float, int]:
+        """Return what sorts trials: the best first, those without a value last, equal ones by number."""
+        value = row.value
+        return value is None, 0.0 if value is None else self.direction.sort_key(value), row.trial.number
+
+    @property
     def not_completed(self) -> list[TrialHistory]:
         """The trials that ended without a value, in the order of their numbers."""
         return [
@@ -94,9 +120,7 @@ class History:
         if earlier is not None:
             if earlier.outcome is None:
                 raise RecordError(f"it starts trial {event.id} while that runs")
-            self.counts.subtract([earlier.outcome.status])
-            self.counts = +self.counts  # without what is zero now
-            self.seconds_of_ended -= earlier.outcome.seconds
+            self._take_back(earlier, earlier.outcome)
         self.trials[event.number] = self.running[event.number] = TrialHistory(event.trial, event.time)
 
     def _finish(self, event: TrialFinished) -> None:
@@ -110,7 +134,19 @@ class History:
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds
-        if outcome.value is not None:
-            best = self.best.outcome.value if self.best and self.best.outcome else None
-            if self.direction.is_better(outcome.value, best):
-                self.best = trial
+        if outcome.status is not Status.COMPLETED:
+            self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
+        elif self.best is None or self.rank(trial) < self.rank(self.best):
+            self.best = trial
+
+    def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
+        """Count an outcome no more: the trial is attempted again, as none is that has completed."""
+        if outcome.status is Status.COMPLETED:
+            raise RecordError(f"it starts trial {trial.trial.id} again, which has completed")
+        self.counts.subtract([outcome.status])
+        self.counts = +self.counts  # without what is zero now
+        self.seconds_of_ended -= outcome.seconds
+        kind = kind_of_failure(trial.trial, outcome)
+        del self.failures[kind][trial.trial.number]
+        if not self.failures[kind]:
+            del self.failures[kind]

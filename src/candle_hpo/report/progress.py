@@ -14,6 +14,7 @@ from rich.text import Text
 
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import History
+from candle_hpo.report.summary import status_text
 from candle_hpo.report.words import duration, hyperparameters, number
 
 LIVE_SECONDS = 0.1  # between two pictures of the live page
@@ -92,14 +93,10 @@ class Progress:
 
 
 def counts_text(history: History) -> str:
-    """Return how many trials are completed, running, failed and, if there are any, interrupted."""
-    counts = history.counts
-    completed, interrupted = counts[Status.COMPLETED], counts[Status.INTERRUPTED]
-    failed = history.ended - completed - interrupted
-    parts = [f"{completed:,} completed", f"{len(history.running):,} running", f"{failed:,} failed"]
-    if interrupted:
-        parts.append(f"{interrupted:,} interrupted")
-    return ", ".join(parts)
+    """Return how many trials are completed, running, failed and, if there are any, ended in other ways."""
+    always = (Status.COMPLETED, Status.FAILED)
+    parts = [status_text(each, history.counts[each]) for each in Status if each in always or history.counts[each]]
+    return ", ".join([parts[0], f"{len(history.running):,} running", *parts[1:]])
 
 
 def seconds_left(history: History, total: int, workers: int) -> float | None:
@@ -113,7 +110,7 @@ def seconds_left(history: History, total: int, workers: int) -> float | None:
 def best_text(history: History, names: Sequence[str]) -> str:
     """Return the best value so far, whose it is, and what it has of the hyperparameters that vary."""
     best = history.best
-    if best is None or best.outcome is None or best.outcome.value is None:
+    if best is None or best.value is None:
         return "best: none yet"
     values = hyperparameters(best.trial.hyperparameters, names)
-    return f"best: {number(best.outcome.value)} {best.trial.id} {values}"
+    return f"best: {number(best.value)} {best.trial.id} {values}"

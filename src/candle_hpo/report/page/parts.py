@@ -17,12 +17,13 @@ from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
 from candle_hpo.report.replay import Replay
 from candle_hpo.report.results import result_rows
-from candle_hpo.report.summary import failures_by_reason
-from candle_hpo.report.words import count, duration, hyperparameters, number, plain
+from candle_hpo.report.summary import failures_by_reason, status_text
+from candle_hpo.report.words import count, cut_apart, duration, hyperparameters, number, number_texts, plain
 
 _BEST = 10
 _LONGEST_CELL = 80  # characters
 _MOST_REASONS = 30
+_MOST_IDS = 8  # of trials that failed for one reason
 _LINES_OF_OUTPUT = 8
 
 
@@ -52,8 +53,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
     """Return the few numbers that people look for first."""
     history = replay.history
-    failed = history.ended - history.counts[Status.COMPLETED] - history.counts[Status.INTERRUPTED]
-    best = history.best.outcome.value if history.best and history.best.outcome else None
+    best = None if history.best is None else history.best.value
     worked = sum(data.runs.seconds)
     shown = [
         (
@@ -64,7 +64,7 @@ def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
         (
             "trials",
             f"{history.counts[Status.COMPLETED]:,} completed",
-            f"of {stored.total:,}; {_what_else(history, failed)}",
+            f"of {stored.total:,}; {_what_else(history)}",
         ),
         ("running time", duration(data.running_time), count(len(data.campaigns), "run")),
         ("work", f"{worked / 3600:,.2f} worker-hours", f"of {count(len(data.workers), 'worker')}"),
@@ -80,10 +80,9 @@ def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
     return element("dl", tiles, class_="sums")
 
 
-def _what_else(history: History, failed: int) -> str:
-    parts = [f"{failed:,} failed"]
-    if history.counts[Status.INTERRUPTED]:
-        parts.append(f"{history.counts[Status.INTERRUPTED]:,} interrupted")
+def _what_else(history: History) -> str:
+    others = [each for each in Status if each is not Status.COMPLETED]
+    parts = [status_text(each, history.counts[each]) for each in others if history.counts[each]] or ["none failed"]
     if history.running:
         parts.append(f"{len(history.running):,} running when this page was made")
     return ", ".join(parts)
@@ -98,43 +97,46 @@ def busy_share(data: PageData) -> str:
 
 def best_sets(history: History, names: Sequence[str]) -> str:
     """Return the table of the best sets, with what varies."""
-    rows = [row for row in result_rows(history)[:_BEST] if row.outcome is not None and row.outcome.value is not None]
+    rows = [row for row in result_rows(history)[:_BEST] if row.value is not None]
     if not rows:
         return element("p", "No trial has completed.")
+    values = number_texts([row.value for row in rows if row.value is not None])
+    columns = [_column([row.trial.hyperparameters for row in rows], name) for name in names]
     cells = (
         [
-            number(row.outcome.value if row.outcome and row.outcome.value is not None else 0.0),
+            value,
             row.trial.id,
-            *(_cell(row.trial.hyperparameters, name) for name in names),
+            *(column[place] for column in columns),
             duration(row.outcome.seconds if row.outcome else 0.0),
         ]
-        for row in rows
+        for place, (row, value) in enumerate(zip(rows, values, strict=True))
     )
     return table(["objective", "trial", *names, "duration"], cells)
 
 
-def _cell(values: Hyperparameters, name: str) -> str:
-    text = plain(values[name]) if name in values else ""
-    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+def _column(sets: Sequence[Hyperparameters], name: str) -> list[str]:
+    """Return the cells of a hyperparameter, with nothing for a set that does not have it."""
+    texts = iter(cut_apart([plain(each[name]) for each in sets if name in each], _LONGEST_CELL))
+    return [next(texts) if name in each else "" for each in sets]
 
 
 def failures(history: History, paths: ExperimentPaths) -> str:
     """Return all failures, those of one reason together, with the end of the output of one of each."""
-    kinds = failures_by_reason(history)
+    kinds = failures_by_reason(history, named=_MOST_IDS)
     if not kinds:
         return element("p", "No trial has failed.")
     parts: list[str] = []
-    for (status, reason), rows in kinds[:_MOST_REASONS]:
-        ids = ", ".join(row.trial.id for row in rows[:8]) + (", …" if len(rows) > 8 else "")
+    for kind in kinds[:_MOST_REASONS]:
+        ids = ", ".join(kind.ids) + (", …" if kind.amount > len(kind.ids) else "")
         parts.append(
-            element("h3", html.escape(f"{len(rows):,} {status.value.replace('_', ' ')}: {reason}"))
+            element("h3", html.escape(f"{status_text(kind.status, kind.amount)}: {kind.reason}"))
             + element("p", html.escape(ids), class_="soft")
         )
-        lines = last_lines(paths.trial(rows[0].trial.id).output, _LINES_OF_OUTPUT)
+        lines = last_lines(paths.trial(kind.first.trial.id).output, _LINES_OF_OUTPUT)
         if lines:
             parts.append(element("pre", html.escape("\n".join(lines))))
     if len(kinds) > _MOST_REASONS:
-        others = sum(len(rows) for _, rows in kinds[_MOST_REASONS:])
+        others = sum(kind.amount for kind in kinds[_MOST_REASONS:])
         parts.append(
             element("p", f"… and {others:,} trials for {len(kinds) - _MOST_REASONS:,} more reasons; see the table")
         )

@@ -15,6 +15,7 @@ from candle_hpo.report.importance import FEWEST_TRIALS
 from candle_hpo.report.page.data import STATUSES, PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.replay import Replay
+from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.space import log_scales
 
 # In the order in which they are put together: each uses what is above it.
@@ -82,7 +83,8 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data
     parts = (
         element("section", element("h2", html.escape(title)) + content, id=name) for name, title, content in sections
     )
-    return head + sums(stored, replay, data) + links + noscript + "".join(parts)
+    notes = "".join(element("p", html.escape(note), class_="note") for note in same_value_notes(history, stored.names))
+    return head + sums(stored, replay, data) + notes + links + noscript + "".join(parts)
 
 
 def _text(words: str) -> str:
