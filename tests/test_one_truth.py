@@ -163,7 +163,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
             str(kind) for kind in failures_by_reason(history)
         ]
         assert all(str(kind) in shown for kind in failures_by_reason(history)[:5])
-        page = printed(live_page(watched.following, NAMES, total, Frame(200, 60, 10.0, "X000", "")), 200)
+        page = printed(live_page(watched.following, watched.stored, Frame(200, 60, 10.0, "X000", "")), 200)
         assert best_line(history, NAMES) in page
 
         data = page_data("X000", told, NAMES)
@@ -316,5 +316,5 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(he
     assert note in report_page(paths, stored, replay_now(paths, Direction.MINIMIZE, lambda _: True))
     watched = Watched(paths, stored)
     watched.update()
-    page = live_page(watched.following, NAMES, 3, Frame(80, 24, 10.0, "X000", ""))
+    page = live_page(watched.following, stored, Frame(80, 24, 10.0, "X000", ""))
     assert note in " ".join(printed(page, 80).split())

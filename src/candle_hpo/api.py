@@ -22,7 +22,7 @@ class LoadedTrial(msgspec.Struct, frozen=True):
 
     `value` is the objective, and not None if and only if `status` is "completed"; else `reason` says why. `status` may
     be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970. `folder`
-    has what the model wrote.
+    has what the model wrote. `script` is the version of the model script that ran, as in `experiment.json`.
     """
 
     number: int
@@ -37,6 +37,7 @@ class LoadedTrial(msgspec.Struct, frozen=True):
     attempt: int
     started: float
     folder: Path
+    script: str = ""
 
 
 class LoadedExperiment:
@@ -64,7 +65,7 @@ class LoadedExperiment:
         """Return the trials as a pandas `DataFrame`, a row each, by their numbers.
 
         Columns: `number`, `id`, `value`, the hyperparameters that vary, other metrics, `status`, `reason`, `seconds`,
-        `attempt`, `worker`, `started`. Raises `InputError` where pandas is not installed.
+        `attempt`, `worker`, `started`, `script`. Raises `InputError` where pandas is not installed.
         """
         return data_frame(self._rows, self.names)
 
@@ -83,6 +84,7 @@ class LoadedExperiment:
             attempt=trial.attempt,
             started=row.started,
             folder=self._paths.trial(trial.id).run,
+            script=outcome.script if outcome else "",
         )
 
     def __repr__(self) -> str:

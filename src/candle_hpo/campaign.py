@@ -68,6 +68,7 @@ class Engine:
     run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node. `collect`
     returns how an attempt ended of which no news came, or no campaign lived to record it; None where that is not known.
     `job` is SLURM's number of the job, and `deadline` when it ends (by `time.monotonic`), where there is one.
+    `gpus` are those of the machine that runs the campaign, for the record.
     """
 
     pool: Executor
@@ -78,6 +79,7 @@ class Engine:
     collect: Callable[[Trial], Outcome | None] = lambda _: None
     job: str = ""
     deadline: float | None = None
+    gpus: tuple[str, ...] = ()
 
 
 class Campaign:
@@ -147,7 +149,7 @@ class Campaign:
         history, engine, now = self._record.history, self._engine, time.time()
         bad_nodes = {excluded.node for excluded in history.excluded}
         ended = [(row.trial, outcome) for row in history.running.values() if (outcome := engine.collect(row.trial))]
-        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job)
+        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome(Status.INTERRUPTED)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
+from candle_hpo.commands.provenance import note_resumption
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.search import check_search, trials_of
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
@@ -114,7 +115,9 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
     show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
-    if settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here()):
+    on_cluster = settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here())
+    stored = note_resumption(paths, stored, on_cluster, console)
+    if on_cluster:
         submit_experiment(paths, settings, console, failed_too=failed_too)
         return ExitStatus.ALL_WELL
     return run_here(paths, stored, console, failed_too=failed_too)

@@ -51,6 +51,8 @@ class Outcome(msgspec.Struct, frozen=True):
     says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
     `notes` are what the user should know of how the worker starts its trials; they come with the first of them.
+    `script` is the version of the model script that ran (`core.provenance.ScriptState`), or, where that changed
+    meanwhile, those at the beginning and the end with `-` between them; empty where that is not known.
     """
 
     status: Status
@@ -60,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True):
     worker: str = ""
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
+    script: str = ""
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

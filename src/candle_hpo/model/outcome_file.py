@@ -27,6 +27,7 @@ class _OutcomeFile(msgspec.Struct, frozen=True):
     seconds: float
     worker: str
     metrics: Metrics
+    script: str = ""
 
 
 def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
@@ -41,6 +42,7 @@ def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
         outcome.seconds,
         outcome.worker,
         outcome.metrics,
+        outcome.script,
     )
     replace_file(paths.outcome, msgspec.json.encode(told) + b"\n")
 
@@ -58,7 +60,9 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         told = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
         if (told.id, told.number, told.attempt) != (trial.id, trial.number, trial.attempt):
             return None
-        outcome = Outcome(told.status, told.value, told.reason, told.seconds, told.worker, told.metrics)
+        outcome = Outcome(
+            told.status, told.value, told.reason, told.seconds, told.worker, told.metrics, script=told.script
+        )
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
     is_interrupted = outcome.status is Status.INTERRUPTED or outcome.reason.startswith(ENDED_BY_SIGNAL)

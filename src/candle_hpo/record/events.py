@@ -28,13 +28,14 @@ class RecordHeader(Event, frozen=True, tag=True):
 
 
 class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
-    """A process began (or went on) to run the experiment's trials; `job` is SLURM's number of its job."""
+    """A process began to run the experiment's trials, in the SLURM job `job`, on a machine with these `gpus`."""
 
     time: float
     host: str
     process: int
     workers: int
     job: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 class TrialStarted(Event, frozen=True, tag=True):
@@ -58,7 +59,7 @@ class TrialStarted(Event, frozen=True, tag=True):
 
 
 class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
-    """An attempt at a trial ended. `seconds` is its duration, by the clock of `worker`, where it ran."""
+    """An attempt at a trial ended: its duration on `worker` in `seconds`, and the version of the `script` that ran."""
 
     time: float
     number: int
@@ -70,6 +71,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     worker: str = ""
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
+    script: str = ""
 
     def __post_init__(self) -> None:
         # Raised while a record is read, this becomes an error that names the line.
@@ -90,12 +92,15 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             outcome.worker,
             outcome.metrics,
             outcome.notes,
+            outcome.script,
         )
 
     @property
     def outcome(self) -> Outcome:
         """How the attempt ended."""
-        return Outcome(self.status, self.value, self.reason, self.seconds, self.worker, self.metrics, self.notes)
+        return Outcome(
+            self.status, self.value, self.reason, self.seconds, self.worker, self.metrics, self.notes, self.script
+        )
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
@@ -20,6 +21,8 @@ from candle_hpo.record.events import (
     TrialStarted,
 )
 from candle_hpo.record.log import how_to_save
+
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -52,6 +55,7 @@ class History:
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
         self.failures: dict[str, dict[int, TrialHistory]] = {}
+        self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
@@ -134,6 +138,8 @@ class History:
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds
+        if outcome.script:
+            self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
         if outcome.status is not Status.COMPLETED:
             self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
         elif self.best is None or self.rank(trial) < self.rank(self.best):
@@ -146,7 +152,13 @@ class History:
         self.counts.subtract([outcome.status])
         self.counts = +self.counts  # without what is zero now
         self.seconds_of_ended -= outcome.seconds
-        kind = kind_of_failure(trial.trial, outcome)
-        del self.failures[kind][trial.trial.number]
-        if not self.failures[kind]:
-            del self.failures[kind]
+        _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)
+        if outcome.script:
+            _remove(self.scripts, outcome.script, trial.trial.number)
+
+
+def _remove(groups: dict[str, dict[int, Value]], name: str, number: int) -> None:
+    """Take a trial out of its group, and the group away when it is empty."""
+    del groups[name][number]
+    if not groups[name]:
+        del groups[name]

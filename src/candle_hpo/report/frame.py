@@ -14,15 +14,15 @@ from candle_hpo.report.results import metric_names
 from candle_hpo.report.words import plain
 
 _END_OF_INT64 = 2**63
-_FIRST, _LAST = ("number", "id", "value"), ("status", "reason", "seconds", "attempt", "worker", "started")
+_FIRST, _LAST = ("number", "id", "value"), ("status", "reason", "seconds", "attempt", "worker", "started", "script")
 
 
 def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[str, list[object]]:
     """Return the columns of a table of trials, in the order of `rows`, with what is not there as None.
 
     They are `number`, `id`, `value`; the hyperparameters of these names, each as it is; other metrics; and `status`,
-    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC). A hyperparameter or metric that is
-    called like another column becomes `hyperparameter_…` or `metric_…`.
+    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC), `script` (its version). A
+    hyperparameter or metric that is called like another column becomes `hyperparameter_…` or `metric_…`.
     """
     columns: dict[str, list[object]] = {
         "number": [row.trial.number for row in rows],
@@ -42,6 +42,7 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
         "attempt": [row.trial.attempt for row in rows],
         "worker": [row.outcome.worker if row.outcome else "" for row in rows],
         "started": [datetime.datetime.fromtimestamp(row.started, datetime.timezone.utc) for row in rows],
+        "script": [row.outcome.script if row.outcome else "" for row in rows],
     }
     return columns
 

@@ -13,16 +13,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.following import Following
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.same_values import note_on_one_value
+from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, failures_by_reason
 from candle_hpo.report.words import count, duration, hyperparameter_lines, number
 
 _WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_KINDS = 4
+_MOST_VERSIONS = 5  # lines on versions of the script
 _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
 
 
@@ -40,11 +43,13 @@ class Frame(msgspec.Struct, frozen=True):
     outputs: Mapping[str, str] = {}
 
 
-def live_page(following: Following, names: Sequence[str], total: int, frame: Frame) -> Group:
+def live_page(following: Following, stored: StoredExperiment, frame: Frame) -> Group:
     """Return the page of this moment; no line of it is wider than the frame, and it has at most as many lines."""
+    names, total = stored.names, stored.total
     head = [*_head(following, names, total, frame), Text()]
     foot = [
         *_note(note_on_one_value(following.history), frame),
+        *(_line(line, frame) for line in script_version_lines(following.history, stored)[:_MOST_VERSIONS]),
         *_failures(following, frame),
         *_nodes(following, frame),
         _line("q leaves, the experiment goes on; candle logs TRIAL shows what a trial printed", frame, "dim"),

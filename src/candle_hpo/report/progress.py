@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.core.trial import Status
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
+from candle_hpo.report.script_versions import script_version_note
 from candle_hpo.report.summary import status_text
 from candle_hpo.report.words import duration, hyperparameters, number
 
@@ -24,17 +26,18 @@ PLAIN_SECONDS = 10.0  # between two plain lines, so that a log of 100,000 trials
 class Progress:
     """Shows how far an experiment is. Reads the history only; `update` is called when it may have changed.
 
-    `names` are the hyperparameters that vary. `stopping` is set, by a signal handler too, once the user has asked
-    the experiment to stop.
+    `stopping` is set, by a signal handler too, once the user has asked the experiment to stop.
     """
 
-    def __init__(self, history: History, names: Sequence[str], total: int, workers: int, console: Console) -> None:
+    def __init__(self, history: History, stored: StoredExperiment, workers: int, console: Console) -> None:
         self.stopping = False
-        self._history, self._names, self._total = history, names, total
+        self._history, self._stored = history, stored
+        self._names, self._total = stored.names, stored.total
         self._workers, self._console = workers, console
         self._began = time.monotonic()
         self._next_picture = 0.0
         self._last_line = ""
+        self._versions: list[str] = []  # of the script, when that was last looked at
         # Without a scroll-back of half pages: the page is drawn again in place, and never wider than the terminal.
         self._live = Live(console=console, auto_refresh=False) if console.file.isatty() else None
 
@@ -70,6 +73,10 @@ class Progress:
         if line != self._last_line:
             self._console.print(Text(f"{duration(time.monotonic() - self._began)}  {line}"), soft_wrap=True)
         self._last_line = line
+        versions = list(self._history.scripts)
+        if versions != self._versions and (note := script_version_note(self._history, self._stored)):
+            self._console.print(Text(note), soft_wrap=True)
+        self._versions = versions
 
     def _page(self) -> Group:
         bar = Table.grid(padding=(0, 1), expand=False)
@@ -81,6 +88,8 @@ class Progress:
             Text(duration(time.monotonic() - self._began)),
         )
         lines = [self._counts(), best_text(self._history, self._names)]
+        if note := script_version_note(self._history, self._stored):
+            lines.append(note)
         if self.stopping:
             lines.append("Stopping: trials get 10 seconds to end; Ctrl-C again ends them now")
         # A line that is full would wrap when the terminal echoes ^C, and the page would leave traces of itself.

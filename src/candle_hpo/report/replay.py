@@ -34,6 +34,7 @@ class CampaignSpan(msgspec.Struct, frozen=True):
     workers: int
     host: str
     job: str
+    gpus: tuple[str, ...] = ()
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -81,7 +82,9 @@ def replay(direction: Direction, events: Iterable[AnyEvent]) -> Replay:
     def close() -> None:
         if campaign is not None:
             ended = max(latest, campaign.time)
-            campaigns.append(CampaignSpan(campaign.time, ended, campaign.workers, campaign.host, campaign.job))
+            campaigns.append(
+                CampaignSpan(campaign.time, ended, campaign.workers, campaign.host, campaign.job, campaign.gpus)
+            )
 
     for event in events:
         if isinstance(event, CampaignStarted):

@@ -67,6 +67,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "metrics": outcome.metrics,
                     "seconds": outcome.seconds,
                     "attempts": row.trial.attempt,
+                    "script": outcome.script,
                 }
             )
     return json.dumps(table, ensure_ascii=False, indent=1) + "\n"

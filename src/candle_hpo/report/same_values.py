@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,13 +41,9 @@ def _completed(history: History) -> Iterator[TrialHistory]:
 
 
 def _notes_on_names(history: History, names: Sequence[str]) -> Iterator[str]:
-    encode = msgspec.json.Encoder(order="deterministic").encode
-    rows = [
-        (row.value, {name: encode(value) for name, value in row.trial.hyperparameters.items()})
-        for row in _completed(history)
-    ]
+    rows = [_Row.of(row) for row in _completed(history)]
     for name in names:
-        groups = _groups_without(name, rows)
+        groups = _levels_by_group(name, rows)
         levels = sum(map(len, groups))
         if levels - len(groups) >= _FEWEST:
             yield (
@@ -55,18 +52,30 @@ def _notes_on_names(history: History, names: Sequence[str]) -> Iterator[str]:
             )
 
 
-def _groups_without(name: str, rows: Sequence[tuple[float | None, dict[str, bytes]]]) -> list[set[bytes]]:
+class _Row(NamedTuple):
+    """A completed trial: its value, a number for each of its hyperparameters, and their sum, which stands for all."""
+
+    value: float | None
+    codes: dict[str, int]
+    sum: int
+
+    @classmethod
+    def of(cls, row: TrialHistory) -> _Row:
+        codes = {name: hash((name, repr(value))) for name, value in row.trial.hyperparameters.items()}
+        return cls(row.value, codes, sum(codes.values()))
+
+
+def _levels_by_group(name: str, rows: Sequence[_Row]) -> list[set[int]]:
     """Return the levels of a hyperparameter in each group of trials that differ in it alone.
 
     None at all where two of a group have different values.
     """
-    levels: dict[tuple[tuple[str, bytes], ...], set[bytes]] = {}
-    values: dict[tuple[tuple[str, bytes], ...], float | None] = {}
-    for value, texts in rows:
-        if name not in texts:
-            continue
-        others = tuple(sorted((other, text) for other, text in texts.items() if other != name))
-        if values.setdefault(others, value) != value:
-            return []
-        levels.setdefault(others, set()).add(texts[name])
-    return [found for found in levels.values() if len(found) > 1]
+    groups: dict[int, tuple[float | None, set[int]]] = {}
+    for row in rows:
+        code = row.codes.get(name)
+        if code is not None:
+            value, levels = groups.setdefault(row.sum - code, (row.value, set()))
+            if value != row.value:
+                return []
+            levels.add(code)
+    return [levels for _, levels in groups.values() if len(levels) > 1]

@@ -12,11 +12,12 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.model.result import last_lines
-from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
 from candle_hpo.report.replay import Replay
 from candle_hpo.report.results import result_rows
+from candle_hpo.report.script_versions import environment_lines
 from candle_hpo.report.summary import failures_by_reason, status_text
 from candle_hpo.report.words import count, cut_apart, duration, hyperparameters, number, number_texts, plain
 
@@ -150,7 +151,8 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
     jobs = dict.fromkeys(campaign.job for campaign in replay.campaigns if campaign.job)
     pairs = [
         ("model script", settings.model_script),
-        ("interpreter", stored.interpreter),
+        *_script_facts(provenance),
+        ("interpreter", f"{stored.interpreter} ({provenance.interpreter or 'version not known'})"),
         ("workflow", f"{settings.workflow}, {settings.direction.value}"),
         ("hyperparameters varied", ", ".join(stored.names)),
         ("default model", hyperparameters(stored.default_model, (), 2000) or "none"),
@@ -160,6 +162,7 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
         ("from", provenance.directory),
         ("command", " ".join(provenance.command)),
         ("ran on", ", ".join(hosts) or "nothing yet"),
+        ("GPUs", _gpus(stored, replay)),
         ("jobs", ", ".join(jobs) or "none"),
         ("began", _clock(replay.campaigns[0].began) if replay.campaigns else "not yet"),
         ("last event", _clock(replay.campaigns[-1].ended) if replay.campaigns else "none"),
@@ -167,8 +170,45 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
         ("folder", str(paths.root)),
     ]
     text = paths.input_file.read_text(encoding="utf-8", errors="replace") if paths.input_file.is_file() else ""
-    details = element("details", element("summary", "The input file as submitted") + element("pre", html.escape(text)))
-    return facts(pairs) + (details if text else "")
+    packages = "\n".join(f"{name} {version}" for name, version in stored.latest.packages.items())
+    title = f"The {len(stored.latest.packages):,} packages of its interpreter"
+    return (
+        facts(pairs)
+        + "".join(element("p", html.escape(line), class_="note") for line in environment_lines(stored))
+        + (_details("The input file as submitted", text) if text else "")
+        + (_details(title, packages) if packages else "")
+    )
+
+
+def _details(title: str, text: str) -> str:
+    return element("details", element("summary", html.escape(title)) + element("pre", html.escape(text)))
+
+
+def _script_facts(provenance: Provenance) -> list[tuple[str, str]]:
+    """Return the script's SHA-256 and repository, and what could not be found out."""
+    script, git = provenance.script, provenance.git
+    found: list[tuple[str, str]] = []
+    if script is not None:
+        digest, *_ = script.files.values()
+        beside = list(script.files)[1:]
+        found.append(("its SHA-256", f"{digest} (version {script.version})"))
+        if beside:
+            found.append(("modules beside it", ", ".join(beside)))
+    if git is not None:
+        state = {
+            True: ", with changes that are not in it",
+            False: "",
+            None: "; git did not tell whether anything changed",
+        }
+        found.append(("its git commit", git.commit + state[git.dirty]))
+    return found + [("not found out", text) for text in provenance.unknown]
+
+
+def _gpus(stored: StoredExperiment, replay: Replay) -> str:
+    """Return the GPUs of the machines that ran campaigns, each kind once with its number on a machine."""
+    seen = [campaign.gpus for campaign in replay.campaigns if campaign.gpus] or [stored.provenance.gpus]
+    kinds = dict.fromkeys(f"{found.count(name)} x {name}" for found in seen for name in found)
+    return ", ".join(kinds) or "none"
 
 
 def _changed(settings: Settings) -> str:
