@@ -297,12 +297,12 @@ def test_a_script_edited_while_it_runs_is_told_everywhere(write_input: WriteInpu
     told = [
         "model.py changed after x.in was submitted; of the trials that have ended,",
         f"  version {first} (as submitted): 2 trials (1-2)",
-        f"  version {first} (as submitted), which changed while they ran to version {second}: 1 trial (3)",
+        f"  version {first} (as submitted), {second} at their end: 1 trial (3)",
         f"  version {second}: 3 trials (4-6)",
     ]
     text = "\n".join(told)
     assert text in out
-    assert f"model.py changed: 2 trials ran {first}" in out, "while it ran"
+    assert "model.py changed: 4 trials from 3 on ran another version" in out, "while it ran"
     assert text in candle("status").stdout
     assert text in candle("watch").stdout
     assert candle("report").returncode == 0

@@ -25,11 +25,15 @@ def script_version_lines(history: History, stored: StoredExperiment) -> list[str
 
 
 def script_version_note(history: History, stored: StoredExperiment) -> str:
-    """Return the same in one line, without the numbers of the trials; "" where nothing changed."""
+    """Return in one line how many trials ran another version than the first, and from which on; "" where none did."""
     if not _changed(history, stored):
         return ""
-    parts = [f"{count(len(numbers), 'trial')} ran {version}" for version, numbers in history.scripts.items()]
-    return f"{_subject(history, stored)} changed: {', '.join(parts)} (candle status names them)"
+    submitted = stored.provenance.script
+    first = next(iter(history.scripts)) if submitted is None else submitted.version
+    others = {version: numbers for version, numbers in history.scripts.items() if version != first}
+    from_on = next(iter(next(iter(others.values()))))
+    amount = sum(map(len, others.values()))
+    return f"{_subject(history, stored)} changed: {count(amount, 'trial')} from {from_on} on ran another version"
 
 
 def environment_lines(stored: StoredExperiment) -> list[str]:
@@ -99,5 +103,5 @@ def _version_text(versions: str, stored: StoredExperiment) -> str:
     }
     if stored.provenance.script is not None:
         known[stored.provenance.script.version] = "submitted"
-    texts = [f"version {each}" + (f" (as {known[each]})" if each in known else "") for each in versions.split("-")]
-    return ", which changed while they ran to ".join(texts)
+    first, *later = [each + (f" (as {known[each]})" if each in known else "") for each in versions.split("-")]
+    return f"version {first}" + "".join(f", {each} at their end" for each in later)
