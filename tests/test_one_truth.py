@@ -45,7 +45,7 @@ NAMES = ["x", "kind"]
 # Values that could look alike: a whole number and the float, texts of them, floats that differ in the seventh digit.
 ALIKE: list[object] = [
     *(1, 1.0, "1", "1.0", True, "true", "True", None, "null", ""),
-    *(0.1234567, 0.12345674, 1e-7, "1e-07", [1], [1.0], "[1]"),
+    *(0.1234567, 0.12345674, 1e-7, "1e-07", [1], [1.0], "[1]", '"1"', '"1'),
 ]
 
 

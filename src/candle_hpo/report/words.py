@@ -44,7 +44,7 @@ def plain(value: object) -> str:
 
 
 def _reads_as_another(text: str) -> bool:
-    if not text or text.startswith('"'):
+    if not text:
         return True
     for read in (float, json.loads):
         try:
