@@ -74,7 +74,7 @@ def run_campaign(count: int, record_file: Path) -> None:
     """Run a campaign of so many trials; print what it took as JSON."""
     sets = [
         ParameterSet(default_trial_id(number), {"x": number, "rate": number / 7, "kind": "relu", "epochs": 20})
-        for number in range(count)
+        for number in range(1, count + 1)
     ]
     record, pool = Record(record_file, Direction.MINIMIZE), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()

@@ -151,8 +151,8 @@ def judge(folder: Path, ends: list[str], status: int) -> list[str]:
     if history.counts != expected:
         wrong.append(f"counts are {history.counts}, not {expected}")
     for number, row in history.trials.items():
-        if row.outcome is None or row.outcome.status is not ENDS[ends[number]][1]:
-            wrong.append(f"trial {number}, which {ends[number]}, is recorded as {row.outcome}")
+        if row.outcome is None or row.outcome.status is not ENDS[ends[number - 1]][1]:
+            wrong.append(f"trial {number}, which {ends[number - 1]}, is recorded as {row.outcome}")
         elif row.outcome.value is not None and row.outcome.value != number:
             wrong.append(f"trial {number} has the value {row.outcome.value}")
     if status != 3:  # some trials were the machine's fault

@@ -8,11 +8,14 @@ import random
 import sys
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
+from candle_hpo.record.holder import Holder
 from candle_hpo.record.record import Record
 
 CONDITIONAL = ["learning_rate", "batch_size", "optimizer", "momentum", "dense", "batch_norm", "activation"]
@@ -54,19 +57,21 @@ def make_experiment(
     record = Record(paths.record, direction)
     record.append(_events(trials, workers, direction, running, random.Random(seed)))
     record.close()
+    if running:  # somebody runs it, as far as others can see
+        paths.lock.write_bytes(msgspec.json.encode(Holder.of_this_process("")))
     return paths
 
 
 def _events(trials: int, workers: int, direction: Direction, running: int, draw: random.Random) -> list[AnyEvent]:
     timed: list[tuple[float, int, AnyEvent]] = []
     free = [(BEGAN + 0.1 * slot, slot) for slot in range(workers)]
-    for number in range(trials):
+    for number in range(1, trials + 1):
         began, slot = heapq.heappop(free)
         trial = Trial(number, default_trial_id(number), _hyperparameters(draw))
         outcome = _outcome(trial.hyperparameters, direction, f"cn{slot // 4:04d}:{slot % 4}", draw)
         ended = began + outcome.seconds
         timed.append((began, 1, TrialStarted.of(trial, began)))
-        if number < trials - running:
+        if number <= trials - running:
             timed.append((ended, 0, TrialFinished.of(trial, outcome, ended)))
             heapq.heappush(free, (ended + 0.05, slot))
         else:

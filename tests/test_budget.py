@@ -30,16 +30,16 @@ def test_the_budget_of_an_experiment(changes: dict[str, object], budget: Budget)
 
 def test_what_a_budget_allows() -> None:
     budget = Budget(trials=30, design=10, in_flight=4)
-    assert budget.allows(9, running=50)
-    assert budget.allows(10, running=3)
-    assert not budget.allows(10, running=4)
-    assert budget.allows(29, running=0)
-    assert not budget.allows(30, running=0)
+    assert budget.allows(10, running=50)
+    assert budget.allows(11, running=3)
+    assert not budget.allows(11, running=4)
+    assert budget.allows(30, running=0)
+    assert not budget.allows(31, running=0)
 
 
 def test_a_batch_begins_when_all_before_it_have_ended() -> None:
     budget = Budget(trials=30, design=10, in_flight=4, batches=True)
-    assert budget.allows(9, running=9)
-    assert not budget.allows(10, running=1)
-    assert budget.allows(10, running=0)
-    assert [budget.allows(number, running=2) for number in (11, 12, 13, 14)] == [True, True, True, False]
+    assert budget.allows(10, running=9)
+    assert not budget.allows(11, running=1)
+    assert budget.allows(11, running=0)
+    assert [budget.allows(number, running=2) for number in (12, 13, 14, 15)] == [True, True, True, False]

@@ -24,7 +24,7 @@ from candle_hpo.search.grid import GridSearch
 
 
 def space(count: int) -> GridSpace:
-    return GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(count)])
+    return GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
 
 
 def completed(trial: Trial) -> Outcome:
@@ -78,7 +78,7 @@ def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> Non
     search = Told(space(5))
     assert campaign(record, search=search).run() == ""
     assert record.history.counts == {Status.COMPLETED: 5}
-    assert sorted(search.told) == [(number, 1, Status.COMPLETED) for number in range(5)]
+    assert sorted(search.told) == [(number, 1, Status.COMPLETED) for number in range(1, 6)]
     kinds = [type(event).__name__ for event in read_events(here / "events.jsonl")]
     assert kinds.count("TrialStarted") == kinds.count("TrialFinished") == 5
     assert kinds[:2] == ["RecordHeader", "CampaignStarted"]
@@ -119,7 +119,7 @@ def test_failures_are_recorded_and_not_attempted_again(record: Record) -> None:
         return Outcome(Status.FAILED, reason="broken") if trial.number % 2 else completed(trial)
 
     campaign(record, run).run()
-    assert record.history.counts == {Status.COMPLETED: 3, Status.FAILED: 2}
+    assert record.history.counts == {Status.COMPLETED: 2, Status.FAILED: 3}
     assert all(row.trial.attempt == 1 for row in record.history.trials.values())
 
 
@@ -153,12 +153,12 @@ def test_a_mistake_of_ours_is_not_swallowed(record: Record) -> None:
 
 
 def test_an_error_loses_no_outcome_that_had_arrived(record: Record) -> None:
-    """Trial 0 completes and trial 1 breaks in the same breath; trial 0 is recorded, trial 1 was interrupted."""
+    """Trial 1 completes and trial 2 breaks in the same breath; trial 1 is recorded, trial 2 was interrupted."""
     both = threading.Barrier(2)
 
     def run(trial: Trial) -> Outcome:
         both.wait(10)
-        if trial.number == 1:
+        if trial.number == 2:
             raise OverflowError("a mistake")
         return completed(trial)
 
@@ -204,7 +204,7 @@ def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: 
     released = threading.Event()
 
     def run(trial: Trial) -> Outcome:
-        if trial.number == 0:
+        if trial.number == 1:
             return completed(trial)
         running.stop("Ctrl-C")
         released.wait(10)
@@ -238,7 +238,7 @@ def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
         record.close()
         if not stopped:
             break
-    assert ran == [(number, 1) for number in range(5)]
+    assert ran == [(number, 1) for number in range(1, 6)]
 
 
 def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
@@ -307,13 +307,13 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
 def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
     """Short sets and a few long ones: without a look at the time left, the long ones would begin and be cut off."""
     seconds = [1.0 + number % 4 for number in range(24)] + [30.0] * 4
-    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds)]
+    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds, start=1)]
     ran: list[float] = []
 
     def run(trial: Trial) -> Outcome:
-        ran.append(seconds[trial.number])
+        ran.append(seconds[trial.number - 1])
         time.sleep(0.01)
-        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number])
+        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number - 1])
 
     search = GridSearch(GridSpace(("x",), sets), workers=2)
     with ThreadPoolExecutor(2) as pool:
@@ -327,7 +327,7 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
 ) -> None:
     generator = random.Random(3)
     seconds = [generator.lognormvariate(0, 1) for _ in range(60)]
-    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds)]
+    sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds, start=1)]
     grid = GridSpace(("x",), sets)
     numbers: list[int] = []
 
@@ -340,9 +340,9 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
 
     def run(trial: Trial) -> Outcome:
         time.sleep(0.002)
-        status = Status.FAILED if trial.number % 7 == 3 else Status.COMPLETED
+        status = Status.FAILED if trial.number % 7 == 4 else Status.COMPLETED
         value = None if status is Status.FAILED else 1.0
-        return Outcome(status, value, seconds=seconds[trial.number])
+        return Outcome(status, value, seconds=seconds[trial.number - 1])
 
     with ThreadPoolExecutor(4) as pool:
         first = campaign(record, run, Watched(grid, 4), pool, workers=4, policy=FailurePolicy(max_failures=0))
@@ -357,7 +357,7 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
         campaign(
             again, run, Watched(grid, workers_after), pool, workers_after, policy=FailurePolicy(max_failures=0)
         ).run()
-    assert sorted(again.history.trials) == list(range(60))
+    assert sorted(again.history.trials) == list(range(1, 61))
     assert again.history.counts == {Status.COMPLETED: 51, Status.FAILED: 9}
 
 
@@ -374,7 +374,7 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
     assert record.history.counts == {Status.COMPLETED: 20}
 
 
-@pytest.mark.parametrize(("failed_too", "completed_after"), [(False, 3), (True, 5)])
+@pytest.mark.parametrize(("failed_too", "completed_after"), [(False, 2), (True, 5)])
 def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: bool, completed_after: int) -> None:
     first = Record(here / "events.jsonl", Direction.MINIMIZE)
 

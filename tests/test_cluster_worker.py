@@ -27,7 +27,9 @@ def test_a_killed_model_is_told_only_when_its_worker_lives_on(
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
-    process = SimpleNamespace(run=lambda function: function(), guard=None, warm_host=lambda model: None)
+    process = SimpleNamespace(
+        run=lambda function: function(), guard=None, warm_host=lambda model: None, script_watch=lambda model: None
+    )
     monkeypatch.setattr(cluster_worker, "_worker_process", lambda: process)
     monkeypatch.setattr(cluster_worker, "ENDED_TOGETHER_SECONDS", 1.5)
     (here / "model.sh").write_text(script)

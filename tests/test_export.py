@@ -103,7 +103,7 @@ def test_in_python(here: Path) -> None:
     assert repr(loaded).startswith("<experiment X005: 40 of 40 trials, minimize, best 0.")
     assert loaded.names == tuple(CONDITIONAL)
     assert loaded.settings["workflow"] == "random"
-    assert [trial.number for trial in loaded.trials] == list(range(40))
+    assert [trial.number for trial in loaded.trials] == list(range(1, 41))
     completed = [trial for trial in loaded.trials if trial.value is not None]
     assert {trial.status for trial in completed} == {"completed"}
     assert loaded.best == min(completed, key=lambda trial: trial.value or 0.0)
@@ -130,7 +130,7 @@ def test_importing_candle_costs_nothing() -> None:
 def test_a_study_that_follows_the_record(here: Path) -> None:
     record = RecordFile(here / "events.jsonl")
     sets: list[dict[str, object]] = [{"kind": "a", "x": 1}, {"kind": "b", "x": 2}, {"kind": None, "x": 3}]
-    trials = [Trial(number, f"t{number}", values) for number, values in enumerate(sets)]
+    trials = [Trial(number, f"t{number}", values) for number, values in enumerate(sets, start=1)]
     study = DashboardStudy(here / "events.jsonl", "X000", Direction.MINIMIZE, ["kind", "x"], [])
 
     def states() -> list[tuple[int, str, float | None]]:
@@ -143,7 +143,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     record.append(events)
     assert states() == [(0, "RUNNING", None)]
     lost = Outcome(Status.INTERRUPTED, None, "its worker was lost", 1.0)
-    again = Trial(0, "t0", sets[0], attempt=2)
+    again = Trial(1, "t1", sets[0], attempt=2)
     record.append(
         [TrialFinished.of(trials[0], lost, 3.0), TrialStarted.of(again, 3.0), TrialStarted.of(trials[1], 3.0)]
     )

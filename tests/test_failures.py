@@ -32,7 +32,7 @@ def completed(number: int = 0) -> Outcome:
 
 def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -> FailureWatch:
     watch = FailureWatch(policy, workers)
-    for number, outcome in enumerate(outcomes):
+    for number, outcome in enumerate(outcomes, start=1):
         watch.take_in(trial(number), outcome)
     return watch
 
@@ -53,7 +53,7 @@ def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Out
 def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
     watch = FailureWatch(FailurePolicy(), 1)
     watch.take_in_earlier(completed())
-    for number in range(20):
+    for number in range(1, 21):
         watch.take_in(trial(number), BROKEN)
     assert watch.reason == ""
 
@@ -61,7 +61,7 @@ def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
 def test_a_trial_that_still_ran_can_show_that_the_script_works() -> None:
     watch = watch_of(FailurePolicy(), [BROKEN] * 10)
     assert watch.reason
-    watch.take_in(trial(10), completed())
+    watch.take_in(trial(11), completed())
     assert watch.reason == ""
 
 
@@ -75,13 +75,13 @@ def test_failures_are_counted_where_the_user_says_so() -> None:
 def test_the_same_trial_is_one_failure_however_often() -> None:
     watch = FailureWatch(FailurePolicy(max_failures=2), 1)
     for _ in range(5):
-        watch.take_in(trial(0), BROKEN)
+        watch.take_in(trial(1), BROKEN)
     assert watch.reason == ""
 
 
 def test_the_name_of_a_trial_makes_no_failure_another() -> None:
     kinds = {
-        kind_of_failure(Trial(0, name, {}), Outcome(Status.FAILED, reason=f"no file /run/{name}/a.txt"))
+        kind_of_failure(Trial(1, name, {}), Outcome(Status.FAILED, reason=f"no file /run/{name}/a.txt"))
         for name in ("short", "long")
     }
     assert len(kinds) == 1
@@ -103,7 +103,7 @@ def record(here: Path) -> Record:
 def run(
     record: Record, run_trial: Callable[[Trial], Outcome], policy: FailurePolicy, workers: int = 2, count: int = 100
 ) -> str:
-    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(count)])
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
         return Campaign(GridSearch(space), Engine(pool, run_trial, workers, lambda: None), record, policy).run()
 
@@ -125,9 +125,9 @@ def test_what_runs_when_failures_are_too_many_may_end(record: Record) -> None:
 
     def run_trial(trial: Trial) -> Outcome:
         attempts[trial.number] += 1
-        if 1 <= trial.number <= 10:
+        if 2 <= trial.number <= 11:
             return BROKEN
-        if trial.number == 0:
+        if trial.number == 1:
             while len(attempts) < 11 or record.history.counts[Status.FAILED] < 10:
                 time.sleep(0.001)
         return completed(trial.number)
@@ -163,14 +163,14 @@ def test_what_the_model_failed_is_attempted_again_where_the_user_says_so(
 
 def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_for_want_of_the_news(record: Record) -> None:
     """The pool gives up on all futures, as a cluster's does when it is stopped."""
-    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(4)])
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
 
     def run_trial(trial: Trial) -> Outcome:
         raise OSError("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
         engine = Engine(
-            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 0 else None
+            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
         )
         Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
     assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
@@ -186,7 +186,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         if len(record.history.running) == 2:
             raise Killed
 
-    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(4)])
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
     with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
         engine = Engine(pool, lambda trial: completed(trial.number), 2, lambda: None)
         campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
@@ -203,12 +203,12 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
     with ThreadPoolExecutor(2) as pool:
         engine = Engine(
-            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 0 else None
+            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
         )
         assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() == ""
-    assert sorted(ran) == [(1, 2), (2, 1), (3, 1)]
+    assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
     assert again.history.counts == {Status.COMPLETED: 4}
-    outcome = again.history.trials[0].outcome
+    outcome = again.history.trials[1].outcome
     assert outcome is not None
     assert outcome.value == 7.0
     again.close()

@@ -50,7 +50,7 @@ def begun(root: Path) -> Counter[int]:
 
 def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: WriteInput, here: Path) -> None:
     path = write_input(
-        "", "nworkers=4\nretries=0", "", "\n".join(json.dumps({"x": number}) for number in range(TRIALS))
+        "", "nworkers=4\nretries=0", "", "\n".join(json.dumps({"x": number}) for number in range(1, TRIALS + 1))
     )
     path.write_text(path.read_text().replace("model.py", "model"))
     (here / "model").write_text(NOTED)
@@ -84,10 +84,10 @@ def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: Wr
     assert kills == KILLS, f"seed {seed}: only {kills} kills before all was done"
     events = list(read_events(root / "events.jsonl"))
     ends = Counter(event.number for event in events if isinstance(event, TrialFinished) and event.value is not None)
-    assert ends == Counter(range(TRIALS)), f"seed {seed}"
+    assert ends == Counter(range(1, TRIALS + 1)), f"seed {seed}"
     history = History(Direction.MINIMIZE, events)
     values = {number: row.outcome.value for number, row in history.trials.items() if row.outcome}
-    assert values == {number: float(number) for number in range(TRIALS)}
+    assert values == {number: float(number) for number in range(1, TRIALS + 1)}
     assert not (root / "campaign.lock").exists()
 
 
@@ -124,14 +124,14 @@ def test_what_had_ended_and_was_not_recorded_is_collected(write_input: WriteInpu
     assert ran == {"hpset_00002", "hpset_00003"}
     history = History(Direction.MINIMIZE, read_events(record))
     assert history.counts == {Status.COMPLETED: 4}
-    outcome = history.trials[0].outcome
+    outcome = history.trials[1].outcome
     assert outcome is not None
     stored = json.loads((root / "run" / "hpset_00001" / "outcome.json").read_text())
     assert (
         msgspec.convert({name: stored[name] for name in Outcome.__struct_fields__ if name in stored}, Outcome)
         == outcome
     )
-    assert [history.trials[number].trial.attempt for number in range(4)] == [1, 2, 2, 1]
+    assert [history.trials[number].trial.attempt for number in range(1, 5)] == [1, 2, 2, 1]
 
 
 def test_a_model_goes_on_from_its_checkpoint(write_input: WriteInput, here: Path, candle: Candle) -> None:

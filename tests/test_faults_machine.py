@@ -39,7 +39,7 @@ def history(here: Path) -> History:
 def assert_all_completed_once(here: Path, count: int) -> None:
     events = read_events(here / RECORD)
     ends = Counter(event.number for event in events if isinstance(event, TrialFinished) and event.value is not None)
-    assert ends == Counter(range(count))
+    assert ends == Counter(range(1, count + 1))
 
 
 def start(here: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

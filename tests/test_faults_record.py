@@ -10,7 +10,7 @@ import pytest
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -18,7 +18,7 @@ from candle_hpo.record.record import Record
 
 
 def trial_events(number: int) -> list[AnyEvent]:
-    trial = Trial(number, f"hpset_{number + 1:05d}", {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
+    trial = Trial(number, default_trial_id(number), {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
     if number % 3:
         outcome = Outcome(Status.COMPLETED, number / 3, "", 2.5, "host:1", {"accuracy": 0.5})
     else:
@@ -29,7 +29,7 @@ def trial_events(number: int) -> list[AnyEvent]:
 def write_record(path: Path, trials: int) -> list[AnyEvent]:
     record = RecordFile(path)
     events: list[AnyEvent] = [CampaignStarted(1e9, "host", 7, 2)]
-    events += [event for number in range(trials) for event in trial_events(number)]
+    events += [event for number in range(1, trials + 1) for event in trial_events(number)]
     record.append(events)
     record.close()
     return events
@@ -102,7 +102,7 @@ def test_what_the_message_says_saves_all_other_lines(path: Path) -> None:
 
 def test_a_damaged_first_line_can_be_mended(path: Path) -> None:
     events = write_record(path, 2)
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":3', 1))
+    path.write_bytes(path.read_bytes().replace(b'"version":2', b'"version":3', 1))
     with pytest.raises(RecordError, match=":1: this is no record of candle, or its first line is damaged") as error:
         list(read_events(path))
     command = re.search(r"(sed -i.damaged .*) mends it", str(error.value))
@@ -116,7 +116,7 @@ def test_an_event_that_is_missing_is_named_by_its_line(path: Path) -> None:
     write_record(path, 3)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], *lines[5:]]))
-    with pytest.raises(RecordError, match=r"line 5 of the record: it ends attempt 1 at trial number 1, which does not"):
+    with pytest.raises(RecordError, match=r"line 5 of the record: it ends attempt 1 at trial number 2, which does not"):
         History(Direction.MINIMIZE, read_events(path))
 
 

@@ -20,7 +20,7 @@ Seconds = Callable[[Hyperparameters], float]
 
 
 def grid(sets: Sequence[Hyperparameters]) -> GridSpace:
-    found = [ParameterSet(default_trial_id(number), one) for number, one in enumerate(sets)]
+    found = [ParameterSet(default_trial_id(number), one) for number, one in enumerate(sets, start=1)]
     return GridSpace(tuple(sets[0]) if sets else (), found)
 
 
@@ -29,7 +29,7 @@ def run(
 ) -> tuple[list[int], float]:
     """Run all trials but those that are done; return their numbers in the order of their starts, and the makespan."""
     running: list[tuple[float, int, Trial]] = []
-    started, clock, number = [], 0.0, 0
+    started, clock, number = [], 0.0, 1
     while True:
         while len(running) < workers:
             while number in done or number in started:
@@ -62,37 +62,37 @@ def in_order(lengths: Sequence[float], workers: int) -> float:
 def test_every_set_is_proposed_once_whatever_was_done_before(count: int, workers: int, choice: random.Random) -> None:
     sets: list[Hyperparameters] = [{"x": number, "kind": choice.choice("ab")} for number in range(count)]
     search = GridSearch(grid(sets), workers)
-    done = frozenset(number for number in range(count) if choice.random() < 0.3)
+    done = frozenset(number for number in range(1, count + 1) if choice.random() < 0.3)
     for number in done:
-        trial = Trial(number, default_trial_id(number), sets[number])
+        trial = Trial(number, default_trial_id(number), sets[number - 1])
         search.tell(trial, choice.choice([Outcome(Status.COMPLETED, 1.0, seconds=1.0), Outcome(Status.FAILED)]))
     started, _ = run(search, workers, lambda _: choice.uniform(0.1, 10), done)
-    assert sorted([*started, *done]) == list(range(count))
+    assert sorted([*started, *done]) == list(range(1, count + 1))
 
 
 def test_one_worker_keeps_the_order_of_the_list() -> None:
     sets: list[Hyperparameters] = [{"epochs": epochs} for epochs in (1, 5, 10, 20, 3, 40)]
-    assert run(GridSearch(grid(sets), 1), 1, lambda one: float(one["epochs"]))[0] == list(range(6))  # type: ignore[arg-type]
+    assert run(GridSearch(grid(sets), 1), 1, lambda one: float(one["epochs"]))[0] == list(range(1, 7))  # type: ignore[arg-type]
 
 
 def test_sets_that_take_about_as_long_keep_the_order_of_the_list() -> None:
     generator = random.Random(1)
     sets: list[Hyperparameters] = [{"x": number % 7, "kind": "ab"[number % 2]} for number in range(40)]
-    assert run(GridSearch(grid(sets), 4), 4, lambda _: generator.uniform(0.99, 1.01))[0] == list(range(40))
+    assert run(GridSearch(grid(sets), 4), 4, lambda _: generator.uniform(0.99, 1.01))[0] == list(range(1, 41))
 
 
 def test_only_the_end_of_a_long_list_leaves_its_order() -> None:
     sets: list[Hyperparameters] = [{"epochs": number % 20 + 1} for number in range(1000)]
     started, _ = run(GridSearch(grid(sets), 5), 5, lambda one: float(one["epochs"]))  # type: ignore[arg-type]
-    assert started[:950] == list(range(950))
-    assert started[950:] != list(range(950, 1000))
-    assert max(int(str(sets[number]["epochs"])) for number in started[-5:]) <= 10
+    assert started[:950] == list(range(1, 951))
+    assert started[950:] != list(range(951, 1001))
+    assert max(int(str(sets[number - 1]["epochs"])) for number in started[-5:]) <= 10
 
 
 def test_no_set_leaves_its_place_before_it_must() -> None:
     sets: list[Hyperparameters] = [{"epochs": epochs} for epochs in range(1, 13) for _ in range(2)]
     started, makespan = run(GridSearch(grid(sets), 3), 3, lambda one: float(str(one["epochs"])))
-    assert started[:12] == list(range(12))
+    assert started[:12] == list(range(1, 13))
     assert makespan < 1.06 * sum(range(1, 13)) * 2 / 3 < in_order([float(str(one["epochs"])) for one in sets], 3)
 
 

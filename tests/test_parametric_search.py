@@ -65,9 +65,10 @@ def run(
     trials: list[Trial] = []
     running: list[Trial] = []
     while len(trials) < most:
-        proposal = search.propose(len(trials), len(running), math.inf) if len(running) < workers else None
+        number = len(trials) + 1
+        proposal = search.propose(number, len(running), math.inf) if len(running) < workers else None
         if proposal is not None:
-            running.append(Trial(len(trials), proposal.id, proposal.hyperparameters))
+            running.append(Trial(number, proposal.id, proposal.hyperparameters))
             trials.append(running[-1])
         elif running:
             ended = running.pop(0)
@@ -124,7 +125,7 @@ class TestEverySearch:
             pytest.xfail("CMA-ES begins anew after a resume: docs/bayesian.md says so")
 
         def outcome(trial: Trial) -> Outcome:
-            return FAILED if trial.number % 4 == 3 else completed(loss(trial.hyperparameters))
+            return FAILED if trial.number % 4 == 0 else completed(loss(trial.hyperparameters))
 
         whole = run(parametric_search(space_of(MIXED), settings(name), seed=5), 1, outcome)
         again = parametric_search(space_of(MIXED), settings(name), seed=5)
@@ -159,27 +160,27 @@ def test_running_trials_count_as_pending_after_a_resume() -> None:
     trials = run(whole, most=14)  # four of them are running
     again = parametric_search(space_of(MIXED), settings(max_budget=30), seed=2)
     for trial in trials:
-        running = trial.number >= 10
+        running = trial.number > 10
         again.tell(trial, INTERRUPTED if running else completed(loss(trial.hyperparameters)))
     for search in (whole, again):
         for trial in trials[10:]:
             search.tell(trial, completed(loss(trial.hyperparameters)))
-    assert whole.propose(14, 0) == again.propose(14, 0) is not None
+    assert whole.propose(15, 0) == again.propose(15, 0) is not None
 
 
 def test_a_failed_trial_that_was_mended_counts() -> None:
     search = parametric_search(space_of(MIXED), settings(max_budget=40), seed=2)
-    trials = run(search, outcome=lambda trial: FAILED if trial.number < 8 else completed(trial.number), most=20)
+    trials = run(search, outcome=lambda trial: FAILED if trial.number <= 8 else completed(trial.number), most=20)
     for trial in trials[:8]:
         search.tell(trial, completed(loss(trial.hyperparameters)))
     fresh = parametric_search(space_of(MIXED), settings(max_budget=40), seed=2)
     for trial in trials:
-        value = loss(trial.hyperparameters) if trial.number < 8 else float(trial.number)
-        fresh.tell(trial, INTERRUPTED if trial.number >= 16 else completed(value))
+        value = loss(trial.hyperparameters) if trial.number <= 8 else float(trial.number)
+        fresh.tell(trial, INTERRUPTED if trial.number > 16 else completed(value))
     for trial in trials[16:]:
         for each in (search, fresh):
             each.tell(trial, completed(1.0))
-    assert search.propose(20, 0) == fresh.propose(20, 0) is not None
+    assert search.propose(21, 0) == fresh.propose(21, 0) is not None
 
 
 def test_earlier_results_are_known_from_the_start() -> None:
@@ -266,35 +267,35 @@ def test_what_rounds_to_few_of_many_values_is_searched_not_drawn() -> None:
 
 def test_a_batch_waits_for_trials_that_are_attempted_again() -> None:
     search = parametric_search(space_of(MIXED), settings(proposals="batch", propose_points=4, max_budget=30), seed=2)
-    for number in range(5):  # the design
-        assert search.propose(number, number) is not None
-    assert search.propose(5, running=2) is None  # two of it were interrupted, and run again
-    assert search.propose(5, running=0) is not None
-    assert search.propose(6, running=1) is not None
+    for number in range(1, 6):  # the design
+        assert search.propose(number, number - 1) is not None
+    assert search.propose(6, running=2) is None  # two of it were interrupted, and run again
+    assert search.propose(6, running=0) is not None
+    assert search.propose(7, running=1) is not None
 
 
 def test_a_record_of_another_space_is_refused() -> None:
     search = parametric_search(space_of(FINITE), settings(), seed=0)
     with pytest.raises(RecordError, match="not of this experiment's search space"):
-        search.tell(Trial(0, "hpset_00001", {"x": 99}), completed(1.0))
+        search.tell(Trial(1, "hpset_00001", {"x": 99}), completed(1.0))
 
 
 def test_a_finite_space_is_drawn_to_its_last_point() -> None:
     space = space_of('makeIntegerParam("x", lower = 1, upper = 150)\nmakeIntegerParam("y", lower = 1, upper = 150)')
     search = parametric_search(space, settings("random", max_budget=22_500), seed=0)
-    points = [search.propose(number, 0) for number in range(22_500)]
+    points = [search.propose(number, 0) for number in range(1, 22_501)]
     assert None not in points
     assert len({repr(point.hyperparameters) for point in points if point}) == 22_500
-    assert search.propose(22_500, 0) is None
+    assert search.propose(22_501, 0) is None
 
 
 def test_the_cost_of_a_random_proposal_does_not_grow() -> None:
     space: ParametricSpace = space_of(MIXED)
     search = parametric_search(space, settings("random", max_budget=10**6), seed=0)
-    for number in range(30_000):  # as after a resume
+    for number in range(1, 30_001):  # as after a resume
         search.tell(Trial(number, "t", {"rate": number}), completed(1.0))
     seconds: list[float] = []
-    for number in range(30_000, 30_200):
+    for number in range(30_001, 30_201):
         began = time.process_time()
         assert search.propose(number, 0) is not None
         seconds.append(time.process_time() - began)

@@ -6,23 +6,25 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.record import Record
+from candle_hpo.record.tail import RecordTail
 
 ASSETS = Path(__file__).parent / "assets"
 
 
 def started(number: int, attempt: int = 1) -> TrialStarted:
-    return TrialStarted.of(Trial(number, f"hpset_{number + 1:05d}", {"x": number, "s": "ü\n"}, attempt), 10.0 + number)
+    return TrialStarted.of(Trial(number, default_trial_id(number), {"x": number, "s": "ü\n"}, attempt), 10.0 + number)
 
 
 def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
@@ -32,10 +34,10 @@ def finished(number: int, value: float | None, attempt: int = 1, status: Status 
 
 EVENTS: list[AnyEvent] = [
     CampaignStarted(1.0, "host", 7, 2),
-    started(0),
     started(1),
-    finished(1, 0.5),
-    finished(0, None),
+    started(2),
+    finished(2, 0.5),
+    finished(1, None),
     CampaignStopped(30.0),
 ]
 
@@ -50,7 +52,7 @@ def test_events_come_back_as_they_were(here: Path) -> None:
     write(here / "events.jsonl", EVENTS)
     _, *events = read_events(here / "events.jsonl")
     assert events == EVENTS
-    assert (here / "events.jsonl").read_text().startswith('{"event":"RecordHeader","version":1,"format":"candle')
+    assert (here / "events.jsonl").read_text().startswith('{"event":"RecordHeader","version":2,"format":"candle')
 
 
 def test_a_record_torn_at_any_byte_replays_to_its_last_whole_event(here: Path) -> None:
@@ -88,8 +90,8 @@ def test_a_value_without_completion_is_damage(here: Path) -> None:
 
 def test_a_newer_version_is_refused_by_name(here: Path) -> None:
     path = here / "events.jsonl"
-    path.write_text('{"event":"RecordHeader","version":2,"format":"candle record"}\n')
-    with pytest.raises(RecordError, match="the record is of version 2, and this candle reads up to 1"):
+    path.write_text('{"event":"RecordHeader","version":3,"format":"candle record"}\n')
+    with pytest.raises(RecordError, match="the record is of version 3, which a newer candle wrote, and this one reads"):
         list(read_events(path))
 
 
@@ -100,8 +102,25 @@ def test_another_file_is_no_record(here: Path) -> None:
         list(read_events(path))
 
 
-def test_a_record_of_the_first_version_can_still_be_read() -> None:
-    history = History(Direction.MINIMIZE, read_events(ASSETS / "record_version_1.jsonl"))
+def test_a_record_of_the_first_version_is_refused_with_what_to_do(here: Path) -> None:
+    """Its trials count from 0: read as of today, each would be another one's."""
+    path = here / "record_version_1.jsonl"
+    path.write_bytes((ASSETS / path.name).read_bytes())
+    ways_to_read: list[Callable[[], object]] = [
+        lambda: list(read_events(path)),
+        lambda: RecordTail(path).read(),
+        lambda: Record(path, Direction.MINIMIZE),
+    ]
+    for read in ways_to_read:
+        with pytest.raises(
+            RecordError, match=r"1\.jsonl:1: the record is of version 1, which an earlier candle wrote.*"
+        ):
+            read()
+    assert path.read_bytes() == (ASSETS / path.name).read_bytes()
+
+
+def test_a_record_of_the_second_version_can_be_read() -> None:
+    history = History(Direction.MINIMIZE, read_events(ASSETS / "record_version_2.jsonl"))
     assert history.counts == {Status.COMPLETED: 2, Status.FAILED: 1, Status.INTERRUPTED: 1}
     assert history.best is not None
     assert history.best.trial.id == "hpset_00003"
@@ -170,20 +189,22 @@ def test_a_folder_that_is_not_there(here: Path) -> None:
 
 
 def test_the_history_adds_up() -> None:
-    history = History(Direction.MINIMIZE, [*EVENTS, started(2)])
+    history = History(Direction.MINIMIZE, [*EVENTS, started(3)])
     assert history.counts == {Status.COMPLETED: 1, Status.FAILED: 1}
     assert history.ended == 2
-    assert list(history.running) == [2]
+    assert list(history.running) == [3]
     assert history.seconds_of_ended == 4.0
     assert history.best is not None
-    assert history.best.trial.number == 1
-    assert [row.trial.number for row in history.not_completed] == [0]
+    assert history.best.trial.number == 2
+    assert [row.trial.number for row in history.not_completed] == [1]
 
 
-@pytest.mark.parametrize(("direction", "best"), [(Direction.MINIMIZE, 1), (Direction.MAXIMIZE, 2)])
+@pytest.mark.parametrize(("direction", "best"), [(Direction.MINIMIZE, 2), (Direction.MAXIMIZE, 3)])
 def test_the_best_is_the_best_in_its_direction(direction: Direction, best: int) -> None:
     values = [3.0, -1.0, 8.0, 8.0]
-    events = [event for number, value in enumerate(values) for event in (started(number), finished(number, value))]
+    events = [
+        event for number, value in enumerate(values, start=1) for event in (started(number), finished(number, value))
+    ]
     history = History(direction, events)
     assert history.best is not None
     assert history.best.trial.number == best
@@ -191,28 +212,28 @@ def test_the_best_is_the_best_in_its_direction(direction: Direction, best: int) 
 
 def test_a_trial_that_is_attempted_again_counts_once() -> None:
     events: list[AnyEvent] = [
-        started(0),
-        finished(0, None, status=Status.INTERRUPTED),
-        started(0, attempt=2),
+        started(1),
+        finished(1, None, status=Status.INTERRUPTED),
+        started(1, attempt=2),
     ]
     history = History(Direction.MINIMIZE, events)
-    assert (history.ended, list(history.running)) == (0, [0])
-    history.apply(finished(0, 1.0, attempt=2))
+    assert (history.ended, list(history.running)) == (0, [1])
+    history.apply(finished(1, 1.0, attempt=2))
     assert history.counts[Status.COMPLETED] == history.ended == 1
 
 
 def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
     history = History(
-        Direction.MINIMIZE, [CampaignStarted(1.0, "a", 1, 1), started(0), CampaignStarted(9.0, "b", 2, 1)]
+        Direction.MINIMIZE, [CampaignStarted(1.0, "a", 1, 1), started(1), CampaignStarted(9.0, "b", 2, 1)]
     )
     assert history.counts == {Status.INTERRUPTED: 1}
     assert not history.running
 
 
-@pytest.mark.parametrize("event", [finished(5, 1.0), finished(0, 1.0, attempt=2), started(0)])
+@pytest.mark.parametrize("event", [finished(5, 1.0), finished(1, 1.0, attempt=2), started(1)])
 def test_an_event_that_cannot_follow_is_refused(event: AnyEvent) -> None:
     with pytest.raises(RecordError):
-        History(Direction.MINIMIZE, [started(0), event])
+        History(Direction.MINIMIZE, [started(1), event])
 
 
 def test_the_record_and_its_history_are_in_step(here: Path) -> None:
@@ -227,7 +248,7 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
 
 def test_30000_trials_replay_in_a_second(here: Path) -> None:
     path = here / "events.jsonl"
-    write(path, [event for number in range(30_000) for event in (started(number), finished(number, float(number)))])
+    write(path, [event for number in range(1, 30_001) for event in (started(number), finished(number, float(number)))])
     began = time.process_time()
     history = History(Direction.MINIMIZE, read_events(path))
     assert history.ended == 30_000

@@ -12,10 +12,11 @@ import pytest
 from rich.console import Console
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, TrialFinished, TrialStarted
+from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report import words
 from candle_hpo.report.progress import Progress
@@ -38,11 +39,11 @@ OUTCOMES = [
 
 def history(direction: Direction = Direction.MINIMIZE, outcomes: list[Outcome] = OUTCOMES) -> History:
     events: list[AnyEvent] = []
-    for number, values in enumerate(SETS):
-        trial = Trial(number, f"hpset_{number + 1:05d}", values)
+    for number, values in enumerate(SETS, start=1):
+        trial = Trial(number, f"hpset_{number:05d}", values)
         events.append(TrialStarted.of(trial, 100.0))
-        if number < len(outcomes):
-            events.append(TrialFinished.of(trial, outcomes[number], 102.0))
+        if number <= len(outcomes):
+            events.append(TrialFinished.of(trial, outcomes[number - 1], 102.0))
     return History(direction, events)
 
 
@@ -68,7 +69,7 @@ def test_the_csv_is_candles_with_our_columns_last() -> None:
 
 def test_the_best_is_first_in_either_direction() -> None:
     rows = result_rows(history(Direction.MAXIMIZE))
-    assert [row.trial.number for row in rows] == [0, 2, 1]
+    assert [row.trial.number for row in rows] == [1, 3, 2]
 
 
 def test_a_result_format() -> None:
@@ -96,6 +97,7 @@ def test_the_json_has_everything() -> None:
         "metrics": {},
         "seconds": 1.5,
         "attempts": 1,
+        "script": "",
     }
     assert table[2]["result"] is None
     assert table[2]["reason"] == "exit status 1: ValueError"
@@ -145,6 +147,19 @@ def test_failures_of_one_kind_are_told_once(here: Path) -> None:
     assert best_line(history(outcomes=failed), NAMES) == "best: none, no trial has completed"
 
 
+def stored(total: int) -> StoredExperiment:
+    return StoredExperiment(
+        input_file="/x.in",
+        settings=Settings(model_script="/m.py", workflow="grid"),
+        default_model={},
+        names=NAMES,
+        total=total,
+        seed=1,
+        interpreter="/python3",
+        provenance=Provenance.of_this_process(),
+    )
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -153,7 +168,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_live_page_fits_its_terminal(width: int) -> None:
     console = Console(file=Terminal(), width=width, height=24, force_terminal=True, highlight=False)
-    with Progress(history(), NAMES, 100_000, 1000, console) as progress:
+    with Progress(history(), stored(100_000), 1000, console) as progress:
         progress.update()
     text = console.file.getvalue()  # type: ignore[attr-defined]
     shown_lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in text.splitlines()]
@@ -168,7 +183,7 @@ def test_the_live_page_fits_its_terminal(width: int) -> None:
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    with Progress(history(), NAMES, 6, 2, console) as progress:
+    with Progress(history(), stored(6), 2, console) as progress:
         for _ in range(100):
             progress.update()
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]

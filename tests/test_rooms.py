@@ -17,7 +17,7 @@ SOURCE = Path(candle_hpo.__file__).parent
 MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"commands", "core"},
-    "api": {"report", "record", "core"},
+    "api": {"report", "execution", "record", "core"},
     "commands": {"report", "campaign", "execution", "search", "inputfile", "model", "record", "files", "core"},
     "report": {"record", "model", "core"},
     "campaign": {"record", "core"},

@@ -22,13 +22,14 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, sparkline, sparkline_text, trials_on_page
 from candle_hpo.report.summary import failures_by_reason
 from conftest import Candle, WriteInput
-from made_experiments import BEGAN, CONDITIONAL, make_experiment
+from made_experiments import BEGAN, make_experiment
 from slurm_cluster import SlurmCluster
 
 SLOW = """
@@ -83,8 +84,6 @@ def test_following_adds_up_to_what_the_history_says(tmp_path: Path) -> None:
     following = Following(Direction.MINIMIZE)
     for event in events:
         following.take_in(event)
-    kinds = {kind: len(rows) for kind, rows in failures_by_reason(following.history)}
-    assert dict(following.kinds_of_failures) == kinds
     values = [value for _, value in following.improvements]
     assert values == sorted(values, reverse=True)
     assert following.history.best is not None
@@ -100,9 +99,9 @@ def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
         following.take_in(event)
-    assert following.kinds_of_failures == [((Status.INTERRUPTED, "its worker was lost"), 1)]
+    assert list(map(str, failures_by_reason(following.history))) == ["1 interrupted (a): its worker was lost"]
     following.take_in(TrialStarted.of(again, 2.0))
-    assert following.kinds_of_failures == []
+    assert failures_by_reason(following.history) == []
     assert following.busy_share(4.0) == pytest.approx((1 + 2) / 8)
     assert following.elapsed(4.0) == 4.0
 
@@ -118,7 +117,7 @@ def test_the_page_fits_its_terminal(tmp_path: Path, width: int, height: int, run
     frame = Frame(width, height, BEGAN + 3600, "X000 of made.in", "Running since " + "long " * 60)
     outputs = {row.trial.id: "epoch 3: loss 0.5" for row in trials_on_page(following, frame)}
     frame = msgspec.structs.replace(frame, outputs=outputs)
-    page = live_page(following, CONDITIONAL, 200 + running, frame)
+    page = live_page(following, read_experiment_settings(paths), frame)
     console = Console(width=width, height=height, force_terminal=True, color_system=None, highlight=False)
     with console.capture() as captured:
         console.print(page)

@@ -12,6 +12,7 @@ import msgspec
 
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths, TrialPaths
+from candle_hpo.core.provenance import GitState, ScriptState
 from candle_hpo.core.trial import Status
 from candle_hpo.record.events import AnyEvent, RecordHeader
 from candle_hpo.record.folder import Provenance, StoredExperiment, SubmittedJob
@@ -37,7 +38,7 @@ def reference() -> str:
         "has the name of its kind. Fields without a value may be left out where a default is given.\n",
         *(_struct(kind, 3) for kind in typing.get_args(AnyEvent)),
         "## Statuses of a trial\n\n" + ", ".join(f"`{status.value}`" for status in Status) + ".\n",
-        *(_struct(kind, 2) for kind in (StoredExperiment, Provenance, SubmittedJob)),
+        *(_struct(kind, 2) for kind in (StoredExperiment, Provenance, ScriptState, GitState, SubmittedJob)),
         "## Exit statuses\n\n| status | name |\n| --- | --- |\n"
         + "".join(f"| {status.value} | {status.name.lower().replace('_', ' ')} |\n" for status in ExitStatus),
     ]

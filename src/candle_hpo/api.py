@@ -10,11 +10,11 @@ import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Metrics
+from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.record.log import read_events
 from candle_hpo.report.frame import data_frame
-from candle_hpo.report.results import result_rows
+from candle_hpo.report.replay import replay_now
 
 
 class LoadedTrial(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class LoadedTrial(msgspec.Struct, frozen=True):
 
     `value` is the objective, and not None if and only if `status` is "completed"; else `reason` says why. `status` may
     be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970. `folder`
-    has what the model wrote.
+    has what the model wrote. `script` is the version of the model script that ran, as in `experiment.json`.
     """
 
     number: int
@@ -37,6 +37,7 @@ class LoadedTrial(msgspec.Struct, frozen=True):
     attempt: int
     started: float
     folder: Path
+    script: str = ""
 
 
 class LoadedExperiment:
@@ -58,14 +59,13 @@ class LoadedExperiment:
     @property
     def best(self) -> LoadedTrial | None:
         """The trial with the best value; None where none has completed."""
-        first = next(iter(result_rows(self._history)), None)
-        return self._trial(first) if first and first.outcome and first.outcome.value is not None else None
+        return None if self._history.best is None else self._trial(self._history.best)
 
     def to_dataframe(self) -> Any:
         """Return the trials as a pandas `DataFrame`, a row each, by their numbers.
 
         Columns: `number`, `id`, `value`, the hyperparameters that vary, other metrics, `status`, `reason`, `seconds`,
-        `attempt`, `worker`, `started`. Raises `InputError` where pandas is not installed.
+        `attempt`, `worker`, `started`, `script`. Raises `InputError` where pandas is not installed.
         """
         return data_frame(self._rows, self.names)
 
@@ -76,7 +76,7 @@ class LoadedExperiment:
             id=trial.id,
             hyperparameters=trial.hyperparameters,
             status=outcome.status.value if outcome else "running",
-            value=outcome.value if outcome else None,
+            value=row.value,
             reason=outcome.reason if outcome else "",
             metrics=outcome.metrics if outcome else {},
             seconds=outcome.seconds if outcome else 0.0,
@@ -84,6 +84,7 @@ class LoadedExperiment:
             attempt=trial.attempt,
             started=row.started,
             folder=self._paths.trial(trial.id).run,
+            script=outcome.script if outcome else "",
         )
 
     def __repr__(self) -> str:
@@ -99,5 +100,4 @@ def load_experiment(experiment: str | os.PathLike[str]) -> LoadedExperiment:
     """
     paths = find_experiment(os.fspath(experiment), Path.cwd())
     stored = read_experiment_settings(paths)
-    events = read_events(paths.record) if paths.record.exists() else ()
-    return LoadedExperiment(paths, stored, History(stored.settings.direction, events))
+    return LoadedExperiment(paths, stored, replay_now(paths, stored.settings.direction, job_has_ended).history)

@@ -49,7 +49,7 @@ class Search(Protocol):
     def propose(self, number: int, running: int, seconds_left: float) -> Trial | None:
         """Return a trial to run while so many others do; None: there is none now.
 
-        `number` is the least, from 0, that no trial has. The trial has it, or else a number that is as free. Of several
+        `number` is the least, from 1, that no trial has. The trial has it, or else a number that is as free. Of several
         that it could propose, a search takes one that ends within the seconds that are left, if it can tell.
         """
 
@@ -68,6 +68,7 @@ class Engine:
     run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node. `collect`
     returns how an attempt ended of which no news came, or no campaign lived to record it; None where that is not known.
     `job` is SLURM's number of the job, and `deadline` when it ends (by `time.monotonic`), where there is one.
+    `gpus` are those of the machine that runs the campaign, for the record.
     """
 
     pool: Executor
@@ -78,6 +79,7 @@ class Engine:
     collect: Callable[[Trial], Outcome | None] = lambda _: None
     job: str = ""
     deadline: float | None = None
+    gpus: tuple[str, ...] = ()
 
 
 class Campaign:
@@ -109,7 +111,7 @@ class Campaign:
         self._failure_watch = FailureWatch(policy, engine.workers)
         self._nodes = NodeWatch()
         self._durations: list[float] = []  # of completed trials, sorted
-        self._next_number = 0
+        self._next_number = 1
         self._ahead: set[int] = set()  # numbers from there on that are proposed already
         self._stop_reason = ""
 
@@ -148,7 +150,7 @@ class Campaign:
         history, engine, now = self._record.history, self._engine, time.time()
         bad_nodes = {excluded.node for excluded in history.excluded}
         ended = [(row.trial, outcome) for row in history.running.values() if (outcome := engine.collect(row.trial))]
-        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job)
+        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome(Status.INTERRUPTED)

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import read_experiment_settings
-from candle_hpo.record.history import History
-from candle_hpo.record.log import read_events
+from candle_hpo.report.replay import replay_now
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
 from candle_hpo.report.words import count, location
 
@@ -35,7 +35,7 @@ def aggregate_results(
     check_result_format(result_format)
     paths = begun_experiment(experiment, "aggregate")
     stored = read_experiment_settings(paths)
-    history = History(stored.settings.direction, read_events(paths.record))
+    history = replay_now(paths, stored.settings.direction, job_has_ended).history
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:
         console.print(as_table(rows, stored.names, result_format, history.direction))

@@ -41,6 +41,7 @@ from candle_hpo.execution.slurm_text import (
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import model_command
 from candle_hpo.model.outcome_file import collector
+from candle_hpo.model.surroundings import NoAnswer, gpus_of_this_machine
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_job,
@@ -196,9 +197,10 @@ def _run_campaign(
             collect=collector(paths),
             job=job,
             deadline=deadline,
+            gpus=_gpus_here(),
         )
         search = search_of(paths, stored, sum(nodes))
-        with Progress(record.history, stored.names, stored.total, sum(nodes), console) as progress:
+        with Progress(record.history, stored, sum(nodes), console) as progress:
             campaign = Campaign(
                 search,
                 engine,
@@ -212,6 +214,14 @@ def _run_campaign(
             return campaign.run()
     finally:
         pool.shutdown()
+
+
+def _gpus_here() -> tuple[str, ...]:
+    """Return the GPUs of this node, of which the login node knew nothing; none where they cannot be found out."""
+    try:
+        return gpus_of_this_machine()
+    except (OSError, NoAnswer):
+        return ()
 
 
 def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, console: Console) -> None:

@@ -12,6 +12,8 @@ from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.results import best_table, result_rows
+from candle_hpo.report.same_values import same_value_notes
+from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import location
 
@@ -22,13 +24,16 @@ def conclude(
     history: History, stored: StoredExperiment, paths: ExperimentPaths, stopped: str, console: Console
 ) -> ExitStatus:
     """Show what came of a run; `stopped` is the reason why it ended before its time, if it did."""
-    completed = [row for row in result_rows(history) if row.outcome and row.outcome.value is not None]
+    completed = [row for row in result_rows(history) if row.value is not None]
     if completed:
         console.print()
         console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths), *note_lines(history, stored.total))
+    show(console, *failure_lines(history, paths), *same_value_notes(history, stored.names))
+    show(
+        console, *script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total)
+    )
     show(
         console,
         f"Each trial's folder: {location(paths.runs)}",
@@ -57,6 +62,6 @@ def conclude(
 
 def how_to_go_on(history: History, name: str) -> str:
     """Return which command goes on with an experiment, and which one attempts its failed trials again."""
-    failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
+    failed = history.failed
     again = f"; candle resume {name} --retry-failed attempts the {failed:,} that failed again, too" if failed else ""
     return f"candle resume {name} goes on{again}"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
@@ -38,8 +37,7 @@ def _notes(paths: ExperimentPaths) -> list[str]:
         return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
     stored = read_experiment_settings(paths)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    history.end_running("its campaign died")
-    left = stored.total - history.ended + history.counts[Status.INTERRUPTED]
+    left = history.left(stored.total)
     if not left:
         return []
     return [

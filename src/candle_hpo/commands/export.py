@@ -14,11 +14,11 @@ from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import read_experiment_settings
-from candle_hpo.record.history import History
-from candle_hpo.record.log import read_events
 from candle_hpo.report.frame import write_parquet
+from candle_hpo.report.replay import replay_now
 from candle_hpo.report.results import as_csv, as_json, result_rows
 from candle_hpo.report.words import count, location
 
@@ -50,7 +50,7 @@ def export(experiment: str | None, format_name: str, output: Path | None, consol
 
 def _write(paths: ExperimentPaths, kind: ExportFormat, target: Path) -> int:
     stored = read_experiment_settings(paths)
-    history = History(stored.settings.direction, read_events(paths.record))
+    history = replay_now(paths, stored.settings.direction, job_has_ended).history
     ended, names = result_rows(history), stored.names
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

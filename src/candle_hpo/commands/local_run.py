@@ -53,8 +53,15 @@ def run_here(
         _end_leftovers(paths, record.history, console)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
-        engine = Engine(pool, local_runner(pool, model, paths), len(workers), pool.stop, collect=collector(paths))
-        progress = Progress(record.history, stored.names, stored.total, len(workers), console)
+        engine = Engine(
+            pool,
+            local_runner(pool, model, paths),
+            len(workers),
+            pool.stop,
+            collect=collector(paths),
+            gpus=stored.latest.gpus,
+        )
+        progress = Progress(record.history, stored, len(workers), console)
         search = search_of(paths, stored, len(workers))
         campaign = Campaign(
             search,

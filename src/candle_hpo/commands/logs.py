@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import default_trial_id
 from candle_hpo.record.folder import find_experiment, read_experiment_settings
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.record.tail import RecordTail
@@ -54,15 +53,16 @@ class _FollowedTrial:
             self._history.apply(event)
 
     def _find(self, name: str) -> str:
-        ids = {row.trial.id: place for place, row in self._history.trials.items()}
+        ids = {row.trial.id for row in self._history.trials.values()}
         if name in ids:
             return name
-        if name.isdecimal() and int(name) > 0 and default_trial_id(int(name) - 1) in ids:
-            return default_trial_id(int(name) - 1)
+        numbered = self._history.trials.get(int(name)) if name.isdecimal() and len(name) < 10 else None
+        if numbered is not None:
+            return numbered.trial.id
         if not ids:
             raise InputError(f"no trial of {self._paths.root.name} has begun; candle status tells how it is")
         running = [row.trial.id for row in self._history.running.values()]
-        shown = running or list(ids)
+        shown = running or sorted(ids)
         which = "running are" if running else "there are"
         more = f", … ({len(shown):,} in all)" if len(shown) > _MOST_NAMED else ""
         raise InputError(

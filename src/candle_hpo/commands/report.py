@@ -11,10 +11,10 @@ from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.execution.scheduler import job_has_ended
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import read_experiment_settings
-from candle_hpo.record.log import read_events
-from candle_hpo.report.replay import replay
+from candle_hpo.report.replay import replay_now
 from candle_hpo.report.words import count, location
 
 
@@ -31,7 +31,7 @@ def report(experiment: str | None, format_name: str, output: Path | None, consol
     kind = format_called(format_name, ReportFormat, "a report")
     paths = begun_experiment(experiment, "report")
     stored = read_experiment_settings(paths)
-    told = replay(stored.settings.direction, read_events(paths.record))
+    told = replay_now(paths, stored.settings.direction, job_has_ended)
     if kind is not ReportFormat.HTML:
         from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from candle_hpo.commands.cluster_job import submit_experiment
 from candle_hpo.commands.local_run import run_here
+from candle_hpo.commands.provenance import note_resumption
 from candle_hpo.commands.restart import plan_restart
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.search import check_search
@@ -16,7 +17,6 @@ from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Status
 from candle_hpo.execution import scheduler
 from candle_hpo.execution.slurm_text import JobState
 from candle_hpo.model.interpreter import Interpreter
@@ -92,8 +92,8 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
     _refuse_if_it_runs(paths, console)
     refuse_what_cannot_run(paths, stored)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    failed = len(history.not_completed) - history.counts[Status.INTERRUPTED]
-    left = stored.total - history.counts[Status.COMPLETED] - (0 if failed_too else failed)
+    failed = history.failed
+    left = history.left(stored.total) + (failed if failed_too else 0)
     if left <= 0 and failed:
         show(
             console,
@@ -109,7 +109,9 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
     show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
-    if settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here()):
+    on_cluster = settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here())
+    stored = note_resumption(paths, stored, on_cluster, console)
+    if on_cluster:
         submit_experiment(paths, settings, console, failed_too=failed_too)
         return ExitStatus.ALL_WELL
     return run_here(paths, stored, console, failed_too=failed_too)

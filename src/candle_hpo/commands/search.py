@@ -123,5 +123,6 @@ def first_sets(
     from candle_hpo.search.parametric import parametric_search
 
     search = parametric_search(space, settings, settings.seed or 0, known_points(space, earlier))
-    trials = [trial for number in range(most) if (trial := search.propose(number, number, math.inf)) is not None]
+    proposed = (search.propose(number, number - 1, math.inf) for number in range(1, most + 1))
+    trials = [trial for trial in proposed if trial is not None]
     return [ParameterSet(trial.id, trial.hyperparameters) for trial in trials]

@@ -63,7 +63,7 @@ def run_trial_here(
         paths.run.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise MachineError(f"{paths.run} cannot be made: {error.strerror}") from None
-    trial = Trial(0, paths.run.name, hyperparameters)
+    trial = Trial(1, paths.run.name, hyperparameters)
     with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
         arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()

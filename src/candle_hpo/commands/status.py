@@ -18,7 +18,9 @@ from candle_hpo.record.folder import find_experiment, read_experiment_settings, 
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
-from candle_hpo.record.log import read_events
+from candle_hpo.report.replay import replay_now
+from candle_hpo.report.same_values import same_value_notes
+from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import count, duration, location
 
@@ -27,7 +29,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     """Show the state of an experiment: where it runs, counts, running trials, the best so far, failures."""
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
-    history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
+    history = replay_now(paths, stored.settings.direction, scheduler.job_has_ended).history
     state = state_of(paths, history)
     show(
         console,
@@ -38,6 +40,9 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
         *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
         *failure_lines(history, paths, lines_each=5),
+        *same_value_notes(history, stored.names),
+        *script_version_lines(history, stored),
+        *environment_lines(stored),
         *cold_start_note(stored.settings),
         *note_lines(history, stored.total),
         f"Folder: {location(paths.root)}",

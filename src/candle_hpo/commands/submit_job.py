@@ -12,6 +12,7 @@ from rich.text import Text
 from candle_hpo.commands.cluster_job import job_script_of, submit_experiment
 from candle_hpo.commands.earlier import notes_on_the_last
 from candle_hpo.commands.local_run import run_here
+from candle_hpo.commands.provenance import find_surroundings, keep_the_script
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.script_check import notes_before_submission
@@ -95,7 +96,9 @@ def _run_workflow(
     here = Path.cwd()
     check_last_experiment(here)
     show(console, *notes_on_the_last(here, experiment.text))
-    paths, stored = create_experiment(here, experiment, total, drawn_seed(experiment.settings), interpreter.path)
+    seed, found = drawn_seed(experiment.settings), find_surroundings(experiment.settings, interpreter.path, on_cluster)
+    paths, stored = create_experiment(here, experiment, total, seed, interpreter.path, found)
+    keep_the_script(experiment.settings, found.script, paths.script, console)
     try:
         write_earlier_results(paths, earlier)
     except OSError as error:

@@ -23,6 +23,8 @@ from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
+from candle_hpo.report.same_values import same_value_notes
+from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines
 from candle_hpo.report.words import count, duration, location
 
@@ -122,7 +124,7 @@ def _show_page(watched: Watched, console: Console) -> None:
             frame = Frame(size.width, size.height, time.time(), watched.title, watched.state)
             watched.read_outputs(frame)
             frame = Frame(size.width, size.height, time.time(), watched.title, watched.state, watched.outputs)
-            page = live_page(watched.following, watched.stored.names, watched.stored.total, frame)
+            page = live_page(watched.following, watched.stored, frame)
             live.update(page, refresh=True)
             if watched.is_over or key(TICK_SECONDS) in ("q", "Q"):
                 return
@@ -165,6 +167,8 @@ def _conclude(watched: Watched, console: Console) -> None:
         counts_line(history, stored.total),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
+        *same_value_notes(history, stored.names),
+        *script_version_lines(history, stored),
     )
     if history.ended:
         show(console, f"Everything on one page: candle report {name}")

@@ -63,6 +63,15 @@ class ExperimentPaths:
         return self.root / "experiment.json"
 
     @property
+    def script(self) -> Path:
+        """The model script as submitted, with the modules beside it that it imports."""
+        return self.root / "script"
+
+    def script_version(self, version: str) -> Path:
+        """Return where the script is kept as it was when the experiment was resumed with another version of it."""
+        return self.script / version
+
+    @property
     def parameter_sets(self) -> Path:
         """A grid's sets, complete, one JSON object a line."""
         return self.root / "parameter_sets.jsonl"

@@ -15,14 +15,14 @@ Metrics = dict[str, float | int | str | bool | None]
 
 
 def default_trial_id(number: int) -> str:
-    """Return the id of the trial with this number (from 0) where its set names none: hpset_00001."""
-    return f"hpset_{number + 1:05d}"
+    """Return the id of the trial with this number where its set names none: hpset_00001 is that of number 1."""
+    return f"hpset_{number:05d}"
 
 
 class Trial(msgspec.Struct, frozen=True):
     """One attempt at running the model script with one set of hyperparameters.
 
-    `number` counts from 0: the place in a grid's list, or the order of the proposals; `attempt` counts from 1.
+    `number` counts from 1: the place in a grid's list, or the order of the proposals. So does `attempt`.
     """
 
     number: int
@@ -60,6 +60,8 @@ class Outcome(msgspec.Struct, frozen=True):
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
     `notes` are what the user should know besides: of how its value was found, and, with a worker's first trials, of
     how that starts them; with these comes what each trial waits for, as `slow_imports`.
+    `script` is the version of the model script that ran (`core.provenance.ScriptState`), or, where that changed
+    meanwhile, those at the beginning and the end with `-` between them; empty where that is not known.
     """
 
     status: Status
@@ -70,6 +72,7 @@ class Outcome(msgspec.Struct, frozen=True):
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
     slow_imports: tuple[SlowImport, ...] = ()
+    script: str = ""
 
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):

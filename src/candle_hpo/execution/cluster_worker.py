@@ -27,6 +27,7 @@ from candle_hpo.model.parent import end_with_parent
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.result import ENDED_BY_SIGNAL
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.script_version import ScriptWatch
 from candle_hpo.model.warm_host import WarmHost
 from candle_hpo.user_environment import forget_variables
 
@@ -96,7 +97,10 @@ class _OnAnyWorker:
             paths = self._paths.trial(trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
-            run = partial(run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm)
+            script = process.script_watch(self._model)
+            run = partial(
+                run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm, script=script
+            )
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
             return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
@@ -119,6 +123,7 @@ class _WorkerProcess:
     def __init__(self) -> None:
         self._busy = False
         self._warm: WarmHost | None = None
+        self._script: ScriptWatch | None = None
         forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
@@ -130,6 +135,12 @@ class _WorkerProcess:
         if self._warm is None:
             self._warm = WarmHost(model)
         return self._warm
+
+    def script_watch(self, model: ModelCommand) -> ScriptWatch:
+        """Return what tells which version of the model script this worker's trials run."""
+        if self._script is None:
+            self._script = ScriptWatch(model.script, model.language)
+        return self._script
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""

@@ -15,6 +15,7 @@ from candle_hpo.model.command import ModelCommand
 from candle_hpo.model.guard import Guard
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
+from candle_hpo.model.script_version import ScriptWatch
 from candle_hpo.model.warm_host import WarmHost
 
 
@@ -64,11 +65,13 @@ class LocalPool(ThreadPoolExecutor):
 
 def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
     """Return the function that runs a trial in one of the pool's threads, on that thread's worker."""
+    script = ScriptWatch(model.script, model.language)
 
     def run(trial: Trial) -> Outcome:
         worker = pool.worker()
         name = f"{socket.gethostname()}:{worker.number}"
         environment, warm = worker.environment, pool.warm_host(model)
-        return run_trial(model, trial, paths.trial(trial.id), environment, pool.switch, worker=name, warm=warm)
+        own = paths.trial(trial.id)
+        return run_trial(model, trial, own, environment, pool.switch, worker=name, warm=warm, script=script)
 
     return run

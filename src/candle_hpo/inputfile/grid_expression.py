@@ -78,7 +78,7 @@ def read_axes(arguments: Sequence[str]) -> list[GridAxis]:
 def grid_lines(axes: Sequence[GridAxis]) -> Iterator[str]:
     """Yield the grid's sets as lines of JSON, the last axis varying fastest."""
     texts = [[f"{json_text(axis.name)}: {json_text(value)}" for value in axis.values] for axis in axes]
-    for number, values in enumerate(itertools.product(*texts)):
+    for number, values in enumerate(itertools.product(*texts), start=1):
         yield f'{{"id": "{default_trial_id(number)}", {", ".join(values)}}}'
 
 

@@ -39,7 +39,7 @@ class SetsOfLines(SetsOnDemand):
     def as_listed(self, position: int) -> tuple[str, Hyperparameters]:
         """Return the id of a set and the values that its line names."""
         values = read_object(self._lines[position])
-        return str(values.pop("id", default_trial_id(position))), values
+        return str(values.pop("id", default_trial_id(position + 1))), values
 
 
 def read_parameter_sets(
@@ -59,7 +59,7 @@ def read_parameter_sets(
         except NotJson as error:
             problems.add(file, line.number, f"{error}; a set is one JSON object on one line")
             continue
-        set_id = values.pop("id", default_trial_id(position))
+        set_id = values.pop("id", default_trial_id(position + 1))
         problem = _problem_of_id(set_id, lines_of_ids) or _problem_of_names(values)
         if problem:
             problems.add(file, line.number, problem)
@@ -75,7 +75,7 @@ def read_parameter_sets(
         there = {*shape, *default_model, *misspelt, *(misspelt[name] for name in wrong)}
         missing = [name for name in names if name not in there]
         for position in alike if wrong or missing else ():
-            set_id = read_object(lines[position].text).get("id", default_trial_id(position))
+            set_id = read_object(lines[position].text).get("id", default_trial_id(position + 1))
             number = lines[position].number
             for name in wrong:
                 text = f'set {set_id} names "{name}", which most others do not; did you mean "{misspelt[name]}"?'

@@ -28,6 +28,7 @@ class _OutcomeFile(msgspec.Struct, frozen=True):
     worker: str
     metrics: Metrics
     notes: tuple[str, ...] = ()
+    script: str = ""
 
 
 def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
@@ -43,6 +44,7 @@ def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
         outcome.worker,
         outcome.metrics,
         outcome.notes,
+        outcome.script,
     )
     replace_file(paths.outcome, msgspec.json.encode(told) + b"\n")
 
@@ -60,7 +62,16 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         told = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
         if (told.id, told.number, told.attempt) != (trial.id, trial.number, trial.attempt):
             return None
-        outcome = Outcome(told.status, told.value, told.reason, told.seconds, told.worker, told.metrics, told.notes)
+        outcome = Outcome(
+            told.status,
+            told.value,
+            told.reason,
+            told.seconds,
+            told.worker,
+            told.metrics,
+            told.notes,
+            script=told.script,
+        )
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
     is_interrupted = outcome.status is Status.INTERRUPTED or outcome.reason.startswith(ENDED_BY_SIGNAL)

@@ -23,6 +23,7 @@ from candle_hpo.model.objective import measurement
 from candle_hpo.model.outcome_file import write_outcome
 from candle_hpo.model.process import StopSwitch, run_process
 from candle_hpo.model.result import last_lines, outcome_of
+from candle_hpo.model.script_version import ScriptWatch
 from candle_hpo.model.warm_host import WarmHost
 
 _FAULTS_OF_THE_MODEL = {
@@ -43,13 +44,14 @@ def run_trial(
     worker: str = "",
     directory: Path | None = None,
     warm: WarmHost | None = None,
+    script: ScriptWatch | None = None,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
-    name, for the record; `warm` is its warm host, for trials that need not start cold. Raises `OSError` where the
-    machine does not let the trial begin, or its outcome be written.
+    name, for the record; `warm` is its warm host, for trials that need not start cold; `script` tells which version of
+    the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
         _clear_earlier_attempt(trial, paths)
@@ -61,6 +63,7 @@ def run_trial(
     where = directory or paths.run
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
+    before = script.version() if script else ""
     try:
         try:
             ended = (warm.run_process if warm else run_process)(
@@ -88,7 +91,9 @@ def run_trial(
             outcome = _with_advice(outcome, model, where, paths)
     notes = (*outcome.notes, *(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
     slow = warm.take_slow_imports() if warm else ()
-    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow)
+    after = script.version() if script else ""
+    versions = "-".join(dict.fromkeys(filter(None, (before, after))))
+    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
     return _leave_outcome(trial, outcome, paths)
 
 

@@ -21,20 +21,21 @@ class Event(msgspec.Struct, frozen=True, tag_field="event"):
 class RecordHeader(Event, frozen=True, tag=True):
     """The first line: what this file is."""
 
-    CURRENT: ClassVar[int] = 1
+    CURRENT: ClassVar[int] = 2
 
     version: int = CURRENT
     format: str = "candle record"
 
 
 class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
-    """A process began (or went on) to run the experiment's trials; `job` is SLURM's number of its job."""
+    """A process began to run the experiment's trials, in the SLURM job `job`, on a machine with these `gpus`."""
 
     time: float
     host: str
     process: int
     workers: int
     job: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 class TrialStarted(Event, frozen=True, tag=True):
@@ -58,7 +59,7 @@ class TrialStarted(Event, frozen=True, tag=True):
 
 
 class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
-    """An attempt at a trial ended. `seconds` is its duration, by the clock of `worker`, where it ran."""
+    """An attempt at a trial ended: its duration on `worker` in `seconds`, and the version of the `script` that ran."""
 
     time: float
     number: int
@@ -71,6 +72,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     metrics: Metrics = {}
     notes: tuple[str, ...] = ()
     slow_imports: tuple[SlowImport, ...] = ()
+    script: str = ""
 
     def __post_init__(self) -> None:
         # Raised while a record is read, this becomes an error that names the line.
@@ -92,6 +94,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             outcome.metrics,
             outcome.notes,
             outcome.slow_imports,
+            outcome.script,
         )
 
     @property
@@ -106,6 +109,7 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
             self.metrics,
             self.notes,
             self.slow_imports,
+            self.script,
         )
 
 

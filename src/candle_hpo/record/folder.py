@@ -20,14 +20,18 @@ from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
+from candle_hpo.core.provenance import Surroundings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
 from candle_hpo.record.stored_sets import StoredSets
 
 
-class Provenance(msgspec.Struct, frozen=True):
-    """Where an experiment comes from: enough to run it again, and to tell what it was."""
+class Provenance(Surroundings, frozen=True, kw_only=True):
+    """Where an experiment comes from, or how it was resumed: enough to run it again, and to tell what it was.
+
+    `candle` and `python` are the versions of candle and of its own interpreter, `interpreter` that of the script's.
+    """
 
     created: str
     candle: str
@@ -38,9 +42,10 @@ class Provenance(msgspec.Struct, frozen=True):
     command: list[str]
 
     @classmethod
-    def of_this_process(cls) -> Provenance:
-        """Return the provenance of an experiment that this process makes now."""
+    def of_this_process(cls, found: Surroundings = Surroundings()) -> Provenance:  # noqa: B008  # it is frozen
+        """Return the provenance of an experiment that this process makes, or resumes, now, with what was found out."""
         return cls(
+            **{name: getattr(found, name) for name in Surroundings.__struct_fields__},
             created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             candle=__version__,
             python=platform.python_version(),
@@ -64,6 +69,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     `names` are the hyperparameters that the search space names, in the order of the input file; `total` is
     how many trials it makes. `interpreter` is the absolute path of what runs the model. `default_model` has the values
     of the first submission, and what later ones have added; where those changed values, `later_defaults` has theirs.
+    `provenance` is that of its submission; `resumed` has one for each time that somebody resumed it.
     """
 
     input_file: str
@@ -76,12 +82,23 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     provenance: Provenance
     later_defaults: list[Hyperparameters] = []
     version: int = 1
+    resumed: tuple[Provenance, ...] = ()
+
+    @property
+    def latest(self) -> Provenance:
+        """The provenance of the submission or, if there was one, of the last resumption."""
+        return self.resumed[-1] if self.resumed else self.provenance
 
 
 def create_experiment(
-    directory: Path, experiment: Experiment, total: int, seed: int, interpreter: str
+    directory: Path,
+    experiment: Experiment,
+    total: int,
+    seed: int,
+    interpreter: str,
+    found: Surroundings = Surroundings(),  # noqa: B008  # it is frozen
 ) -> tuple[ExperimentPaths, StoredExperiment]:
-    """Make the folder of a new experiment of `total` trials below `directory`.
+    """Make the folder of a new experiment of `total` trials below `directory`; `found` is what they will run with.
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
@@ -95,7 +112,7 @@ def create_experiment(
         total=total,
         seed=seed,
         interpreter=interpreter,
-        provenance=Provenance.of_this_process(),
+        provenance=Provenance.of_this_process(found),
     )
     root: Path | None = None
     try:

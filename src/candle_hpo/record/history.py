@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.trial import Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
@@ -20,6 +22,8 @@ from candle_hpo.record.events import (
 )
 from candle_hpo.record.log import how_to_save
 
+Value = TypeVar("Value")
+
 
 @dataclass
 class TrialHistory:
@@ -29,9 +33,19 @@ class TrialHistory:
     started: float
     outcome: Outcome | None = None
 
+    @property
+    def value(self) -> float | None:
+        """The objective, of a completed trial; None of any other."""
+        return None if self.outcome is None else self.outcome.value
+
 
 class History:
-    """All trials of an experiment by number, with the sums that people ask for kept at hand."""
+    """All trials of an experiment by number, with the sums that people ask for kept at hand.
+
+    Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
+    number is the best, whichever ended first. `failures` are the trials that ended without a value, by number, those of
+    the same kind together.
+    """
 
     def __init__(self, direction: Direction, events: Iterable[AnyEvent] = ()) -> None:
         self.direction = direction
@@ -40,6 +54,8 @@ class History:
         self.counts: Counter[Status] = Counter()
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
+        self.failures: dict[str, dict[int, TrialHistory]] = {}
+        self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
         self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
@@ -77,6 +93,20 @@ class History:
         return sum(self.counts.values())
 
     @property
+    def failed(self) -> int:
+        """How many trials the model failed: those that ended without a value, but for the machine's interruptions."""
+        return self.ended - self.counts[Status.COMPLETED] - self.counts[Status.INTERRUPTED]
+
+    def left(self, total: int) -> int:
+        """Return how many of so many trials have no outcome of their own: not begun, running, or interrupted."""
+        return total - self.counts[Status.COMPLETED] - self.failed
+
+    def rank(self, row: TrialHistory) -> tuple[bool, float, int]:
+        """Return what sorts trials: the best first, those without a value last, equal ones by number."""
+        value = row.value
+        return value is None, 0.0 if value is None else self.direction.sort_key(value), row.trial.number
+
+    @property
     def not_completed(self) -> list[TrialHistory]:
         """The trials that ended without a value, in the order of their numbers."""
         return [
@@ -96,9 +126,7 @@ class History:
         if earlier is not None:
             if earlier.outcome is None:
                 raise RecordError(f"it starts trial {event.id} while that runs")
-            self.counts.subtract([earlier.outcome.status])
-            self.counts = +self.counts  # without what is zero now
-            self.seconds_of_ended -= earlier.outcome.seconds
+            self._take_back(earlier, earlier.outcome)
         self.trials[event.number] = self.running[event.number] = TrialHistory(event.trial, event.time)
 
     def _finish(self, event: TrialFinished) -> None:
@@ -116,7 +144,27 @@ class History:
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds
-        if outcome.value is not None:
-            best = self.best.outcome.value if self.best and self.best.outcome else None
-            if self.direction.is_better(outcome.value, best):
-                self.best = trial
+        if outcome.script:
+            self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
+        if outcome.status is not Status.COMPLETED:
+            self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
+        elif self.best is None or self.rank(trial) < self.rank(self.best):
+            self.best = trial
+
+    def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
+        """Count an outcome no more: the trial is attempted again, as none is that has completed."""
+        if outcome.status is Status.COMPLETED:
+            raise RecordError(f"it starts trial {trial.trial.id} again, which has completed")
+        self.counts.subtract([outcome.status])
+        self.counts = +self.counts  # without what is zero now
+        self.seconds_of_ended -= outcome.seconds
+        _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)
+        if outcome.script:
+            _remove(self.scripts, outcome.script, trial.trial.number)
+
+
+def _remove(groups: dict[str, dict[int, Value]], name: str, number: int) -> None:
+    """Take a trial out of its group, and the group away when it is empty."""
+    del groups[name][number]
+    if not groups[name]:
+        del groups[name]

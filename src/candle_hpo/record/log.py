@@ -101,7 +101,7 @@ class RecordFile:
 def read_events(path: Path) -> Iterator[AnyEvent]:
     """Yield the events of a record, but for a torn last line.
 
-    Raises `RecordError` where the file is missing, is no record, is of a newer version, or is damaged
+    Raises `RecordError` where the file is missing, is no record, is of another version, or is damaged
     before its last line; the message names the line, and says what can be saved.
     """
     decoder = msgspec.json.Decoder(AnyEvent)
@@ -180,10 +180,12 @@ def _check_header(path: Path, line: bytes) -> None:
             f"{path}:1: this is no record of candle, or its first line is damaged; if the others are those of one, "
             f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} mends it"
         )
-    if version > RecordHeader.CURRENT:
+    if version != RecordHeader.CURRENT:
+        other = "a newer" if version > RecordHeader.CURRENT else "an earlier"
         raise RecordError(
-            f"{path}:1: the record is of version {version}, and this candle reads up to "
-            f"{RecordHeader.CURRENT}; use the newer candle that wrote it"
+            f"{path}:1: the record is of version {version}, which {other} candle wrote, and this one reads version "
+            f"{RecordHeader.CURRENT}; read it, and resume it, with that candle (a search here can begin with the "
+            "table of its candle aggregate-results: warm_start)"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,13 +24,17 @@ class Column(msgspec.Struct, frozen=True):
     """One hyperparameter (or an element of one that is a vector) over trials.
 
     `values` has an entry for each trial: a number, the place of a choice in `choices`, or None where the trial does not
-    have it. `choices` is empty for numbers. `is_log`: numbers are best shown on a logarithmic axis.
+    have it. `choices` is empty for numbers. `is_log`: numbers are best shown on a logarithmic axis. `rare` has the
+    texts of choices that were put together, by the places of their trials. `floats` are those whole numbers among the
+    values that are floats: 1.0, not 1. (Where a column has both, they are choices.)
     """
 
     name: str
     values: tuple[float | int | None, ...]
     choices: tuple[str, ...] = ()
     is_log: bool = False
+    rare: dict[int, str] = {}
+    floats: tuple[float, ...] = ()
 
     @property
     def present(self) -> list[float | int]:
@@ -63,24 +66,31 @@ def columns_of(
 
 
 def representative_sets(names: Sequence[str], sets: Iterable[Hyperparameters]) -> list[Hyperparameters]:
-    """Return a few of the sets, in their order, that have every choice and, of the numbers, the least and largest."""
-    kept: list[Hyperparameters] = []
+    """Return a few of the sets, in their order, of which the columns are of the same kinds as those of all.
+
+    They have every choice, the least and the largest number, and a whole number beside the float that equals it.
+    """
+    kept: dict[int, Hyperparameters] = {}
     seen: set[tuple[str, str]] = set()
     ends: dict[str, tuple[float, float]] = {}
-    for one in sets:
-        is_new = False
+    whole: dict[tuple[str, float], tuple[type, int, Hyperparameters]] = {}  # the first set with a whole number
+    for place, one in enumerate(sets):
         for name in names:
             value = one.get(name, _MISSING)
             if isinstance(value, int | float) and is_number(value):
                 low, high = ends.get(name, (math.inf, -math.inf))
-                is_new = is_new or not low <= value <= high
+                if not low <= value <= high:
+                    kept[place] = one
                 ends[name] = (min(low, value), max(high, value))
-            elif value is not _MISSING and (name, choice_text(value)) not in seen:
-                seen.add((name, choice_text(value)))
-                is_new = True
-        if is_new:
-            kept.append(one)
-    return kept
+                if value == int(value):
+                    kind, first_place, first = whole.setdefault((name, float(value)), (type(value), place, one))
+                    if kind is not type(value) and (name, plain(value)) not in seen:
+                        seen.add((name, plain(value)))
+                        kept |= {first_place: first, place: one}
+            elif value is not _MISSING and (name, plain(value)) not in seen:
+                seen.add((name, plain(value)))
+                kept[place] = one
+    return [one for _, one in sorted(kept.items(), key=lambda each: each[0])]
 
 
 class _Missing:
@@ -88,6 +98,20 @@ class _Missing:
 
 
 _MISSING = _Missing()
+
+
+def are_numbers(values: Iterable[object]) -> bool:
+    """Tell whether values have places on an axis of numbers, with different places for different ones.
+
+    The whole number 1 and the float 1.0 are different to a model, and have the same place: together they are choices.
+    """
+    whole: set[object] = set()
+    floats: set[object] = set()
+    for value in values:
+        if not is_number(value):
+            return False
+        (floats if isinstance(value, float) else whole).add(value)
+    return whole.isdisjoint(floats)
 
 
 def is_number(value: object) -> bool:
@@ -101,13 +125,13 @@ def is_number(value: object) -> bool:
 
 def _columns(name: str, values: Sequence[object], is_log: bool | None, most_choices: int) -> list[Column]:
     there = [value for value in values if value is not _MISSING]
-    if there and all(map(is_number, there)):
+    if there and are_numbers(there):
         return [_of_numbers(name, values, is_log)]
-    length = _length_of_vectors(there)
-    if length:
-        elements = [
-            [value[place] if isinstance(value, list) else _MISSING for value in values] for place in range(length)
-        ]
+    elements = [
+        [value[place] if isinstance(value, list) else _MISSING for value in values]
+        for place in range(_length_of_vectors(there))
+    ]
+    if elements and all(are_numbers(value for value in each if value is not _MISSING) for each in elements):
         return [_of_numbers(f"{name}[{place + 1}]", each, is_log) for place, each in enumerate(elements)]
     return [_of_choices(name, values, most_choices)]
 
@@ -126,7 +150,8 @@ def _of_numbers(name: str, values: Iterable[object], is_log: bool | None) -> Col
     there = [number for number in numbers if number is not None]
     if is_log is None:
         is_log = looks_logarithmic(there)
-    return Column(name, numbers, is_log=is_log and min(there, default=0) > 0)
+    floats = dict.fromkeys(number for number in there if isinstance(number, float) and number.is_integer())
+    return Column(name, numbers, is_log=is_log and min(there, default=0) > 0, floats=tuple(floats))
 
 
 def looks_logarithmic(numbers: Sequence[float]) -> bool:
@@ -146,10 +171,12 @@ def _is_geometric(different: Sequence[float]) -> bool:
 
 
 def _of_choices(name: str, values: Sequence[object], most_choices: int) -> Column:
-    texts = [None if value is _MISSING else choice_text(value) for value in values]
+    texts = [None if value is _MISSING else plain(value) for value in values]
+    rare: dict[int, str] = {}
     often = Counter(text for text in texts if text is not None)
     if len(often) > most_choices:
         kept = {text for text, _ in often.most_common(most_choices - 1)}
+        rare = {place: text for place, text in enumerate(texts) if text is not None and text not in kept}
         texts = [text if text is None or text in kept else OTHERS for text in texts]
     choices = list(dict.fromkeys(text for text in texts if text is not None))
     if set(choices) <= {"true", "false"}:
@@ -157,20 +184,4 @@ def _of_choices(name: str, values: Sequence[object], most_choices: int) -> Colum
     elif OTHERS in choices:
         choices.sort(key=lambda text: text == OTHERS)
     places = {text: place for place, text in enumerate(choices)}
-    return Column(name, tuple(None if text is None else places[text] for text in texts), tuple(choices))
-
-
-def choice_text(value: object) -> str:
-    """Return how a choice is called: text as it is, if it cannot be taken for another value; all others as JSON."""
-    if isinstance(value, str):
-        looks_otherwise = value in ("", "null", "true", "false") or value.startswith('"') or _reads_as_number(value)
-        return json.dumps(value, ensure_ascii=False) if looks_otherwise else value
-    return plain(value)
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return Column(name, tuple(None if text is None else places[text] for text in texts), tuple(choices), rare=rare)

@@ -17,6 +17,20 @@ from candle_hpo.report.columns import Column, columns_of, representative_sets
 from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of
 
 
+class _Storage(InMemoryStorage):
+    """A storage whose best trial is that of the record; Optuna's own takes, of equal ones, that which ended first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best: int | None = None
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """Return the best trial. Raises `ValueError` where none has completed, as Optuna wants it."""
+        if self.best is None:
+            return super().get_best_trial(study_id)
+        return self.get_trial(self.best)
+
+
 class DashboardStudy:
     """Keeps a study in `storage` in step with a record; `update` takes in what is new.
 
@@ -27,7 +41,7 @@ class DashboardStudy:
     def __init__(
         self, record: Path, name: str, direction: Direction, names: Sequence[str], known: Sequence[Hyperparameters]
     ) -> None:
-        self.storage = InMemoryStorage()
+        self.storage = _Storage()
         self._record, self._name, self._direction = record, name, direction
         self._names, self._known = names, representative_sets(names, known)
         self._study: int | None = None
@@ -44,6 +58,8 @@ class DashboardStudy:
         self._study = self.storage.create_new_study([DIRECTIONS[self._direction]], self._name)
         self._choices: dict[str, tuple[str, ...]] = {}
         self._trials: dict[int, int] = {}  # number -> Optuna's id of the trial that runs
+        self._ended: dict[int, int] = {}  # the same of those that have ended
+        self.storage.best = None
 
     def update(self) -> None:
         """Take in what the record has gained. Raises `RecordError`."""
@@ -71,6 +87,8 @@ class DashboardStudy:
         trials = OptunaTrials(columns)
         for place, row in enumerate(rows, start=len(self._known)):
             self._put(row, trials.make(row, place))
+        best = self._history.best
+        self.storage.best = None if best is None else self._ended[best.trial.number]
 
     def _are_new(self, sets: Sequence[Hyperparameters]) -> bool:
         """Tell whether sets have a choice that was not known; from now on, it is."""
@@ -88,9 +106,9 @@ class DashboardStudy:
                 storage.set_trial_user_attr(running, name, value)
             values = None if row.outcome.value is None else [row.outcome.value]
             storage.set_trial_state_values(running, TrialState.COMPLETE if values else TrialState.FAIL, values)
+            self._ended[number] = running
             return
         if running is not None:  # an earlier attempt, which ended since the last update
             storage.set_trial_state_values(running, TrialState.FAIL)
         made = storage.create_new_trial(self._study or 0, trial)
-        if row.outcome is None:
-            self._trials[number] = made
+        (self._trials if row.outcome is None else self._ended)[number] = made

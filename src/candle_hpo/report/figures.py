@@ -12,6 +12,7 @@ from candle_hpo.report.extras import need
 from candle_hpo.report.page.data import STATUSES, HyperparameterColumn, PageData, page_data
 from candle_hpo.report.replay import Replay
 from candle_hpo.report.space import log_scales
+from candle_hpo.report.words import cut_apart
 
 DOTS_PER_INCH = 300
 _STYLE = {
@@ -35,6 +36,7 @@ _COLOURS = {
 _BEST_COLOUR = "#d55e00"
 _MOST_AT_ONCE = 12  # hyperparameters in the figure of all
 _MOST_NAMED = 30  # workers on an axis
+_LONGEST_TICK = 14  # characters
 _MOST_DRAWN = 2000  # marks, each as a shape of its own
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
@@ -164,7 +166,7 @@ def _dots(axes: Any, points: Sequence[tuple[float, float | None]]) -> None:
 
 
 def _name_choices(axes: Any, choices: Sequence[str]) -> None:
-    shown = [text if len(text) <= 14 else text[:13] + "…" for text in choices]
+    shown = cut_apart(choices, _LONGEST_TICK)
     axes.set_xticks(range(len(shown)), shown)
     for label in axes.get_xticklabels():
         label.set(parse_math=False, **({"rotation": 30, "ha": "right"} if len(shown) > 2 else {}))

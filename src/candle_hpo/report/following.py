@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.nodes import node_of
 from candle_hpo.core.trial import Status
-from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
+from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished
 from candle_hpo.record.history import History
-
-Kind = tuple[Status, str]  # how trials ended without a value: status and reason
 
 
 @dataclass
@@ -31,26 +28,20 @@ class Following:
     def __init__(self, direction: Direction) -> None:
         self.history = History(direction)
         self.improvements: list[tuple[float, float]] = []
-        self.failures: Counter[Kind] = Counter()
-        self.an_example: dict[Kind, str] = {}  # the id of the last trial that ended so
         self.nodes: dict[str, NodeCounts] = {}
-        self._kinds: dict[int, Kind] = {}
         self._worked = 0.0  # seconds of all attempts that ended in this campaign
 
     def take_in(self, event: AnyEvent) -> None:
         """Take one more event in. Raises `RecordError` for one that cannot follow what came before."""
-        before = self.history.best
+        best = self.history.best
+        before = None if best is None else best.value
         self.history.apply(event)
         if isinstance(event, CampaignStarted):
             self._worked = 0.0
             self.nodes.clear()
-        elif isinstance(event, TrialStarted):
-            kind = self._kinds.pop(event.number, None)
-            if kind is not None:
-                self.failures[kind] -= 1
         elif isinstance(event, TrialFinished):
             self._finish(event)
-            if event.value is not None and self.history.best is not before:
+            if event.value is not None and self.history.direction.is_better(event.value, before):
                 self.improvements.append((event.time, event.value))
 
     def _finish(self, event: TrialFinished) -> None:
@@ -59,15 +50,6 @@ class Following:
         node.ended += 1
         if event.status is not Status.COMPLETED:
             node.failed += 1
-            kind = (event.status, event.reason)
-            self._kinds[event.number] = kind
-            self.failures[kind] += 1
-            self.an_example[kind] = self.history.trials[event.number].trial.id
-
-    @property
-    def kinds_of_failures(self) -> list[tuple[Kind, int]]:
-        """How trials ended without a value, and how many did, the most frequent first."""
-        return [(kind, number) for kind, number in self.failures.most_common() if number > 0]
 
     def elapsed(self, now: float) -> float:
         """Return for how many seconds the campaign has run, or ran."""

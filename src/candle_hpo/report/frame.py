@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from candle_hpo.record.history import TrialHistory
-from candle_hpo.report.columns import is_number
+from candle_hpo.report.columns import are_numbers
 from candle_hpo.report.extras import need
 from candle_hpo.report.results import metric_names
 from candle_hpo.report.words import plain
 
-_FIRST, _LAST = ("number", "id", "value"), ("status", "reason", "seconds", "attempt", "worker", "started")
+_END_OF_INT64 = 2**63
+_FIRST, _LAST = ("number", "id", "value"), ("status", "reason", "seconds", "attempt", "worker", "started", "script")
 
 
 def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[str, list[object]]:
     """Return the columns of a table of trials, in the order of `rows`, with what is not there as None.
 
     They are `number`, `id`, `value`; the hyperparameters of these names, each as it is; other metrics; and `status`,
-    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC). A hyperparameter or metric that is
-    called like another column becomes `hyperparameter_…` or `metric_…`.
+    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC), `script` (its version). A
+    hyperparameter or metric that is called like another column becomes `hyperparameter_…` or `metric_…`.
     """
     columns: dict[str, list[object]] = {
         "number": [row.trial.number for row in rows],
@@ -41,6 +42,7 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
         "attempt": [row.trial.attempt for row in rows],
         "worker": [row.outcome.worker if row.outcome else "" for row in rows],
         "started": [datetime.datetime.fromtimestamp(row.started, datetime.timezone.utc) for row in rows],
+        "script": [row.outcome.script if row.outcome else "" for row in rows],
     }
     return columns
 
@@ -50,7 +52,22 @@ def data_frame(rows: Sequence[TrialHistory], names: Sequence[str]) -> Any:
     need("pandas", "pandas", "a data frame")
     import pandas as pd
 
-    return pd.DataFrame(frame_columns(rows, names))
+    return pd.DataFrame({name: _series(values) for name, values in frame_columns(rows, names).items()})
+
+
+def _series(values: Sequence[object]) -> Any:
+    """Return a column of a data frame in which no value has become another one.
+
+    pandas makes floats of whole numbers where a value is missing or another one is a float.
+    """
+    import pandas as pd
+
+    there = [value for value in values if value is not None]
+    if not there or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
+        return pd.Series(values)
+    if all(isinstance(value, int) and abs(value) < _END_OF_INT64 for value in there):
+        return pd.Series(values, dtype="int64" if len(there) == len(values) else "Int64")
+    return pd.Series(values, dtype="float64" if are_numbers(there) else "object")
 
 
 def write_parquet(path: Path, rows: Sequence[TrialHistory], names: Sequence[str]) -> None:
@@ -71,7 +88,7 @@ def _of_one_type(values: list[object]) -> list[object]:
     there = [value for value in values if value is not None]
     if all(isinstance(value, str) for value in there) or all(isinstance(value, bool) for value in there):
         return values
-    if all(map(is_number, there)):
+    if are_numbers(there):
         whole = all(isinstance(value, int) for value in there)
         return values if whole else [float(value) if isinstance(value, int) else value for value in values]
     if all(isinstance(value, datetime.datetime) for value in there):

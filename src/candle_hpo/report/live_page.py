@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +13,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.following import Following
 from candle_hpo.report.progress import counts_text, seconds_left
-from candle_hpo.report.words import count, duration, hyperparameters, number
+from candle_hpo.report.same_values import note_on_one_value
+from candle_hpo.report.script_versions import script_version_lines
+from candle_hpo.report.summary import best_line, failures_by_reason
+from candle_hpo.report.words import count, duration, hyperparameter_lines, number
 
 _WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room
 _LEVELS = "▁▂▃▄▅▆▇█"
 _MOST_KINDS = 4
+_MOST_VERSIONS = 5  # lines on versions of the script
 _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
 
 
@@ -37,10 +43,13 @@ class Frame(msgspec.Struct, frozen=True):
     outputs: Mapping[str, str] = {}
 
 
-def live_page(following: Following, names: Sequence[str], total: int, frame: Frame) -> Group:
+def live_page(following: Following, stored: StoredExperiment, frame: Frame) -> Group:
     """Return the page of this moment; no line of it is wider than the frame, and it has at most as many lines."""
+    names, total = stored.names, stored.total
     head = [*_head(following, names, total, frame), Text()]
     foot = [
+        *_note(note_on_one_value(following.history), frame),
+        *(_line(line, frame) for line in script_version_lines(following.history, stored)[:_MOST_VERSIONS]),
         *_failures(following, frame),
         *_nodes(following, frame),
         _line("q leaves, the experiment goes on; candle logs TRIAL shows what a trial printed", frame, "dim"),
@@ -60,6 +69,11 @@ def _line(text: str, frame: Frame, style: str = "") -> Text:
     return Text(shown, style=style, no_wrap=True, overflow="ellipsis")
 
 
+def _note(text: str, frame: Frame) -> list[Text]:
+    """Return a note on as many lines as it needs; none where there is none."""
+    return [_line(line, frame) for line in textwrap.wrap(text, frame.width - 1)]
+
+
 def _bar_width(frame: Frame) -> int:
     return max(8, min(60, frame.width - 40))
 
@@ -76,14 +90,15 @@ def _head(following: Following, names: Sequence[str], total: int, frame: Frame) 
     )
     workers = history.campaign.workers if history.campaign else 0
     busy = following.busy_share(frame.now)
-    use = "" if busy is None else f"; {count(workers, 'worker')}, busy {busy:.0%} of the time"
+    use = "" if busy is None else f"{count(workers, 'worker')}, busy {busy:.0%} of the time"
     return [
         _line(f"{frame.title}   {clock}", frame, "bold"),
         _line(frame.state, frame),
         bar,
-        _line(counts_text(history) + use, frame),
+        _line(counts_text(history), frame),
+        *([_line(use, frame)] if use else []),
         _line(_times(following, total, workers, frame.now), frame),
-        _line(_best(following, names), frame, "bold"),
+        _line(best_line(history, names), frame, "bold"),
         _line(sparkline_text(following, frame.now, _bar_width(frame)), frame),
     ]
 
@@ -99,14 +114,6 @@ def _times(following: Following, total: int, workers: int, now: float) -> str:
 def _clock(moment: float, now: float) -> str:
     near = moment - now < 20 * 3600
     return time.strftime("%H:%M" if near else "%Y-%m-%d %H:%M", time.localtime(moment))
-
-
-def _best(following: Following, names: Sequence[str]) -> str:
-    best = following.history.best
-    if best is None or best.outcome is None or best.outcome.value is None:
-        return "best: none yet"
-    values = hyperparameters(best.trial.hyperparameters, names)
-    return f"best ({following.history.direction.value}): {number(best.outcome.value)} by {best.trial.id}: {values}"
 
 
 def sparkline_text(following: Following, now: float, width: int) -> str:
@@ -156,8 +163,8 @@ def _running(following: Following, names: Sequence[str], frame: Frame, room: int
     lines = [_line(f"Running: {len(running):,}" + (f"; {count(idle, 'worker')} idle" if idle else ""), frame, "bold")]
     shown = running if len(running) <= room else running[: room - 1]
     widest = max([len(trial.trial.id) for trial in shown], default=0)
-    for row in shown:
-        values = hyperparameters(row.trial.hyperparameters, names)
+    sets = hyperparameter_lines([row.trial.hyperparameters for row in shown], names)
+    for row, values in zip(shown, sets, strict=True):
         text = f"  {row.trial.id:<{widest}} {duration(max(0.0, frame.now - row.started)):>9}  {values}"
         output = frame.outputs.get(row.trial.id, "")
         if output:
@@ -170,14 +177,11 @@ def _running(following: Following, names: Sequence[str], frame: Frame, room: int
 
 
 def _failures(following: Following, frame: Frame) -> list[Text]:
-    kinds = following.kinds_of_failures
+    kinds = failures_by_reason(following.history, named=1)
     if not kinds:
         return []
-    lines = [_line(f"Without a value: {sum(amount for _, amount in kinds):,}", frame, "bold")]
-    for (status, reason), amount in kinds[:_MOST_KINDS]:
-        example = following.an_example[status, reason]
-        words = status.value.replace("_", " ")
-        lines.append(_line(f"  {amount:,} {words} ({example}): {reason}", frame))
+    lines = [_line(f"Without a value: {sum(kind.amount for kind in kinds):,}", frame, "bold")]
+    lines += [_line(f"  {kind}", frame) for kind in kinds[:_MOST_KINDS]]
     if len(kinds) > _MOST_KINDS:
         lines.append(_line(f"  … and {len(kinds) - _MOST_KINDS:,} more reasons", frame))
     return lines

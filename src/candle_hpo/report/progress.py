@@ -13,7 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.core.trial import Status
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
+from candle_hpo.report.script_versions import script_version_note
+from candle_hpo.report.summary import status_text
 from candle_hpo.report.words import duration, hyperparameters, number
 
 LIVE_SECONDS = 0.1  # between two pictures of the live page
@@ -23,17 +26,18 @@ PLAIN_SECONDS = 10.0  # between two plain lines, so that a log of 100,000 trials
 class Progress:
     """Shows how far an experiment is. Reads the history only; `update` is called when it may have changed.
 
-    `names` are the hyperparameters that vary. `stopping` is set, by a signal handler too, once the user has asked
-    the experiment to stop.
+    `stopping` is set, by a signal handler too, once the user has asked the experiment to stop.
     """
 
-    def __init__(self, history: History, names: Sequence[str], total: int, workers: int, console: Console) -> None:
+    def __init__(self, history: History, stored: StoredExperiment, workers: int, console: Console) -> None:
         self.stopping = False
-        self._history, self._names, self._total = history, names, total
+        self._history, self._stored = history, stored
+        self._names, self._total = stored.names, stored.total
         self._workers, self._console = workers, console
         self._began = time.monotonic()
         self._next_picture = 0.0
         self._last_line = ""
+        self._versions: list[str] = []  # of the script, when that was last looked at
         # Without a scroll-back of half pages: the page is drawn again in place, and never wider than the terminal.
         self._live = Live(console=console, auto_refresh=False) if console.file.isatty() else None
 
@@ -69,6 +73,10 @@ class Progress:
         if line != self._last_line:
             self._console.print(Text(f"{duration(time.monotonic() - self._began)}  {line}"), soft_wrap=True)
         self._last_line = line
+        versions = list(self._history.scripts)
+        if versions != self._versions and (note := script_version_note(self._history, self._stored)):
+            self._console.print(Text(note), soft_wrap=True)
+        self._versions = versions
 
     def _page(self) -> Group:
         bar = Table.grid(padding=(0, 1), expand=False)
@@ -80,6 +88,8 @@ class Progress:
             Text(duration(time.monotonic() - self._began)),
         )
         lines = [self._counts(), best_text(self._history, self._names)]
+        if note := script_version_note(self._history, self._stored):
+            lines.append(note)
         if self.stopping:
             lines.append("Stopping: trials get 10 seconds to end; Ctrl-C again ends them now")
         # A line that is full would wrap when the terminal echoes ^C, and the page would leave traces of itself.
@@ -92,14 +102,10 @@ class Progress:
 
 
 def counts_text(history: History) -> str:
-    """Return how many trials are completed, running, failed and, if there are any, interrupted."""
-    counts = history.counts
-    completed, interrupted = counts[Status.COMPLETED], counts[Status.INTERRUPTED]
-    failed = history.ended - completed - interrupted
-    parts = [f"{completed:,} completed", f"{len(history.running):,} running", f"{failed:,} failed"]
-    if interrupted:
-        parts.append(f"{interrupted:,} interrupted")
-    return ", ".join(parts)
+    """Return how many trials are completed, running, failed and, if there are any, ended in other ways."""
+    always = (Status.COMPLETED, Status.FAILED)
+    parts = [status_text(each, history.counts[each]) for each in Status if each in always or history.counts[each]]
+    return ", ".join([parts[0], f"{len(history.running):,} running", *parts[1:]])
 
 
 def seconds_left(history: History, total: int, workers: int) -> float | None:
@@ -113,7 +119,7 @@ def seconds_left(history: History, total: int, workers: int) -> float | None:
 def best_text(history: History, names: Sequence[str]) -> str:
     """Return the best value so far, whose it is, and what it has of the hyperparameters that vary."""
     best = history.best
-    if best is None or best.outcome is None or best.outcome.value is None:
+    if best is None or best.value is None:
         return "best: none yet"
     values = hyperparameters(best.trial.hyperparameters, names)
-    return f"best: {number(best.outcome.value)} {best.trial.id} {values}"
+    return f"best: {number(best.value)} {best.trial.id} {values}"

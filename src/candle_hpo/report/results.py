@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -19,20 +19,14 @@ from rich.text import Text
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.report.words import plain, short_text
+from candle_hpo.report.words import Value, column_texts, number_texts, plain
 
 MOST_ROWS = 1000  # of a table on a screen
 
 
 def result_rows(history: History) -> list[TrialHistory]:
     """Return the trials that have ended: the best first, those without a value last, equals by number."""
-
-    def order(row: TrialHistory) -> tuple[bool, float, int]:
-        value = row.outcome.value if row.outcome else None
-        key = 0.0 if value is None else history.direction.sort_key(value)
-        return value is None, key, row.trial.number
-
-    return sorted((trial for trial in history.trials.values() if trial.outcome is not None), key=order)
+    return sorted((trial for trial in history.trials.values() if trial.outcome is not None), key=history.rank)
 
 
 def check_result_format(result_format: str | None) -> None:
@@ -44,7 +38,7 @@ def check_result_format(result_format: str | None) -> None:
 
 
 def as_csv(rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None) -> str:
-    """Return the table as CSV: text as it is, every other value as JSON, nothing where there is nothing."""
+    """Return the table as CSV: text as it is unless it reads as another value, all else as JSON."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     metrics = metric_names(rows)
@@ -73,6 +67,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "metrics": outcome.metrics,
                     "seconds": outcome.seconds,
                     "attempts": row.trial.attempt,
+                    "script": outcome.script,
                 }
             )
     return json.dumps(table, ensure_ascii=False, indent=1) + "\n"
@@ -84,7 +79,7 @@ def as_table(
     """Return the table for a terminal."""
     metrics = metric_names(rows)
     columns = ["result", "id", *_headings(names), *_metric_headings(metrics, names), *_LAST]
-    table = _table(columns, [_shown(row, names, metrics, result_format) for row in rows[:MOST_ROWS]], direction)
+    table = _table(columns, _shown(rows[:MOST_ROWS], names, metrics, result_format), direction)
     if len(rows) > MOST_ROWS:
         table.caption = f"{table.caption}; {len(rows) - MOST_ROWS:,} more rows in --format csv"
     return table
@@ -93,7 +88,7 @@ def as_table(
 def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> Table:
     """Return a table of completed trials with nothing but their results and what varies."""
     columns = ["result", "id", *_headings(names)]
-    return _table(columns, [_shown(row, names, (), None)[: len(columns)] for row in rows], direction)
+    return _table(columns, [cells[: len(columns)] for cells in _shown(rows, names, (), None)], direction)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
@@ -111,9 +106,29 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Dir
     return table
 
 
-def _shown(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
-    result, _, *rest = _cells(row, names, metrics, result_format or "%.6g", short_text)
-    return [result, *rest]
+def _shown(
+    rows: Sequence[TrialHistory], names: Sequence[str], metrics: Sequence[str], result_format: str | None
+) -> list[list[str]]:
+    """Return the cells of a table on a screen: short, but no two that differ look alike."""
+    table = [_cells(row, names, metrics, result_format) for row in rows]
+    if result_format is None:
+        _put(table, 0, {place: row.value for place, row in enumerate(rows) if row.value is not None}, number_texts)
+    sets = [row.trial.hyperparameters for row in rows]
+    measured = [row.outcome.metrics if row.outcome else {} for row in rows]
+    for column, name in enumerate(names, start=len(_FIRST)):
+        _put(table, column, {place: each[name] for place, each in enumerate(sets) if name in each}, column_texts)
+    for column, name in enumerate(metrics, start=len(_FIRST) + len(names)):
+        found = {place: each[name] for place, each in enumerate(measured) if each.get(name) is not None}
+        _put(table, column, found, column_texts)
+    return [[result, *rest] for result, _, *rest in table]
+
+
+def _put(
+    table: list[list[str]], column: int, values: Mapping[int, Value], texts: Callable[[Sequence[Value]], list[str]]
+) -> None:
+    """Put the texts of values into a column of a table, in the rows that they are of."""
+    for row, text in zip(values, texts(list(values.values())), strict=True):
+        table[row][column] = text
 
 
 _FIRST, _LAST = ("result", "dirname", "id"), ("status", "seconds", "attempts")
@@ -134,19 +149,13 @@ def _metric_headings(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
     return [f"metric_{name}" if name in (*_FIRST, *_LAST, *names) else name for name in metrics]
 
 
-def _cells(
-    row: TrialHistory,
-    names: Sequence[str],
-    metrics: Sequence[str],
-    result_format: str | None,
-    text_of: Callable[[object], str] = plain,
-) -> list[str]:
+def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
     trial, outcome = row.trial, row.outcome
     value = outcome.value if outcome else None
     result = "" if value is None else repr(value) if result_format is None else result_format % value
-    values = [text_of(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
+    values = [plain(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
     measured = outcome.metrics if outcome else {}
-    values += ["" if measured.get(name) is None else text_of(measured[name]) for name in metrics]
+    values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
     return [result, trial.id, trial.id, *values, *ended, str(trial.attempt)]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.model.result import last_lines
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.report.words import count, duration, hyperparameters, location, number
+from candle_hpo.report.words import count, duration, hyperparameter_lines, hyperparameters, location, number
 
 _MOST_FAILURES = 5
 _MOST_RUNNING = 20
@@ -17,9 +18,7 @@ _MOST_RUNNING = 20
 
 def counts_line(history: History, total: int) -> str:
     """Return `25 trials: 20 completed, 3 failed, 2 running`, with nothing that is zero."""
-    parts = [
-        f"{history.counts[status]:,} {status.value.replace('_', ' ')}" for status in Status if history.counts[status]
-    ]
+    parts = [status_text(status, history.counts[status]) for status in Status if history.counts[status]]
     if history.running:
         parts.append(f"{len(history.running):,} running")
     waiting = total - len(history.trials)
@@ -28,13 +27,18 @@ def counts_line(history: History, total: int) -> str:
     return f"{count(total, 'trial')}: " + (", ".join(parts) or "none yet")
 
 
+def status_text(status: Status, amount: int) -> str:
+    """Return how many trials ended so: `1,200 timed out`."""
+    return f"{amount:,} {status.value.replace('_', ' ')}"
+
+
 def best_line(history: History, names: Sequence[str]) -> str:
     """Return the best value so far with its trial and what it has of the hyperparameters that vary."""
     best = history.best
-    if best is None or best.outcome is None or best.outcome.value is None:
+    if best is None or best.value is None:
         return "best: none, no trial has completed"
     values = hyperparameters(best.trial.hyperparameters, names)
-    return f"best ({history.direction.value}): {number(best.outcome.value)} by {best.trial.id}: {values}"
+    return f"best ({history.direction.value}): {number(best.value)} by {best.trial.id}: {values}"
 
 
 def note_lines(history: History, total: int) -> Iterator[str]:
@@ -51,24 +55,44 @@ def note_lines(history: History, total: int) -> Iterator[str]:
 def running_lines(history: History, names: Sequence[str], now: float) -> Iterator[str]:
     """Yield a line for each running trial, up to a screenful."""
     running = sorted(history.running.values(), key=lambda trial: trial.started)
-    for row in running[:_MOST_RUNNING]:
-        values = hyperparameters(row.trial.hyperparameters, names)
+    shown = running[:_MOST_RUNNING]
+    lines = hyperparameter_lines([row.trial.hyperparameters for row in shown], names)
+    for row, values in zip(shown, lines, strict=True):
         yield f"{row.trial.id} for {duration(max(0.0, now - row.started))}: {values}"
     if len(running) > _MOST_RUNNING:
         yield f"… and {len(running) - _MOST_RUNNING} more"
 
 
-def failures_by_reason(history: History) -> list[tuple[tuple[Status, str], list[TrialHistory]]]:
-    """Return the trials that ended without a value, those that ended in the same way together, the most frequent first.
+class FailureKind(NamedTuple):
+    """Trials that ended without a value in the same way: the first of them stands for all, and some ids are named."""
 
-    Reasons that differ in numbers alone are the same way; the first of them stands for all, with its status.
+    amount: int
+    first: TrialHistory
+    status: Status
+    reason: str
+    ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", …" if self.amount > len(self.ids) else ""
+        return f"{status_text(self.status, self.amount)} ({', '.join(self.ids)}{more}): {self.reason}"
+
+
+def failures_by_reason(history: History, named: int = 3) -> list[FailureKind]:
+    """Return the ways in which trials ended without a value, the most frequent first; of each, so many ids are named.
+
+    Reasons that differ in numbers alone are the same way.
     """
-    kinds: dict[str, tuple[tuple[Status, str], list[TrialHistory]]] = {}
-    for row in history.not_completed:
-        if row.outcome is not None:
-            first = (row.outcome.status, row.outcome.reason)
-            kinds.setdefault(kind_of_failure(row.trial, row.outcome), (first, []))[1].append(row)
-    return sorted(kinds.values(), key=lambda kind: -len(kind[1]))
+    return sorted(
+        (_kind(rows, named) for rows in history.failures.values()),
+        key=lambda kind: (-kind.amount, kind.first.trial.number),
+    )
+
+
+def _kind(rows: Mapping[int, TrialHistory], named: int) -> FailureKind:
+    firsts = [rows[number] for number in heapq.nsmallest(named, rows)]
+    outcome = firsts[0].outcome
+    assert outcome is not None  # noqa: S101  # else it has not ended
+    return FailureKind(len(rows), firsts[0], outcome.status, outcome.reason, tuple(row.trial.id for row in firsts))
 
 
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:
@@ -77,10 +101,9 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
     `lines_each` is how many of the last lines of the output of one trial of each kind are shown.
     """
     by_frequency = failures_by_reason(history)
-    for (status, reason), rows in by_frequency[:_MOST_FAILURES]:
-        ids = ", ".join(row.trial.id for row in rows[:3]) + (", …" if len(rows) > 3 else "")
-        yield f"{len(rows):,} {status.value.replace('_', ' ')} ({ids}): {reason}"
-        output = paths.trial(rows[0].trial.id).output
+    for kind in by_frequency[:_MOST_FAILURES]:
+        yield str(kind)
+        output = paths.trial(kind.first.trial.id).output
         yield f"  see {location(output)}"
         for line in last_lines(output, lines_each) if lines_each else ():
             yield f"  | {line}"

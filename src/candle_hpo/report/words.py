@@ -1,14 +1,19 @@
-"""How numbers, times and hyperparameters look to people."""
+"""How numbers, times and hyperparameters look to people: as short as may be, and different where they differ."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 def number(value: float) -> str:
-    """Return a number in as few characters as tell it apart: six significant digits."""
+    """Return a number in six significant digits."""
     return f"{value:.6g}"
 
 
@@ -25,26 +30,87 @@ def count(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
+def json_text(value: object) -> str:
+    """Return a value as JSON, with all digits: the whole number 1 is `1`, the float `1.0`."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def plain(value: object) -> str:
-    """Return a hyperparameter's value: text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Return a value with all its digits: text as it is where it cannot be taken for another value, all else as JSON.
+
+    So different values have different texts: the text `true` is `"true"`, the boolean `true`.
+    """
+    return value if isinstance(value, str) and not _reads_as_another(value) else json_text(value)
+
+
+def _reads_as_another(text: str) -> bool:
+    if not text:
+        return True
+    for read in (float, json.loads):
+        try:
+            read(text)
+        except (ValueError, RecursionError):
+            continue
+        return True
+    return False
 
 
 def short(value: object) -> str:
-    """Return a hyperparameter's value for a screen: floats in six digits, everything else as JSON."""
-    return number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    """Return a hyperparameter's value as JSON, but floats in six digits; `1.0` stays a float."""
+    if not isinstance(value, float):
+        return json_text(value)
+    text = number(value)
+    return f"{text}.0" if re.fullmatch(r"-?\d+", text) else text
 
 
-def short_text(value: object) -> str:
-    """Return a hyperparameter's value for a column on a screen: as `short`, but text as it is."""
-    return value if isinstance(value, str) else short(value)
+def texts_apart(
+    values: Sequence[Value], short_text: Callable[[Value], str], whole_text: Callable[[Value], str]
+) -> list[str]:
+    """Return the values of a column as short texts, or as whole ones where different values would look alike."""
+    texts = [short_text(value) for value in values]
+    alike: dict[str, set[str]] = defaultdict(set)
+    for text, value in zip(texts, values, strict=True):
+        alike[text].add(whole_text(value))
+    return [whole_text(value) if len(alike[text]) > 1 else text for text, value in zip(texts, values, strict=True)]
+
+
+def column_texts(values: Sequence[object]) -> list[str]:
+    """Return hyperparameters of one name for a column on a screen: as `plain`, but floats in six digits if they can."""
+    return texts_apart(values, lambda value: short(value) if isinstance(value, float) else plain(value), plain)
+
+
+def number_texts(values: Sequence[float]) -> list[str]:
+    """Return results for a column on a screen: in six digits, or in all where six do not tell them apart."""
+    return texts_apart(values, number, repr)
 
 
 def hyperparameters(values: Mapping[str, object], names: Sequence[str], longest: int = 200) -> str:
     """Return the hyperparameters of these names (all, if none are given) on one line, cut where it grows too long."""
-    shown = {name: values[name] for name in names or values if name in values}
-    text = ", ".join(f"{name}={short(value)}" for name, value in shown.items())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    (line,) = hyperparameter_lines([values], names, longest)
+    return line
+
+
+def hyperparameter_lines(sets: Sequence[Mapping[str, object]], names: Sequence[str], longest: int = 200) -> list[str]:
+    """Return a line for each set, as `hyperparameters` does, with as many digits as tell the sets apart."""
+    parts: list[list[str]] = [[] for _ in sets]
+    for name in names or dict.fromkeys(name for each in sets for name in each):
+        with_it = [place for place, each in enumerate(sets) if name in each]
+        texts = texts_apart([sets[place][name] for place in with_it], short, json_text)
+        for place, text in zip(with_it, texts, strict=True):
+            parts[place].append(f"{name}={text}")
+    lines = [", ".join(each) for each in parts]
+    return [line if len(line) <= longest else line[: longest - 1] + "…" for line in lines]
+
+
+def cut_apart(texts: Sequence[str], longest: int) -> list[str]:
+    """Return texts that are cut in their middle where they are too long, but not those that would then look alike."""
+    return texts_apart(texts, lambda text: cut(text, longest), str)
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text that is at most so long: what is too long has its beginning and its end."""
+    end = longest // 3
+    return text if len(text) <= longest else f"{text[: longest - 1 - end]}…{text[-end:]}"
 
 
 def location(path: Path) -> str:

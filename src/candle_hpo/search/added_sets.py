@@ -63,7 +63,7 @@ def compare_sets(
         elif set_id.lower() in of_ids and not _USUAL_ID.fullmatch(set_id):
             found.changed.append(set_id)
         else:
-            own_id = _free_id(set_id, of_ids, len(there) + len(found.added))
+            own_id = _free_id(set_id, of_ids, len(there) + len(found.added) + 1)
             of_ids[own_id.lower()] = len(there) + len(found.added)
             found.added.append(ParameterSet(own_id, {**default_models[0], **values}))
     changed = {set_id.lower() for set_id in found.changed}
@@ -90,10 +90,10 @@ def _take(places: deque[int], matched: set[int]) -> int | None:
     return None
 
 
-def _free_id(wanted: str, taken: Mapping[str, int], position: int) -> str:
-    """Return the id that a new set has: its own, or else that of its place, or of the next that is free."""
+def _free_id(wanted: str, taken: Mapping[str, int], number: int) -> str:
+    """Return the id that a new set has: its own, or else that of its number, or of the next that is free."""
     if not _USUAL_ID.fullmatch(wanted):
         return wanted
-    while default_trial_id(position) in taken:
-        position += 1
-    return default_trial_id(position)
+    while default_trial_id(number) in taken:
+        number += 1
+    return default_trial_id(number)

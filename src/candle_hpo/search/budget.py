@@ -24,13 +24,13 @@ class Budget:
     batches: bool = False
 
     def allows(self, number: int, running: int) -> bool:
-        """Tell whether the trial of this number (from 0) may be proposed while so many others run."""
-        if number >= self.trials:
+        """Tell whether the trial of this number may be proposed while so many others run."""
+        if number > self.trials:
             return False
-        if number < self.design or not self.in_flight:
+        if number <= self.design or not self.in_flight:
             return True
         if self.batches:
-            return running == 0 or (number - self.design) % self.in_flight > 0
+            return running == 0 or (number - 1 - self.design) % self.in_flight > 0
         return running < self.in_flight
 
 

@@ -29,7 +29,7 @@ class GridSearch:
     def __init__(self, space: GridSpace, workers: int = 1) -> None:
         self._sets, self._workers = space.sets, workers
         at_end = min(SETS_A_WORKER * workers, MOST_SETS, len(self._sets)) if workers > 1 else 0
-        self._end = len(self._sets) - at_end
+        self._end = len(self._sets) - at_end + 1  # the number of its first trial
         self._taken: set[int] = set()  # of the end
         self._waiting: list[Trial] | None = None  # of the end, in the order of the list
         self._seen: deque[tuple[Hyperparameters, float]] = deque(maxlen=MOST_DURATIONS)
@@ -47,7 +47,7 @@ class GridSearch:
 
     def _next_of_the_end(self, seconds_left: float) -> Trial | None:
         if self._waiting is None:
-            numbers = (each for each in range(self._end, len(self._sets)) if each not in self._taken)
+            numbers = (each for each in range(self._end, len(self._sets) + 1) if each not in self._taken)
             self._waiting = [self._trial(each) for each in numbers]
         self._waiting = [trial for trial in self._waiting if trial.number not in self._taken]
         if not self._waiting:
@@ -79,7 +79,7 @@ class GridSearch:
         return Trial(trial.number, trial.id, listed.hyperparameters, trial.attempt)
 
     def _trial(self, number: int) -> Trial:
-        found = self._sets[number]
+        found = self._sets[number - 1]
         return Trial(number, found.id, found.hyperparameters)
 
     def _learn(self, waiting: list[Trial]) -> None:

@@ -52,11 +52,11 @@ class Points:
         return None
 
     def evenly(self, number: int, taken: set[PointKey]) -> Coordinates | None:
-        """Return the point of this number of a Sobol sequence; a random one where that is taken."""
-        block = number // BLOCK
+        """Return the point of this number (from 1) of a Sobol sequence; a random one where that is taken."""
+        block, place = divmod(number - 1, BLOCK)
         if self._block is None or self._block[0] != block:
             self._block = block, sobol_points(len(self._space.cube.axes), self._seed, block * BLOCK, BLOCK)
-        point = self._at(self._block[1][number % BLOCK])
+        point = self._at(self._block[1][place])
         return point if self.key_at(point) not in taken else self.random(number, taken)
 
     def _next_shuffled(self, taken: set[PointKey]) -> Coordinates | None:

@@ -13,9 +13,7 @@ function note(message) {
 
 const COMPLETED = page.statuses.indexOf("completed");
 const sign = page.direction === "minimize" ? 1 : -1;
-const best = page.value.reduce(
-  (found, value, place) =>
-    value !== null && (found < 0 || sign * value < sign * page.value[found]) ? place : found, -1);
+const best = page.best === null ? -1 : page.best;
 
 function make(tag, attributes = {}, ...children) {
   const drawn = ["svg", "g", "line", "path", "rect", "text", "title", "circle"].includes(tag);
@@ -37,6 +35,28 @@ function numberText(value, digits = 6) {
     return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
   }
   return String(+value.toPrecision(Number.isInteger(value) ? 15 : digits));
+}
+
+// Numbers as texts of so many digits, or with all their digits where different ones would look alike.
+function textsApart(values, digits = 6) {
+  const texts = values.map((value) => numberText(value, digits));
+  const [first, alike] = [new Map(), new Set()];
+  values.forEach((value, place) => {
+    if (!first.has(texts[place])) first.set(texts[place], value);
+    else if (first.get(texts[place]) !== value) alike.add(texts[place]);
+  });
+  return alike.size ? texts.map((text, place) => (alike.has(text) ? String(values[place]) : text)) : texts;
+}
+
+// What is too long has its beginning and its end: long texts often differ there.
+function cutText(text, longest) {
+  const end = Math.floor(longest / 3);
+  return text.length <= longest ? text : `${text.slice(0, longest - 1 - end)}…${text.slice(-end)}`;
+}
+
+function ticksAt(values) {
+  const texts = textsApart(values);
+  return values.map((value, place) => [value, texts[place]]);
 }
 
 // Units for a time axis: what its largest value is told in.
@@ -61,9 +81,9 @@ function linearScale(low, high) {
     const step = power * ([1, 2, 2.5, 5, 10].find((times) => times * power >= rough) || 10);
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k += 1) {
-      found.push([+(k * step).toPrecision(12), numberText(+(k * step).toPrecision(12))]);
+      found.push(+(k * step).toPrecision(12));
     }
-    return found;
+    return ticksAt(found);
   };
   return { at, ticks, low, high };
 }
@@ -78,7 +98,7 @@ function logScale(low, high) {
         for (let k = from - 1; k <= to; k += 1) found.push(times * 10 ** k);
         return found;
       }).filter((value) => inner.at(Math.log10(value)) >= 0 && inner.at(Math.log10(value)) <= 1);
-      return few.sort((a, b) => a - b).map((value) => [+value.toPrecision(6), numberText(+value.toPrecision(6))]);
+      return ticksAt(few.sort((a, b) => a - b).map((value) => +value.toPrecision(6)));
     }
     const every = Math.ceil((to - from + 1) / Math.max(2, most));
     const found = [];
@@ -111,7 +131,7 @@ function scaleOf(column) {
   const scale = padded(column.is_log ? logScale(low, high) : linearScale(low, high), 0.04);
   const different = [...new Set(column.values)].filter((value) => value !== null).sort((a, b) => a - b);
   if (different.length > 8 || closest(different, scale) < 0.09) return scale;
-  return { ...scale, ticks: () => different.map((value) => [value, numberText(value)]) };
+  return { ...scale, ticks: () => ticksAt(different) };
 }
 
 function closest(values, scale) {
@@ -152,18 +172,30 @@ function showTip(event, lines) {
 
 function hideTip() { tip.style.display = "none"; }
 
+const valueTexts = textsApart(page.value, 7);
+const textsOfNumbers = new Map(); // of a column, made when it is first asked for
+
 function cellText(column, place) {
   const value = column.values[place];
-  return value === null ? "" : column.choices && column.choices.length ? column.choices[value] : numberText(value, 7);
+  if (value === null) return "";
+  if (column.choices.length) return column.rare[place] ?? column.choices[value];
+  if (!textsOfNumbers.has(column)) textsOfNumbers.set(column, numberTexts(column));
+  return textsOfNumbers.get(column)[place];
+}
+
+function numberTexts(column) {
+  const floats = new Set(column.floats); // 1.0, which JSON.parse makes 1 of
+  return textsApart(column.values, 7).map((text, place) =>
+    floats.has(column.values[place]) && /^-?\d+$/.test(text) ? `${text}.0` : text);
 }
 
 function trialLines(place) {
   const lines = [page.ids[place]];
   lines.push(page.value[place] === null
-    ? page.statuses[page.status[place]].replaceAll("_", " ") : `objective ${numberText(page.value[place], 7)}`);
+    ? page.statuses[page.status[place]].replaceAll("_", " ") : `objective ${valueTexts[place]}`);
   for (const column of page.hyperparameters.slice(0, 15)) {
     const text = cellText(column, place);
-    if (text !== "") lines.push(`${column.name} = ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`);
+    if (text !== "") lines.push(`${column.name} = ${cutText(text, 60)}`);
   }
   return lines;
 }

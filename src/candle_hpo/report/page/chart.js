@@ -30,7 +30,7 @@ function axis(svg, inner, { scale, label, ticks, rotate }, horizontal, toPixel) 
     svg.append(make("line", horizontal
       ? { x1: at, x2: at, y1: base, y2: base + 4, class: "axis" }
       : { x1: left, x2: left + width, y1: at, y2: at, class: "grid" }));
-    const short = text.length > 16 ? `${text.slice(0, 15)}…` : text;
+    const short = cutText(text, 16);
     const place = horizontal
       ? rotate ? { transform: `translate(${at + 3},${base + 12}) rotate(-30)`, "text-anchor": "end" }
         : { x: at, y: base + 17, "text-anchor": "middle" }

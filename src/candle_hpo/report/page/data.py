@@ -30,13 +30,15 @@ class ValueRange(msgspec.Struct, frozen=True):
 
 
 class HyperparameterColumn(msgspec.Struct, frozen=True):
-    """A column of hyperparameters; `importance` is its share, None where none is known."""
+    """A column of hyperparameters, as `Column` has it; `importance` is its share, None where none is known."""
 
     name: str
     values: tuple[float | int | None, ...]
     choices: tuple[str, ...]
     is_log: bool
     importance: float | None
+    rare: dict[int, str]
+    floats: tuple[float, ...]
 
 
 class MetricColumn(msgspec.Struct, frozen=True):
@@ -57,8 +59,9 @@ class AttemptColumns(msgspec.Struct, frozen=True):
 
 
 class PageData(msgspec.Struct, frozen=True):
-    """Trials by their number, in columns. `order` is the places of those that ended, in the order of their ends.
+    """Trials by their number, in columns.
 
+    `order` is the places of those that ended, in the order of their ends; `best` is the place of the best.
     Running time counts from the first campaign's start, without the times between campaigns; `campaigns` are their
     beginnings in it, and how many workers each had.
     """
@@ -71,6 +74,7 @@ class PageData(msgspec.Struct, frozen=True):
     seconds: tuple[float | None, ...]
     attempts: tuple[int, ...]
     order: tuple[int, ...]
+    best: int | None
     range: ValueRange | None
     hyperparameters: tuple[HyperparameterColumn, ...]
     metrics: tuple[MetricColumn, ...]
@@ -88,7 +92,7 @@ def page_data(
     history = replay.history
     rows = [row for _, row in sorted(history.trials.items())]
     columns = columns_of(names, [row.trial.hyperparameters for row in rows], log_scales)
-    values = tuple(None if row.outcome is None else row.outcome.value for row in rows)
+    values = tuple(row.value for row in rows)
     clock = _RunningTime(replay)
     return PageData(
         name=name,
@@ -99,6 +103,7 @@ def page_data(
         seconds=tuple(None if row.outcome is None else round(row.outcome.seconds, 3) for row in rows),
         attempts=tuple(row.trial.attempt for row in rows),
         order=_order(replay, rows),
+        best=None if history.best is None else rows.index(history.best),
         range=value_range([value for value in values if value is not None], history.direction),
         hyperparameters=_with_importance(columns, rows, history.direction),
         metrics=_metrics(rows),
@@ -140,7 +145,15 @@ def _with_importance(
 ) -> tuple[HyperparameterColumn, ...]:
     shares = importance(rows, columns, direction) or {}
     return tuple(
-        HyperparameterColumn(column.name, column.values, column.choices, column.is_log, shares.get(column.name))
+        HyperparameterColumn(
+            column.name,
+            column.values,
+            column.choices,
+            column.is_log,
+            shares.get(column.name),
+            column.rare,
+            column.floats,
+        )
         for column in columns
     )
 

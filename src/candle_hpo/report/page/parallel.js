@@ -109,7 +109,7 @@ function drawAxis(svg, each, at, { top, bottom, height, inner }) {
   for (const [value, text] of each.scale.ticks(each.choices ? 12 : 5)) {
     const share = each.scale.at(value);
     if (share < 0 || share > 1) continue;
-    const short = text.length > 14 ? `${text.slice(0, 13)}…` : text;
+    const short = cutText(text, 14);
     const to = top + (1 - share) * inner;
     group.append(make("line", { x1: at - 3, x2: at + 3, y1: to, y2: to, class: "axis" }),
       make("text", { x: at + (each.key === "objective" ? 13 : 6), y: to + 4, class: "tick halo" }, short, make("title", {}, text)));

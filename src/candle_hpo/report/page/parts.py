@@ -12,17 +12,19 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.model.result import last_lines
-from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
 from candle_hpo.report.replay import Replay
 from candle_hpo.report.results import result_rows
-from candle_hpo.report.summary import failures_by_reason
-from candle_hpo.report.words import count, duration, hyperparameters, number, plain
+from candle_hpo.report.script_versions import environment_lines
+from candle_hpo.report.summary import failures_by_reason, status_text
+from candle_hpo.report.words import count, cut_apart, duration, hyperparameters, number, number_texts, plain
 
 _BEST = 10
 _LONGEST_CELL = 80  # characters
 _MOST_REASONS = 30
+_MOST_IDS = 8  # of trials that failed for one reason
 _LINES_OF_OUTPUT = 8
 
 
@@ -52,8 +54,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
 def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
     """Return the few numbers that people look for first."""
     history = replay.history
-    failed = history.ended - history.counts[Status.COMPLETED] - history.counts[Status.INTERRUPTED]
-    best = history.best.outcome.value if history.best and history.best.outcome else None
+    best = None if history.best is None else history.best.value
     worked = sum(data.runs.seconds)
     shown = [
         (
@@ -64,7 +65,7 @@ def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
         (
             "trials",
             f"{history.counts[Status.COMPLETED]:,} completed",
-            f"of {stored.total:,}; {_what_else(history, failed)}",
+            f"of {stored.total:,}; {_what_else(history)}",
         ),
         ("running time", duration(data.running_time), count(len(data.campaigns), "run")),
         ("work", f"{worked / 3600:,.2f} worker-hours", f"of {count(len(data.workers), 'worker')}"),
@@ -80,10 +81,9 @@ def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
     return element("dl", tiles, class_="sums")
 
 
-def _what_else(history: History, failed: int) -> str:
-    parts = [f"{failed:,} failed"]
-    if history.counts[Status.INTERRUPTED]:
-        parts.append(f"{history.counts[Status.INTERRUPTED]:,} interrupted")
+def _what_else(history: History) -> str:
+    others = [each for each in Status if each is not Status.COMPLETED]
+    parts = [status_text(each, history.counts[each]) for each in others if history.counts[each]] or ["none failed"]
     if history.running:
         parts.append(f"{len(history.running):,} running when this page was made")
     return ", ".join(parts)
@@ -98,43 +98,46 @@ def busy_share(data: PageData) -> str:
 
 def best_sets(history: History, names: Sequence[str]) -> str:
     """Return the table of the best sets, with what varies."""
-    rows = [row for row in result_rows(history)[:_BEST] if row.outcome is not None and row.outcome.value is not None]
+    rows = [row for row in result_rows(history)[:_BEST] if row.value is not None]
     if not rows:
         return element("p", "No trial has completed.")
+    values = number_texts([row.value for row in rows if row.value is not None])
+    columns = [_column([row.trial.hyperparameters for row in rows], name) for name in names]
     cells = (
         [
-            number(row.outcome.value if row.outcome and row.outcome.value is not None else 0.0),
+            value,
             row.trial.id,
-            *(_cell(row.trial.hyperparameters, name) for name in names),
+            *(column[place] for column in columns),
             duration(row.outcome.seconds if row.outcome else 0.0),
         ]
-        for row in rows
+        for place, (row, value) in enumerate(zip(rows, values, strict=True))
     )
     return table(["objective", "trial", *names, "duration"], cells)
 
 
-def _cell(values: Hyperparameters, name: str) -> str:
-    text = plain(values[name]) if name in values else ""
-    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+def _column(sets: Sequence[Hyperparameters], name: str) -> list[str]:
+    """Return the cells of a hyperparameter, with nothing for a set that does not have it."""
+    texts = iter(cut_apart([plain(each[name]) for each in sets if name in each], _LONGEST_CELL))
+    return [next(texts) if name in each else "" for each in sets]
 
 
 def failures(history: History, paths: ExperimentPaths) -> str:
     """Return all failures, those of one reason together, with the end of the output of one of each."""
-    kinds = failures_by_reason(history)
+    kinds = failures_by_reason(history, named=_MOST_IDS)
     if not kinds:
         return element("p", "No trial has failed.")
     parts: list[str] = []
-    for (status, reason), rows in kinds[:_MOST_REASONS]:
-        ids = ", ".join(row.trial.id for row in rows[:8]) + (", …" if len(rows) > 8 else "")
+    for kind in kinds[:_MOST_REASONS]:
+        ids = ", ".join(kind.ids) + (", …" if kind.amount > len(kind.ids) else "")
         parts.append(
-            element("h3", html.escape(f"{len(rows):,} {status.value.replace('_', ' ')}: {reason}"))
+            element("h3", html.escape(f"{status_text(kind.status, kind.amount)}: {kind.reason}"))
             + element("p", html.escape(ids), class_="soft")
         )
-        lines = last_lines(paths.trial(rows[0].trial.id).output, _LINES_OF_OUTPUT)
+        lines = last_lines(paths.trial(kind.first.trial.id).output, _LINES_OF_OUTPUT)
         if lines:
             parts.append(element("pre", html.escape("\n".join(lines))))
     if len(kinds) > _MOST_REASONS:
-        others = sum(len(rows) for _, rows in kinds[_MOST_REASONS:])
+        others = sum(kind.amount for kind in kinds[_MOST_REASONS:])
         parts.append(
             element("p", f"… and {others:,} trials for {len(kinds) - _MOST_REASONS:,} more reasons; see the table")
         )
@@ -148,7 +151,8 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
     jobs = dict.fromkeys(campaign.job for campaign in replay.campaigns if campaign.job)
     pairs = [
         ("model script", settings.model_script),
-        ("interpreter", stored.interpreter),
+        *_script_facts(provenance),
+        ("interpreter", f"{stored.interpreter} ({provenance.interpreter or 'version not known'})"),
         ("workflow", f"{settings.workflow}, {settings.direction.value}"),
         ("hyperparameters varied", ", ".join(stored.names)),
         ("default model", hyperparameters(stored.default_model, (), 2000) or "none"),
@@ -158,6 +162,7 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
         ("from", provenance.directory),
         ("command", " ".join(provenance.command)),
         ("ran on", ", ".join(hosts) or "nothing yet"),
+        ("GPUs", _gpus(stored, replay)),
         ("jobs", ", ".join(jobs) or "none"),
         ("began", _clock(replay.campaigns[0].began) if replay.campaigns else "not yet"),
         ("last event", _clock(replay.campaigns[-1].ended) if replay.campaigns else "none"),
@@ -165,8 +170,45 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
         ("folder", str(paths.root)),
     ]
     text = paths.input_file.read_text(encoding="utf-8", errors="replace") if paths.input_file.is_file() else ""
-    details = element("details", element("summary", "The input file as submitted") + element("pre", html.escape(text)))
-    return facts(pairs) + (details if text else "")
+    packages = "\n".join(f"{name} {version}" for name, version in stored.latest.packages.items())
+    title = f"The {len(stored.latest.packages):,} packages of its interpreter"
+    return (
+        facts(pairs)
+        + "".join(element("p", html.escape(line), class_="note") for line in environment_lines(stored))
+        + (_details("The input file as submitted", text) if text else "")
+        + (_details(title, packages) if packages else "")
+    )
+
+
+def _details(title: str, text: str) -> str:
+    return element("details", element("summary", html.escape(title)) + element("pre", html.escape(text)))
+
+
+def _script_facts(provenance: Provenance) -> list[tuple[str, str]]:
+    """Return the script's SHA-256 and repository, and what could not be found out."""
+    script, git = provenance.script, provenance.git
+    found: list[tuple[str, str]] = []
+    if script is not None:
+        digest, *_ = script.files.values()
+        beside = list(script.files)[1:]
+        found.append(("its SHA-256", f"{digest} (version {script.version})"))
+        if beside:
+            found.append(("modules beside it", ", ".join(beside)))
+    if git is not None:
+        state = {
+            True: ", with changes that are not in it",
+            False: "",
+            None: "; git did not tell whether anything changed",
+        }
+        found.append(("its git commit", git.commit + state[git.dirty]))
+    return found + [("not found out", text) for text in provenance.unknown]
+
+
+def _gpus(stored: StoredExperiment, replay: Replay) -> str:
+    """Return the GPUs of the machines that ran campaigns, each kind once with its number on a machine."""
+    seen = [campaign.gpus for campaign in replay.campaigns if campaign.gpus] or [stored.provenance.gpus]
+    kinds = dict.fromkeys(f"{found.count(name)} x {name}" for found in seen for name in found)
+    return ", ".join(kinds) or "none"
 
 
 def _changed(settings: Settings) -> str:

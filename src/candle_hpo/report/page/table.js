@@ -4,16 +4,19 @@ const ROWS = 100;
 const table = { sorted: null, descending: false, words: "", from: 0 };
 
 const columns = [
-  { name: "objective", number: true, value: (place) => page.value[place] },
+  { name: "objective", number: true, value: (place) => page.value[place], text: (place) => valueTexts[place] },
   { name: "trial", value: (place) => page.ids[place] },
   ...page.hyperparameters.map((column) => ({
     name: column.name, number: !column.choices.length, value: (place) => column.values[place],
     text: (place) => cellText(column, place),
   })),
-  ...page.metrics.map((column) => ({
-    name: column.name, number: column.values.some((value) => typeof value === "number"),
-    value: (place) => column.values[place],
-  })),
+  ...page.metrics.map((column) => {
+    const texts = textsApart(column.values, 7);
+    return {
+      name: column.name, number: column.values.some((value) => typeof value === "number"),
+      value: (place) => column.values[place], text: (place) => texts[place],
+    };
+  }),
   { name: "status", value: (place) => page.statuses[page.status[place]].replaceAll("_", " ") },
   { name: "duration (s)", number: true, value: (place) => page.seconds[place] },
   { name: "attempts", number: true, value: (place) => page.attempts[place] },
@@ -63,7 +66,7 @@ function drawTable() {
   const body = places.slice(table.from, table.from + ROWS).map((place) => make("tr",
     { class: place === best ? "is-best" : null }, ...columns.map((column) => {
       const full = text(column, place);
-      const short = full.length > 60 ? `${full.slice(0, 60)}…` : full;
+      const short = cutText(full, 60);
       return make("td", { class: column.number ? "number" : null, title: short === full ? null : full }, short);
     })));
   document.getElementById("table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...body));
