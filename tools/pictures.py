@@ -61,7 +61,7 @@ def live_view(folder: Path) -> str:
     watched.read_outputs(frame)
     frame = Frame(WIDTH, HEIGHT, time.time(), frame.title, watched.state, watched.outputs)
     console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), force_terminal=True)
-    console.print(live_page(watched.following, stored.names, stored.total, frame))
+    console.print(live_page(watched.following, stored, frame))
     # Without the fonts that rich would fetch from elsewhere.
     form = re.sub(r"@font-face \{\{.*?\}\}\n?", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     form = form.replace("Fira Code, monospace", "ui-monospace, DejaVu Sans Mono, monospace")
