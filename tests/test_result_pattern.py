@@ -65,6 +65,7 @@ def found(output: str | bytes, pattern: str) -> float:
         ("loss: 0.5 (validation)\nloss: nan (training)\n", r"loss: ([0-9.]+) \(validation\)", 0.5),
         ("loss: 0.5 - val_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
         ("loss:\n  0.25\n", r"loss:\n\s*([0-9.]+)", 0.25),
+        ("loss 0.5 # 7\n", "(?x) loss [ ] ([0-9.]+)  # (the number", 0.5),
         ("Loss: 3\nLOSS: 2\n", r"(?i)loss: ([0-9.]+)", 2.0),
         ("error: 2\n", r"(?:loss|error): ([0-9.]+)", 2.0),
         ("step 7 epoch 3: 0.5\n", r"step (?P<step>\d+) epoch (?P<epoch>\d+): (?P<loss>\S+)", 0.5),
@@ -81,19 +82,19 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("nothing", LOSS, "result_pattern found nothing in its output"),
         ("acc 0.5\nacc 0.25", r"^acc \S+$", 'found "acc 0.25", not a number, in "acc 0.25"'),
         # Something else stands where the last number should.
-        ("Test set loss: 0.2\nTest set loss: nan\n", LOSS, 'finds no number in "Test set loss: nan"'),
+        ("Test set loss: 0.2\nTest set loss: nan\n", LOSS, 'does not fit the last such line: "Test set loss: nan"'),
         ("Test set loss: 0.2\nTest set loss: nan", r"loss: (.*)", 'found nan, not a finite number, in "Test set loss'),
-        ("loss: 2\nloss: -0.5\n", r"loss: ([0-9.]+)", 'finds no number in "loss: -0.5"'),
-        ("loss: 2\nloss: nan\n" + "x\n" * 300_000, r"loss: ([0-9.]+)", 'finds no number in "loss: nan"'),
-        ("0.25\nnan\n", r"^([0-9.]+)$", 'finds no number in "nan"'),
-        ("0.25\n-0.5\n", r"^[0-9.]+$", 'finds no number in "-0.5"'),
-        ("loss: 3\nloss: inf\n", r"(?<=loss: )[0-9.]+", 'finds no number in "loss: inf"'),
-        ("2 is the loss\nnan is the loss\n", r"([0-9.]+) is the loss", 'finds no number in "nan is the loss"'),
+        ("loss: 2\nloss: -0.5\n", r"loss: ([0-9.]+)", 'does not fit the last such line: "loss: -0.5"'),
+        ("loss: 2\nloss: nan\n" + "x\n" * 300_000, r"loss: ([0-9.]+)", 'does not fit the last such line: "loss: nan"'),
+        ("0.25\nnan\n", r"^([0-9.]+)$", 'does not fit the last such line: "nan"'),
+        ("0.25\n-0.5\n", r"^[0-9.]+$", 'does not fit the last such line: "-0.5"'),
+        ("loss: 3\nloss: inf\n", r"(?<=loss: )[0-9.]+", 'does not fit the last such line: "loss: inf"'),
+        ("2 is the loss\nnan is the loss\n", r"([0-9.]+) is the loss", 'the last such line: "nan is the loss"'),
         ("a loss: 2 (val)\na loss: nan (val)\na loss: 3 (train)", r"loss: (\d+) \(val\)", '"a loss: nan (val)"'),
         # The group stops inside a number.
         ("loss: 1.2e-05\n", r"loss: ([0-9.]+)", 'found 1.2, which is a part of what is written there, in "loss: 1.2e'),
         *(
-            (f"loss: {text}\n", pattern, f'in "loss: {text}"')
+            (f"loss: {text}\n", pattern, f'"loss: {text}"')
             for text in (
                 "1,234.57", "1.234,57", "1,5", "5_000", "1'234.5", "1 234.5", "1\u00a0234.5", "1\u202f234", "-8.7",
                 "\u22128.7", "0.1D-03", "0.123-103", "1e5", "5.e-3", "0x1.8p3", "0x1p-3", "1.#QNAN", "nan0.5", "0.5nan",
@@ -111,6 +112,12 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("loss: nan (epoch 3)\n", r".*loss.*?([0-9.]+)", 'skipped ": nan (epoch" and found 3 in "loss: nan (epoch 3)"'),
         ("loss: diverged, epoch 3\n", r"loss.*?([0-9.]+)", 'skipped ": diverged, epoch" and found 3'),
         ("loss: 0.5 (3 s)\n", r"loss.* \(?([0-9.]+)", 'skipped ": 0.5 (" and found 3'),
+        ("loss: diverged (epoch 3)\n", r"loss:.*?([0-9.]+)", 'skipped ": diverged (epoch" and found 3'),
+        ("loss: -, acc: 0.9\n", r"loss.*?([0-9.]+)", 'skipped ": -, acc:" and found 0.9'),
+        ("loss: , 0.9\n", r"loss.*?([0-9.]+)", 'skipped ": ," and found 0.9'),
+        ("loss: nan (epoch 3)\n", r"loss(?:.*?)([0-9.]+)", 'skipped ": nan (epoch" and found 3'),
+        ("loss: nan (epoch 3)\n", r"(?:loss.*?)([0-9.]+)", 'skipped ": nan (epoch" and found 3'),
+        ("loss: nan epoch 3\n", r"loss[a-z :]*([0-9.]+)", 'skipped ": nan epoch" and found 3'),
         ("loss: nan acc: 0.5\n", r"loss[^0-9]*([0-9.]+)", 'skipped ": nan acc:" and found 0.5'),
         # Of two values in a line, the last is another one's.
         ("loss: 0.5 - val_loss: 0.7\n", r"loss: ([0-9.]+)", "finds two values, the last one within a longer word"),

@@ -28,8 +28,8 @@ class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `libraries` are top-level modules, with the distributions that they come from, and so are those that they have
     `brought`. Those in `own_end` have something to do at the end of a process; of other shared libraries, those whose
     names match `without_end` are known to have nothing.
-    `folders` are variables that hold the working directory of whoever imported their modules, and `generators` such
-    that are seeded by chance when they are imported.
+    `folders` are variables that hold a path in the working directory of whoever imported their modules, and
+    `generators` such that are seeded by chance then.
     """
 
     libraries: dict[str, tuple[str, ...]]

@@ -20,6 +20,7 @@ from candle_hpo.model import number_texts
 from candle_hpo.model.number_texts import as_number, shortened
 from candle_hpo.model.printed_text import blocks_from_the_end
 
+_SKIPPED = "skipped_by_wildcard"  # the name of a group
 _STEPS = ("step", "epoch")  # named groups that are no measurement
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
 
@@ -31,7 +32,6 @@ _PART = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUANTIFIER = re.compile(r"[*+?]|\{\d*,?\d*\}")
-_WILDCARD = re.compile(r"\.|\\[DSw]|\[\^")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
 _ANYTHING = r"[^\n]*?"
@@ -43,9 +43,13 @@ _ANY_NUMBER = (
 _ANY_OUTPUT = "\nDone: it took 3.5 s (0:00:03) = 100%, saved to a/b-1.txt [ok]\n\n"
 
 # What `.*` must not skip: what is said to be the value, or stands in its place.
-_NO_NUMBER = re.compile(r"(?<![^\W_])(?:nan|inf|infinity|none|null|n/?a)(?![^\W_])|\*{3}|\u00b1|\+/?-", re.IGNORECASE)
+_NO_NUMBER = re.compile(
+    r"(?<![^\W_])(?:nan|inf|infinity|none|null|n/?a)(?![^\W_]) | \*{3} | \u00b1 | \+/?-"
+    r"| [:=]\s*[,;] | [\-\u2212\u2013\u2014]\s*[,;|]",
+    re.IGNORECASE | re.VERBOSE,
+)
 _ANOTHER_NUMBER = re.compile(r"(?:^|[:=])[\s(\[{<'\"*|>]*[+\-\u2212]?\.?\d")
-_WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^:=]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()[^:=]*$")
+_WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^\n]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()")
 
 
 class Found(NamedTuple):
@@ -79,10 +83,10 @@ class ResultPattern:
         self._names = {name: number for name, number in self._expression.groupindex.items() if name not in _STEPS}
         self._group = min(self._names.values(), default=min(1, self._expression.groups))
         groups = list(_groups(parts))
-        if len(groups) != self._expression.groups:  # in a syntax that `_PART` does not know
-            groups = []
-        self._elsewhere = _with_anything(text, parts, groups)
-        self._skipping = _with_name_for_skipped(text, parts, groups[self._group - 1]) if groups else None
+        self._elsewhere = self._skipping = None
+        if not self._expression.flags & re.VERBOSE and len(groups) == self._expression.groups:
+            self._elsewhere = _with_anything(text, parts, groups)
+            self._skipping = _with_name_for_skipped(text, parts, groups[self._group - 1]) if groups else None
 
     def find(self, output: Path) -> Found:
         """Return the number in the last match in the output.
@@ -97,7 +101,7 @@ class ResultPattern:
             if self._elsewhere is not None:
                 later = deque(self._elsewhere.finditer(text, match.end() if match else 0), maxlen=1)
                 if later:
-                    raise self._error("finds no number", later[0], later[0].end())
+                    raise self._error("does not fit the last such line:", later[0], later[0].end())
             if match is not None:
                 value = self._number(match, self._group)
                 others = {name: number for name, number in self._names.items() if number != self._group}
@@ -120,7 +124,7 @@ class ResultPattern:
             return None
         within = [_begins_within_a_word(match) for match in of_line]
         if within[-1] and not all(within):
-            raise self._error("finds two values, the last one within a longer word,", of_line[-1], of_line[-1].end())
+            raise self._error("finds two values, the last one within a longer word, in", of_line[-1], of_line[-1].end())
         return of_line[-1]
 
     def _metric(self, match: re.Match[str], group: int) -> float | str | None:
@@ -134,15 +138,15 @@ class ResultPattern:
         """Return the number in a group of a match. Raises `ValueError` where it is none, or a part of one."""
         found = match[group]
         if found is None:
-            raise self._error("matched without its group", match, match.end())
+            raise self._error("matched without its group in", match, match.end())
         start = match.start(group) + len(found) - len(found.lstrip())
         found = found.strip()
         end = start + len(found)
         number = as_number(found)
         if number is None:
-            raise self._error(f'found "{shortened(found)}", not a number,', match, end)
+            raise self._error(f'found "{shortened(found)}", not a number, in', match, end)
         if must_be_finite and not math.isfinite(number):
-            raise self._error(f"found {found}, not a finite number,", match, end)
+            raise self._error(f"found {found}, not a finite number, in", match, end)
         text = match.string
         before, after = (
             text[max(0, start - _NEAR) : start].rpartition("\n")[2],
@@ -154,22 +158,25 @@ class ResultPattern:
             or (number_texts.may_begin_earlier(before) and not _spells(match, start - 1))
             or (number_texts.may_go_on(after) and not _spells(match, end))
         ):
-            raise self._error(f"found {found}, which is a part of what is written there,", match, end)
+            raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
         skipped = self._skipped(match) if group == self._group else ""
         if any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL)):
-            raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found}', match, end)
+            raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found} in', match, end)
         return number
 
     def _skipped(self, match: re.Match[str]) -> str:
-        if self._skipping is None:
+        same = self._skipping and self._skipping.match(match.string, match.start())
+        if not same or same.span() != match.span():
             return ""
-        same = self._skipping.match(match.string, match.start())
-        return same["skipped_by_wildcard"] if same is not None and same.span() == match.span() else ""
+        text, start = match.string, same.start(_SKIPPED)
+        while start > match.start() and not text[start - 1].isalnum():
+            start -= 1
+        return text[start : match.start(self._group)]
 
     def _error(self, what: str, match: re.Match[str], at: int) -> ValueError:
         text, at = match.string, max(match.start(), at - 1)
         lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
-        return ValueError(f'result_pattern {what} in "{shortened(lines.strip())}" ({self.text})')
+        return ValueError(f'result_pattern {what} "{shortened(lines.strip())}" ({self.text})')
 
 
 def _begins_within_a_word(match: re.Match[str]) -> bool:
@@ -239,23 +246,21 @@ def _between_assertions(text: str, parts: list[tuple[int, str]]) -> tuple[int, i
 
 
 def _with_name_for_skipped(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
-    """Return the pattern with a group around what stands between the last word before its group and that group.
+    """Return the pattern with a name for the first wildcard between its group and the last word before that.
 
-    None where no wildcard is there, which could skip a number.
+    None where there is no such wildcard, or no word.
     """
-    before = [(start, part) for start, part in parts if start < group.start]
-    begin, has_wildcard, has_label = group.start, False, False
-    while before and not has_label:
-        start, part = before.pop()
-        has_label = part in "(|)" or (len(part) == 1 and part.isalnum())
-        if not has_label:
-            begin, has_wildcard = start, has_wildcard or bool(_WILDCARD.match(part))
-    while _QUANTIFIER.match(text, begin):
-        begin = next(start for start, _ in parts if start > begin)
-    if not (has_wildcard and has_label):
+    wildcard, following = None, (group.start, "")
+    for start, part in reversed([each for each in parts if each[0] < group.start]):
+        if len(part) == 1 and part.isalnum():
+            break
+        if part == "." or (re.match(r"\[|\\[DSw]", part) and re.fullmatch(part, "n")):  # it may skip nan
+            is_repeated = _QUANTIFIER.match(following[1])
+            wildcard = start, following[0] + len(following[1]) if is_repeated else following[0]
+        following = start, part
+    else:
         return None
-    name = "skipped_by_wildcard"
-    try:
-        return re.compile(f"{text[:begin]}(?P<{name}>{text[begin : group.start]}){text[group.start :]}", re.MULTILINE)
-    except re.error:
+    if wildcard is None:
         return None
+    begin, end = wildcard
+    return re.compile(f"{text[:begin]}(?P<{_SKIPPED}>{text[begin:end]}){text[end:]}", re.MULTILINE)

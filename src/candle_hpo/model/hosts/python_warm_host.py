@@ -41,7 +41,7 @@ def main() -> None:
     files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_times.py", "warm_end.py")
     host, script, imports, timing, ending = map(load, files)
     host.end_with_parent()
-    channel, marker = Channel(), Marker()
+    channel, marker, began_in = Channel(), Marker(), os.getcwd()
     plan = channel.read()
     if plan is None:
         return
@@ -70,7 +70,7 @@ def main() -> None:
     request = serve(channel, lambda: imports.threads() or own_files.changed(), marker, told, times)
     if request is None:
         os._exit(0)
-    imports.renew(plan["folders"], plan["generators"])
+    imports.renew(plan["folders"], plan["generators"], began_in)
     sys.argv[1:] = request["arguments"]
     times.begin()
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)

@@ -132,11 +132,11 @@ def generator_of_numpy() -> Any:
     return getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
 
 
-def renew(folders: list[str], generators: list[str]) -> None:
+def renew(folders: list[str], generators: list[str], began_in: str) -> None:
     """Give this process what a fresh one draws or notes for itself at its imports; what was chosen stays.
 
-    `folders` are variables of modules that hold the working directory, and `generators` such as Python's. The generator
-    of `random` itself is renewed by Python, after every fork.
+    `folders` are variables with a path in the working directory, which was `began_in`, and `generators` such as
+    Python's. The generator of `random` itself is renewed by Python, after every fork.
     """
     of_numpy = generator_of_numpy()
     bits: Any = getattr(of_numpy, "_bit_generator", None)
@@ -149,8 +149,9 @@ def renew(folders: list[str], generators: list[str]) -> None:
         of_torch.seed()
     for _, _, generator in found_at(generators):
         generator.seed()
-    for holder, name, _ in found_at(folders):
-        setattr(holder, name, os.getcwd())
+    for holder, name, path in found_at(folders):
+        if path.startswith(began_in):
+            setattr(holder, name, os.getcwd() + path[len(began_in) :])
     for holder, name, began in found_at(["logging:_startTime"]):  # of which `relativeCreated` counts
         setattr(holder, name, time.time() if isinstance(began, float) else time.time_ns())
     for _, _, set_number in found_at(["threading:_main_thread._set_native_id"]):
