@@ -23,6 +23,7 @@ from candle_hpo.model.command import model_command
 from candle_hpo.model.interpreter import find_interpreter
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
+from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
 
 # A text that every language's quoting would like to get wrong.
@@ -454,7 +455,7 @@ def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
 
 def test_the_users_own_bash_env_is_kept(bash: Runner, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "mine.sh").write_text("from_mine() { echo 6; }\n")
-    monkeypatch.setenv("BASH_ENV", str(here / "mine.sh"))
+    monkeypatch.setitem(user_environment(), "BASH_ENV", str(here / "mine.sh"))  # type: ignore[arg-type]
     assert bash('[ "$(basename "$BASH_ENV")" = mine.sh ]\nval_to_return=$(from_mine)').value == 6
 
 

@@ -24,6 +24,7 @@ from candle_hpo.model import surroundings as asked
 from candle_hpo.model.script_version import ScriptWatch, keep_script
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.report.script_versions import number_ranges
+from candle_hpo.user_environment import user_environment
 from conftest import Candle, WriteInput
 from test_python_host import interpreters
 
@@ -172,7 +173,7 @@ def test_packages_that_an_r_script_loads_and_what_these_need(here: Path, monkeyp
         (here / "library" / name).mkdir(parents=True)
         description = f"Package: {name}\nVersion: {version}\n{needs}Built: R 4.0.0; ; 2023-01-01; unix\n"
         (here / "library" / name / "DESCRIPTION").write_text(description)
-    monkeypatch.setenv("R_LIBS", str(here / "library"))
+    monkeypatch.setitem(user_environment(), "R_LIBS", str(here / "library"))  # type: ignore[arg-type]
     (here / "model.R").write_text("library(lab)\nlibrary(stats)\nlibrary(nowhere)\nval_to_return <- 1\n")
     seen = found(here / "model.R", str(shutil.which("Rscript")))
     assert seen.unknown == ()
