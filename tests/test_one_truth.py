@@ -37,8 +37,7 @@ from candle_hpo.report.page.data import page_data
 from candle_hpo.report.page.render import report_page
 from candle_hpo.report.replay import replay_now
 from candle_hpo.report.results import as_csv, as_json, as_table, result_rows
-from candle_hpo.report.same_values import same_value_notes
-from candle_hpo.report.summary import best_line, counts_line, failures_by_reason
+from candle_hpo.report.summary import best_line, counts_line, failures_by_reason, note_on_one_value
 from candle_hpo.report.words import column_texts, hyperparameter_lines, plain
 
 NAMES = ["x", "kind"]
@@ -283,25 +282,11 @@ GRID: list[Hyperparameters] = [{"x": x, "y": y} for x in (1, 2, 3) for y in ("a"
 
 
 def test_values_that_are_all_the_same_are_noted() -> None:
-    (note,) = same_value_notes(completed(GRID, [0.5] * 6), ["x", "y"])
-    assert note.startswith("all 6 completed configurations have exactly the same value 0.5: a hyperparameter may not")
-    assert same_value_notes(completed(GRID[:2], [0.5] * 2), ["x", "y"]) == [], "two may be a coincidence"
-    assert same_value_notes(completed([{"x": 1}] * 5, [0.5] * 5), ["x"]) == [], "the same set five times"
-    assert same_value_notes(completed(GRID, [0.5] * 5 + [0.5000000000000001]), ["x"]) == []
-
-
-def test_a_hyperparameter_that_changes_nothing_is_noted_by_its_name() -> None:
-    by_x = [float(str(one["x"])) for one in GRID]
-    (note,) = same_value_notes(completed(GRID, by_x), ["x", "y"])
-    assert note.startswith(
-        "y changes nothing so far: the 6 completed configurations that differ from others in y alone"
-    )
-    assert same_value_notes(completed(GRID, [*by_x[:5], 9.0]), ["x", "y"]) == [], "it changed one of them"
-    searched = [{"x": k / 7, "y": k / 9} for k in range(20)]
-    assert (
-        same_value_notes(completed([dict(one) for one in searched], [float(k // 2) for k in range(20)]), ["x", "y"])
-        == []
-    )
+    note = note_on_one_value(completed(GRID, [0.5] * 6))
+    assert note.startswith("all 6 completed trials have exactly the same value 0.5: a hyperparameter may not")
+    assert note_on_one_value(completed(GRID[:2], [0.5] * 2)) == "", "two may be a coincidence"
+    assert note_on_one_value(completed([{"x": 1}] * 5, [0.5] * 5)) == "", "the same set five times"
+    assert note_on_one_value(completed(GRID, [0.5] * 5 + [0.5000000000000001])) == ""
 
 
 def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(here: Path) -> None:
@@ -310,7 +295,7 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(he
     for trial in trials:
         events += [TrialStarted.of(trial, 2.0), TrialFinished.of(trial, Outcome(Status.COMPLETED, 0.25), 3.0)]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MINIMIZE)
-    note = "all 3 completed configurations have exactly the same value 0.25"
+    note = "all 3 completed trials have exactly the same value 0.25"
     assert note in status_of(paths)
     stored = read_experiment_settings(paths)
     assert note in report_page(paths, stored, replay_now(paths, Direction.MINIMIZE, lambda _: True))

@@ -12,7 +12,6 @@ from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.results import best_table, result_rows
-from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import location
@@ -30,7 +29,7 @@ def conclude(
         console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
     console.print()
     show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths), *same_value_notes(history, stored.names))
+    show(console, *failure_lines(history, paths))
     show(
         console, *script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total)
     )

@@ -19,7 +19,6 @@ from candle_hpo.record.history import History
 from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.replay import replay_now
-from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import count, duration, location
@@ -40,7 +39,6 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
         *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
         *failure_lines(history, paths, lines_each=5),
-        *same_value_notes(history, stored.names),
         *script_version_lines(history, stored),
         *environment_lines(stored),
         *cold_start_note(stored.settings),

@@ -23,9 +23,8 @@ from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
-from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.script_versions import script_version_lines
-from candle_hpo.report.summary import best_line, counts_line, failure_lines
+from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
 
 TICK_SECONDS = 1.0  # between two readings of the record
@@ -167,7 +166,7 @@ def _conclude(watched: Watched, console: Console) -> None:
         counts_line(history, stored.total),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
-        *same_value_notes(history, stored.names),
+        *note_lines(history, stored.total),
         *script_version_lines(history, stored),
     )
     if history.ended:

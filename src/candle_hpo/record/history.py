@@ -54,6 +54,7 @@ class History:
         self.counts: Counter[Status] = Counter()
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
+        self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
         self.campaign: CampaignStarted | None = None
@@ -148,8 +149,10 @@ class History:
             self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
         if outcome.status is not Status.COMPLETED:
             self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
-        elif self.best is None or self.rank(trial) < self.rank(self.best):
-            self.best = trial
+        else:
+            self.values_differ |= self.best is not None and self.best.value != trial.value
+            if self.best is None or self.rank(trial) < self.rank(self.best):
+                self.best = trial
 
     def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
         """Count an outcome no more: the trial is attempted again, as none is that has completed."""

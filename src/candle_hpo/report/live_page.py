@@ -17,9 +17,8 @@ from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.following import Following
 from candle_hpo.report.progress import counts_text, seconds_left
-from candle_hpo.report.same_values import note_on_one_value
 from candle_hpo.report.script_versions import script_version_lines
-from candle_hpo.report.summary import best_line, failures_by_reason
+from candle_hpo.report.summary import best_line, failures_by_reason, note_on_one_value
 from candle_hpo.report.words import count, duration, hyperparameter_lines, number
 
 _WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room

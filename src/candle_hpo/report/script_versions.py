@@ -31,9 +31,11 @@ def script_version_note(history: History, stored: StoredExperiment) -> str:
     submitted = stored.provenance.script
     first = next(iter(history.scripts)) if submitted is None else submitted.version
     others = {version: numbers for version, numbers in history.scripts.items() if version != first}
-    from_on = next(iter(next(iter(others.values()))))
+    from_on = min(min(numbers) for numbers in others.values())
     amount = sum(map(len, others.values()))
-    return f"{_subject(history, stored)} changed: {count(amount, 'trial')} from {from_on} on ran another version"
+    return (
+        f"{_subject(history, stored)} changed: {count(amount, 'trial')}, from trial {from_on} on, ran another version"
+    )
 
 
 def environment_lines(stored: StoredExperiment) -> list[str]:

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
 from candle_hpo.model.result import last_lines
@@ -14,6 +16,7 @@ from candle_hpo.report.words import count, duration, hyperparameter_lines, hyper
 
 _MOST_FAILURES = 5
 _MOST_RUNNING = 20
+_FEWEST_CONFIGURATIONS = 3  # of one value, that are no coincidence
 
 
 def counts_line(history: History, total: int) -> str:
@@ -41,8 +44,29 @@ def best_line(history: History, names: Sequence[str]) -> str:
     return f"best ({history.direction.value}): {number(best.value)} by {best.trial.id}: {values}"
 
 
+def note_on_one_value(history: History) -> str:
+    """Return the note on several configurations that have exactly the same value, and none another; or ""."""
+    best = history.best
+    completed = (row for row in history.trials.values() if row.value is not None)
+    different: set[bytes] = set()
+    while best is not None and not history.values_differ and len(different) < _FEWEST_CONFIGURATIONS:
+        row = next(completed, None)
+        if row is None:
+            return ""
+        different.add(msgspec.json.encode(row.trial.hyperparameters))
+    if best is None or history.values_differ:
+        return ""
+    return (
+        f"all {history.counts[Status.COMPLETED]:,} completed trials have exactly the same value "
+        f"{best.value!r}: a hyperparameter may not arrive; look at how the script gets its hyperparameters, and at "
+        f"where its value comes from (candle logs {best.trial.id})"
+    )
+
+
 def note_lines(history: History, total: int) -> Iterator[str]:
-    """Yield what workers found out of how trials start, and what their own slow imports cost all `total` of them."""
+    """Yield what to know of the values and of how trials start; `total` trials wait for their own slow imports."""
+    if note := note_on_one_value(history):
+        yield note
     yield from history.notes
     for slow in history.slow_imports.values():
         yield (

@@ -15,9 +15,9 @@ from candle_hpo.report.importance import FEWEST_TRIALS
 from candle_hpo.report.page.data import STATUSES, PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.replay import Replay
-from candle_hpo.report.same_values import same_value_notes
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.space import log_scales
+from candle_hpo.report.summary import note_on_one_value
 
 # In the order in which they are put together: each uses what is above it.
 _SCRIPTS = ("base.js", "chart.js", "objective.js", "parallel.js", "workers.js", "table.js")
@@ -84,7 +84,7 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data
     parts = (
         element("section", element("h2", html.escape(title)) + content, id=name) for name, title, content in sections
     )
-    noted = [*same_value_notes(history, stored.names), "\n".join(script_version_lines(history, stored))]
+    noted = [note_on_one_value(history), "\n".join(script_version_lines(history, stored))]
     notes = "".join(element("p", html.escape(note), class_="note") for note in noted if note)
     return head + sums(stored, replay, data) + notes + links + noscript + "".join(parts)
 
