@@ -144,6 +144,7 @@ def end_what_is_own(inherited: Inherited) -> None:
     if threading is not None:
         threading._shutdown()
     run_exit_handlers()
+    gc.callbacks.clear()  # Python's own end calls none either
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()

@@ -51,7 +51,7 @@ class Gate:
         raise NotKnown(spec.name)
 
     def exec_module(self, module: Any) -> None:
-        """Never come here."""
+        """Run nothing: it is not come to."""
 
 
 def not_known_at_the_start(known: Any) -> str:

@@ -10,6 +10,7 @@ import _ast
 import os
 import re
 import sys
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,12 +67,14 @@ def is_brought_by(distributions: list[str], path: str) -> bool:
     folder = os.path.dirname(path)
     if os.path.basename(folder) not in INSTALLED:
         return False
-    wanted = [same_name(name) for name in distributions]
-    for entry in os.listdir(folder):
-        name, _, kind = entry.rpartition(".")
-        if kind in ("dist-info", "egg-info") and same_name(name.split("-")[0]) in wanted:
-            return True
-    return False
+    return not installed_in(folder).isdisjoint(map(same_name, distributions))
+
+
+@lru_cache(maxsize=None)
+def installed_in(folder: str) -> frozenset[str]:
+    """Return the distributions that pip or conda has installed in a folder."""
+    entries = [entry.rpartition(".") for entry in os.listdir(folder)]
+    return frozenset(same_name(name.split("-")[0]) for name, _, kind in entries if kind in ("dist-info", "egg-info"))
 
 
 def same_name(distribution: str) -> str:
