@@ -71,7 +71,7 @@ def completed(here: Path) -> int:
 def assert_each_completed_once(here: Path, count: int) -> None:
     events = read_events(here / "last-candle-job" / "events.jsonl")
     ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.value is not None)
-    assert ends == Counter(range(count))
+    assert ends == Counter(range(1, count + 1))
 
 
 def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> None:

@@ -88,7 +88,7 @@ def run_trial_here(
 def _conclude(outcome: Outcome, output: Path, console: Console) -> ExitStatus:
     ended = f"{outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}"
     if outcome.value is not None:
-        show(console, f"The model {ended}; val_to_return = {number(outcome.value)}")
+        show(console, f"The model {ended}; val_to_return = {number(outcome.value)}", *outcome.notes)
         return ExitStatus.ALL_WELL
     if outcome.status is Status.INTERRUPTED:
         show(console, f"The model was {ended}")
