@@ -182,7 +182,7 @@ class Runner:
 
     def __call__(self, code: str, **settings: object) -> Outcome:
         self.write(code)
-        control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
+        control = Settings(model_script=str(self.script), workflow="grid", **settings)
         interpreter = find_interpreter(control, ()).path
         model = model_command(control, interpreter, seed=5, experiment=self.paths.root)
         trial = Trial(3, "hpset_00004", self.hyperparameters)
@@ -453,9 +453,20 @@ def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
     assert outcome.reason == "exit status 7; last output: got 7"
 
 
+def test_the_bits_of_a_whole_number_of_64_are_not_a_number(r: Runner) -> None:
+    """`fread` and databases return these; only the package bit64 converts them."""
+    outcome = r("val_to_return <- structure(3e-323, class = 'integer64')")
+    assert outcome.status is Status.FAILED and "(integer64), not a number" in outcome.reason
+
+
+def test_an_array_is_not_a_number(bash: Runner) -> None:
+    outcome = bash("val_to_return=(0.1 0.2)")
+    assert (outcome.status, outcome.reason) == (Status.FAILED, 'val_to_return is "0.1 0.2", not a number')
+
+
 def test_the_users_own_bash_env_is_kept(bash: Runner, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "mine.sh").write_text("from_mine() { echo 6; }\n")
-    monkeypatch.setitem(user_environment(), "BASH_ENV", str(here / "mine.sh"))  # type: ignore[arg-type]
+    monkeypatch.setitem(user_environment(), "BASH_ENV", str(here / "mine.sh"))
     assert bash('[ "$(basename "$BASH_ENV")" = mine.sh ]\nval_to_return=$(from_mine)').value == 6
 
 

@@ -42,7 +42,7 @@ def sha(path: Path) -> str:
 
 
 def settings(script: Path, **changes: object) -> Settings:
-    return Settings(model_script=str(script), workflow="grid", **changes)  # type: ignore[arg-type]
+    return Settings(model_script=str(script), workflow="grid", **changes)
 
 
 def found(script: Path, interpreter: str = sys.executable) -> Surroundings:
@@ -173,7 +173,7 @@ def test_packages_that_an_r_script_loads_and_what_these_need(here: Path, monkeyp
         (here / "library" / name).mkdir(parents=True)
         description = f"Package: {name}\nVersion: {version}\n{needs}Built: R 4.0.0; ; 2023-01-01; unix\n"
         (here / "library" / name / "DESCRIPTION").write_text(description)
-    monkeypatch.setitem(user_environment(), "R_LIBS", str(here / "library"))  # type: ignore[arg-type]
+    monkeypatch.setitem(user_environment(), "R_LIBS", str(here / "library"))
     (here / "model.R").write_text("library(lab)\nlibrary(stats)\nlibrary(nowhere)\nval_to_return <- 1\n")
     seen = found(here / "model.R", str(shutil.which("Rscript")))
     assert seen.unknown == ()

@@ -161,6 +161,29 @@ def test_a_number_or_an_object_is_a_value(run: Runner, text: str) -> None:
     assert run(f"import os\nopen(os.environ['CANDLE_RESULT_FILE'], 'w').write({text!r})").value == 4.0
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "numpy.ma.masked_invalid([numpy.nan]).mean()",
+        "numpy.timedelta64(5, 'ns')",
+        "numpy.datetime64('2026-01-01', 'ns')",
+    ],
+)
+def test_what_numpy_can_only_make_a_number_of_is_none(run: Runner, value: str) -> None:
+    outcome = run(f"import numpy\nval_to_return = {value}")
+    assert outcome.status is Status.FAILED and "not a number" in outcome.reason
+
+
+def test_the_value_is_that_of_the_process_that_began(run: Runner) -> None:
+    script = "import os, sys\nif os.fork() == 0:\n    val_to_return = 99\n    sys.exit(0)\nos.wait()\n"
+    assert "it ended without a value" in run(script).reason
+    assert run(script + "val_to_return = 1").value == 1
+
+
+def test_a_script_may_empty_its_environment(run: Runner) -> None:
+    assert run("import os; os.environ.clear(); val_to_return = 1").value == 1
+
+
 def test_an_earlier_attempt_leaves_no_result_but_its_output(run: Runner) -> None:
     assert run("print('first'); val_to_return = 1").status is Status.COMPLETED
     assert run("print('second')", attempt=2).status is Status.FAILED

@@ -10,7 +10,7 @@ from pathlib import Path
 from candle_hpo.core.trial import SlowImport
 from candle_hpo.model.command import OF_A_TRIAL, ModelCommand
 from candle_hpo.model.process import Ended, Limits, OwnProcess, StopSwitch, run_process, run_to_its_end
-from candle_hpo.model.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Unsafe
+from candle_hpo.model.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Stale, Unsafe
 
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
 _SLOW_IMPORT = 0.5  # seconds, from which on an import that each trial does itself is worth a word
@@ -83,6 +83,9 @@ class WarmHost:
             if self._losses == _MOST_LOSSES:
                 self._give_up(f"{error}, {_MOST_LOSSES} times")
             raise
+        except Stale:
+            self.close()
+            return self.run_process(command, directory, environment, output, limits, switch)
         except Refused as error:
             self._give_up(str(error))
             return run_process(command, directory, environment, output, limits, switch)

@@ -45,6 +45,10 @@ class Unsafe(msgspec.Struct, frozen=True):
     because: str
 
 
+class Stale(Exception):
+    """What the host has imported has changed since: another host is needed."""
+
+
 class Refused(Exception):
     """The host cannot fork any more; the text says why."""
 
@@ -116,13 +120,15 @@ class HostProcess:
             return f"its interpreter did not start a host (exit status {status})"
 
     def start(self, request: dict[str, Any]) -> WarmProcess:
-        """Fork a process for a trial. Raises `OSError` where that fails, `HostLost` where the host is no more."""
+        """Fork a process for a trial. Raises `OSError` where that fails, `HostLost`, `Stale` or `Refused`."""
         self._send({"run": request})
         if not self.wait(_FORK_SECONDS):
             raise HostLost(f"its warm host did not fork within {_FORK_SECONDS:g} s")
         answer = self._receive()
         if "pid" in answer:
             return WarmProcess(self, answer["pid"])
+        if "stale" in answer:
+            raise Stale
         number, text = answer["error"]
         if number == 0:
             raise Refused(text)

@@ -16,7 +16,8 @@ fi
 
 # Report the value, in the script's own shell and not in its subshells; return the exit status that was.
 _candle_report() {
-  local _candle_status=$? _candle_value=${val_to_return-${candle_value_to_return-}}
+  local _candle_status=$? IFS=' ' _candle_value
+  _candle_value=${val_to_return[*]-${candle_value_to_return[*]-}}  # all of an array, which is then no number
   local _candle_number='^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$'
   if [ "$BASH_SUBSHELL" = 0 ] && [ -n "${val_to_return+set}${candle_value_to_return+set}" ]; then
     _candle_value=${_candle_value#"${_candle_value%%[![:space:]]*}"}

@@ -49,7 +49,7 @@ def become_the_script(host: str, arguments: list[str]) -> None:
 
 def run_as_main(host: str) -> None:
     """Run the script named by `sys.argv` as `__main__` and report what it leaves; exit as it does, if it does."""
-    script = sys.argv[0]
+    script, me, result_file = sys.argv[0], os.getpid(), os.environ["CANDLE_RESULT_FILE"]
     follow_into_child_processes(host)
     hyperparameters = read_hyperparameters()
     module = types.ModuleType("__main__")
@@ -60,13 +60,14 @@ def run_as_main(host: str) -> None:
     try:
         run(script, module.__dict__)
     except SystemExit as end:
-        if end.code in (None, 0):
-            report(module.__dict__)
+        if end.code in (None, 0) and os.getpid() == me:  # not in a process that the script has forked
+            report(module.__dict__, result_file)
         raise
     except BaseException as error:
         show(error, host, hyperparameters)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
-    report(module.__dict__)
+    if os.getpid() == me:
+        report(module.__dict__, result_file)
 
 
 def end_with_parent() -> None:
@@ -166,8 +167,8 @@ def run_compliant(namespace: dict[str, Any]) -> None:
     namespace["history" if losses_of(returned) else VALUE_NAMES[0]] = returned
 
 
-def report(namespace: dict[str, object]) -> None:
-    """Write what the script left, if it left a value; threads that Python would wait for may leave it yet.
+def report(namespace: dict[str, object], file_name: str) -> None:
+    """Write what the script left to a file, if it left a value; threads that Python would wait for may leave it yet.
 
     The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
     """
@@ -202,13 +203,19 @@ def report(namespace: dict[str, object]) -> None:
         if isinstance(metric, (int, float, str, type(None))) and len(str(metric)) <= LONGEST_METRIC
     }
     kept[VALUE_NAMES[0]] = number_of(value, describe(value))
-    with open(os.environ["CANDLE_RESULT_FILE"], "w", encoding="utf-8") as file:
+    with open(file_name, "w", encoding="utf-8") as file:
         json.dump(kept, file)
 
 
 def number_of(value: Any, otherwise: object) -> object:
-    """Return a value as a float, if it is one number: Python's, NumPy's, PyTorch's or TensorFlow's."""
+    """Return a value as a float, if it is one number: Python's, NumPy's, PyTorch's or TensorFlow's.
+
+    NumPy's `item` makes whole numbers of dates and durations, and 0 of what is masked; these are not numbers.
+    """
     try:
+        is_masked = type(value).__module__.startswith("numpy.ma") and value.mask.any()
+        if is_masked or getattr(getattr(value, "dtype", None), "kind", "f") in "mM":
+            return otherwise
         value = value.item() if hasattr(value, "item") else value
         return otherwise if value is None or isinstance(value, (bool, str, bytes)) else float(value)
     except Exception:

@@ -11,8 +11,9 @@ Its standard input is a socket on which the worker that started it speaks: one J
                                what the script imports that is left to the trials, with the reasons; or {"unsafe":
                                name, "because"}, and it ends, since what that import has begun cannot be taken back; or
                                {"useless": reason}, and it ends
-    {"run": {…}}               {"pid": number} from the new process, or {"error": [number, text]}; then, if it was
-                               forked, {"status": number, "seconds": {…}} when it has ended: how long its imports took
+    {"run": {…}}               {"pid": number} from the new process, or {"error": [number, text]}, or {"stale": true}
+                               where what was imported is not what there is now; then, if it was forked, {"status":
+                               number, "seconds": {…}} when it has ended: how long its imports took
     {"reap": true}             nothing: the number of the process is given back only now
 
 What it prints while it imports, each trial's output begins with. The process of a trial is what `python_host.py` makes
@@ -62,12 +63,18 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     told = os.pread(1, 1 << 20, 0)
-    inherited, own_files = ending.Inherited(plan["harmless"], plan["patterns"]), imports.OwnFiles(script)
+    inherited = ending.Inherited(plan["harmless"], plan["patterns"])
+
+    def begins_with() -> set[str]:
+        return {name for name, _ in script.read_imports(plan["script"], known, plan["left"])[0]}
+
+    theirs = {name for name, _ in wanted if name not in named and not known.is_standard(name)}
+    own_files = imports.OwnFiles(script, plan["script"], theirs, begins_with)
     times = timing.Times(waiting, host.AfterImport)
     gc.collect()
     gc.freeze()
     channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})
-    request = serve(channel, lambda: imports.threads() or own_files.changed(), marker, told, times)
+    request = serve(channel, imports.threads, own_files.have_changed, marker, told, times)
     if request is None:
         os._exit(0)
     imports.renew(plan["folders"], plan["generators"], began_in)
@@ -143,7 +150,9 @@ class Marker:
             ctypes.memmove(self._place, data.ljust(self._size, b"\0"), self._size)
 
 
-def serve(channel: Channel, trouble_now: Callable[[], str], marker: Marker, told: bytes, times: Any) -> Any:
+def serve(
+    channel: Channel, threads: Callable[[], str], is_stale: Callable[[], bool], marker: Marker, told: bytes, times: Any
+) -> Any:
     """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
     me = os.getpid()
     end_with_parent = ctypes.CDLL(None).prctl
@@ -157,7 +166,10 @@ def serve(channel: Channel, trouble_now: Callable[[], str], marker: Marker, told
             running = 0
             continue
         request = message["run"]
-        trouble = trouble_now()
+        if is_stale():
+            channel.write({"stale": True})
+            continue
+        trouble = threads()
         if trouble:
             channel.write({"error": [0, trouble]})
             continue

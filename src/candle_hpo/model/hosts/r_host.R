@@ -60,7 +60,9 @@ local({
   }
   as_json <- function(value) {
     if (is.character(value) && length(value) == 1L && !is.na(value)) return(quoted(value))
-    if (!(is.numeric(value) || is.null(value)) || length(value) > 1L) {
+    # The bits of an integer64 are those of another number, unless its package is there to convert it.
+    is_bits <- inherits(value, "integer64") && !isNamespaceLoaded("bit64")
+    if (!(is.numeric(value) || is.null(value)) || length(value) > 1L || is_bits) {
       shown <- substr(deparse(value, nlines = 1L)[1L], 1L, 80L)
       return(quoted(paste0(shown, " (", class(value)[1L], ")")))
     }

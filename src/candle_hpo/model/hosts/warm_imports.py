@@ -58,7 +58,7 @@ def not_known_at_the_start(known: Any) -> str:
     """Return what Python has loaded by itself at its start that is not known; "" if there is nothing of the kind."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and name != "__main__" and "." not in name and known.objection(name):
+        if file and name != "__main__" and known.objection(name):
             return f"{name} ({file})"
     return ""
 
@@ -180,21 +180,25 @@ def is_drawn(bits: Any) -> bool:
 
 
 class OwnFiles:
-    """The files of modules that are not installed ones: their user may edit them between two trials."""
+    """What the user may edit between two trials: the script, and files of modules that are not installed ones.
 
-    def __init__(self, script: Any) -> None:
+    `beforehand` are the modules that were imported since the script began with them.
+    """
+
+    def __init__(self, script: Any, path: str, beforehand: set[str], read: Callable[[], set[str]]) -> None:
+        self._script, self._beforehand, self._read = path, beforehand, read
+        self._stamp = stamp(path)
         script_itself = sys.modules["__main__"]  # multiprocessing gives it another name, too
         modules = [module for module in list(sys.modules.values()) if module is not script_itself]
         paths = [getattr(module, "__file__", None) for module in modules]
-        own = [path for path in paths if path and not script.is_of_python(path)]
-        self._files = {path: stamp(path) for path in own if script.INSTALLED.isdisjoint(path.split(os.sep))}
+        self._files = {path: stamp(path) for path in paths if path and not script.is_installed(path)}
 
-    def changed(self) -> str:
-        """Return which of them is another file than the one that was imported, in words; "" if none is."""
-        for path, was in self._files.items():
-            if stamp(path) != was:
-                return f"{path} has changed since it was imported beforehand"
-        return ""
+    def have_changed(self) -> bool:
+        """Tell whether a file is not the one that was imported, or the script begins with other imports now."""
+        if any(stamp(path) != was for path, was in self._files.items()):
+            return True
+        before, self._stamp = self._stamp, stamp(self._script)
+        return before != self._stamp and not self._beforehand <= self._read()
 
 
 def stamp(path: str) -> tuple[int, int, int] | None:

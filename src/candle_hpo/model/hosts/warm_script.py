@@ -62,6 +62,13 @@ def is_of_python(path: str) -> bool:
     return os.path.abspath(path).startswith(STANDARD) and INSTALLED.isdisjoint(path.split(os.sep))
 
 
+def is_installed(path: str) -> bool:
+    """Tell whether a file is of Python's own library, or in a folder where pip or conda installs."""
+    folders = path.split(os.sep)
+    places = [number for number, folder in enumerate(folders) if folder in INSTALLED]
+    return is_of_python(path) or (bool(places) and bool(installed_in(os.sep.join(folders[: places[-1] + 1]))))
+
+
 def is_brought_by(distributions: list[str], path: str) -> bool:
     """Tell whether a module or package lies where pip or conda has installed it, with one of these distributions."""
     folder = os.path.dirname(path)
