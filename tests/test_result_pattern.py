@@ -72,6 +72,8 @@ def found(output: str | bytes, pattern: str) -> float:
         ("val_loss: 0.7\nval_loss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
         ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"epoch.*val_loss: ([0-9.]+)", 0.7),
         ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"epoch.*?loss: ([0-9.]+)", 0.5),
+        ("loss: 0.5 - val_loss: 0.7\n", r"val.*loss: ([0-9.]+)", 0.7),
+        ("loss: 0.5\n1/3 val_loss: 0.7\n", r".*val\S*loss: ([0-9.]+)", 0.7),
         ("epoch 1 val_loss: 0.7\n", r"epoch.*loss: ([0-9.]+)", 0.7),
         ("loss:\n  0.25\n", r"loss:\n\s*([0-9.]+)", 0.25),
         ("loss 0.5 # 7\n", "(?x) loss [ ] ([0-9.]+)  # (the number", 0.5),

@@ -32,6 +32,7 @@ _PART = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUANTIFIER = re.compile(r"[*+?]|\{\d*,?\d*\}")
+_END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
@@ -106,7 +107,7 @@ class ResultPattern:
                 others = {name: number for name, number in self._names.items() if number != self._group}
                 found = Found(value, {name: self._metric(match, number) for name, number in others.items()})
             if match is not None:
-                if not _begins_within_a_word(self._label_of(match)):
+                if not self._is_part_of_a_word(match):
                     return found
                 self._raise_if_a_word(text, match)
         if match is not None:
@@ -123,10 +124,16 @@ class ResultPattern:
             raise self._error("does not fit the last such line:", later, later.end())
         return match
 
-    def _label_of(self, match: re.Match[str]) -> re.Match[str]:
-        """Return what the pattern without what precedes its label matches there."""
-        label = _last(self._label.finditer(match.string, match.start(), match.end()))
-        return label if label and label.end() == match.end() else match
+    def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
+        """Tell whether a match has its label within a word of which the pattern does not demand the beginning."""
+        text, label = match.string, _last(self._label.finditer(match.string, match.start(), match.end()))
+        if label is None or label.end() != match.end():
+            label = match
+        start = label.start()
+        word = start - len(_END_OF_WORD.findall(text[max(0, start - _NEAR) : start])[0])
+        return _begins_within_a_word(label) and (
+            word < match.start() or bool(match.re.match(text[:word] + text[start:], match.start()))
+        )
 
     def _raise_if_a_word(self, text: str, match: re.Match[str]) -> None:
         """Raise `ValueError` where the label is a word in the text, if in the last match it is a part of one.
