@@ -83,6 +83,15 @@ WHY = "; a decimal comma, a mark between thousands, or only a part of a row?"
             "loss",
             f"line 3 of a.csv is shorter than its headings: 2 cells, 3 headings (3 | 1){WHY}",
         ),
+        *(
+            (
+                "a.csv",
+                f"epoch,loss\n1,0.5\n2,{cell}",
+                "loss",
+                f'a.csv ends within a line, and with "{cell}", only a part of loss; end its last line, too',
+            )
+            for cell in ("", "-", "0.", "1e-", "1.5e", "1.5E-0", "2.d+")
+        ),
         # R's write.table gives its rows names, and no heading to these.
         (
             "a.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -37,10 +38,9 @@ def found(output: str | bytes, pattern: str) -> float:
         (f"{ESC}[1mval_loss {ESC}[0m: {ESC}[32m0.240 {ESC}[0m\n", r"val_loss.*?([0-9.]+)", 0.24),
         (f"{ESC}]0;loss: 7{ESC}\\loss: {ESC}(B{ESC}[38;2;1;2;3m1.5{ESC}[K\n", r"loss: ([0-9.]+)", 1.5),
         ("val_loss: 9.0\r   \rval_loss: 0.1", r"^val_loss: ([0-9.]+)", 0.1),
-        ("loss: 0.9\b\b\b0.1\n", r"loss: ([0-9.]+)", 0.1),
-        (f"loss: 0.999\b\b\b{ESC}[K1\n", r"loss: ([0-9.]+)", 0.1),
-        (f"loss: 0.9{ESC}[3D0.1\n", r"loss: ([0-9.]+)", 0.1),
-        (f"loss: 0.9{ESC}[7G0.1\n", r"loss: ([0-9.]+)", 0.1),
+        ("loss: 0.9" + "\b" * 9 + "\rloss: 0.1" + "\b" * 9, r"loss: ([0-9.]+)", 0.1),
+        ("2/9 loss: 0.9" + "\b" * 13 + "3/9 loss: 0.1\n", r"loss: ([0-9.]+)", 0.1),
+        (f"loss: 0.9{ESC}[2K{ESC}[1Gloss: 0.1{ESC}[K\n", r"^loss: ([0-9.]+)", 0.1),
         (f"loss: 0.9{ESC}[1A\r50\n", r"loss: ([0-9.]+)", 0.9),
         (f"{ESC}[32m0.25{ESC}[0m\n", r"\x1b\[32m([0-9.]+)", 0.25),
         ("9\rloss: 0.3\r5", r"\rloss: ([0-9.]+)", 0.3),
@@ -51,7 +51,9 @@ def found(output: str | bytes, pattern: str) -> float:
         ("[0.5,0.7]", r"\[([0-9.]+)", 0.5),
         ("loss: tensor(0.5000, grad_fn=<NllLossBackward>)", r"loss.*?([0-9.]+)", 0.5),
         ("accuracy: 95%", r"accuracy: ([0-9.]+)", 95.0),
-        ("accuracy: 9869/10000 (99%)", r"accuracy: ([0-9.]+)", 9869.0),
+        ("accuracy: 9869/10000 (99%)", r"accuracy: ([0-9.]+)/", 9869.0),
+        ("The loss is 0.25.\n", r"loss is ([0-9.]+)", 0.25),
+        ("The loss is 0.25. Done.\n", r"loss is (\S+)", 0.25),
         ("loss: **0.5**", r"loss: \**([0-9.]+)", 0.5),
         ("loss: +8.7", r"loss: \+?([0-9.]+)", 8.7),
         ("weights.03-0.25.hdf5", r"weights\.\d+-([0-9.]+)\.hdf5", 0.25),
@@ -64,6 +66,15 @@ def found(output: str | bytes, pattern: str) -> float:
         # What tells which line it is may stand behind the number, before it, or in another line.
         ("loss: 0.5 (validation)\nloss: nan (training)\n", r"loss: ([0-9.]+) \(validation\)", 0.5),
         ("loss: 0.5 - val_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
+        ("loss: 0.5\nval_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
+        ("loss: 0.5\nval/loss: 0.7\n", r"^loss: ([0-9.]+)", 0.5),
+        ("val_loss: 0.7\nloss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
+        ("val_loss: 0.7\nval_loss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
+        ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"epoch.*val_loss: ([0-9.]+)", 0.7),
+        ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"epoch.*?loss: ([0-9.]+)", 0.5),
+        ("loss: 0.5 - val_loss: 0.7\n", r"val.*loss: ([0-9.]+)", 0.7),
+        ("loss: 0.5\n1/3 val_loss: 0.7\n", r".*val\S*loss: ([0-9.]+)", 0.7),
+        ("epoch 1 val_loss: 0.7\n", r"epoch.*loss: ([0-9.]+)", 0.7),
         ("loss:\n  0.25\n", r"loss:\n\s*([0-9.]+)", 0.25),
         ("loss 0.5 # 7\n", "(?x) loss [ ] ([0-9.]+)  # (the number", 0.5),
         ("Loss: 3\nLOSS: 2\n", r"(?i)loss: ([0-9.]+)", 2.0),
@@ -99,7 +110,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
                 "1,234.57", "1.234,57", "1,5", "5_000", "1'234.5", "1 234.5", "1\u00a0234.5", "1\u202f234", "-8.7",
                 "\u22128.7", "0.1D-03", "0.123-103", "1e5", "5.e-3", "0x1.8p3", "0x1p-3", "1.#QNAN", "nan0.5", "0.5nan",
                 "1.2\u00d710\u207b\u2075", "1.2 x 10^-5", "1.2*10**-5", "1+2j", "1:30", "2m30s", "12ms", "1.2k",
-                "float32", "- 8.7", "10\u00b2", "5\u00bd",
+                "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
             )
             for pattern in (r"loss: .*?([0-9.]+)", r"loss: ([0-9.]+)", r"loss: -?\s?([0-9.]+)")
         ),
@@ -119,8 +130,33 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("loss: nan (epoch 3)\n", r"(?:loss.*?)([0-9.]+)", 'skipped ": nan (epoch" and found 3'),
         ("loss: nan epoch 3\n", r"loss[a-z :]*([0-9.]+)", 'skipped ": nan epoch" and found 3'),
         ("loss: nan acc: 0.5\n", r"loss[^0-9]*([0-9.]+)", 'skipped ": nan acc:" and found 0.5'),
-        # Of two values in a line, the last is another one's.
-        ("loss: 0.5 - val_loss: 0.7\n", r"loss: ([0-9.]+)", "finds two values, the last one within a longer word"),
+        # Of two values, the last is another one's.
+        (
+            "loss: 0.5 - val_loss: 0.7\n",
+            r"loss: ([0-9.]+)",
+            'finds "loss: 0.5 - val_loss: 0.7" and last, as a part of a longer word, "loss: 0.5 - val_loss: 0.7"',
+        ),
+        (
+            "loss: 0.5\nval_loss: 0.7\n",
+            r"loss: ([0-9.]+)",
+            'finds "loss: 0.5" and last, as a part of a longer word, "val_loss: 0.7" (loss: ([0-9.]+)); '
+            r"write the whole label, or begin it with \b or ^",
+        ),
+        ("loss: 0.5\n" + "x\n" * 300_000 + "val_loss: 0.7\n", r"loss: ([0-9.]+)", '"val_loss: 0.7"'),
+        ("MSE: 0.5\nRMSE: 0.7\n", r"MSE: (\S+)", 'finds "MSE: 0.5" and last'),
+        ("accuracy: 0.5\ntop5_accuracy: 0.99\n", r"accuracy: (\S+)", '"top5_accuracy: 0.99"'),
+        ("val_loss: 9\nloss: 0.5\nval/loss: 0.7\n", r"loss: (\S+)", '"val/loss: 0.7"'),
+        ("loss: 0.5\nval-loss: 0.7\n", r"(?<=loss: )[0-9.]+|loss: ([0-9.]+)", '"val-loss: 0.7"'),
+        ("loss: 0.5\nval_loss: 0.7\n", r".*loss: ([0-9.]+)", '"val_loss: 0.7"'),
+        ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"(?i)Epoch.*LOSS: ([0-9.]+)", "as a part of a longer word"),
+        # Something is written over it.
+        ("loss: 0.9\b\b\b0.1\n", r"loss: ([0-9.]+)", 'found 0.9, which may be written over, in "loss: 0.9\ufffd0.1"'),
+        ("loss: 0.51 \b\b2\n", r"loss: ([0-9.]+)", "found 0.51, which may be written over"),
+        (f"loss: 0.95\b{ESC}[K\n", r"loss: ([0-9.]+)", "found 0.95, which may be written over"),
+        (f"loss: 0.95{ESC}[D{ESC}[0K\n", r"loss: ([0-9.]+)", "found 0.95, which may be written over"),
+        (f"loss: 0.9{ESC}[3D0.1\n", r"loss: ([0-9.]+)", "found 0.9, which may be written over"),
+        (f"loss: 0.9{ESC}[7G0.1\n", r"loss: ([0-9.]+)", "found 0.9, which may be written over"),
+        ("loss: 0.9" + "\b" * 9 + "loss: nan\n", r"loss: ([0-9.]+)", "does not fit the last such line"),
     ],
 )  # fmt: skip
 def test_what_is_not_the_last_number_as_a_whole_is_a_failure_that_quotes_it(
@@ -154,6 +190,27 @@ def test_a_line_longer_than_is_read_at_once_is_searched_from_its_end() -> None:
     assert found("loss: 1\n" + "x" * (1 << 24) + " loss: 2 " + "x" * 1000, r"loss: ([0-9.]+)") == 2
     with pytest.raises(ValueError, match="found 34"):  # the rest of 1234, of which the beginning is not read
         found("1234" + " x" * ((1 << 23) - 1), r"([0-9]+)")
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        ("loss=0.1 " * 28_000, r"loss=(?P<loss>[\d.]+), acc=(?P<acc>[\d.]+)"),
+        ("loss=0.1 " * 28_000, r"loss.*?acc=([0-9.]+)"),
+        ("50%\b\b\b" * 2_000_000, r"loss: ([0-9.]+)"),
+        (f"50%{ESC}[3D" * 1_000_000, r"loss: ([0-9.]+)"),
+    ],
+    ids=["two groups", "a wildcard", "backspaces", "moves"],
+)
+def test_a_long_line_takes_no_time_that_grows_as_its_square(line: str, pattern: str) -> None:
+    began = time.process_time()
+    assert found(f"loss: 3, loss=3, acc=3\n{line}\n", pattern) == 3
+    assert time.process_time() - began < 20.0
+
+
+def test_what_is_at_the_beginning_of_a_long_line_is_not_passed_over() -> None:
+    for before in (0, 6_980, 6_995, 7_985, 7_990, 7_995, 13_990):
+        assert found("loss: 1\n" + "x" * before + " loss: 2.5 " + "y" * 50_000, r"loss: ([0-9.]+)") == 2.5
 
 
 # --- Whatever a script prints last comes back as that number, or as a failure that quotes it.

@@ -12,11 +12,11 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ed][+-]?\d+)?|[+-]?(nan|inf|infin
 # the letters of an exponent or of C's hexadecimal numbers), marks between groups of digits, `1.#QNAN`, powers of ten.
 _GOES_ON = re.compile(
     r"[^\W_]*[+\-\u2212]?\.?\d | \.[edq][+-]?\d | ['\u2019_]\d | [\u00a0\u2007\u2009\u202f]\d{3}(?!\d)"
-    r"| \.?\# | \ufffd | [\^\u207a\u207b] | \*\*[+-]?\d"
-    r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\u207b])",
+    r"| \.?\# | \ufffd | [ \t][edq][+-]\d | [\^\u207a\u207b] | \*\*[+-]?\d"
+    r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\-\u2212\u207b])",
     re.VERBOSE | re.IGNORECASE,
 )
-_GOES_ON_UNLESS_SPELLED = re.compile(r"[^\W\d]|:\d")  # a unit, a time of day
+_GOES_ON_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d")  # a unit, a time of day, a fraction
 
 # The same before the digits.
 _BEGINS_EARLIER = re.compile(
@@ -24,7 +24,7 @@ _BEGINS_EARLIER = re.compile(
     r"| [:=]\s*[\-\u2212\u2013]\s+ )$",
     re.VERBOSE | re.IGNORECASE,
 )
-_BEGINS_EARLIER_UNLESS_SPELLED = re.compile(r"(?:\w|\d:|[^\W_][+\-\u2212\u2013])$")
+_BEGINS_EARLIER_UNLESS_SPELLED = re.compile(r"(?:\w|\d[:/]|[^\W_][+\-\u2212\u2013])$")
 
 # A comma, and a space, belong to a number only where they stand as decimal commas and marks between thousands do.
 _WHOLE = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)")

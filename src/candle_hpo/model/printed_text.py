@@ -10,9 +10,10 @@ from typing import BinaryIO
 _BLOCK = 1 << 18  # bytes of output that are read at once
 _LONGEST_LINE = 1 << 24
 _OVERLAP = 1 << 15  # characters of what follows a block that are shown with it, for what reaches over its end
-_LONGEST_MOVE = 10_000  # columns
+_PIECE, _OVERLAP_OF_PIECES = 8000, 1000  # characters, of a line that is too long to be searched as one
 
 CUT_OFF = "\ufffd"  # what stands for bytes that are not UTF-8, and for the rest of a line that is too long
+MOVED = "\x08"  # a backspace: behind it, something is written over what stands before it
 
 # The control sequences of terminals, ECMA-48: with parameters and a final letter, with a text, and short ones.
 _SEQUENCE = re.compile(
@@ -20,9 +21,12 @@ _SEQUENCE = re.compile(
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")  # by far the most frequent of them
 _STAYS_IN_PLACE = frozenset("mJXhlnpqrst")
-_MOVES_IN_LINE = frozenset("CDGK")
+_MOVES_IN_LINE = frozenset("CDG")
+_ERASED = "\x7f"  # from the cursor on: that is nothing, unless the cursor was moved back
+_TO_THE_FIRST_COLUMN = (("G", ""), ("G", "0"), ("G", "1"))
 _SHORT_MOVES = frozenset("8DEMc")
-_IN_LINE = re.compile(r"(\x08|\x1b\[[0-9]*[CDGK])")
+_MOVES = re.compile(f"{MOVED}+")
+_MOVES_AT_THE_END = re.compile(rf"{MOVED}+(?=\n|\Z)")  # nothing is written behind them
 _INVISIBLE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
@@ -57,40 +61,27 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def as_read(block: bytes, *, with_sequences: bool = False) -> str:
-    """Return lines of output as a person reads them on a terminal."""
+    """Return lines of output as a person reads them on a terminal, with `MOVED` where the cursor is moved in a line."""
     text = block.decode("utf-8", errors="replace")
     if not with_sequences and ("\x1b" in text or "\x9b" in text):
         text = _SEQUENCE.sub(_what_is_seen_of, _COLOUR.sub("", text))
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
-    if not with_sequences and ("\x08" in text or "\x1b" in text):
-        text = "\n".join(_with_moves(line) if _IN_LINE.search(line) else line for line in text.split("\n"))
-    return _INVISIBLE.sub("", text)
+    if MOVED in text:
+        text = _MOVES.sub(MOVED, _MOVES_AT_THE_END.sub("", text))
+    return "\n".join(map(_in_pieces, _INVISIBLE.sub("", text).split("\n")))
 
 
 def _what_is_seen_of(sequence: re.Match[str]) -> str:
-    """Return nothing for what stays in place, a new line for what goes to another; moves within the line stay."""
+    """Return nothing for what stays in place, a new line for what goes to another, or back to the first column."""
     parameters, final, short = sequence.groups(default="")
-    if final in _MOVES_IN_LINE:
-        return f"\x1b[{parameters if parameters.isdecimal() else ''}{final}"
+    if final == "K" and parameters in ("", "0"):
+        return _ERASED
+    if final in _MOVES_IN_LINE and (final, parameters) not in _TO_THE_FIRST_COLUMN:
+        return MOVED
     return "\n" if short in _SHORT_MOVES or not (final in _STAYS_IN_PLACE or not final) else ""
 
 
-def _with_moves(line: str) -> str:
-    """Return what a line looks like after its moves of the cursor: what is written over others takes their place."""
-    cells: list[str] = []
-    at = 0
-    for part in _IN_LINE.split(line):
-        if not _IN_LINE.fullmatch(part):
-            cells.extend(" " * (at - len(cells)))
-            cells[at : at + len(part)] = part
-            at += len(part)
-        elif part.endswith("K"):
-            if part[2:-1] in ("1", "2"):
-                cells[: at if part[2:-1] == "1" else None] = " " * at
-            else:
-                del cells[at:]
-        else:
-            count = min(int(part[2:-1] or 1), _LONGEST_MOVE) if len(part) > 1 else 1
-            at = {"C": min(at + count, len(cells) + count), "G": count - 1}.get(part[-1], at - count)
-            at = max(0, at)
-    return "".join(cells)
+def _in_pieces(line: str) -> str:
+    """Return a line that is too long as several: what a regular expression takes for one may grow as its square."""
+    ends = range(0, max(1, len(line) - _OVERLAP_OF_PIECES), _PIECE - _OVERLAP_OF_PIECES)
+    return f"{CUT_OFF}\n{CUT_OFF}".join(line[at : at + _PIECE] for at in ends)

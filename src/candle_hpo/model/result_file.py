@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ _LONGEST_TEXT = 200  # characters, of a metric or of its name
 _FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
 _TABLES = (".csv", ".tsv")
 _DELIMITERS = ",;\t|"
+_CUT_OFF = re.compile(r"(?:^[+-]?|\.|[ed][+-]?0?)\Z", re.IGNORECASE)  # what a number may begin with
 
 
 class Measured(NamedTuple):
@@ -163,7 +165,12 @@ def _in_table(text: str, name: str, key: str) -> Measured:
     notes = (
         [] if last is table.rows[-1][1] else [f"{name}: the last row has no {key}; the last one that has one counts"]
     )
-    if not notes and column == len(table.headings) - 1 and not text.endswith(("\n", "\r")):
+    if column == len(table.headings) - 1 and not text.endswith(("\n", "\r")):
+        cell = table.rows[-1][1][column]
+        if _CUT_OFF.search(cell):
+            raise ValueError(
+                f'{name} ends within a line, and with "{cell}", only a part of {key}; end its last line, too'
+            )
         notes.append(f"{name} ends within a line; if that was cut off, {key} is only a part of the value")
     return Measured(finite(last[column], f"{key} in {name}"), metrics_of(cells), tuple(notes))
 
@@ -179,7 +186,7 @@ def _last_table(text: str, name: str, key: str) -> _Table:
             else:
                 table.rows.append((line, row))
     except csv.Error as error:
-        raise ValueError(f"{name} is no CSV file: {error}") from None
+        raise ValueError(f"{name} is not a CSV file: {error}") from None
     if table is None or key not in table.headings:
         there = ", ".join(table.headings) if table else "none"
         raise ValueError(f'{name} has no "{key}" (it has: {shortened(there)})')

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from candle_hpo.core.trial import Metrics
 from candle_hpo.model import number_texts
 from candle_hpo.model.number_texts import as_number, shortened
-from candle_hpo.model.printed_text import blocks_from_the_end
+from candle_hpo.model.printed_text import CUT_OFF, MOVED, blocks_from_the_end
 
 _SKIPPED = "skipped_by_wildcard"  # the name of a group
 _STEPS = ("step", "epoch")  # named groups that are no measurement
@@ -32,9 +32,11 @@ _PART = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUANTIFIER = re.compile(r"[*+?]|\{\d*,?\d*\}")
+_END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
+_PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
-_ANYTHING = r"[^\n]*?"
+_ANYTHING = r"[^\n]{0,200}?"  # with a bound, lest a long line take a time that grows as its square
 _ANY_NUMBER = (
     r"(?<!\w)(?:[+\-\u2212]?\.?\d[^ \t\n]*(?: \d{3}[^ \t\n]*)*"
     r"|[+\-\u2212]?(?:[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)(?!\w))"
@@ -84,9 +86,12 @@ class ResultPattern:
         self._group = min(self._names.values(), default=min(1, self._expression.groups))
         groups = list(_groups(parts))
         self._elsewhere = self._skipping = None
+        self._label = self._expression
         if not self._expression.flags & re.VERBOSE and len(groups) == self._expression.groups:
             self._elsewhere = _with_anything(text, parts, groups)
-            self._skipping = _with_name_for_skipped(text, parts, groups[self._group - 1]) if groups else None
+            if groups:
+                self._skipping = _with_name_for_skipped(text, parts, groups[self._group - 1])
+                self._label = _from_label(text, parts, groups[self._group - 1]) or self._expression
 
     def find(self, output: Path) -> Found:
         """Return the number in the last match in the output.
@@ -94,38 +99,52 @@ class ResultPattern:
         A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
         and pattern, where no number is found, or not all of it, or something else stands where the last one should.
         """
-        is_empty = True
+        match, is_empty = None, True
         for text in blocks_from_the_end(output, with_sequences=bool(_SEQUENCE.search(self.text))):
             is_empty = False
-            match = self._last_match(text)
-            if self._elsewhere is not None:
-                later = deque(self._elsewhere.finditer(text, match.end() if match else 0), maxlen=1)
-                if later:
-                    raise self._error("does not fit the last such line:", later[0], later[0].end())
-            if match is not None:
+            if match is None and (match := self._last_match(text)):
                 value = self._number(match, self._group)
                 others = {name: number for name, number in self._names.items() if number != self._group}
-                return Found(value, {name: self._metric(match, number) for name, number in others.items()})
+                found = Found(value, {name: self._metric(match, number) for name, number in others.items()})
+            if match is not None:
+                if not self._is_part_of_a_word(match):
+                    return found
+                self._raise_if_a_word(text, match)
+        if match is not None:
+            return found
         if is_empty:
             raise ValueError("it printed nothing, so result_pattern found nothing")
         raise ValueError(f"result_pattern found nothing in its output ({self.text})")
 
     def _last_match(self, text: str) -> re.Match[str] | None:
-        """Return the last match; raise `ValueError` where a line has another, and only the last begins within a word.
+        """Return the last match; raise `ValueError` where something else stands where a later one should."""
+        match = _last(self._expression.finditer(text))
+        later = self._elsewhere and _last(self._elsewhere.finditer(text, match.end() if match else 0))
+        if later:
+            raise self._error("does not fit the last such line:", later, later.end())
+        return match
 
-        As `loss: ` is found in `loss: 0.5 - val_loss: 0.7`.
+    def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
+        """Tell whether a match has its label within a word of which the pattern does not demand the beginning."""
+        text, label = match.string, _last(self._label.finditer(match.string, match.start(), match.end()))
+        if label is None or label.end() != match.end():
+            label = match
+        start = label.start()
+        word = start - len(_END_OF_WORD.findall(text[max(0, start - _NEAR) : start])[0])
+        return _begins_within_a_word(label) and (
+            word < match.start() or bool(match.re.match(text[:word] + text[start:], match.start()))
+        )
+
+    def _raise_if_a_word(self, text: str, match: re.Match[str]) -> None:
+        """Raise `ValueError` where the label is a word in the text, if in the last match it is a part of one.
+
+        As `loss: ` is, of `loss: 0.5` and then `val_loss: 0.7`. If it never is a word, that is what was meant.
         """
-        of_line: list[re.Match[str]] = []
-        for match in self._expression.finditer(text):
-            if of_line and "\n" in text[of_line[-1].start() : match.start()]:
-                of_line.clear()
-            of_line.append(match)
-        if not of_line:
-            return None
-        within = [_begins_within_a_word(match) for match in of_line]
-        if within[-1] and not all(within):
-            raise self._error("finds two values, the last one within a longer word, in", of_line[-1], of_line[-1].end())
-        return of_line[-1]
+        word = next((each for each in self._label.finditer(text) if not _begins_within_a_word(each)), None)
+        if word is not None:
+            what = f'finds "{_lines_of(word, word.end())}" and last, as a part of a longer word,'
+            advice = "write the whole label, or begin it with \\b or ^"
+            raise self._error(what, match, match.end(), advice)
 
     def _metric(self, match: re.Match[str], group: int) -> float | str | None:
         text = match[group]
@@ -141,6 +160,8 @@ class ResultPattern:
             raise self._error("matched without its group in", match, match.end())
         start = match.start(group) + len(found) - len(found.lstrip())
         found = found.strip()
+        if found.endswith(".") and as_number(found) is None:  # the end of a sentence
+            found = found[:-1]
         end = start + len(found)
         number = as_number(found)
         if number is None:
@@ -148,6 +169,8 @@ class ResultPattern:
         if must_be_finite and not math.isfinite(number):
             raise self._error(f"found {found}, not a finite number, in", match, end)
         text = match.string
+        if MOVED in text[match.start() : max(end, match.end())] + text[end:].partition("\n")[0]:
+            raise self._error(f"found {found}, which may be written over, in", match, end)
         before, after = (
             text[max(0, start - _NEAR) : start].rpartition("\n")[2],
             text[end : end + _NEAR].partition("\n")[0],
@@ -173,16 +196,25 @@ class ResultPattern:
             start -= 1
         return text[start : match.start(self._group)]
 
-    def _error(self, what: str, match: re.Match[str], at: int) -> ValueError:
-        text, at = match.string, max(match.start(), at - 1)
-        lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
-        return ValueError(f'result_pattern {what} "{shortened(lines.strip())}" ({self.text})')
+    def _error(self, what: str, match: re.Match[str], at: int, advice: str = "") -> ValueError:
+        lines = _lines_of(match, at)
+        return ValueError(f'result_pattern {what} "{lines}" ({self.text})' + (f"; {advice}" if advice else ""))
+
+
+def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
+    return next(iter(deque(matches, maxlen=1)), None)
+
+
+def _lines_of(match: re.Match[str], at: int) -> str:
+    text, at = match.string, max(match.start(), at - 1)
+    lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
+    return shortened(lines.strip()).replace(MOVED, CUT_OFF)
 
 
 def _begins_within_a_word(match: re.Match[str]) -> bool:
     start = match.start()
-    around = match.string[max(0, start - 1) : start + 1]
-    return len(around) == 2 and all(character.isalnum() or character == "_" for character in around)
+    before = match.string[max(0, start - 2) : start]
+    return match[0][:1].isalnum() and bool(_PART_OF_A_WORD.search(before))
 
 
 def _spells(match: re.Match[str], at: int) -> bool:
@@ -245,6 +277,25 @@ def _between_assertions(text: str, parts: list[tuple[int, str]]) -> tuple[int, i
     return first, max(first, last)
 
 
+def _from_label(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
+    """Return the pattern without what precedes its label, up to the last wildcard before that; None without one."""
+    before = [each for each in parts if each[0] < group.start]
+    is_label = False
+    for at in range(len(before) - 1, 0, -1):
+        start, part = before[at]
+        if is_label and _QUANTIFIER.match(part) and _is_wildcard(before[at - 1][1]):
+            try:
+                return re.compile(text[start + len(part) :], re.MULTILINE | (re.compile(text).flags & re.IGNORECASE))
+            except re.error:  # within a group
+                return None
+        is_label |= len(part) == 1 and part.isalnum()
+    return None
+
+
+def _is_wildcard(part: str) -> bool:
+    return part == "." or (bool(re.match(r"\[|\\[DSw]", part)) and bool(re.fullmatch(part, "n")))
+
+
 def _with_name_for_skipped(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
     """Return the pattern with a name for the first wildcard between its group and the last word before that.
 
@@ -254,7 +305,7 @@ def _with_name_for_skipped(text: str, parts: list[tuple[int, str]], group: _Grou
     for start, part in reversed([each for each in parts if each[0] < group.start]):
         if len(part) == 1 and part.isalnum():
             break
-        if part == "." or (re.match(r"\[|\\[DSw]", part) and re.fullmatch(part, "n")):  # it may skip nan
+        if _is_wildcard(part):  # it may skip nan
             is_repeated = _QUANTIFIER.match(following[1])
             wildcard = start, following[0] + len(following[1]) if is_repeated else following[0]
         following = start, part
