@@ -358,3 +358,41 @@ def test_the_same_of_numbers_that_stand_alone(
         assert text[:150] in str(error)
     else:
         assert got == value
+
+
+@pytest.mark.parametrize(
+    ("printed", "pattern"),
+    [
+        ("loss: 0.5 acc: .5\nloss: nan acc: nan\n", "loss: ([0-9.]+) acc: [0-9.]+"),
+        ("loss: .5 acc: .1\nloss: .4 acc: nan\n", "loss: ([0-9.]+) acc: [0-9.]+"),
+        ("loss: 0.5 t: 1.5s\nloss: nan t: 2s\n", r"loss: ([0-9.]+) t: \d\.\ds"),
+        ("Epoch 9/12 loss .111\nEpoch 12/12 loss .083\n", r"Epoch \d/12 loss ([0-9.]+)"),
+        ("f= 1.0E+00\nf=-1.0E+00\n", "f= ([0-9.E+-]+)"),
+        ("loss:  9.5\nloss: 10.5\n", "loss:  ([0-9.]+)"),
+        ("loss: 0.2\nloss:nan\n", "loss: ([0-9.eE+-]+)"),
+        ("LOSS =   99999.500\nLOSS =-99999.500\n", "LOSS = +([0-9.-]+)"),
+        ("    1    0.5\n   10    0.4\n", r"^    \d    ([0-9.]+)"),
+        ("val_loss: 9.0\n\r 33%|x | 1/3 [0.1s]val_loss: 0.5\n", "^val_loss: ([0-9.]+)"),
+    ],
+)
+def test_guesses_around_the_number_do_not_hide_a_later_line(tmp_path: Path, printed: str, pattern: str) -> None:
+    """At other numbers beside it, at how these are aligned, and at where the line begins."""
+    output = tmp_path / "output"
+    output.write_text(printed)
+    with pytest.raises(ValueError, match="does not fit the last such line: "):
+        ResultPattern(pattern).find(output)
+
+
+@pytest.mark.parametrize(
+    ("printed", "pattern", "value"),
+    [
+        ("loss: 0.5\nval_loss: 0.7\n", "^loss: ([0-9.]+)", 0.5),
+        ("epoch 9: acc 0.9, loss 0.3\nepoch 10: acc 0.93, loss 0.2\n", r"epoch \d+: acc ([\d.]+), loss [\d.]+", 0.93),
+        ("  1  0.5\n 10  0.4\n", r"^\s*\d+\s+([0-9.]+)$", 0.4),
+        ("Accuracy: 93.1%\nDone in 3 s\n", "Accuracy: ([0-9.]+)%", 93.1),
+    ],
+)
+def test_guesses_around_the_number_that_hold(tmp_path: Path, printed: str, pattern: str, value: float) -> None:
+    output = tmp_path / "output"
+    output.write_text(printed)
+    assert ResultPattern(pattern).find(output).value == value

@@ -36,6 +36,8 @@ _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
+_ANY_SPACES, _ANY_DIGITS = r"[^\S\n]*", r"[^\s]{0,40}?"
+_ANY_BEGINNING = r"(?:^|(?<=[\])}|%]))"
 _ANYTHING = r"[^\n]{0,200}?"  # with a bound, lest a long line take a time that grows as its square
 _ANY_NUMBER = (
     r"(?<!\w)(?:[+\-\u2212]?\.?\d[^ \t\n]*(?: \d{3}[^ \t\n]*)*"
@@ -243,19 +245,47 @@ def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
     yield from sorted(found)
 
 
+def _relaxed(parts: list[tuple[int, str]], begin: int, end: int) -> str:
+    """Return a part of a pattern with no guess at what numbers look like, and how they are aligned.
+
+    A line that begins after something without a line end of its own, such as a progress bar, counts as a beginning.
+    """
+    changed = ""
+    for start, part in parts:
+        if begin <= start < end:
+            if _QUANTIFIER.match(part) and changed.endswith((_ANY_SPACES, _ANY_DIGITS)):
+                continue
+            if _matches(part, " ") and not _matches(part, "n"):
+                part = _ANY_SPACES
+            elif (_matches(part, "5") and not _matches(part, "n")) or (part == r"\." and changed.endswith(_ANY_DIGITS)):
+                part = _ANY_DIGITS
+            elif part == "^":
+                part = _ANY_BEGINNING
+            changed += "" if part in (_ANY_SPACES, _ANY_DIGITS) and changed.endswith(part) else part
+    return changed
+
+
+def _matches(part: str, character: str) -> bool:
+    """Tell whether a part of a pattern stands for characters, and for this one, too."""
+    is_class = part.startswith("[") or part in (r"\d", r"\s", r"\ ", " ", r"\t")
+    return is_class and bool(re.fullmatch(part, character))
+
+
 def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]) -> re.Pattern[str] | None:
     """Return the pattern with anything in place of what its groups match; with any number if that says too little."""
     outermost = [(group.inner, group.end) for group in groups if group.depth == 0] or [_between_assertions(text, parts)]
-    for instead in (_ANYTHING, _ANY_NUMBER):
-        changed, rest = "", 0
-        for inner, end in outermost:
-            changed, rest = changed + text[rest:inner] + instead, end
-        try:
-            expression = re.compile(changed + text[rest:], re.MULTILINE)
-        except re.error:  # a group within the group is named elsewhere
-            return None
-        if instead is _ANY_NUMBER or not expression.search(_ANY_OUTPUT):
-            return expression
+    # What looks behind has a width that must stay; then only the number is a guess.
+    for around in (lambda begin, end: _relaxed(parts, begin, end), lambda begin, end: text[begin:end]):
+        for instead in (_ANYTHING, _ANY_NUMBER):
+            changed, rest = "", 0
+            for inner, end in outermost:
+                changed, rest = changed + around(rest, inner) + instead, end
+            try:
+                expression = re.compile(changed + around(rest, len(text)), re.MULTILINE)
+            except re.error:  # that width; or a group within the group is named elsewhere
+                break
+            if instead is _ANY_NUMBER or not expression.search(_ANY_OUTPUT):
+                return expression
     return None
 
 
