@@ -27,7 +27,6 @@ _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exi
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
     Language.R: "write val_to_return <<- there, or set it outside of functions",
-    Language.BASH: "a loop reads a command without a subshell by: done < <(COMMAND)",
 }
 
 
@@ -147,19 +146,18 @@ def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> 
     if settings.result_pattern or settings.result_file or settings.language is Language.PROGRAM:
         return
     lost, placeholder = reading.lost_value, reading.placeholder
-    where = "a subshell, whose variables go with it" if settings.language is Language.BASH else "a function of its own"
     if placeholder and lost:
         yield (
             f"{script}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
-            f"within {where}: the value of every trial would be this constant; {_HOW_TO_KEEP[settings.language]}"
+            "within a function of its own: the value of every trial would be this constant; "
+            f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif placeholder:
         same = "all trials would have the same value"
         yield f"{script}:{placeholder}: nothing but this constant sets val_to_return: {same}"
     elif lost:
-        lost_in = "a subshell" if settings.language is Language.BASH else "a function"
         yield (
-            f"{script}:{lost}: val_to_return is set within {lost_in}, and gone when that returns; "
+            f"{script}:{lost}: val_to_return is set within a function, and gone when that returns; "
             f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif reading.leaves_value is False:

@@ -12,7 +12,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.model.python_script import read_python
-from candle_hpo.model.value_scopes import ValueSet, values_set_in_bash, values_set_in_r
+from candle_hpo.model.value_scopes import ValueSet, values_set_in_r
 
 VALUE_NAMES = ("val_to_return", "candle_value_to_return")
 HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
@@ -34,7 +34,7 @@ class ScriptReading(msgspec.Struct, frozen=True):
     `options` those of its own command line.
 
     `leaves_value` is None where the text does not tell. Where it is not true, `placeholder` is the line that sets the
-    value to a constant, and `lost_value` the one that sets it in a function or a subshell, whose variables are its own.
+    value to a constant, and `lost_value` the one that sets it in a function, whose variables are its own.
     """
 
     reads: tuple[Mention, ...] = ()
@@ -127,9 +127,8 @@ def _of_bash(text: str) -> ScriptReading:
         starts_others = starts_others or re.search(r"(?:^|\s)(?:source|\.|eval|exec)\s+\S", line) is not None
         # A script that it starts may ask for others.
         hands_on = hands_on or re.search(r"(?:^|\s)(?:source|\.|bash|sh|python3?|Rscript)\s+\S", line) is not None
-    is_hidden = starts_others or "CANDLE_RESULT_FILE" in text
-    value = _value_left(values_set_in_bash(text, VALUE_NAMES), is_hidden=is_hidden)
-    return ScriptReading(_mentions(reads), hands_on, False, (), (), *value)
+    may_leave_value = starts_others or any(name in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE"))
+    return ScriptReading(_mentions(reads), hands_on, leaves_value=None if may_leave_value else False)
 
 
 def _without_comments(text: str) -> list[tuple[int, str]]:
