@@ -17,9 +17,9 @@ from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter
-from candle_hpo.model.modules import environment_with
+from candle_hpo.model.modules import environment_of_script, environment_with
 from candle_hpo.model.preload import Preload, preload_of
-from candle_hpo.model.script_questions import find_modules, syntax_error, with_library_paths
+from candle_hpo.model.script_questions import find_modules, syntax_error
 from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
@@ -201,8 +201,8 @@ def notes_on_imports(settings: Settings, interpreter: Interpreter, site_modules:
     text = script_text(settings)
     reading = read_script(text, settings.language)
     script = Path(settings.model_script).name
-    environment = environment_with((*site_modules, *modules_of(settings)))
-    environment = with_library_paths(environment, settings.supp_pythonpath, settings.supp_r_libs)
+    modules = (*site_modules, *modules_of(settings))
+    environment = environment_of_script(modules, settings.supp_pythonpath, settings.supp_r_libs)
     preload = preload_of(settings)
     beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
     names = [each.name for each in reading.modules]
