@@ -11,7 +11,8 @@ import pytest
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.model.script_questions import find_modules, syntax_error
-from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
+from candle_hpo.model.script_reading import read_script
+from candle_hpo.model.script_words import Mention, ScriptReading
 
 PYTHON = """
 import os, json as j
@@ -64,6 +65,7 @@ def test_a_python_script() -> None:
         "momentum": True,
         "clip": True,
         "seed": True,
+        "batch": True,
     }
     assert Mention("rate", 19) in found.reads
     assert not found.hands_on
@@ -104,27 +106,19 @@ def test_what_is_read_and_needed(text: str) -> None:
         "config = Namespace(**hyperparams)\ngetattr(config, 'x', 1)",
         "hyperparams.setdefault('x', 1); hyperparams['x']",
         "def f():\n    return hyperparams['x']\nhyperparams['x'] = 1\nf()",
+        "hyperparams.update({'x': 1}); hyperparams['x']",
+        "hyperparams.update(x=1); hyperparams['x']",
+        "hyperparams = {'x': 3, **hyperparams}\nhyperparams['x']",
+        "hyperparams['x'] = 3\nhyperparams['x']",
         "if 'hyperparams' not in globals():\n    hyperparams = {'x': 1}\nhyperparams['x']",
         "try:\n    hyperparams\nexcept NameError:\n    hyperparams = {'x': 1}\nhyperparams['x']",
         pytest.param("try:\n    hyperparams['x']\nexcept* KeyError:\n    pass", marks=SINCE_311),
     ],
 )
 def test_what_is_read_if_it_is_there(text: str) -> None:
-    assert next(each for each in read(text).reads if each.name == "x").optional
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "hyperparams.update({'x': 1}); hyperparams['x']",
-        "hyperparams.update(x=1); hyperparams['x']",
-        "hyperparams = {'x': 3, **hyperparams}\nhyperparams['x']",
-        "hyperparams['x'] = 3\nhyperparams['x']",
-    ],
-)
-def test_what_a_script_writes_itself_it_does_not_read(text: str) -> None:
-    assert read(text).reads == ()
-    assert not read(text).fills_in
+    found = read(text)
+    assert next(each for each in found.reads if each.name == "x").optional
+    assert not found.fills_in or "setdefault" in text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +139,7 @@ def test_what_may_be_filled_in(text: str) -> None:
 
 
 def test_an_assignment_is_read_before_it_is_written() -> None:
-    assert read("hyperparams['x'] = hyperparams['x'] * 2").reads == (Mention("x", 1),)
+    assert read("hyperparams['x'] = hyperparams['x'] * 2\nhyperparams['x']").reads == (Mention("x", 1),)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from candle_hpo.model.interpreter import Interpreter
 from candle_hpo.model.modules import environment_of_script, environment_with
 from candle_hpo.model.preload import Preload, preload_of
 from candle_hpo.model.script_questions import find_modules, syntax_error
-from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
+from candle_hpo.model.script_reading import read_script
+from candle_hpo.model.script_words import Mention, ScriptReading
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)

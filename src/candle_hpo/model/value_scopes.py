@@ -7,17 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class ValueSet:
-    """A place that sets the value. `is_constant`: to a number or the like; `is_lost`: in a variable that goes away."""
-
-    line: int
-    is_constant: bool
-    is_lost: bool
-
+from candle_hpo.model.script_words import ValueSet
 
 _R_SYNTAX = r"""
     (?P<skip> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*` | \#[^\n]* )
