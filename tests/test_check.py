@@ -341,7 +341,7 @@ def test_slurm_is_asked_and_nothing_submitted(slurm: SlurmCluster, candle: Candl
     done = candle("check", write_input(control='nworkers=2\nqueue="norm"\nmem_per_cpu=1'), **slurm.environment)
     assert done.returncode == 0, done.stderr
     assert re.search(r"ok    SLURM would take the job: Job \d+ to start at ", done.stdout)
-    assert "at the most 0.2 worker-hours in a walltime of 0:05:00" in done.stdout
+    assert "at most 0.2 worker-hours in a walltime of 0:05:00" in done.stdout
     done = candle("check", write_input(control='queue="gone"\nmem_per_cpu=1'), **slurm.environment)
     assert done.returncode == 3
     assert "sbatch refused" in done.stderr

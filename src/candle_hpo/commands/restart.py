@@ -81,7 +81,7 @@ def plan_restart(experiment: Experiment, interpreter: str, directory: Path) -> R
     if settings.workflow != before.settings.workflow:
         raise InputError(
             f'{name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
-            "to go on with it, keep its workflow"
+            "to continue it, keep its workflow"
         )
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
     if settings.workflow != "grid":

@@ -123,7 +123,7 @@ def _unread(reading: ScriptReading, unread: Sequence[str], names: Sequence[str],
         listed = ", ".join(f'"{name}"' for name in unread)
         yield f"{script} does not seem to read {listed}: whatever is given for it changes nothing"
         return
-    options = '; it reads options of its own: did you mean hyperparams_as="arguments"?' if reading.options else ""
+    options = '; it has its own options: did you mean hyperparams_as="arguments"?' if reading.options else ""
     yield f"{script} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
 
