@@ -161,7 +161,7 @@ def test_a_larger_budget_goes_on_with_an_earlier_experiment(
     done = candle("submit-job", source)
     assert (done.returncode, done.stderr.strip()) == (
         2,
-        'X000 has workflow="bayesian", and this file "random"; to go on with it, keep its workflow',
+        'X000 has workflow="bayesian", and this file "random"; to continue it, keep its workflow',
     )
 
 

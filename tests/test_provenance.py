@@ -157,7 +157,10 @@ def test_what_does_not_answer_stops_nobody(here: Path, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("program", interpreters())
 def test_packages_of_any_python(here: Path, program: str) -> None:
+    """Whatever lies where the user stands under the name of a module of Python's own: it is not run."""
     (here / "model.py").write_text("val_to_return = 1\n")
+    for name in ("json.py", "os.py", "re.py", "types.py"):
+        (here / name).write_text("raise SystemExit('this ran')\n")
     (here / "my_lab.egg-info").mkdir()
     (here / "my_lab.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: my_lab\nVersion: 3.2.1\n")
     seen = found(here / "model.py", program)

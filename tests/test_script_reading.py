@@ -11,7 +11,8 @@ import pytest
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.model.script_questions import find_modules, syntax_error
-from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
+from candle_hpo.model.script_reading import read_script
+from candle_hpo.model.script_words import Mention, ScriptReading
 
 PYTHON = """
 import os, json as j
@@ -64,6 +65,7 @@ def test_a_python_script() -> None:
         "momentum": True,
         "clip": True,
         "seed": True,
+        "batch": True,
     }
     assert Mention("rate", 19) in found.reads
     assert not found.hands_on
@@ -104,27 +106,19 @@ def test_what_is_read_and_needed(text: str) -> None:
         "config = Namespace(**hyperparams)\ngetattr(config, 'x', 1)",
         "hyperparams.setdefault('x', 1); hyperparams['x']",
         "def f():\n    return hyperparams['x']\nhyperparams['x'] = 1\nf()",
+        "hyperparams.update({'x': 1}); hyperparams['x']",
+        "hyperparams.update(x=1); hyperparams['x']",
+        "hyperparams = {'x': 3, **hyperparams}\nhyperparams['x']",
+        "hyperparams['x'] = 3\nhyperparams['x']",
         "if 'hyperparams' not in globals():\n    hyperparams = {'x': 1}\nhyperparams['x']",
         "try:\n    hyperparams\nexcept NameError:\n    hyperparams = {'x': 1}\nhyperparams['x']",
         pytest.param("try:\n    hyperparams['x']\nexcept* KeyError:\n    pass", marks=SINCE_311),
     ],
 )
 def test_what_is_read_if_it_is_there(text: str) -> None:
-    assert next(each for each in read(text).reads if each.name == "x").optional
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "hyperparams.update({'x': 1}); hyperparams['x']",
-        "hyperparams.update(x=1); hyperparams['x']",
-        "hyperparams = {'x': 3, **hyperparams}\nhyperparams['x']",
-        "hyperparams['x'] = 3\nhyperparams['x']",
-    ],
-)
-def test_what_a_script_writes_itself_it_does_not_read(text: str) -> None:
-    assert read(text).reads == ()
-    assert not read(text).fills_in
+    found = read(text)
+    assert next(each for each in found.reads if each.name == "x").optional
+    assert not found.fills_in or "setdefault" in text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +139,7 @@ def test_what_may_be_filled_in(text: str) -> None:
 
 
 def test_an_assignment_is_read_before_it_is_written() -> None:
-    assert read("hyperparams['x'] = hyperparams['x'] * 2").reads == (Mention("x", 1),)
+    assert read("hyperparams['x'] = hyperparams['x'] * 2\nhyperparams['x']").reads == (Mention("x", 1),)
 
 
 @pytest.mark.parametrize(
@@ -219,31 +213,17 @@ def test_whether_an_r_script_leaves_a_value(text: str, leaves: bool | None, plac
 
 
 @pytest.mark.parametrize(
-    ("text", "leaves", "placeholder", "lost"),
+    ("text", "leaves"),
     [
-        ("val_to_return=0\ncat log | while read -r line; do val_to_return=$line; done", True, 1, 2),
-        ("val_to_return=0\ngrep loss log |\n  while read -r x; do\n  val_to_return=$x\ndone", True, 1, 4),
-        ("val_to_return=0\n( cd x; val_to_return=$(f) )", True, 1, 2),
-        ("val_to_return=0\n{ val_to_return=$x; } | tee log", True, 1, 2),
-        ("awk '{print $2}' log | read val_to_return", False, 0, 1),
-        ("val_to_return=0\nwhile read -r x; do val_to_return=$x; done < <(f)", True, 0, 0),
-        ("shopt -s lastpipe\nf | while read -r x; do val_to_return=$x; done", True, 0, 0),
-        ("val_to_return=$(awk '/a (/ {print $2}' log)", True, 0, 0),
-        ("case $x in a) val_to_return=3;; b) val_to_return=$y;; esac", True, 0, 0),
-        ("cat <<EOF | tee script\nval_to_return=3 (\nEOF\nval_to_return=$x", True, 0, 0),
-        ("x=$((1 + 2))\n(( x > 2 )) && val_to_return=$((x * 2))", True, 0, 0),
-        ("f | tee log; read -r val_to_return < log", True, 0, 0),
-        ("f >x 2>&1 &\nwait\nval_to_return=`cat x`", True, 0, 0),
-        ("echo val_to_return=3", False, 0, 0),
-        ("export val_to_return=$x", True, 0, 0),
-        ("source rest.sh", None, 0, 0),
-        ('echo 3 > "$CANDLE_RESULT_FILE"', None, 0, 0),
-        ("echo 3", False, 0, 0),
+        ("val_to_return=$(awk '/a (/ {print $2}' log)", None),
+        ("read -r candle_value_to_return < log", None),
+        ("source rest.sh", None),
+        ('echo 3 > "$CANDLE_RESULT_FILE"', None),
+        ("echo 3", False),
     ],
 )
-def test_whether_a_bash_script_leaves_a_value(text: str, leaves: bool | None, placeholder: int, lost: int) -> None:
-    found = read(text, Language.BASH)
-    assert (found.leaves_value, found.placeholder, found.lost_value) == (leaves, placeholder, lost)
+def test_whether_a_bash_script_leaves_a_value(text: str, leaves: bool | None) -> None:
+    assert read(text, Language.BASH).leaves_value is leaves
 
 
 def test_options_of_a_parser() -> None:

@@ -195,7 +195,7 @@ def _check_place(trials: int | None, findings: Findings) -> None:
         return
     needed = _FILES_OF_A_TRIAL * (trials or 1)
     if 0 < files < needed:
-        findings.refusals.append(f"{place}: {needed:,} files are needed at the least, and there is room for {files:,}")
+        findings.refusals.append(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
     elif free < _LEAST_FREE:
         findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
     else:
@@ -262,14 +262,14 @@ def _run_one_trial(
 def _tell_cost(
     trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: Findings
 ) -> None:
-    """Tell what the experiment would cost: for sure at the most, and by the one trial, if there was one."""
+    """Tell what the experiment would cost: for sure at most, and by the one trial, if there was one."""
     if not trials or not settings.run_workflow:
         return
     workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
     text = f"{count(trials, 'trial')} on {count(workers, 'worker')}"
     if on_cluster:
         most = workers * settings.walltime / 3600
-        text += f"; at the most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
+        text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
     if seconds is None:
         findings.tell(text if run else f"{text}; how long it takes, --run tells (one real trial)")
         return

@@ -41,7 +41,7 @@ from candle_hpo.execution.slurm_text import (
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import model_command
 from candle_hpo.model.outcome_file import collector
-from candle_hpo.model.surroundings import NoAnswer, gpus_of_this_machine
+from candle_hpo.model.surroundings import gpus_of_this_machine
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_job,
@@ -220,7 +220,7 @@ def _gpus_here() -> tuple[str, ...]:
     """Return the GPUs of this node, of which the login node knew nothing; none where they cannot be found out."""
     try:
         return gpus_of_this_machine()
-    except (OSError, NoAnswer):
+    except MachineError:
         return ()
 
 

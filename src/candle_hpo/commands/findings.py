@@ -31,7 +31,7 @@ class Findings:
         show(self._console, f"  note  {text}")
 
     def take(self, error: CandleError) -> None:
-        """Take in an error that ended a step."""
+        """Keep an error that ended a step."""
         if isinstance(error, InputError):
             self.problems += error.problems
         else:

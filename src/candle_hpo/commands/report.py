@@ -31,16 +31,16 @@ def report(experiment: str | None, format_name: str, output: Path | None, consol
     kind = format_called(format_name, ReportFormat, "a report")
     paths = begun_experiment(experiment, "report")
     stored = read_experiment_settings(paths)
-    told = replay_now(paths, stored.settings.direction, job_has_ended)
+    replayed = replay_now(paths, stored.settings.direction, job_has_ended)
     if kind is not ReportFormat.HTML:
         from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has
 
-        return _write_figures(paths, output, kind, figures_of(paths, told, stored.names, kind.value), console)
+        return _write_figures(paths, output, kind, figures_of(paths, replayed, stored.names, kind.value), console)
     from candle_hpo.report.page.render import report_page
 
     target = output or paths.report
-    _write(target, report_page(paths, stored, told).encode())
-    ended = told.history.ended
+    _write(target, report_page(paths, stored, replayed).encode())
+    ended = replayed.history.ended
     still = f" ({count(stored.total - ended, 'trial')} more to come)" if ended < stored.total else ""
     size = target.stat().st_size / 1e6
     show(console, f"{count(ended, 'trial')}{still} in {location(target)}, {size:.1f} MB; open it in a browser")

@@ -81,7 +81,7 @@ def plan_restart(experiment: Experiment, interpreter: str, directory: Path) -> R
     if settings.workflow != before.settings.workflow:
         raise InputError(
             f'{name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
-            "to go on with it, keep its workflow"
+            "to continue it, keep its workflow"
         )
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
     if settings.workflow != "grid":
@@ -106,8 +106,9 @@ def _plan_of_grid(
     is_known = key_of(default_model) in map(key_of, before.later_defaults)
     later = [*before.later_defaults, *([default_model] if changed and not is_known else [])]
     there = read_parameter_sets(paths, msgspec.structs.replace(before, default_model=filled)).sets
-    made_with = [{**filled, **each} for each in (default_model, filled, *before.later_defaults)]
-    found = compare_sets(there, map(space.sets.as_listed, range(len(space.sets))), made_with)
+    completed = [{**filled, **each} for each in (default_model, filled, *before.later_defaults)]
+    made_with = {key_of(each): each for each in completed}  # most often all are the same
+    found = compare_sets(there, map(space.sets.as_listed, range(len(space.sets))), list(made_with.values()))
     stored = msgspec.structs.replace(
         stored,
         default_model=filled,

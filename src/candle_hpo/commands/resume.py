@@ -55,8 +55,8 @@ def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) ->
     if is_as_submitted:
         return []
     return [
-        f"{location(Path(stored.input_file))} has changed since; this goes on with it as it was submitted "
-        f"(to go on with it as it is now, add restart_from_exp={paths.root.name} to it, and submit it)"
+        f"{location(Path(stored.input_file))} has changed since; this continues it as it was submitted "
+        f"(to continue it as it is now, add restart_from_exp={paths.root.name} to it, and submit it)"
     ]
 
 
@@ -69,7 +69,7 @@ def resume_with(experiment: Experiment, interpreter: Interpreter, console: Conso
     paths, before = restart.paths, restart.before
     _refuse_if_it_runs(paths, console)
     if experiment.settings.dry_run:
-        show(console, *restart.notes, f"dry_run=1: {paths.root.name} was not gone on with")
+        show(console, *restart.notes, f"dry_run=1: {paths.root.name} was not continued")
         return ExitStatus.ALL_WELL
     check_search(experiment.settings)
     show(console, *restart.notes)

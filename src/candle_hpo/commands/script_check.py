@@ -17,17 +17,17 @@ from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.command import modules_of
 from candle_hpo.model.interpreter import Interpreter
-from candle_hpo.model.modules import environment_with
+from candle_hpo.model.modules import environment_of_script, environment_with
 from candle_hpo.model.preload import Preload, preload_of
-from candle_hpo.model.script_questions import find_modules, syntax_error, with_library_paths
-from candle_hpo.model.script_reading import Mention, ScriptReading, read_script
+from candle_hpo.model.script_questions import find_modules, syntax_error
+from candle_hpo.model.script_reading import read_script
+from candle_hpo.model.script_words import Mention, ScriptReading
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
     Language.R: "write val_to_return <<- there, or set it outside of functions",
-    Language.BASH: "a loop reads a command without a subshell by: done < <(COMMAND)",
 }
 
 
@@ -123,7 +123,7 @@ def _unread(reading: ScriptReading, unread: Sequence[str], names: Sequence[str],
         listed = ", ".join(f'"{name}"' for name in unread)
         yield f"{script} does not seem to read {listed}: whatever is given for it changes nothing"
         return
-    options = '; it reads options of its own: did you mean hyperparams_as="arguments"?' if reading.options else ""
+    options = '; it has its own options: did you mean hyperparams_as="arguments"?' if reading.options else ""
     yield f"{script} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
 
@@ -147,19 +147,18 @@ def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> 
     if settings.result_pattern or settings.result_file or settings.language is Language.PROGRAM:
         return
     lost, placeholder = reading.lost_value, reading.placeholder
-    where = "a subshell, whose variables go with it" if settings.language is Language.BASH else "a function of its own"
     if placeholder and lost:
         yield (
             f"{script}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
-            f"within {where}: the value of every trial would be this constant; {_HOW_TO_KEEP[settings.language]}"
+            "within a function of its own: the value of every trial would be this constant; "
+            f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif placeholder:
         same = "all trials would have the same value"
         yield f"{script}:{placeholder}: nothing but this constant sets val_to_return: {same}"
     elif lost:
-        lost_in = "a subshell" if settings.language is Language.BASH else "a function"
         yield (
-            f"{script}:{lost}: val_to_return is set within {lost_in}, and gone when that returns; "
+            f"{script}:{lost}: val_to_return is set within a function, and gone when that returns; "
             f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif reading.leaves_value is False:
@@ -203,8 +202,8 @@ def notes_on_imports(settings: Settings, interpreter: Interpreter, site_modules:
     text = script_text(settings)
     reading = read_script(text, settings.language)
     script = Path(settings.model_script).name
-    environment = environment_with((*site_modules, *modules_of(settings)))
-    environment = with_library_paths(environment, settings.supp_pythonpath, settings.supp_r_libs)
+    modules = (*site_modules, *modules_of(settings))
+    environment = environment_of_script(modules, settings.supp_pythonpath, settings.supp_r_libs)
     preload = preload_of(settings)
     beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
     names = [each.name for each in reading.modules]

@@ -145,6 +145,14 @@ class ExperimentPaths:
         return TrialPaths(run=run, checkpoint=self.root / "checkpoints" / trial_id, output=run / OUTPUT_NAME)
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is something at a path, or at a text that may be no path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def experiments_folder(directory: Path) -> Path:
     """Return the folder that holds the experiments submitted from `directory`."""
     return directory / GENERATED_FILES / EXPERIMENTS

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from candle_hpo.core.number_text import json_text, number_text
+from candle_hpo.core.paths import is_there
 from candle_hpo.core.trial import Hyperparameters
 
 Form = Literal["Python", "JSON", "R"]
@@ -86,7 +87,7 @@ class ValueNotes:
             )
         elif self._relative_to is not None and (name, "asked") not in self._noted and _MAY_BE_FILE.fullmatch(text):
             self._noted.add((name, "asked"))  # one look at a disk for each hyperparameter
-            if _exists(self._relative_to / text):
+            if is_there(self._relative_to / text):
                 yield (
                     "relative",
                     f'is "{text}", which is in {self._relative_to}; a trial runs in a folder of its own: write '
@@ -117,10 +118,3 @@ def _texts_in(value: object) -> Iterator[str]:
     elif isinstance(value, list | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _texts_in(item)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a text that is no path
-        return False

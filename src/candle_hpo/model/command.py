@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.model.arguments import as_arguments
 from candle_hpo.model.hyperparameter_texts import as_bash, as_r
-from candle_hpo.model.modules import environment_with
+from candle_hpo.model.modules import environment_of_script
 from candle_hpo.model.objective import ResultSource
 from candle_hpo.model.preload import Preload, preload_of
 from candle_hpo.model.process import Limits
@@ -155,10 +154,9 @@ def trial_environment(
     model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the environment of a trial: the user's own, and what the model may want to know."""
-    own = environment_with(model.modules)
     environment = {
         **dict.fromkeys(THREAD_VARIABLES, str(model.threads)),
-        **own,
+        **environment_of_script(model.modules, model.python_path, model.r_libs),
         **devices,
         "CANDLE_TRIAL_ID": trial.id,
         "CANDLE_TRIAL_NUMBER": str(trial.number),
@@ -168,9 +166,6 @@ def trial_environment(
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),
     }
-    for variable, added in (("PYTHONPATH", model.python_path), ("R_LIBS", model.r_libs)):
-        if added:
-            environment[variable] = os.pathsep.join(filter(None, [own.get(variable), added]))
     environment |= _for_its_host(model, environment)
     return environment
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from candle_hpo.core.paths import is_there
+
 # As operating systems, and the libraries that have words of their own (NumPy, pandas, readr, Pillow, …), say it.
 _SAYS_MISSING = re.compile(
     r"no such file|FileNotFoundError|not found|(?:does|do) not exist|doesn't exist|(?:can(?:no|')t|could(?: not|n't)"
@@ -26,7 +28,7 @@ def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Pat
     for line in reversed(last_lines):
         for name in dict.fromkeys(_names_in(line, directory)):
             for place in places:
-                if Path(name).name != script.name and _exists(place / name) and not _exists(directory / name):
+                if Path(name).name != script.name and is_there(place / name) and not is_there(directory / name):
                     own = "a trial runs in a folder of its own, so use the whole path in the script"
                     return f"{name} is in {place}: {own}"
     return ""
@@ -46,10 +48,3 @@ def _names_in(line: str, directory: Path) -> Iterator[str]:
         # A bare word may be anything, unless the operating system itself calls it a file.
         if name.strip("./") and ("." in name or "/" in name or is_of_system):
             yield name
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # what the model said is no path after all
-        return False

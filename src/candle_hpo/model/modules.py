@@ -55,6 +55,18 @@ def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
     return variables
 
 
+def environment_of_script(modules: tuple[str, ...], python_path: str | None, r_libs: str | None) -> dict[str, str]:
+    """Return the environment with these modules loaded, and these folders after those of `PYTHONPATH` and `R_LIBS`.
+
+    Raises `MachineError` where the modules cannot be loaded.
+    """
+    environment = dict(environment_with(modules))
+    for variable, added in (("PYTHONPATH", python_path), ("R_LIBS", r_libs)):
+        if added:
+            environment[variable] = os.pathsep.join(filter(None, [environment.get(variable), added]))
+    return environment
+
+
 def environment_with(modules: tuple[str, ...]) -> Mapping[str, str]:
     """Return the user's environment with these modules loaded. Raises `MachineError` where that fails."""
     return _loaded(modules) if modules else user_environment()

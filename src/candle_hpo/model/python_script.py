@@ -3,102 +3,38 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from candle_hpo.model.value_scopes import ValueSet
+from candle_hpo.model.python_names import names_and_copies
+from candle_hpo.model.script_words import (
+    HYPERPARAMETER_NAMES,
+    VALUE_NAMES,
+    Mention,
+    ScriptReading,
+    ValueSet,
+    value_left,
+)
 
 _CATCH_MISSING = {"KeyError", "LookupError", "AttributeError", "Exception", "BaseException"}
 _CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _GIVES_DEFAULT = {"get", "pop", "setdefault"}
 _OF_A_DICTIONARY = {*_GIVES_DEFAULT, "clear", "copy", "fromkeys", "items", "keys", "popitem", "update", "values"}
-_COPIES = {"dict", "copy", "deepcopy", "Namespace", "SimpleNamespace"}
-_MAY_NOT_RUN = ast.If | ast.Try | ast.For | ast.While | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Match
 
 
-@dataclass
-class Need:
-    """A script needs a name from this line on; `optional`: it can do without."""
-
-    line: int
-    optional: bool
-
-
-@dataclass
-class PythonReading:
-    """What a script needs, by names, and the rest of what its text tells.
-
-    `hands_on`: the hyperparameters are handed on as a whole; `fills_in`: the script may add some whose names it does
-    not say; `hides_value`: it may set the value in a way that is not seen here.
-    """
-
-    reads: dict[str, Need] = field(default_factory=dict)
-    hands_on: bool = False
-    fills_in: bool = False
-    modules: dict[str, Need] = field(default_factory=dict)
-    options: list[str] = field(default_factory=list)
-    values: list[ValueSet] = field(default_factory=list)
-    hides_value: bool = False
-    has_history: bool = False
-
-
-def read_python(text: str, hyperparameters: Sequence[str], values: Sequence[str]) -> PythonReading:
-    """Return what a script's text tells; `hyperparameters` and `values` are the names of those global variables.
+def read_python(text: str) -> ScriptReading:
+    """Return what a script's text tells.
 
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
     tree = ast.parse(text)
-    names, copies = _with_aliases(tree, set(hyperparameters))
-    reader = _Reader(names, copies, set(values))
+    reader = _Reader(*names_and_copies(tree, set(HYPERPARAMETER_NAMES)))
     reader.visit(tree)
-    reading = reader.finish()
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     if functions >= {"initialize_parameters", "run"}:  # it gets them as an argument, and returns the value
-        reading.hands_on = reading.hides_value = True
-    if any(f'"{name}"' in text or f"'{name}'" in text for name in (*values, "CANDLE_RESULT_FILE")):
-        reading.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
-    return reading
-
-
-def _with_aliases(tree: ast.Module, names: set[str]) -> tuple[set[str], dict[str, bool]]:
-    """Return the names with those that stand for the same, such as `hp = hyperparams`, and names of copies of them.
-
-    A copy may hold more than the hyperparameters where its entry is true: `{**defaults, **hyperparams}`.
-    """
-    copies: dict[str, bool] = {}
-    while True:
-        known = len(names) + len(copies)
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Assign) or not all(isinstance(each, ast.Name) for each in node.targets):
-                continue
-            targets = {each.id for each in node.targets if isinstance(each, ast.Name)} - names
-            if isinstance(node.value, ast.Name) and node.value.id in names:
-                names = names | targets
-            elif (may_hold_more := _is_copy(node.value, names)) is not None:
-                copies |= dict.fromkeys(targets, may_hold_more)
-        if len(names) + len(copies) == known:
-            return names, {name: more for name, more in copies.items() if name not in names}
-
-
-def _is_copy(node: ast.expr, names: set[str]) -> bool | None:
-    """Return whether a copy of the hyperparameters may hold more than they; None for what is no copy."""
-
-    def is_whole(each: ast.expr | None) -> bool:
-        return isinstance(each, ast.Name) and each.id in names
-
-    match node:
-        case ast.Dict(keys=keys, values=values):
-            unpacked = [value for key, value in zip(keys, values, strict=True) if key is None]
-            return len(values) > 1 if any(map(is_whole, unpacked)) else None
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return True if is_whole(left) or is_whole(right) else None
-        case ast.Call(func=ast.Attribute(value=value, attr="copy"), args=[]):
-            return False if is_whole(value) else None
-        case ast.Call(func=ast.Name(id=function) | ast.Attribute(attr=function)) if function in _COPIES:
-            given = [*node.args, *(each.value for each in node.keywords if each.arg is None)]
-            return len(node.args) + len(node.keywords) > 1 if any(map(is_whole, given)) else None
-        case _:
-            return None
+        reader.hands_on = reader.hides_value = True
+    if any(f'"{name}"' in text or f"'{name}'" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE")):
+        reader.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
+    return reader.finish()
 
 
 @dataclass
@@ -107,37 +43,42 @@ class _Scope:
 
     declared: set[str] = field(default_factory=set)
     parameters: set[str] = field(default_factory=set)
-    is_class: bool = False
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self, hyperparameters: set[str], copies: dict[str, bool], values: set[str]) -> None:
-        self._reading = PythonReading()
-        self._aliases, self._copies, self._values = hyperparameters, copies, values
-        self._written: set[str] = set()  # by the script itself, in any case
-        self._perhaps_written: set[str] = set()
-        self._nesting = 0  # of statements that may not run
+    """Reads the nodes of a script.
+
+    `hides_value`: the script may set the value in a way that is not seen here.
+    """
+
+    def __init__(self, hyperparameters: set[str], copies: dict[str, bool]) -> None:
+        self.hands_on = self.hides_value = self._fills_in = self._has_history = False
+        self._reads: dict[str, Mention] = {}
+        self._modules: dict[str, Mention] = {}
+        self._options: list[str] = []
+        self._values: list[ValueSet] = []
+        self._aliases, self._copies = hyperparameters, copies
+        self._written: set[str] = set()  # hyperparameters, by the script itself: it can do without them from there on
         self._read_in_functions: set[str] = set()
         self._scopes: list[_Scope] = []
         self._guards: list[set[str]] = []  # the exceptions that each `try` around catches
         self._constant = False  # the assignment around is of a constant
 
-    def finish(self) -> PythonReading:
+    def finish(self) -> ScriptReading:
         """Return what was read; what a function reads may have been written by the time that it is called."""
-        for name in self._perhaps_written | (self._written & self._read_in_functions):
-            if name in self._reading.reads:
-                self._reading.reads[name].optional = True
-        return self._reading
-
-    def visit(self, node: ast.AST) -> None:
-        """Read a node, and remember whether it may not run."""
-        may_not_run = isinstance(node, _MAY_NOT_RUN)
-        self._nesting += may_not_run
-        super().visit(node)
-        self._nesting -= may_not_run
-
-    def _write(self, *names: str) -> None:
-        (self._perhaps_written if self._nesting else self._written).update(names)
+        for name in self._written & self._read_in_functions:
+            _keep(self._reads, Mention(name, 0, optional=True))
+        leaves_value, placeholder, lost = value_left(self._values, is_hidden=self.hides_value)
+        return ScriptReading(
+            reads=tuple(self._reads.values()),
+            hands_on=self.hands_on,
+            fills_in=self._fills_in,
+            modules=tuple(self._modules.values()),
+            options=tuple(self._options),
+            leaves_value=None if self._has_history and not leaves_value else leaves_value,
+            placeholder=placeholder,
+            lost_value=lost,
+        )
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """Read a function: its variables are its own, but for those that it declares global."""
@@ -149,7 +90,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         """Read a class, whose variables are its own too."""
-        self._within(_Scope(is_class=True), node)
+        self._within(_Scope(), node)
 
     def _within(self, scope: _Scope, node: ast.AST) -> None:
         self._scopes.append(scope)
@@ -189,12 +130,12 @@ class _Reader(ast.NodeVisitor):
         if node.level == 0 and node.module:
             self._import(node.module, node.lineno)
         names = {alias.asname or alias.name for alias in node.names}
-        self._reading.hides_value |= bool(names & {"*", *self._values})
-        self._reading.fills_in |= bool(names & {"*", *self._aliases})
+        self.hides_value |= bool(names & {"*", *VALUE_NAMES})
+        self._fills_in |= bool(names & {"*", *self._aliases})
 
     def _import(self, name: str, line: int) -> None:
         optional = bool(self._scopes) or any(guard & _CATCH_IMPORT for guard in self._guards)
-        _keep(self._reading.modules, name.partition(".")[0], Need(line, optional))
+        _keep(self._modules, Mention(name.partition(".")[0], line, optional))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Note `hyperparams["name"]`."""
@@ -204,11 +145,11 @@ class _Reader(ast.NodeVisitor):
             return
         if not isinstance(node.ctx, ast.Load):
             if name is None:
-                self._reading.fills_in = True
+                self._fills_in = True
             else:
-                self._write(name)
+                self._written.add(name)
         elif name is None:
-            self._reading.hands_on = True
+            self.hands_on = True
         else:
             self._read(name, node.value, node)
         self.visit(node.slice)
@@ -220,8 +161,8 @@ class _Reader(ast.NodeVisitor):
                 self._read(node.attr, node.value, node)
             return
         if not isinstance(node.ctx, ast.Load):  # of `__main__`, perhaps
-            self._reading.hides_value |= node.attr in self._values
-            self._reading.fills_in |= node.attr in self._aliases
+            self.hides_value |= node.attr in VALUE_NAMES
+            self._fills_in |= node.attr in self._aliases
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -236,7 +177,7 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(function, ast.Attribute) or not self._holds_hyperparameters(function.value):
             if isinstance(function, ast.Attribute) and function.attr == "add_argument":
                 options = [_text(each) for each in node.args]
-                self._reading.options += [option for option in options if option and option.startswith("-")]
+                self._options += [option for option in options if option and option.startswith("-")]
             self.generic_visit(node)
             return
         if function.attr in _GIVES_DEFAULT and first is not None:
@@ -244,10 +185,10 @@ class _Reader(ast.NodeVisitor):
             self._read(first, function.value, node, optional=optional)
         elif function.attr == "update":
             self._fill_in(*node.args, *(each.value for each in node.keywords if each.arg is None))
-            self._write(*(each.arg for each in node.keywords if each.arg))
+            self._written.update(each.arg for each in node.keywords if each.arg)
         else:
-            self._reading.fills_in |= function.attr == "setdefault"
-            self._reading.hands_on = True
+            self._fills_in |= function.attr == "setdefault"
+            self.hands_on = True
         for each in [*node.args, *node.keywords]:
             self.visit(each)
 
@@ -280,23 +221,23 @@ class _Reader(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         """Note the value that is left; and hyperparameters as a whole, wherever they go."""
         if isinstance(node.ctx, ast.Load):
-            self._reading.hands_on |= node.id in self._aliases
-        elif node.id in self._values:
+            self.hands_on |= node.id in self._aliases
+        elif node.id in VALUE_NAMES:
             is_lost = bool(self._scopes) and not any(node.id in scope.declared for scope in self._scopes)
-            self._reading.values.append(ValueSet(node.lineno, self._constant, is_lost))
+            self._values.append(ValueSet(node.lineno, self._constant, is_lost))
         elif node.id == "history":
-            self._reading.has_history = True  # perhaps that of Keras
+            self._has_history = True  # perhaps that of Keras
 
     def _read(self, name: str, source: ast.expr, node: ast.expr, *, optional: bool = False) -> None:
         """Note that a name is read of the hyperparameters, of a copy of them, or of a parameter that is called so."""
-        if name in self._written:
-            return
         where = source.id if isinstance(source, ast.Name) else ""
         is_parameter = any(where in scope.parameters for scope in self._scopes)
         may_hold_more = self._copies.get(where, False) or is_parameter
         is_caught = any(guard & _CATCH_MISSING for guard in self._guards)
-        _keep(self._reading.reads, name, Need(node.lineno, optional or may_hold_more or is_caught))
-        if any(not scope.is_class for scope in self._scopes):
+        optional = optional or may_hold_more or is_caught or name in self._written
+        if name not in self._reads or name not in self._written:
+            _keep(self._reads, Mention(name, node.lineno, optional))
+        if self._scopes:
             self._read_in_functions.add(name)
 
     def _fill_in(self, *sources: ast.expr) -> None:
@@ -304,20 +245,20 @@ class _Reader(ast.NodeVisitor):
         for source in sources:
             if isinstance(source, ast.Dict):
                 keys = [_text(key) if key is not None else None for key in source.keys]
-                self._write(*(key for key in keys if key is not None))
+                self._written.update(key for key in keys if key is not None)
                 unknown = [value for key, value in zip(keys, source.values, strict=True) if key is None]
-                self._reading.fills_in |= not all(map(self._holds_hyperparameters, unknown))
+                self._fills_in |= not all(map(self._holds_hyperparameters, unknown))
             elif not self._holds_hyperparameters(source) and not ast.unparse(source).startswith("globals().get("):
-                self._reading.fills_in = True
+                self._fills_in = True
 
     def _holds_hyperparameters(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Name) and (node.id in self._aliases or node.id in self._copies)
 
 
-def _keep(found: dict[str, Need], name: str, need: Need) -> None:
+def _keep(found: dict[str, Mention], mention: Mention) -> None:
     """Keep the first line that needs a name; where the script can do without it once, it may see to it everywhere."""
-    known = found.setdefault(name, need)
-    known.optional = known.optional or need.optional
+    known = found.setdefault(mention.name, mention)
+    found[mention.name] = Mention(known.name, known.line, known.optional or mention.optional)
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from candle_hpo.core.errors import MachineError, Problem
+from candle_hpo.core.errors import Problem
 from candle_hpo.core.experiment import Language
+from candle_hpo.model.interpreter_questions import ANSWER, WITH_MODULES_OF_PYTHON, ask, run_program
 
-_SECONDS = 120  # an interpreter on a cold network file system may need that long
-
-_ANSWER = "candle asked, and the answer is "  # an interpreter may print words of its own before and after it
-# What the folder where the user stands, or PYTHONPATH, has under the name of a module of Python's own (`types.py`) must
-# not be imported by our questions.
-_WITH_MODULES_OF_ITS_OWN = """
-import sys
-if sys.path[:1] == [""]:  # it is left out with -P
-    del sys.path[0]
-usual_path = sys.path[:]
-import os
-sys.path[:] = [os.path.dirname(os.__file__), os.path.join(os.path.dirname(os.__file__), "lib-dynload")]
-import importlib.util, json
-own_path, sys.path[:] = sys.path[:], usual_path
-"""
-_COMPILE_PYTHON = f"""{_WITH_MODULES_OF_ITS_OWN}
+_COMPILE_PYTHON = f"""{WITH_MODULES_OF_PYTHON}
 try:
     with open(sys.argv[1], "rb") as file:
         compile(file.read(), sys.argv[1], "exec", dont_inherit=True)
 except (SyntaxError, ValueError) as error:
-    print({_ANSWER!r} + json.dumps([getattr(error, "lineno", 0) or 0, getattr(error, "msg", str(error))]))
+    print({ANSWER!r} + json.dumps([getattr(error, "lineno", 0) or 0, getattr(error, "msg", str(error))]))
+else:
+    print({ANSWER!r} + "null")
 """
 # Only the finders are asked, for top-level names: nothing of a module runs.
-_FIND_MODULES = f"""{_WITH_MODULES_OF_ITS_OWN}
+_FIND_MODULES = f"""{WITH_MODULES_OF_PYTHON}
 from importlib.machinery import PathFinder
 def found(name):
     try:
@@ -58,7 +43,7 @@ for folder in folders:
         spec = PathFinder.find_spec(name, [folder])
         if spec is not None and spec.loader is not None and PathFinder.find_spec(name, others) is not None:
             hidden[name] = spec.origin
-print({_ANSWER!r} + json.dumps([missing, hidden]))
+print({ANSWER!r} + json.dumps([missing, hidden]))
 """
 _PARSE_R = "invisible(parse(commandArgs(TRUE)[1], keep.source = FALSE))"
 _FIND_PACKAGES = 'for (name in commandArgs(TRUE)) if (!nzchar(system.file(package = name))) cat(name, "\\n", sep = "")'
@@ -72,17 +57,17 @@ def syntax_error(script: str, language: Language, interpreter: str, environment:
     name = Path(script).name
     match language:
         case Language.PYTHON:
-            answer = _answer_in(_run([interpreter, "-c", _COMPILE_PYTHON, script], environment).stdout)
+            answer = json.loads(ask([interpreter, "-c", _COMPILE_PYTHON, script], environment))
             if answer is None:
                 return None
             line, message = answer
             return Problem(name, line, f"this is no valid Python for {interpreter}: {message}")
         case Language.BASH:
-            done = _run([interpreter, "-n", script], environment, may_fail=True)
-            return None if done.returncode == 0 else _told(name, done.stderr, r"line (\d+): (.*)", "bash")
+            done = run_program([interpreter, "-n", script], environment, may_fail=True)
+            return None if done.returncode == 0 else _problem(name, done.stderr, r"line (\d+): (.*)", "bash")
         case Language.R:
-            done = _run([interpreter, "-e", _PARSE_R, script], environment, may_fail=True)
-            return None if done.returncode == 0 else _told(name, done.stderr, r":(\d+):\d+: (.*)", "R")
+            done = run_program([interpreter, "-e", _PARSE_R, script], environment, may_fail=True)
+            return None if done.returncode == 0 else _problem(name, done.stderr, r":(\d+):\d+: (.*)", "R")
         case Language.PROGRAM:
             return None
 
@@ -96,55 +81,15 @@ def find_modules(
     PYTHONPATH, which is imported in its place. Raises `MachineError` where the interpreter does not run.
     """
     if language is Language.R and names:
-        return _run([interpreter, "-e", _FIND_PACKAGES, *names], environment).stdout.split(), {}
+        return run_program([interpreter, "-e", _FIND_PACKAGES, *names], environment).stdout.split(), {}
     if language is not Language.PYTHON:
         return [], {}
     asked = json.dumps([list(names), sorted(sys.stdlib_module_names)])
-    said = _run([interpreter, "-c", _FIND_MODULES, script, asked], environment).stdout
-    answer = _answer_in(said)
-    if answer is None:
-        raise MachineError(f"{interpreter} does not say which modules it finds; it says: {said.strip()[-300:]}")
-    missing, hidden = answer
+    missing, hidden = json.loads(ask([interpreter, "-c", _FIND_MODULES, script, asked], environment))
     return missing, hidden
 
 
-def _answer_in(said: str) -> Any:
-    """Return what one of our questions was answered with; None where there is no answer."""
-    found = re.search(rf"{_ANSWER}(.*)", said)
-    return None if found is None else json.loads(found[1])
-
-
-def with_library_paths(environment: Mapping[str, str], python_path: str | None, r_libs: str | None) -> dict[str, str]:
-    """Return the environment with what is added to the library paths, as a trial has it."""
-    own = dict(environment)
-    for variable, added in (("PYTHONPATH", python_path), ("R_LIBS", r_libs)):
-        if added:
-            own[variable] = os.pathsep.join(filter(None, [own.get(variable), added]))
-    return own
-
-
-def _told(name: str, said: str, pattern: str, language: str) -> Problem:
+def _problem(name: str, said: str, pattern: str, language: str) -> Problem:
     match = re.search(pattern, said)
     line, message = (int(match[1]), match[2]) if match else (0, " ".join(said.split())[-300:])
     return Problem(name, line, f"this is no valid {language}: {message.strip()}")
-
-
-def _run(
-    command: Sequence[str], environment: Mapping[str, str], *, may_fail: bool = False
-) -> subprocess.CompletedProcess[str]:
-    try:
-        done = subprocess.run(
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise MachineError(f"{command[0]} does not run: {error}") from None
-    if done.returncode != 0 and not may_fail:
-        raise MachineError(f"{command[0]} does not run (exit status {done.returncode}): {done.stderr.strip()[-300:]}")
-    return done

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from candle_hpo.core.errors import CandleError
+from candle_hpo.core.errors import CandleError, MachineError
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.provenance import GitState, ScriptState, Surroundings
-from candle_hpo.model.modules import environment_with
-from candle_hpo.model.script_questions import with_library_paths
+from candle_hpo.model.interpreter_questions import ANSWER, WITH_MODULES_OF_PYTHON, ask, run_program
+from candle_hpo.model.modules import environment_of_script
 from candle_hpo.model.script_reading import read_script
 from candle_hpo.model.script_version import ScriptWatch
 
 MOST_SECONDS = 20.0  # for all questions together
-_ANSWER = "candle asked, and the answer is "  # an interpreter may print words of its own before and after it
 
 # The folders that installers leave say name and version in their own names (PEP 376), to any Python. importlib.metadata
 # would open a file in each, which takes seconds on a network file system. Nothing is imported.
 _PYTHON = f"""
-import json, os, re, sys
-sys.path[: sys.path[:1] == [""]] = [os.path.dirname(os.path.realpath(sys.argv[1]))]
+{WITH_MODULES_OF_PYTHON}
 found = {{}}
-for folder in sys.path:
+for folder in [os.path.dirname(os.path.realpath(sys.argv[1])), *sys.path]:
     try:
         entries = sorted(os.listdir(folder or "."))
     except OSError:
@@ -48,7 +44,7 @@ for folder in sys.path:
             except (OSError, AttributeError):
                 pass
         found.setdefault(re.sub("[-_.]+", "-", name).lower(), version)
-print({_ANSWER!r} + json.dumps([("Python %d.%d.%d" % sys.version_info[:3]), found]))
+print({ANSWER!r} + json.dumps([("Python %d.%d.%d" % sys.version_info[:3]), found]))
 """
 # installed.packages() reads the descriptions of all; these are what the script loads, and what that needs.
 _R = f"""
@@ -63,13 +59,9 @@ while (length(todo)) {{
   needs <- unlist(strsplit(as.character(unlist(said[c("Depends", "Imports", "LinkingTo")])), ","))
   todo <- c(todo, trimws(sub("[(].*", "", needs[!is.na(needs)])))
 }}
-cat("{_ANSWER}[[\\"R ", paste(R.version$major, R.version$minor, sep = "."), "\\"", sep = "")
+cat("{ANSWER}[[\\"R ", paste(R.version$major, R.version$minor, sep = "."), "\\"", sep = "")
 cat(sprintf(', ["%s", "%s"]', names(found), found), "]]\\n", sep = "")
 """
-
-
-class NoAnswer(ValueError):
-    """A program that was asked does not answer, or not with what it was asked for."""
 
 
 def surroundings(settings: Settings, interpreter: str, modules: Sequence[str], script: ScriptWatch) -> Surroundings:
@@ -122,16 +114,17 @@ def _asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) 
 
 def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Return the name of the interpreter with its version, and the versions of its packages, by their names."""
-    environment = environment_with(modules)
-    environment = with_library_paths(environment, settings.supp_pythonpath, settings.supp_r_libs)
+    environment = environment_of_script(modules, settings.supp_pythonpath, settings.supp_r_libs)
     match settings.language:
         case Language.PYTHON:
-            name, packages = _answer([interpreter, "-c", _PYTHON, settings.model_script], environment)
+            name, packages = json.loads(
+                ask([interpreter, "-c", _PYTHON, settings.model_script], environment, MOST_SECONDS)
+            )
             return name, dict(packages)
         case Language.R:
             text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
             loaded = [each.name for each in read_script(text, Language.R).modules]
-            ((name, *found),) = _answer([interpreter, "-e", _R, *loaded], environment)
+            ((name, *found),) = json.loads(ask([interpreter, "-e", _R, *loaded], environment, MOST_SECONDS))
             return name, dict(found)
         case Language.BASH:
             return f"bash {_said([interpreter, '-c', 'echo $BASH_VERSION'], environment).strip()}", {}
@@ -142,7 +135,7 @@ def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...])
 def gpus_of_this_machine() -> tuple[str, ...]:
     """Return the name and the driver of each NVIDIA GPU, as nvidia-smi says; none where there is no such program.
 
-    Raises `NoAnswer` or `OSError` where it does not answer.
+    Raises `MachineError` where it does not answer.
     """
     if shutil.which("nvidia-smi") is None:
         return ()
@@ -160,34 +153,15 @@ def _git(script: Path) -> GitState | None:
     git = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(script.parent)]
     try:
         commit = _said([*git, "rev-parse", "--verify", "HEAD"], os.environ).strip()
-    except NoAnswer:  # no repository, or none with a commit
+    except MachineError:  # no repository, or none with a commit
         return None
     try:
         is_known = bool(_said([*git, "ls-files", "--", script.name], os.environ).strip())
         changed = _said([*git, "status", "--porcelain", "--untracked-files=no"], os.environ)
-    except NoAnswer:
+    except MachineError:
         return GitState(commit, None)
     return GitState(commit, bool(changed.strip()) or not is_known)
 
 
-def _answer(command: Sequence[str], environment: Mapping[str, str]) -> Any:
-    said = _said(command, environment)
-    found = re.search(rf"{_ANSWER}(.*)", said)
-    if found is None:
-        raise NoAnswer(f"{command[0]} does not answer; it says: {said.strip()[-200:]}")
-    return json.loads(found[1])
-
-
 def _said(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Return what a program says. Raises `NoAnswer` where it fails or takes too long, and `OSError`."""
-    try:
-        done = subprocess.run(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=MOST_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{command[0]} does not answer within {MOST_SECONDS:.0f} s") from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split())[-200:]
-        raise NoAnswer(f"{command[0]} ended with exit status {done.returncode}" + (f": {said}" if said else ""))
-    return done.stdout
+    return run_program(command, environment, MOST_SECONDS).stdout

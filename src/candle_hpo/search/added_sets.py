@@ -45,19 +45,17 @@ def compare_sets(
     for position, key in enumerate(keys):
         free[key].append(position)
     matched: set[int] = set()
-    others: list[tuple[str, Hyperparameters]] = []
+    others: list[tuple[str, Hyperparameters, list[bytes]]] = []
     for set_id, values in listed:
         position = of_ids.get(set_id.lower(), -1)
-        if position >= 0 and keys[position] in _possible_keys(values, default_models):
+        possible = [_key({**default_model, **values}) for default_model in default_models]
+        if position >= 0 and keys[position] in possible:
             matched.add(position)
         else:
-            others.append((set_id, values))
+            others.append((set_id, values, possible))
     found = Comparison()
-    for set_id, values in others:
-        same = next(
-            (at for key in _possible_keys(values, default_models) if (at := _take(free[key], matched)) is not None),
-            None,
-        )
+    for set_id, values, possible in others:
+        same = next((at for key in possible if (at := _take(free[key], matched)) is not None), None)
         if same is not None:
             matched.add(same)
         elif set_id.lower() in of_ids and not _USUAL_ID.fullmatch(set_id):
@@ -71,10 +69,6 @@ def compare_sets(
         one.id for position, one in enumerate(there) if position not in matched and one.id.lower() not in changed
     ]
     return found
-
-
-def _possible_keys(values: Hyperparameters, default_models: Sequence[Hyperparameters]) -> list[bytes]:
-    return [_key({**default_model, **values}) for default_model in default_models]
 
 
 def _key(values: Mapping[str, object]) -> bytes:
