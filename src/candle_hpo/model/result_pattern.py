@@ -275,13 +275,17 @@ def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]
     """Return the pattern with anything in place of what its groups match; with any number if that says too little."""
     outermost = [(group.inner, group.end) for group in groups if group.depth == 0] or [_between_assertions(text, parts)]
     # What looks behind has a width that must stay; then only the number is a guess.
-    for around in (lambda begin, end: _relaxed(parts, begin, end), lambda begin, end: text[begin:end]):
+    for is_relaxed in (True, False):
         for instead in (_ANYTHING, _ANY_NUMBER):
             changed, rest = "", 0
             for inner, end in outermost:
-                changed, rest = changed + around(rest, inner) + instead, end
+                changed, rest = (
+                    changed + (_relaxed(parts, rest, inner) if is_relaxed else text[rest:inner]) + instead,
+                    end,
+                )
             try:
-                expression = re.compile(changed + around(rest, len(text)), re.MULTILINE)
+                changed += _relaxed(parts, rest, len(text)) if is_relaxed else text[rest:]
+                expression = re.compile(changed, re.MULTILINE)
             except re.error:  # that width; or a group within the group is named elsewhere
                 break
             if instead is _ANY_NUMBER or not expression.search(_ANY_OUTPUT):
