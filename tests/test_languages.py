@@ -182,7 +182,7 @@ class Runner:
 
     def __call__(self, code: str, **settings: object) -> Outcome:
         self.write(code)
-        control = Settings(model_script=str(self.script), workflow="grid", **settings)
+        control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
         interpreter = find_interpreter(control, ()).path
         model = model_command(control, interpreter, seed=5, experiment=self.paths.root)
         trial = Trial(3, "hpset_00004", self.hyperparameters)

@@ -42,7 +42,7 @@ def sha(path: Path) -> str:
 
 
 def settings(script: Path, **changes: object) -> Settings:
-    return Settings(model_script=str(script), workflow="grid", **changes)
+    return Settings(model_script=str(script), workflow="grid", **changes)  # type: ignore[arg-type]
 
 
 def found(script: Path, interpreter: str = sys.executable) -> Surroundings:

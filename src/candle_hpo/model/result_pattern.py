@@ -278,13 +278,10 @@ def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]
     for is_relaxed in (True, False):
         for instead in (_ANYTHING, _ANY_NUMBER):
             changed, rest = "", 0
-            for inner, end in outermost:
-                changed, rest = (
-                    changed + (_relaxed(parts, rest, inner) if is_relaxed else text[rest:inner]) + instead,
-                    end,
-                )
+            for inner, end in [*outermost, (len(text), len(text))]:
+                changed += _relaxed(parts, rest, inner) if is_relaxed else text[rest:inner]
+                changed, rest = changed + (instead if inner < len(text) else ""), end
             try:
-                changed += _relaxed(parts, rest, len(text)) if is_relaxed else text[rest:]
                 expression = re.compile(changed, re.MULTILINE)
             except re.error:  # that width; or a group within the group is named elsewhere
                 break
