@@ -21,7 +21,7 @@ from candle_hpo.model.number_texts import as_number, shortened
 from candle_hpo.model.printed_text import CUT_OFF, MOVED, blocks_from_the_end
 
 _SKIPPED = "skipped_by_wildcard"  # the name of a group
-_STEPS = ("step", "epoch")  # named groups that are no measurement
+_STEPS = ("step", "epoch", "iteration", "iter")  # named groups that are no measurement
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
 
 # Parts of a regular expression, https://docs.python.org/3/library/re.html; a group that opens is one of them.
@@ -84,7 +84,9 @@ class ResultPattern:
         # In the text as it is read, a carriage return is the end of a line.
         text = "".join(r"\n" if part == r"\r" else part.replace(r"\r", r"\n") for _, part in parts)
         self._expression = re.compile(text, re.MULTILINE)
-        self._names = {name: number for name, number in self._expression.groupindex.items() if name not in _STEPS}
+        self._names = {
+            name: number for name, number in self._expression.groupindex.items() if name.lower() not in _STEPS
+        }
         self._group = min(self._names.values(), default=min(1, self._expression.groups))
         groups = list(_groups(parts))
         self._elsewhere = self._skipping = None

@@ -7,6 +7,7 @@ imports with which it begins, as long as each of them is known: everything else 
 from __future__ import annotations
 
 import _ast
+import importlib.machinery
 import os
 import re
 import sys
@@ -96,7 +97,9 @@ def places_of(top: str) -> list[str] | None:
     """
     if top in sys.builtin_module_names:
         return []
-    spec = spec_of(top)
+    # Python's own ways alone: others (absl's) take note of who asks.
+    machinery = importlib.machinery
+    spec: Any = machinery.FrozenImporter.find_spec(top) or machinery.PathFinder.find_spec(top)
     if spec is None:
         return None
     if spec.submodule_search_locations is not None:
