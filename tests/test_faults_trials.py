@@ -108,8 +108,8 @@ EXPECTED = {
     "hangs with a daemon": (Status.TIMED_OUT, "it ran longer than trial_timeout"),
     "is stopped": (Status.TIMED_OUT, "it ran longer than trial_timeout"),
     "prints for ever": (Status.FAILED, "it printed more than max_output, and was ended"),
-    "reports to a pipe": (Status.FAILED, "reported_result.json is no file"),
-    "reports a device": (Status.FAILED, "reported_result.json is no file"),
+    "reports to a pipe": (Status.FAILED, "reported_result.json is not a regular file"),
+    "reports a device": (Status.FAILED, "reported_result.json is not a regular file"),
 }
 
 

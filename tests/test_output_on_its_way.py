@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.model import forwarding
 from candle_hpo.model.command import model_command
+from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.model.process import StopSwitch
 from candle_hpo.model.run import run_trial
 from conftest import Candle, input_text
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what processes do")
 
+PR_SET_CHILD_SUBREAPER = 36
 PRINT_200 = 'for i in $(seq 200); do echo "loss: $i"; done'
 PYTHON_200 = "for i in range(1, 201): print('loss:', i, flush=True)"
 
@@ -103,7 +108,16 @@ def test_the_last_line_arrives_each_time_on_a_busy_machine(
     assert Counter(outcome["value"] for outcome in outcomes) == {float(last): 30}
 
 
-def run(here: Path, script: str, suffix: str = "sh", **settings: object) -> Outcome:
+@pytest.fixture(autouse=True)
+def adopting() -> Iterator[None]:
+    """Make this process the parent of what trials leave behind, as candle is."""
+    adopt_orphans()
+    yield
+    end_all_orphans()
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None = None, **settings: object) -> Outcome:
     (here / f"model.{suffix}").write_text(textwrap.dedent(script))
     control = Settings(
         model_script=str(here / f"model.{suffix}"),
@@ -114,7 +128,7 @@ def run(here: Path, script: str, suffix: str = "sh", **settings: object) -> Outc
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, "bash" if suffix == "sh" else sys.executable, seed=5, experiment=paths.root)
-    return run_trial(model, Trial(0, "a", {}), paths.trial("a"), {}, StopSwitch())
+    return run_trial(model, Trial(0, "a", {}), paths.trial("a"), {}, switch or StopSwitch())
 
 
 @pytest.mark.parametrize(
@@ -157,6 +171,57 @@ def test_what_may_pass_output_on_and_does_not_is_waited_for_so_long_and_no_longe
     outcome = run(here, script, "py")
     assert outcome.value == 1
     assert 0.3 < outcome.seconds < 3.0
+
+
+# Outside of the trial's process group, a program prints for ever, and another passes that on, more slowly.
+PRINTING_FOR_EVER = """
+mkfifo p
+setsid bash -c 'while :; do echo "loss: 5"; done > p' &
+setsid bash -c 'while read -r l; do printf "%020000d\\n" 0; echo "$l"; sleep 0.01; done < p' &
+sleep 0.3
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
+def test_what_prints_for_ever_does_not_outlive_the_time_limit(here: Path, end: str) -> None:
+    outcome = run(here, PRINTING_FOR_EVER.format(end=end), trial_timeout=1)
+    assert outcome.status is (Status.TIMED_OUT if "600" in end else Status.FAILED)
+    assert 1.0 <= outcome.seconds < 4.0
+
+
+@pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
+def test_nor_the_limit_of_output(here: Path, end: str) -> None:
+    outcome = run(here, PRINTING_FOR_EVER.format(end=end), max_output=1)
+    assert outcome.status is Status.FAILED
+    assert outcome.reason.startswith("it printed more than max_output")
+    assert outcome.seconds < 6.0
+    assert (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").stat().st_size <= 1_000_000
+
+
+@pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
+def test_nor_a_stop(here: Path, end: str) -> None:
+    switch = StopSwitch()
+    timer = threading.Timer(1.0, switch.stop)
+    timer.start()
+    outcome = run(here, PRINTING_FOR_EVER.format(end=end), switch=switch)
+    timer.join()
+    switch.close()
+    assert outcome.status is Status.INTERRUPTED
+    assert outcome.seconds < 4.0
+
+
+def test_what_prints_for_ever_is_waited_for_so_long_and_no_longer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
+    assert 1.0 <= run(here, PRINTING_FOR_EVER.format(end="echo loss: 1")).seconds < 4.0
+
+
+def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
+    outcome = run(here, "(while :; do echo loss: 5; sleep 0.05; done) &\necho loss: 1")
+    assert outcome.reason.startswith("what it printed last was still on its way")
+    assert 1.0 <= outcome.seconds < 4.0
 
 
 def test_output_that_is_opened_again_is_written_behind_what_is_there(here: Path) -> None:

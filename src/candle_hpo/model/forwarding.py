@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 QUIET_SECONDS = 5.0  # since something moved last, for what has not ended by then
-MOST_SECONDS = 60.0  # in all
+MOST_SECONDS = 10.0  # in all
 _GROWING_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.05
 _IDLE_LOOKS = 3
@@ -45,10 +45,11 @@ class _Way(NamedTuple):
     unread_input: int = 0
 
 
-def let_output_arrive(find: Callable[[], Iterable[int]], output: Path) -> bool:
+def let_output_arrive(find: Callable[[], Iterable[int]], output: Path, is_over: Callable[[], bool]) -> bool:
     """Wait until no process that is found has anything on its way to a file of output, or none does anything for it.
 
-    Tell whether all has arrived: not where a program has not read all of its standard input in the end.
+    Tell whether all has arrived: not where a program has not read all of its standard input in the end, nor where
+    the output still grew, or something was unread, when it was over.
     """
     began = moved = time.monotonic()
     before, idle_looks, pause = (0, -1), 0, _FIRST_PAUSE
@@ -61,21 +62,29 @@ def let_output_arrive(find: Callable[[], Iterable[int]], output: Path) -> bool:
             return True
         if seen != before:
             before, moved = seen, now
-        if now > min(began + MOST_SECONDS, moved + QUIET_SECONDS):
+        if now > began + MOST_SECONDS or is_over():
+            return way.unread == 0 and now > moved + _GROWING_SECONDS
+        if now > moved + QUIET_SECONDS:
             return way.unread_input == 0
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, 2 * pause) if way.is_busy else _FIRST_PAUSE
     return True
 
 
-def let_group_write(group: int, output: Path) -> None:
-    """Wait, on a system that does not show what processes do, while a group has one and the output grows (macOS)."""
-    before = -1
+def let_group_write(group: int, output: Path, is_over: Callable[[], bool]) -> bool:
+    """Wait, on a system that does not show what processes do, while a group has one and the output grows (macOS).
+
+    Tell whether it grows no more.
+    """
+    before, latest = -1, time.monotonic() + MOST_SECONDS
     with suppress(ProcessLookupError, PermissionError):  # none is left, or none but zombies
         while (size := _size(output)) != before:
             os.killpg(group, 0)
+            if time.monotonic() > latest or is_over():
+                return False
             before = size
             time.sleep(_GROWING_SECONDS)
+    return True
 
 
 def _on_its_way(found: list[tuple[int, _Process]], output: Path) -> _Way:
@@ -101,7 +110,7 @@ def _on_its_way(found: list[tuple[int, _Process]], output: Path) -> _Way:
 
 
 def _still_written(found: list[tuple[int, _Process]]) -> set[_File]:
-    """Return the pipes that a process writes to which is not about to end, for want of input, itself."""
+    """Return the pipes that a process writes to which is not about to end itself, as it has no more input."""
     ending: set[int] = set()
     while True:
         written = {file for number, process in found if number not in ending for file in process.writes}
@@ -165,9 +174,10 @@ def _identity(file: Path) -> _File | None:
     return status.st_dev, status.st_ino
 
 
-def children(number: int) -> Iterator[int]:
-    """Yield the children of a process; none where the system does not list them."""
+def children(number: int, thread: int | None = None) -> Iterator[int]:
+    """Yield the children of a process, or of one of its threads; none where the system does not list them."""
+    threads = _PROC / f"{number}/task"
     with suppress(OSError):
-        for thread in (_PROC / f"{number}/task").iterdir():
+        for each in [threads / str(thread)] if thread else threads.iterdir():
             with suppress(OSError):
-                yield from map(int, (thread / "children").read_text(encoding="ascii").split())
+                yield from map(int, (each / "children").read_text(encoding="ascii").split())

@@ -11,11 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from candle_hpo.model.forwarding import children, let_output_arrive
+from candle_hpo.model.forwarding import children
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _PROC = Path("/proc")
@@ -33,7 +33,7 @@ def adopt_orphans() -> None:
     if sys.platform == "linux":
         import ctypes
 
-        _EARLIER.update(_children())
+        _EARLIER.update(_own_children())
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -55,27 +55,15 @@ def end_leftovers_of_trial(hyperparameters: Path) -> int:
     return _end_orphans(_marker(_TRIAL, str(hyperparameters)))
 
 
-def left_in_session(leader: int) -> list[int]:
-    """Return the processes that are left of the session of a trial whose first process has ended."""
-    if _adopts():
-        return [
-            each
-            for process in _children()
-            if _session(process) == leader != process
-            for each in _with_descendants(process)
-        ]
-    return [process for process in _processes_of_user() if _session(process) == leader != process]
-
-
-def let_leftovers_write(hyperparameters: Path, output: Path) -> bool:
-    """Wait for what a trial has left outside of its session and has output on its way; tell whether all has arrived."""
-    marker = _marker(_TRIAL, str(hyperparameters))
-
-    def find() -> list[int]:
-        left = [process for process in _orphans() if _has_in_environment(process, marker)]
-        return [each for process in left for each in _with_descendants(process)]
-
-    return let_output_arrive(find, output)
+def left_by_trial(leader: int, environment: Mapping[str, str]) -> list[int]:
+    """Return what a trial whose first process has ended has left behind, in the session of that and outside."""
+    marker = _marker(_TRIAL, environment.get(_TRIAL, ""))
+    return [
+        each
+        for process in _own_children()
+        if process != leader and (_session(process) == leader or _has_in_environment(process, marker))
+        for each in _with_descendants(process)
+    ]
 
 
 def end_all_orphans() -> int:
@@ -120,7 +108,7 @@ def _orphans() -> Iterator[int]:
     if not _adopts():
         return
     own_session = os.getsid(0)
-    for process in _children():
+    for process in _own_children():
         if process in _EARLIER:
             continue
         try:
@@ -137,13 +125,9 @@ def _orphans() -> Iterator[int]:
                 yield process
 
 
-def _children() -> list[int]:
-    """Return the children of this process's main thread; none where the system does not list them."""
-    try:
-        children = (_PROC / f"self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-    except OSError:  # not Linux, or a kernel that lists no children
-        return []
-    return [int(process) for process in children]
+def _own_children() -> list[int]:
+    """Return the children of this process's main thread, which are those that it has adopted, and few more."""
+    return list(children(os.getpid(), os.getpid()))
 
 
 def _with_descendants(process: int) -> Iterator[int]:

@@ -63,7 +63,7 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
     """
     try:
         if not stat.S_ISREG(reported.stat().st_mode):  # a pipe would be waited for, and a device read for ever
-            raise ValueError(f"{reported.name} is no file")
+            raise ValueError(f"{reported.name} is not a regular file")
         with reported.open("rb") as file:
             text = file.read(_MOST_BYTES).decode(errors="replace").strip()
     except FileNotFoundError:

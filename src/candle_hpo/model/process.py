@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 from candle_hpo.model.forwarding import let_group_write, let_output_arrive
 from candle_hpo.model.guard import Guard
-from candle_hpo.model.leftovers import left_in_session
+from candle_hpo.model.leftovers import left_by_trial
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
@@ -118,6 +118,11 @@ class StopSwitch:
             self._asked.discard(process)
             return was_asked
 
+    def has_asked(self, process: Process) -> bool:
+        """Tell whether a process has been asked to end."""
+        with self._lock:
+            return process in self._asked
+
     def _signal_all(self, number: signal.Signals) -> None:
         for process in self._running:
             self._ask(process, number)
@@ -155,51 +160,70 @@ def run_process(
         )
     finally:
         os.close(sink)
-    return run_to_its_end(OwnProcess(process), began, output, limits, switch)
+    return run_to_its_end(OwnProcess(process), began, environment, output, limits, switch)
 
 
-def run_to_its_end(process: Process, began: float, output: Path, limits: Limits, switch: StopSwitch) -> Ended:
-    """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves."""
+def run_to_its_end(
+    process: Process,
+    began: float,
+    environment: Mapping[str, str],
+    output: Path,
+    limits: Limits,
+    switch: StopSwitch,
+) -> Ended:
+    """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves.
+
+    Where it ends by itself, what it has left may first pass its output on, within the same limits.
+    """
+    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+
+    def is_over() -> bool:
+        return switch.has_asked(process) or time.monotonic() > deadline or _is_too_much(output, limits)
+
     switch.add(process)
     stopped = is_cut_off = False
     try:
-        timed_out, printed_too_much = _wait_within(process, output, limits)
+        timed_out, printed_too_much = _wait_within(process, deadline, output, limits)
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
-        elif sys.platform == "linux":
-            is_cut_off = not let_output_arrive(partial(left_in_session, process.pid), output)
-        else:
-            let_group_write(process.pid, output)
+        elif not switch.has_asked(process):
+            if sys.platform == "linux":
+                is_cut_off = not let_output_arrive(partial(left_by_trial, process.pid, environment), output, is_over)
+            else:
+                is_cut_off = not let_group_write(process.pid, output, is_over)
+            printed_too_much = is_cut_off and _is_too_much(output, limits)
     finally:
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
         signal_group(process, signal.SIGKILL)
         stopped = switch.discard(process)
         status = process.reap()
-    if printed_too_much and limits.output_bytes is not None:
-        with contextlib.suppress(FileNotFoundError):  # the model has removed it
-            os.truncate(output, limits.output_bytes)
     return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
 
 
-def _wait_within(process: Process, output: Path, limits: Limits) -> tuple[bool, bool]:
+def _wait_within(process: Process, deadline: float, output: Path, limits: Limits) -> tuple[bool, bool]:
     """Wait for the end of a process; tell whether it was too long in coming, and whether too much was printed.
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
     if limits.output_bytes is None:
         return not process.wait(limits.seconds), False
-    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
     while True:
         left = deadline - time.monotonic()
         if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
             return False, False
         if left <= 0:
             return True, False
-        with contextlib.suppress(FileNotFoundError):  # the model has removed it
-            if output.stat().st_size > limits.output_bytes:
-                return False, True
+        if _is_too_much(output, limits):
+            return False, True
+
+
+def _is_too_much(output: Path, limits: Limits) -> bool:
+    try:
+        return limits.output_bytes is not None and output.stat().st_size > limits.output_bytes
+    except FileNotFoundError:  # the model has removed it
+        return False
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:

@@ -16,7 +16,7 @@ from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.model.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.model.hyperparameter_texts import as_json
-from candle_hpo.model.leftovers import end_leftovers_of_trial, let_leftovers_write
+from candle_hpo.model.leftovers import end_leftovers_of_trial
 from candle_hpo.model.memory import MemoryWatch
 from candle_hpo.model.missing_file import hint_of_missing_file
 from candle_hpo.model.objective import measurement
@@ -74,8 +74,6 @@ def run_trial(
                 model.limits,
                 switch,
             )
-            if not let_leftovers_write(paths.hyperparameters, paths.output):
-                ended = ended._replace(is_cut_off=True)
         finally:  # where the host of the process was lost, too
             end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
@@ -84,6 +82,9 @@ def run_trial(
             raise
         outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
     else:
+        if ended.printed_too_much and model.limits.output_bytes is not None:
+            with contextlib.suppress(FileNotFoundError):  # the model has removed it
+                os.truncate(paths.output, model.limits.output_bytes)
         if model.result.pattern is None:  # what it printed is not looked at
             ended = ended._replace(is_cut_off=False)
         outcome = outcome_of(ended, paths.output, measure, memory.has_killed)

@@ -76,7 +76,7 @@ class WarmHost:
         }
         began = time.monotonic()
         try:
-            return run_to_its_end(self._host.start(request), began, output, limits, switch)
+            return run_to_its_end(self._host.start(request), began, environment, output, limits, switch)
         except HostLost as error:
             self.close()
             self._losses += 1
