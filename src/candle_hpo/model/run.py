@@ -60,10 +60,33 @@ def run_trial(
     if own_text is not None:
         suffix, text = own_text
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
-    where = directory or paths.run
+    before = script.version() if script else ""
+    outcome = _run_process(model, trial, paths, devices, switch, directory or paths.run, warm)
+    after = script.version() if script else ""
+    versions = "-".join(dict.fromkeys(filter(None, (before, after))))
+    note, notes = _note_on_prepare(model, paths), outcome.notes
+    if warm:
+        warm.note(note)
+        notes += warm.take_notes()
+    elif note:
+        notes += (note,)
+    slow = warm.take_slow_imports() if warm else ()
+    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
+    return _leave_outcome(trial, outcome, paths)
+
+
+def _run_process(
+    model: ModelCommand,
+    trial: Trial,
+    paths: TrialPaths,
+    devices: Mapping[str, str],
+    switch: StopSwitch,
+    where: Path,
+    warm: WarmHost | None,
+) -> Outcome:
+    """Run the model's process in a folder, and return what came of it."""
     measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
-    before = script.version() if script else ""
     try:
         try:
             ended = (warm.run_process if warm else run_process)(
@@ -80,36 +103,28 @@ def run_trial(
         fault = _fault_of_the_model(error, model)
         if fault is None:
             raise
-        outcome = Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
-    else:
-        if ended.printed_too_much and model.limits.output_bytes is not None:
-            with contextlib.suppress(FileNotFoundError):  # the model has removed it
-                os.truncate(paths.output, model.limits.output_bytes)
-        if model.result.pattern is None:  # what it printed is not looked at
-            ended = ended._replace(is_cut_off=False)
-        outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
-        if outcome.status is Status.FAILED:
-            outcome = _with_advice(outcome, model, where, paths)
-    notes = (*outcome.notes, *(warm.take_notes() if warm else ()), *_note_on_prepare(model, paths))
-    slow = warm.take_slow_imports() if warm else ()
-    after = script.version() if script else ""
-    versions = "-".join(dict.fromkeys(filter(None, (before, after))))
-    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
-    return _leave_outcome(trial, outcome, paths)
+        return Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
+    if ended.printed_too_much and model.limits.output_bytes is not None:
+        with contextlib.suppress(FileNotFoundError):  # the model has removed it
+            os.truncate(paths.output, model.limits.output_bytes)
+    if model.result.pattern is None:  # what it printed is not looked at
+        ended = ended._replace(is_cut_off=False)
+    outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
+    return _with_advice(outcome, model, where, paths) if outcome.status is Status.FAILED else outcome
 
 
-def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> tuple[str, ...]:
+def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> str:
     """Return what to know where `prepare` has put another interpreter first on the PATH: it was not used."""
     left = paths.run / INTERPRETER_OF_PREPARE
     try:
         found = Path(left.read_text(encoding="utf-8", errors="replace"))
         left.unlink()
     except OSError:
-        return ()
+        return ""
     name = "python_bin_path" if model.language is Language.PYTHON else "the PATH of the shell where you submit"
     return (
         f"prepare puts {found} first on the PATH, but trials run with {model.interpreter}, the one that was shown at "
-        f"submission; to use the other, put its folder {found.parent} in {name}",
+        f"submission; to use the other, put its folder {found.parent} in {name}"
     )
 
 

@@ -32,6 +32,13 @@ class WarmHost:
         self._losses = 0
         self._given_up = model.preload is None
         self._notes: list[str] = []
+        self._noted: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Have the user know something of how trials start here; the same is said once."""
+        if text and text not in self._noted:
+            self._noted.add(text)
+            self._notes.append(text)
 
     def take_notes(self) -> tuple[str, ...]:
         """Return what the user should know since this was last asked."""
@@ -98,7 +105,7 @@ class WarmHost:
     def _give_up(self, reason: str) -> None:
         self.close()
         self._given_up = True
-        self._notes.append(f"Each trial starts a fresh interpreter, because {reason}")
+        self.note(f"Each trial starts a fresh interpreter, because {reason}")
 
     def _is_ready(self, environment: Mapping[str, str], switch: StopSwitch) -> bool:
         """See that there is a host for this environment, if there can be one; tell whether nobody asked to stop."""
@@ -138,4 +145,4 @@ class WarmHost:
     def _leave(self, found: Unsafe) -> None:
         self._left[found.module] = found.because
         if self._model.preload is not None and found.module in self._model.preload.modules:
-            self._notes.append(f"preload: {found.module} is imported by each trial itself: {found.because}")
+            self.note(f"preload: {found.module} is imported by each trial itself: {found.because}")
