@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -485,9 +484,9 @@ def test_nothing_of_ours_is_in_the_models_environment(bash: Runner) -> None:
     """What the model has, and the user who submits has not, is what the documentation lists."""
     assert bash("env -0 > environment; val_to_return=1").value == 1
     seen = dict(line.split("=", 1) for line in (bash.folder / "environment").read_text().split("\0") if "=" in line)
-    ours = {name for name in seen if os.environ.get(name) != seen[name]} - {"_", "SHLVL", "PWD", "OLDPWD"}
+    ours = {name for name in seen if user_environment().get(name) != seen[name]} - {"_", "SHLVL", "PWD", "OLDPWD"}
     documented = {"CANDLE_TRIAL_ID", "CANDLE_TRIAL_NUMBER", "CANDLE_SEED", "CANDLE_PARAMS_FILE", "CANDLE_RESULT_FILE"}
     documented |= {"CANDLE_EXPERIMENT_DIR", "CANDLE_CHECKPOINT_DIR", "BASH_FUNC_candle_get_param%%"}
     threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
     assert documented <= ours <= documented | threads
-    assert set(os.environ) - {"_"} <= set(seen)
+    assert set(user_environment()) - {"_"} <= set(seen)

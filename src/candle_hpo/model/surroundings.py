@@ -101,8 +101,12 @@ def _asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) 
 
     threads = {name: threading.Thread(target=ask, args=(name, each), daemon=True) for name, each in questions.items()}
     end = time.monotonic() + seconds
-    for thread in threads.values():
-        thread.start()
+    for name, thread in list(threads.items()):
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many processes
+            failed[name] = f"{error}"
+            del threads[name]
     for name, thread in threads.items():
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
