@@ -136,3 +136,18 @@ def test_notes_are_shown_once_and_kept_with_each_trial(candle: Candle, here: Pat
     assert note in " ".join(candle("status").stdout.split())
     for path in (here / "last-candle-job" / "run").glob("*/outcome.json"):
         assert json.loads(path.read_text())["notes"] == [note]
+
+
+def test_another_table_below_is_not_read_as_rows_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text("epoch,loss\n1,0.5\n2,0.4\n\nmetric,value\naccuracy,0.93\n")
+    with pytest.raises(ValueError, match=r"line 5 of m.csv looks like other headings \(metric \| value\)"):
+        read_file(file, "loss")
+    file.write_text("model,loss\na,0.5\nb,NA\nc,0.25\n")
+    assert read_file(file, "loss").value == 0.25
+
+
+def test_other_ends_of_lines_within_a_text_end_no_line_of_json(tmp_path: Path) -> None:
+    file = tmp_path / "m.jsonl"
+    file.write_text('{"note": "a\u2028b", "loss": 0.5}\n{"note": "c\x85d", "loss": 0.25}\n')
+    assert read_file(file, "loss").value == 0.25

@@ -20,6 +20,7 @@ _MOST_BYTES = 64_000_000
 _MOST_METRICS = 200
 _LONGEST_TEXT = 200  # characters, of a metric or of its name
 _FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
+_NO_VALUE = ("", "-", "na", "n/a", "none", "null")  # what a cell without a value may say
 _TABLES = (".csv", ".tsv")
 _DELIMITERS = ",;\t|"
 _CUT_OFF = re.compile(r"(?:^[+-]?|\.|[ed][+-]?0?)\Z", re.IGNORECASE)  # what a number may begin with
@@ -130,7 +131,7 @@ def _last_object(text: str, name: str) -> object:
 
 def _last_line(text: str, name: str) -> object:
     """Return what the last line says, of a file with an object of JSON on each line."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]  # others that end lines may stand in a text
     try:
         read_json(lines[0] if lines else "")
     except ValueError:
@@ -153,6 +154,9 @@ def _in_table(text: str, name: str, key: str) -> Measured:
                 f"({shortened(' | '.join(row))}); a decimal comma, a mark between thousands, or only a part of a row?"
             )
     column = table.headings.index(key)
+    for line, row in table.rows:
+        if row[column].lower() not in _NO_VALUE and not any(as_number(cell) is not None for cell in row):
+            raise ValueError(f"line {line} of {name} looks like other headings ({shortened(' | '.join(row))})")
     filled = [row for _, row in table.rows if row[column]]
     if not filled:
         raise ValueError(f"{name} has no row below its headings" + (f" with a {key}" if table.rows else ""))
