@@ -256,6 +256,8 @@ before the trials, {trials} trials ran in a fresh interpreter and {trials} from 
 numbers, values computed with seeds and without, threads, open files, the environment, signals, what runs at the end,
 the output, and files that the trial left. What is the same in all cold trials has to be the same in the warm ones, and
 what differs has to differ.
+Passed over is what cannot matter (addresses, names that need only differ within one process, tracebacks of imports);
+`tools/warm_libraries.py` has the list, with reasons.
 
 {table}
 
