@@ -7,10 +7,13 @@ see them. So the package's first act is to import this module, which keeps what 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import re
 
 # Lists of folders. Programs look for their relative entries from wherever they run: a trial's folder, a job's.
 _LISTS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CLASSPATH")  # where an empty entry is here

@@ -8,11 +8,9 @@ CandleError              every error that candle raises on purpose; its text is 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from enum import IntEnum
-
-import msgspec
+from typing import NamedTuple  # and no library: every start of the command line waits for this file
 
 
 class ExitStatus(IntEnum):
@@ -31,7 +29,7 @@ class CandleError(Exception):
     exit_status = ExitStatus.MACHINE_REFUSED
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Problem(NamedTuple):
     """One thing that is wrong in a file. `line` counts from 1; 0 means the file as a whole."""
 
     file: str
@@ -67,6 +65,8 @@ class RecordError(MachineError):
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return the end of a message about the unknown `name`: the nearest valid name, else all of them."""
+    import difflib  # only a mistake waits for it
+
     names = list(valid)
     close = difflib.get_close_matches(name.lower(), names, n=1)
     if close:
