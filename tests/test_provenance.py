@@ -306,7 +306,7 @@ def test_a_script_edited_while_it_runs_is_told_everywhere(write_input: WriteInpu
     ]
     text = "\n".join(told)
     assert text in out
-    assert "model.py changed: 4 trials from 3 on ran another version" in out, "while it ran"
+    assert "model.py changed: 4 trials, from trial 3 on, ran another version" in out, "while it ran"
     assert text in candle("status").stdout
     assert text in candle("watch").stdout
     assert candle("report").returncode == 0
