@@ -62,6 +62,10 @@ def found(output: str | bytes, pattern: str) -> float:
         ("loss (epoch 3): 0.5\n", r"loss.*: ([0-9.]+)", 0.5),
         ("Epoch 3 acc nan loss: 0.5\n", r"Epoch.*loss: ([0-9.]+)", 0.5),
         ("time: 980ms", r"time: ([0-9.]+)ms", 980.0),
+        ("loss 0.5 accuracy: 0.9\n", r"loss.*?([0-9.]+)", 0.5),
+        ("loss on the test set 0.5, accuracy: 0.9\n", r"loss.*?([0-9.]+)", 0.5),
+        ("loss: 0.5 at step: 30\n", r"(?<=loss: )[0-9.]+(?= at)", 0.5),
+        ("loss: 0.5\n", r"(?<=loss: )[0-9.]+", 0.5),
         ("loss: 0.1D-03", r"loss: (\S+)", 1e-4),
         # What tells which line it is may stand behind the number, before it, or in another line.
         ("loss: 0.5 (validation)\nloss: nan (training)\n", r"loss: ([0-9.]+) \(validation\)", 0.5),
@@ -110,7 +114,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
                 "1,234.57", "1.234,57", "1,5", "5_000", "1'234.5", "1 234.5", "1\u00a0234.5", "1\u202f234", "-8.7",
                 "\u22128.7", "0.1D-03", "0.123-103", "1e5", "5.e-3", "0x1.8p3", "0x1p-3", "1.#QNAN", "nan0.5", "0.5nan",
                 "1.2\u00d710\u207b\u2075", "1.2 x 10^-5", "1.2*10**-5", "1+2j", "1:30", "2m30s", "12ms", "1.2k",
-                "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
+                "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.5(2)e-3", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
             )
             for pattern in (r"loss: .*?([0-9.]+)", r"loss: ([0-9.]+)", r"loss: -?\s?([0-9.]+)")
         ),
@@ -130,7 +134,13 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("loss: nan (epoch 3)\n", r"(?:loss.*?)([0-9.]+)", 'skipped ": nan (epoch" and found 3'),
         ("loss: nan epoch 3\n", r"loss[a-z :]*([0-9.]+)", 'skipped ": nan epoch" and found 3'),
         ("loss: nan acc: 0.5\n", r"loss[^0-9]*([0-9.]+)", 'skipped ": nan acc:" and found 0.5'),
+        # A wildcard finds a number that only says of what the value is.
+        ("loss at step 5000: 0.3\n", r"loss.*?([0-9.]+)", 'skipped "at step" and found 5000'),
+        ("loss (epoch 3) = -0.3\n", r"loss.*?([0-9.]+)", 'skipped "(epoch" and found 3'),
+        ("recall@10: 0.8\n", r"recall.*?([0-9.]+)", 'skipped "@" and found 10'),
+        ("loss[3]: 0.8\n", r"loss.*?([0-9.]+)", 'skipped "[" and found 3'),
         # Of two values, the last is another one's.
+        ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )[0-9.]+", 'as a part of a longer word, "val_loss: 0.7"'),
         (
             "loss: 0.5 - val_loss: 0.7\n",
             r"loss: ([0-9.]+)",

@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ed][+-]?\d+)?|[+-]?(nan|inf|infin
 # the letters of an exponent or of C's hexadecimal numbers), marks between groups of digits, `1.#QNAN`, powers of ten.
 _GOES_ON = re.compile(
     r"[^\W_]*[+\-\u2212]?\.?\d | \.[edq][+-]?\d | ['\u2019_]\d | [\u00a0\u2007\u2009\u202f]\d{3}(?!\d)"
-    r"| \.?\# | \ufffd | [ \t][edq][+-]\d | [\^\u207a\u207b] | \*\*[+-]?\d"
+    r"| \.?\# | \ufffd | [ \t][edq][+-]\d | [\^\u207a\u207b] | \*\*[+-]?\d | \(\d+\)[edq]"
     r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\-\u2212\u207b])",
     re.VERBOSE | re.IGNORECASE,
 )
