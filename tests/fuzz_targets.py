@@ -12,9 +12,9 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.inputfile.grid_expression import read_axes
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
-from candle_hpo.model.objective import read_reported
-from candle_hpo.model.result_file import read_file
-from candle_hpo.model.result_pattern import ResultPattern
+from candle_hpo.launch.measuring.objective import read_reported
+from candle_hpo.launch.measuring.result_file import read_file
+from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import read_holder
 from candle_hpo.record.log import RecordFile, read_events

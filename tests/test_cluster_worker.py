@@ -15,9 +15,9 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Trial
-from candle_hpo.execution import cluster_worker
-from candle_hpo.model.command import model_command
-from candle_hpo.model.outcome_file import collector
+from candle_hpo.engine.pilot import worker as cluster_worker
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.measuring.outcome_file import collector
 from conftest import gone
 
 
@@ -76,7 +76,7 @@ time.sleep(60)
 
 IMPORTS = """
 import sys
-from candle_hpo.execution.parsl_program import module_of, without_what_programs_do_not_need
+from candle_hpo.engine.pilot.parsl_program import module_of, without_what_programs_do_not_need
 with without_what_programs_do_not_need():
     __import__(module_of(sys.argv[1]))
 print(*sys.modules)
@@ -95,14 +95,14 @@ def test_parsls_programs_import_what_they_need_and_no_more(name: str) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
 def test_a_parent_that_has_ended_already_is_missed_too() -> None:
     """A worker may be forked just before its fork server ends, and ask only then to end with it."""
-    ask = "import signal; from candle_hpo.model.parent import end_with_parent; end_with_parent(signal.SIGTERM{})"
+    ask = "import signal; from candle_hpo.process.parent import end_with_parent; end_with_parent(signal.SIGTERM{})"
     for parent, status in [("", 0), (", 4_000_000", -signal.SIGTERM)]:
         assert subprocess.run([sys.executable, "-c", ask.format(parent)], check=False).returncode == status
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
 def test_a_fork_server_and_its_workers_end_with_the_manager() -> None:
-    command = [sys.executable, "-c", MANAGER, "candle_hpo.execution.fork_server"]
+    command = [sys.executable, "-c", MANAGER, "candle_hpo.engine.pilot.fork_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as manager:
         assert manager.stdout is not None
         worker = int(manager.stdout.readline())

@@ -18,7 +18,7 @@ import pytest
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.execution.open_files import allow_open_files
+from candle_hpo.engine.open_files import allow_open_files
 from candle_hpo.record.events import TrialFinished
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events

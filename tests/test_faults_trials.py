@@ -16,7 +16,7 @@ import pytest
 
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Outcome, Status
-from candle_hpo.model.memory import speaks_of_memory
+from candle_hpo.process.memory import speaks_of_memory
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from conftest import Candle, WriteInput, gone

@@ -18,10 +18,10 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.model.command import model_command
-from candle_hpo.model.interpreter import find_interpreter
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.interpreter import find_interpreter
+from candle_hpo.launch.run import run_trial
+from candle_hpo.process.group import StopSwitch
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
 

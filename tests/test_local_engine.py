@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Settings
-from candle_hpo.execution.devices import parse_visible, visible_gpus
-from candle_hpo.execution.local import LocalPool
-from candle_hpo.execution.workers import Worker, share_out
+from candle_hpo.engine.devices import parse_visible, visible_gpus
+from candle_hpo.engine.local import LocalPool
+from candle_hpo.engine.workers import Worker, share_out
 
 
 def settings(**values: object) -> Settings:
@@ -35,7 +35,7 @@ def test_visible_devices_are_read_as_cuda_reads_them(text: str, devices: list[st
     assert parse_visible(text) == devices
 
 
-def test_what_a_scheduler_gave_counts_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_batch_system_gave_counts_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert visible_gpus() == ["2", "3"]
 

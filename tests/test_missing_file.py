@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.model.missing_file import hint_of_missing_file
+from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 
 RUN = Path("candle_generated_files/experiments/X000/run/hpset_00001")
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from candle_hpo.core.experiment import ArgumentStyle
 from candle_hpo.core.number_text import decimal_text, json_text, number_text
 from candle_hpo.inputfile.argument_style import read_argument_style
-from candle_hpo.model.arguments import as_arguments
-from candle_hpo.model.hyperparameter_texts import as_bash, as_json, as_r
+from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.handover.texts import as_bash, as_json, as_r
 
 NUMBERS = [
     *(0.0, -0.0, 1.0, 0.1, -2.5, 1e-05, -1e-05, 1.5e-07, 1e16, 1e22, -1e22, 123456789.0, 1 / 3, 5e-324, 1e-320),

@@ -12,10 +12,10 @@ from candle_hpo.core.experiment import ArgumentStyle, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Trial
 from candle_hpo.inputfile.argument_style import read_argument_style
-from candle_hpo.model.arguments import as_arguments
-from candle_hpo.model.command import model_command
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.run import run_trial
+from candle_hpo.process.group import StopSwitch
 from conftest import Candle, input_text
 
 LOSS = r"Test set loss: ([0-9.eE+-]+)"

@@ -19,11 +19,11 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.model import forwarding
-from candle_hpo.model.command import model_command
-from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.run import run_trial
+from candle_hpo.process import forwarding
+from candle_hpo.process.group import StopSwitch
+from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from conftest import Candle, input_text
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what processes do")

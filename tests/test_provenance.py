@@ -20,10 +20,10 @@ import candle_hpo
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.provenance import Surroundings
-from candle_hpo.model import surroundings as asked
-from candle_hpo.model.script_version import ScriptWatch, keep_script
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.report.script_versions import number_ranges
+from candle_hpo.script import surroundings as asked
+from candle_hpo.script.version import ScriptWatch, keep_script
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, WriteInput
 from test_python_host import interpreters

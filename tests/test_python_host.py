@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from candle_hpo.model.command import PYTHON_HOST
+from candle_hpo.launch.command import PYTHON_HOST
 from conftest import Candle, input_text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.model.result_file import metrics_of, read_file
+from candle_hpo.launch.measuring.result_file import metrics_of, read_file
 from conftest import Candle, input_text
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candle_hpo.model.result_pattern import ResultPattern
+from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 ESC = "\x1b"
 LOSS = r"Test set loss: ([0-9.eE+-]+)"
@@ -114,7 +114,8 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
                 "1,234.57", "1.234,57", "1,5", "5_000", "1'234.5", "1 234.5", "1\u00a0234.5", "1\u202f234", "-8.7",
                 "\u22128.7", "0.1D-03", "0.123-103", "1e5", "5.e-3", "0x1.8p3", "0x1p-3", "1.#QNAN", "nan0.5", "0.5nan",
                 "1.2\u00d710\u207b\u2075", "1.2 x 10^-5", "1.2*10**-5", "1+2j", "1:30", "2m30s", "12ms", "1.2k",
-                "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.5(2)e-3", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
+                "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
+                "1.5(2)e-3",
             )
             for pattern in (r"loss: .*?([0-9.]+)", r"loss: ([0-9.]+)", r"loss: -?\s?([0-9.]+)")
         ),

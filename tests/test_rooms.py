@@ -17,19 +17,24 @@ SOURCE = Path(candle_hpo.__file__).parent
 MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"commands", "core"},
-    "api": {"report", "execution", "record", "core"},
-    "commands": {"report", "campaign", "execution", "search", "inputfile", "model", "record", "files", "core"},
-    "report": {"record", "model", "core"},
+    "api": {"report", "engine", "record", "core"},
+    "commands": {
+        "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record", "files",
+        "user_environment", "core",
+    },
+    "report": {"record", "launch", "core"},
     "campaign": {"record", "core"},
-    "execution": {"model", "user_environment", "core"},
+    "engine": {"launch", "script", "process", "user_environment", "core"},
     "search": {"core"},
+    "launch": {"script", "process", "files", "user_environment", "core"},
+    "script": {"process", "files", "user_environment", "core"},
+    "process": {"user_environment", "core"},
     "inputfile": {"files", "core"},
-    "model": {"files", "user_environment", "core"},
     "record": {"files", "core"},
     "files": set(),
     "user_environment": set(),
     "core": set(),
-}
+}  # fmt: skip
 
 # What a room must not know of the world, as modules that would give it away.
 PROCESSES = {"subprocess", "multiprocessing", "signal"}
@@ -39,8 +44,10 @@ MUST_NOT_IMPORT = {
     "core": PROCESSES | FILES | CLOCKS | {"rich", "sys"},
     "search": PROCESSES | FILES | CLOCKS | {"pathlib", "rich"},
     "record": PROCESSES | {"rich"},
-    "model": {"rich"},
-    "execution": {"rich"},
+    "launch": {"rich"},
+    "script": {"rich"},
+    "process": {"rich"},
+    "engine": {"rich"},
     "campaign": PROCESSES | {"rich"},
     "report": PROCESSES | {"concurrent"},
     "inputfile": {"rich", "multiprocessing"},
@@ -83,13 +90,13 @@ def test_imports_go_down_only(path: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "model" / "hosts").glob("[a-z]*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((SOURCE / "launch" / "hosts").glob("[a-z]*.py")), ids=lambda path: path.name)
 def test_a_model_host_needs_the_standard_library_alone(path: Path) -> None:
     standard = {name.split(".")[0] for name in imports_of(path)}
     assert standard <= set(sys.stdlib_module_names)
 
 
-def test_report_reads_of_the_model_only_its_output() -> None:
+def test_report_reads_of_the_trials_only_their_output() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
-        of_model = [name for name in imports_of(path) if name.startswith("candle_hpo.model")]
-        assert set(of_model) <= {"candle_hpo.model.result.last_lines"}
+        of_launch = [name for name in imports_of(path) if name.startswith("candle_hpo.launch")]
+        assert set(of_launch) <= {"candle_hpo.launch.measuring.result.last_lines"}

@@ -18,11 +18,11 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
-from candle_hpo.model import process
-from candle_hpo.model.command import PYTHON_HOST, model_command, seed_of_trial
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
-from candle_hpo.model.warm_host import WarmHost
+from candle_hpo.launch.command import PYTHON_HOST, model_command, seed_of_trial
+from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process import group
+from candle_hpo.process.group import StopSwitch
 from conftest import gone
 
 
@@ -222,7 +222,7 @@ def test_a_process_that_a_trial_leaves_behind_is_ended(run: Runner) -> None:
 
 @pytest.mark.parametrize("ignores", [False, True])
 def test_trial_timeout_ends_the_whole_group(run: Runner, ignores: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(group, "GRACE_SECONDS", 0.3)
     outcome = run(
         f"""
         import signal, subprocess, time
@@ -307,7 +307,7 @@ def test_a_system_without_pidfd_waits_all_the_same(
 
     monkeypatch.setattr(os, "pidfd_open", refuse)
     assert run("val_to_return = 1").value == 1
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(group, "GRACE_SECONDS", 0.3)
     assert run("import time; time.sleep(600)", trial_timeout=1).status is Status.TIMED_OUT
 
 

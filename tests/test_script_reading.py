@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Language
-from candle_hpo.model.script_questions import find_modules, syntax_error
-from candle_hpo.model.script_reading import read_script
-from candle_hpo.model.script_words import Mention, ScriptReading
+from candle_hpo.script.questions import find_modules, syntax_error
+from candle_hpo.script.reading import read_script
+from candle_hpo.script.words import Mention, ScriptReading
 
 PYTHON = """
 import os, json as j

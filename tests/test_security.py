@@ -18,11 +18,11 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.files import replace_file
-from candle_hpo.model.command import model_command
-from candle_hpo.model.hyperparameter_texts import as_bash
-from candle_hpo.model.outcome_file import read_outcome, write_outcome
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.handover.texts import as_bash
+from candle_hpo.launch.measuring.outcome_file import read_outcome, write_outcome
+from candle_hpo.launch.run import run_trial
+from candle_hpo.process.group import StopSwitch
 from conftest import Candle, WriteInput
 
 TRIAL = Trial(0, "hpset_00001", {"x": 1})

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
-from candle_hpo.execution.devices import GpuShare
-from candle_hpo.execution.site import Site, WorkerType, choose_site
-from candle_hpo.execution.slurm_text import (
+from candle_hpo.engine.batch.site import Site, WorkerType, choose_site
+from candle_hpo.engine.batch.slurm_text import (
     Allocation,
     Job,
     JobState,
@@ -29,6 +28,7 @@ from candle_hpo.execution.slurm_text import (
     with_gres_of,
     workers_by_node,
 )
+from candle_hpo.engine.devices import GpuShare
 
 GPU = WorkerType(gpu="k80")
 

@@ -17,10 +17,10 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.trial import Status
-from candle_hpo.model import warm_host, warm_process
-from candle_hpo.model.command import OF_A_TRIAL, WARM_HOST
-from candle_hpo.model.preload import Preload, cold_start_note, known_libraries, preload_of
-from candle_hpo.model.process import Limits
+from candle_hpo.launch import warm_host, warm_process
+from candle_hpo.launch.command import OF_A_TRIAL, WARM_HOST
+from candle_hpo.launch.preload import Preload, cold_start_note, known_libraries, preload_of
+from candle_hpo.process.group import Limits
 from conftest import Candle, WriteInput, gone
 from warm_trials import Trials
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Trial
-from candle_hpo.model.command import model_command
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
-from candle_hpo.model.warm_host import WarmHost
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process.group import StopSwitch
 
 
 class Trials:

@@ -23,11 +23,11 @@ from typing import NamedTuple
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Trial
-from candle_hpo.model.command import model_command
-from candle_hpo.model.preload import known_libraries
-from candle_hpo.model.process import StopSwitch
-from candle_hpo.model.run import run_trial
-from candle_hpo.model.warm_host import WarmHost
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.preload import known_libraries
+from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process.group import StopSwitch
 
 PROBE = Path(__file__).with_name("warm_libraries_probe.py")
 PAGE = Path(__file__).parents[1] / "docs" / "warm-libraries.md"

@@ -10,7 +10,7 @@ import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Metrics
-from candle_hpo.execution.scheduler import job_has_ended
+from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.frame import data_frame

@@ -36,14 +36,14 @@ from candle_hpo.core.experiment import Experiment, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.devices import visible_gpus
-from candle_hpo.execution.site import choose_site
-from candle_hpo.execution.workers import share_out
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.site import choose_site
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import Reading, read_what_can_be_read
-from candle_hpo.model.command import modules_of
-from candle_hpo.model.interpreter import Interpreter, find_interpreter
-from candle_hpo.model.result import last_lines
+from candle_hpo.launch.command import modules_of
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
 
@@ -74,7 +74,7 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
         _check_search(reading, settings, findings, console)
         _check_place(trials, findings)
         if on_cluster:
-            _check_scheduler(settings, findings, console)
+            _check_batch_system(settings, findings, console)
         if run and interpreter is not None and reading.experiment and not findings.problems and trials != 0:
             first = restart.first_left() if restart is not None else None
             seconds = _run_one_trial(reading.experiment, first, interpreter, findings, console)
@@ -202,14 +202,14 @@ def _check_place(trials: int | None, findings: Findings) -> None:
         findings.right(f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free")
 
 
-def _check_scheduler(settings: Settings, findings: Findings, console: Console) -> None:
+def _check_batch_system(settings: Settings, findings: Findings, console: Console) -> None:
     """Ask SLURM whether it would take the job, and when it would start."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             paths = ExperimentPaths(Path(folder) / "check")
             paths.root.mkdir()
             paths.job_script.write_text(job_script_of(paths, settings, console))
-            answer = scheduler.would_start(paths.job_script)
+            answer = slurm.would_start(paths.job_script)
     except CandleError as error:
         findings.take(error)
         return

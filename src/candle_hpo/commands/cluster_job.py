@@ -24,11 +24,9 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.devices import GpuShare
-from candle_hpo.execution.own_program import own_program
-from candle_hpo.execution.site import WorkerType, choose_site
-from candle_hpo.execution.slurm_text import (
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.site import WorkerType, choose_site
+from candle_hpo.engine.batch.slurm_text import (
     gpus_on_a_node,
     job_script,
     plan_allocation,
@@ -38,10 +36,11 @@ from candle_hpo.execution.slurm_text import (
     with_gres_of,
     workers_by_node,
 )
+from candle_hpo.engine.devices import GpuShare
+from candle_hpo.engine.pilot.own_program import own_program
 from candle_hpo.files import replace_file
-from candle_hpo.model.command import model_command
-from candle_hpo.model.outcome_file import collector
-from candle_hpo.model.surroundings import gpus_of_this_machine
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.measuring.outcome_file import collector
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_job,
@@ -52,6 +51,7 @@ from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count
+from candle_hpo.script.surroundings import gpus_of_this_machine
 
 WALLTIME = "the walltime is nearly over"
 CANCELLED = "the job was cancelled"
@@ -90,11 +90,11 @@ def submit_experiment(
     script = job_script_of(paths, settings, console, failed_too=failed_too)
     try:
         replace_file(paths.job_script, script.encode())
-        job = scheduler.submit(paths.job_script)
+        job = slurm.submit(paths.job_script)
         try:
             add_job(paths, job)
         except BaseException:
-            scheduler.cancel(job)
+            slurm.cancel(job)
             raise
     except OSError as error:
         raise MachineError(f"{paths.root} cannot be written: {error}") from None
@@ -105,7 +105,7 @@ def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
     if worker.gpu is None or worker.gpus_per_node is not None:
         return worker.gpus_per_node
     partition = settings.queue or worker.partition
-    resources = scheduler.node_resources()
+    resources = slurm.node_resources()
     found = gpus_on_a_node(resources, worker.gpu, partition)
     if found is None:
         there = sorted(set(re.findall(r"gpu:([^:,()\s]+):\d", resources)))
@@ -128,7 +128,7 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
     refuse_what_cannot_run(paths, stored)
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
-        lock = ExperimentLock(paths.lock, job, scheduler.job_has_ended)
+        lock = ExperimentLock(paths.lock, job, slurm.job_has_ended)
         try:
             record = Record(paths.record, settings.direction, lock.keep)
             completed_before = record.history.counts[Status.COMPLETED]
@@ -176,8 +176,8 @@ def _run_campaign(
     console: Console,
 ) -> str:
     """Run the campaign on the workers of this job; return why it stopped before its end, or ""."""
-    from candle_hpo.execution.cluster import ClusterPool  # only a job needs Parsl
-    from candle_hpo.execution.cluster_worker import cluster_runner
+    from candle_hpo.engine.pilot.pool import ClusterPool  # only a job needs Parsl
+    from candle_hpo.engine.pilot.worker import cluster_runner
 
     settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
@@ -236,7 +236,7 @@ def _deadline(job: str, settings: Settings) -> float:
     """Return until when trials can run (by `time.monotonic`): the job's end, less the time of the warning before it."""
     left: int | None = settings.walltime
     with suppress(MachineError):  # a busy controller; then the walltime that was asked for is as good
-        left = next((seconds_left(found.left) for found in scheduler.find_jobs([job])), left)
+        left = next((seconds_left(found.left) for found in slurm.find_jobs([job])), left)
     end = time.monotonic() + (settings.walltime if left is None else left)
     return end - warning_seconds(settings.walltime)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.slurm_text import JobState
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.slurm_text import JobState
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import is_dead, read_holder
@@ -48,8 +48,8 @@ def _notes(paths: ExperimentPaths) -> list[str]:
 
 def _runs(paths: ExperimentPaths) -> bool:
     holder = read_holder(paths.lock)
-    if holder is not None and not is_dead(holder, scheduler.job_has_ended):
+    if holder is not None and not is_dead(holder, slurm.job_has_ended):
         return True
     jobs = read_jobs(paths)
-    found = scheduler.find_jobs([jobs[-1].id]) if jobs else ()
+    found = slurm.find_jobs([jobs[-1].id]) if jobs else ()
     return any(job.state is not JobState.ENDED for job in found)

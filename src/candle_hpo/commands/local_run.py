@@ -13,14 +13,14 @@ from candle_hpo.commands.search import listed_by, search_of
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution.devices import visible_gpus
-from candle_hpo.execution.local import LocalPool, local_runner
-from candle_hpo.execution.open_files import allow_open_files
-from candle_hpo.execution.scheduler import job_has_ended
-from candle_hpo.execution.workers import share_out
-from candle_hpo.model.command import model_command
-from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans, end_leftovers_of_experiment
-from candle_hpo.model.outcome_file import collector
+from candle_hpo.engine.batch.slurm import job_has_ended
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.local import LocalPool, local_runner
+from candle_hpo.engine.open_files import allow_open_files
+from candle_hpo.engine.workers import share_out
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.measuring.outcome_file import collector
+from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans, end_leftovers_of_experiment
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock

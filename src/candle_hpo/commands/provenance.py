@@ -12,13 +12,13 @@ from candle_hpo.commands.screen import show
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.provenance import ScriptState, Surroundings
-from candle_hpo.execution.site import choose_site
-from candle_hpo.model.command import modules_of
-from candle_hpo.model.script_version import ScriptWatch, keep_script
-from candle_hpo.model.surroundings import surroundings
+from candle_hpo.engine.batch.site import choose_site
+from candle_hpo.launch.command import modules_of
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.report.script_versions import changes_text, what_changed
 from candle_hpo.report.words import location
+from candle_hpo.script.surroundings import surroundings
+from candle_hpo.script.version import ScriptWatch, keep_script
 
 
 def find_surroundings(settings: Settings, interpreter: str, on_cluster: bool) -> Surroundings:

@@ -11,7 +11,7 @@ from candle_hpo.commands.output import begun_experiment, format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution.scheduler import job_has_ended
+from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.report.replay import replay_now

@@ -17,9 +17,9 @@ from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.slurm_text import JobState
-from candle_hpo.model.interpreter import Interpreter
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.slurm_text import JobState
+from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.folder import (
     StoredExperiment,
     add_sets,
@@ -81,9 +81,9 @@ def resume_with(experiment: Experiment, interpreter: Interpreter, console: Conso
         raise MachineError(f"{paths.root} cannot be written: {error.strerror}") from None
     try:
         return _go_on(paths, restart.stored, console, failed_too=True)
-    except scheduler.NoAnswer:  # it may have been submitted
+    except slurm.NoAnswer:  # it may have been submitted
         raise
-    except CandleError:  # what the site or the scheduler does not take shall not stay with the experiment
+    except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
         write_experiment_settings(paths, before)
         raise
 
@@ -109,7 +109,7 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
     show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
-    on_cluster = settings.engine == "slurm" or (settings.engine == "auto" and scheduler.slurm_is_here())
+    on_cluster = settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
     stored = note_resumption(paths, stored, on_cluster, console)
     if on_cluster:
         submit_experiment(paths, settings, console, failed_too=failed_too)
@@ -120,9 +120,9 @@ def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *
 def _refuse_if_it_runs(paths: ExperimentPaths, console: Console) -> None:
     """Raise `InputError` where the experiment runs, or waits in the queue; remove the lock of a dead campaign."""
     if paths.lock.exists():
-        ExperimentLock(paths.lock, "", scheduler.job_has_ended, partial(show, console)).release()
+        ExperimentLock(paths.lock, "", slurm.job_has_ended, partial(show, console)).release()
     jobs = read_jobs(paths)
-    for job in scheduler.find_jobs([jobs[-1].id]) if jobs else ():
+    for job in slurm.find_jobs([jobs[-1].id]) if jobs else ():
         if job.state is not JobState.ENDED:
             raise InputError(
                 f"{paths.root.name} is job {job.id}, which is {job.slurm_state}; wait for it, "

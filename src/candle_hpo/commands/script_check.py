@@ -14,14 +14,14 @@ from candle_hpo.core.experiment import Experiment, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.model.arguments import as_arguments
-from candle_hpo.model.command import modules_of
-from candle_hpo.model.interpreter import Interpreter
-from candle_hpo.model.modules import environment_of_script, environment_with
-from candle_hpo.model.preload import Preload, preload_of
-from candle_hpo.model.script_questions import find_modules, syntax_error
-from candle_hpo.model.script_reading import read_script
-from candle_hpo.model.script_words import Mention, ScriptReading
+from candle_hpo.launch.command import modules_of
+from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.interpreter import Interpreter
+from candle_hpo.launch.preload import Preload, preload_of
+from candle_hpo.process.modules import environment_of_script, environment_with
+from candle_hpo.script.questions import find_modules, syntax_error
+from candle_hpo.script.reading import read_script
+from candle_hpo.script.words import Mention, ScriptReading
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)

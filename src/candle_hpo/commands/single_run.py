@@ -17,14 +17,14 @@ from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
-from candle_hpo.execution.devices import visible_gpus
-from candle_hpo.execution.local import LocalPool
-from candle_hpo.execution.workers import share_out
-from candle_hpo.model.command import model_command
-from candle_hpo.model.interpreter import Interpreter
-from candle_hpo.model.leftovers import adopt_orphans, end_all_orphans
-from candle_hpo.model.result import last_lines
-from candle_hpo.model.run import run_trial
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.local import LocalPool
+from candle_hpo.engine.workers import share_out
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.interpreter import Interpreter
+from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.launch.run import run_trial
+from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
 
 

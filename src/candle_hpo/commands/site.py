@@ -8,7 +8,7 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus
-from candle_hpo.execution.site import choose_site
+from candle_hpo.engine.batch.site import choose_site
 
 
 def site(console: Console) -> ExitStatus:

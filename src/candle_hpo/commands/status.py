@@ -10,9 +10,9 @@ from rich.console import Console
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.slurm_text import Job, JobState
-from candle_hpo.model.preload import cold_start_note
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.slurm_text import Job, JobState
+from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.events import CampaignStarted
 from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.history import History
@@ -28,7 +28,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     """Show the state of an experiment: where it runs, counts, running trials, the best so far, failures."""
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, scheduler.job_has_ended).history
+    history = replay_now(paths, stored.settings.direction, slurm.job_has_ended).history
     state = state_of(paths, history)
     show(
         console,
@@ -54,7 +54,7 @@ def state_of(paths: ExperimentPaths, history: History) -> str:
     job: Job | None = None
     if jobs:
         try:
-            found = scheduler.find_jobs([jobs[-1].id])
+            found = slurm.find_jobs([jobs[-1].id])
         except MachineError as error:
             return f"Job {jobs[-1].id}, of which SLURM does not tell just now: {error}"
         job = found[0] if found else None

@@ -23,14 +23,14 @@ from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
-from candle_hpo.execution.devices import visible_gpus
-from candle_hpo.execution.scheduler import NoAnswer, slurm_is_here
-from candle_hpo.execution.site import choose_site
-from candle_hpo.execution.workers import share_out
+from candle_hpo.engine.batch.site import choose_site
+from candle_hpo.engine.batch.slurm import NoAnswer, slurm_is_here
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
-from candle_hpo.model.command import modules_of
-from candle_hpo.model.interpreter import Interpreter, find_interpreter
-from candle_hpo.model.preload import cold_start_note
+from candle_hpo.launch.command import modules_of
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.earlier_results import EarlierResult, write_earlier_results
 from candle_hpo.record.folder import (
     check_last_experiment,

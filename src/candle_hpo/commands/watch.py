@@ -13,9 +13,9 @@ from candle_hpo.commands.screen import show
 from candle_hpo.commands.status import state_of
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.execution import scheduler
-from candle_hpo.execution.slurm_text import JobState
-from candle_hpo.model.result import last_lines
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.slurm_text import JobState
+from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings, read_jobs
 from candle_hpo.record.holder import is_dead, read_holder
@@ -28,7 +28,7 @@ from candle_hpo.report.summary import best_line, counts_line, failure_lines, not
 from candle_hpo.report.words import count, duration, location
 
 TICK_SECONDS = 1.0  # between two readings of the record
-STATE_SECONDS = 20.0  # between two questions to the scheduler
+STATE_SECONDS = 20.0  # between two questions to the batch system
 OUTPUT_SECONDS = 4.0  # between two readings of what trials print
 
 
@@ -83,7 +83,7 @@ class Watched:
             try:
                 self.is_over = self._look_whether_over()
                 self.state = state_of(self.paths, self.following.history)
-            except MachineError as error:  # a file that is just being written, a scheduler that does not answer
+            except MachineError as error:  # a file that is just being written, a batch system that does not answer
                 self.state = f"How it is, cannot be told just now: {error}"
 
     def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
@@ -101,7 +101,7 @@ class Watched:
         jobs = read_jobs(self.paths)
         has_job = False
         if jobs:
-            has_job = any(job.state is not JobState.ENDED for job in scheduler.find_jobs([jobs[-1].id]))
+            has_job = any(job.state is not JobState.ENDED for job in slurm.find_jobs([jobs[-1].id]))
         history = self.following.history
         if has_job:
             return False

@@ -67,7 +67,7 @@ def _is_left(paths: ExperimentPaths, job_has_ended: Callable[[str], bool]) -> bo
     try:
         holder = read_holder(paths.lock)
         return holder is None or is_dead(holder, job_has_ended)
-    except MachineError:  # a lock that is just being written, a scheduler that does not answer
+    except MachineError:  # a lock that is just being written, a batch system that does not answer
         return False
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
-from candle_hpo.model.result import last_lines
+from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.words import count, duration, hyperparameter_lines, hyperparameters, location, number
 

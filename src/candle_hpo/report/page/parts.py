@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Status
-from candle_hpo.model.result import last_lines
+from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData

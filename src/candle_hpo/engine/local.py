@@ -1,0 +1,77 @@
+"""The local engine: workers of this machine, as a standard `Executor`."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.engine.workers import Worker
+from candle_hpo.launch.command import ModelCommand
+from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process.group import StopSwitch
+from candle_hpo.process.guard import Guard
+from candle_hpo.script.version import ScriptWatch
+
+
+class LocalPool(ThreadPoolExecutor):
+    """One thread a worker; each waits on the process of one trial at a time.
+
+    `stop()` ends the processes that run, all of each, and all that would start later.
+    """
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in workers:
+            self._free.put(worker)
+        self._own = threading.local()
+        self._warm: list[WarmHost] = []
+        self.switch = StopSwitch(guard=Guard())
+        super().__init__(max_workers=len(workers), thread_name_prefix="worker", initializer=self._begin)
+
+    def _begin(self) -> None:
+        self._own.worker = self._free.get_nowait()
+
+    def worker(self) -> Worker:
+        """Return the worker whose thread asks."""
+        worker: Worker = self._own.worker
+        return worker
+
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this model for the worker whose thread asks."""
+        if not hasattr(self._own, "warm"):
+            self._own.warm = WarmHost(model)
+            self._warm.append(self._own.warm)
+        warm: WarmHost = self._own.warm
+        return warm
+
+    def stop(self) -> None:
+        """End what runs, within a grace period; at once when called again."""
+        self.switch.stop()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for the workers, as every `Executor` does, and forget the grace period."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if wait:
+            self.switch.close()
+            for warm in self._warm:
+                warm.close()
+
+
+def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial in one of the pool's threads, on that thread's worker."""
+    script = ScriptWatch(model.script, model.language)
+
+    def run(trial: Trial) -> Outcome:
+        worker = pool.worker()
+        name = f"{socket.gethostname()}:{worker.number}"
+        environment, warm = worker.environment, pool.warm_host(model)
+        own = paths.trial(trial.id)
+        return run_trial(model, trial, own, environment, pool.switch, worker=name, warm=warm, script=script)
+
+    return run

@@ -1,0 +1,181 @@
+"""A worker of the cluster engine: a process on a node, without the pool and most of Parsl.
+
+It runs one trial at a time, and ends, its trial with it, when its manager does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from candle_hpo.core.errors import MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
+from candle_hpo.launch.command import ModelCommand
+from candle_hpo.launch.measuring.result import ENDED_BY_SIGNAL
+from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process.group import StopSwitch
+from candle_hpo.process.guard import Guard
+from candle_hpo.process.leftovers import adopt_orphans
+from candle_hpo.process.parent import end_with_parent
+from candle_hpo.script.version import ScriptWatch
+from candle_hpo.user_environment import forget_variables
+
+WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to know
+ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
+
+# What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
+# distributed training that it is one of several processes.
+_OF_TASKS = re.compile(
+    r"SRUN_CPUS_PER_TASK|SLURM_(CPUS|GPUS)_PER_TASK|SLURM_(NTASKS|NPROCS|TASKS_PER_NODE|NTASKS_PER_NODE)"
+    rf"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*|{WORKERS_BY_NODE}"
+)
+
+
+class WorkerStopped(OSError):
+    """The worker was stopped while its trial ran."""
+
+
+def with_its_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
+    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns.
+
+    An exception that cannot be sent becomes a `RuntimeError` with its traceback: Parsl would lose all that comes after.
+    """
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:
+        if _can_be_sent(error):
+            raise
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
+    return node_name(), os.environ["PARSL_WORKER_POOL_ID"], result
+
+
+def _can_be_sent(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # it is our own
+    except Exception:
+        return False
+    return True
+
+
+def node_name() -> str:
+    """Return the name of this node: SLURM's, or else the system's."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None) -> Callable[[Trial], Outcome]:
+    """Return the function that runs a trial on whatever worker it is sent to; `gpus`: what each has, if any."""
+    return _OnAnyWorker(model, paths, gpus)
+
+
+def forget_tasks() -> None:
+    """Take out of the environment what the job says of its tasks."""
+    forget_variables(_OF_TASKS)
+
+
+class _OnAnyWorker:
+    """Runs trials in a worker's process; sent there with what all trials have in common."""
+
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
+        self._model, self._paths, self._gpus = model, paths, gpus
+
+    def __call__(self, trial: Trial) -> Outcome:
+        slot = int(os.environ["PARSL_WORKER_RANK"])
+        worker, began = f"{node_name()}:{slot}", time.monotonic()
+        try:
+            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
+            paths = self._paths.trial(trial.id)
+            process = _worker_process()
+            warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
+            script = process.script_watch(self._model)
+            run = partial(
+                run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm, script=script
+            )
+            return process.run(lambda: _unless_ended_too(run()))
+        except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
+            return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
+
+
+def _unless_ended_too(outcome: Outcome) -> Outcome:
+    """Return the outcome; that of a model which was killed only after a moment, for this worker may be killed with it.
+
+    Where SLURM ends everything on a node, the model can go first. Its worker, ended too, then says nothing, and the
+    trial counts as interrupted by the machine.
+    """
+    if outcome.reason.startswith(ENDED_BY_SIGNAL):
+        time.sleep(ENDED_TOGETHER_SECONDS)
+    return outcome
+
+
+class _WorkerProcess:
+    """The process of a worker, which ends, its trial with it, when its manager does: nothing is left behind."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._warm: WarmHost | None = None
+        self._script: ScriptWatch | None = None
+        forget_tasks()
+        signal.signal(signal.SIGTERM, self._end)
+        end_with_parent(signal.SIGTERM)
+        adopt_orphans()
+        self.guard = Guard()
+
+    def warm_host(self, model: ModelCommand) -> WarmHost:
+        """Return what starts the processes of this worker's trials; all are of one experiment."""
+        if self._warm is None:
+            self._warm = WarmHost(model)
+        return self._warm
+
+    def script_watch(self, model: ModelCommand) -> ScriptWatch:
+        """Return what tells which version of the model script this worker's trials run."""
+        if self._script is None:
+            self._script = ScriptWatch(model.script, model.language)
+        return self._script
+
+    def run(self, function: Callable[[], Outcome]) -> Outcome:
+        """Call a function that may have to be left at any moment, with its own clearing up."""
+        self._busy = True
+        try:
+            return function()
+        except _ManagerEnded:
+            os._exit(128 + signal.SIGTERM)  # not by an exception: Parsl would hand it to the manager that is no more
+        finally:
+            self._busy = False
+
+    def _end(self, number: int, _frame: object) -> None:
+        if self._busy:
+            raise _ManagerEnded
+        os._exit(128 + number)
+
+
+class _ManagerEnded(BaseException):
+    """The manager of this worker has ended; the trial that runs is to be ended too."""
+
+
+@cache
+def _worker_process() -> _WorkerProcess:
+    return _WorkerProcess()
+
+
+def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
+    """Return the environment that shows a worker its GPUs: those at its place among the step's on this node."""
+    gpus = parse_visible(os.environ.get(VISIBLE, ""))
+    own = share.of_worker(slot, gpus)
+    if len(own) < share.gpus:
+        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
+    return {VISIBLE: ",".join(own)}
+
+
+def _no_gpu() -> dict[str, str]:
+    """Return the environment of a worker that has none: what the login node's or SLURM's list says is not its own."""
+    return {VISIBLE: ""} if VISIBLE in os.environ else {}

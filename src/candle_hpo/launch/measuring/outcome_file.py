@@ -1,0 +1,83 @@
+"""`outcome.json` in a trial's folder: how its last attempt ended, whole, and of which attempt it tells."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+
+import msgspec
+
+from candle_hpo.core.paths import ExperimentPaths, TrialPaths
+from candle_hpo.core.trial import Metrics, Outcome, Status, Trial
+from candle_hpo.files import replace_file
+from candle_hpo.launch.measuring.result import ENDED_BY_SIGNAL
+
+_MOST_BYTES = 1_000_000
+
+
+class _OutcomeFile(msgspec.Struct, frozen=True):
+    """An outcome, and the attempt that it belongs to; flat, for people."""
+
+    id: str
+    number: int
+    attempt: int
+    status: Status
+    value: float | None
+    reason: str
+    seconds: float
+    worker: str
+    metrics: Metrics
+    notes: tuple[str, ...] = ()
+    script: str = ""
+
+
+def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
+    """Put the outcome of this attempt in place. Raises `OSError`."""
+    told = _OutcomeFile(
+        trial.id,
+        trial.number,
+        trial.attempt,
+        outcome.status,
+        outcome.value,
+        outcome.reason,
+        outcome.seconds,
+        outcome.worker,
+        outcome.metrics,
+        outcome.notes,
+        outcome.script,
+    )
+    replace_file(paths.outcome, msgspec.json.encode(told) + b"\n")
+
+
+def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
+    """Return how this attempt ended, as its worker left it; None where nothing whole is there, or of another attempt.
+
+    An interrupted attempt has not ended by itself; it counts as none. Neither does one that a signal ended: what ended
+    its worker, before that could tell, may have ended it too.
+    """
+    try:
+        status = paths.outcome.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            return None
+        told = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
+        if (told.id, told.number, told.attempt) != (trial.id, trial.number, trial.attempt):
+            return None
+        outcome = Outcome(
+            told.status,
+            told.value,
+            told.reason,
+            told.seconds,
+            told.worker,
+            told.metrics,
+            told.notes,
+            script=told.script,
+        )
+    except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
+        return None
+    is_interrupted = outcome.status is Status.INTERRUPTED or outcome.reason.startswith(ENDED_BY_SIGNAL)
+    return None if is_interrupted else outcome
+
+
+def collector(paths: ExperimentPaths) -> Callable[[Trial], Outcome | None]:
+    """Return the function that finds how an attempt at a trial of this experiment ended, if its worker left that."""
+    return lambda trial: read_outcome(paths.trial(trial.id), trial)

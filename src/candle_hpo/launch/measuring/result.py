@@ -1,0 +1,107 @@
+"""What a trial's end means: an outcome, with the reason in one line where there is no value."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from candle_hpo.core.trial import Outcome, Status
+from candle_hpo.launch.measuring.result_file import Measured
+from candle_hpo.process.group import Ended
+from candle_hpo.process.memory import speaks_of_memory
+
+ENDED_BY_SIGNAL = "ended by signal"
+_LAST_WORDS_OF_R = "Execution halted"
+_LAST_WORDS = 5  # lines
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
+_CUT_OFF = (
+    "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
+    "let the script wait for that program"
+)
+DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+
+
+def outcome_of(
+    ended: Ended, output: Path, measure: Callable[[], Measured], killed_for_memory: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Return the outcome of a process that ended.
+
+    An exit status other than 0 is a failure, whatever was measured before it; `measure` is asked only where there is
+    none, and raises `ValueError` with the reason where there is no value. `killed_for_memory` tells whether the kernel
+    ended a process for want of memory while this one ran; it is asked of one that was killed.
+    """
+    if ended.stopped:
+        return Outcome(Status.INTERRUPTED, reason="stopped while it ran", seconds=ended.seconds)
+    if ended.timed_out:
+        reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
+        return Outcome(Status.TIMED_OUT, reason=reason, seconds=ended.seconds)
+    if ended.printed_too_much:
+        return _failed(_with_last_line("it printed more than max_output, and was ended", output), ended)
+    if ended.status != 0:
+        return _without_success(ended, output, killed_for_memory)
+    if ended.is_cut_off:
+        return _failed(_CUT_OFF, ended)
+    try:
+        value, metrics, notes = measure()
+    except ValueError as error:
+        return _failed(str(error), ended)
+    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics, notes=notes)
+
+
+def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:
+    """Return the outcome of a process that ended with a status other than 0.
+
+    Whose fault that is can be told where the kernel has counted a kill for want of memory, or the model's last words
+    are unmistakable: then they say that memory was refused, or that a disk is full, which is the machine's fault.
+    """
+    reason, words = _how_it_ended(ended.status), last_lines(output, _LAST_WORDS)
+    if ended.status in _KILLED and killed_for_memory():
+        reason += "; the system ended a process for want of memory meanwhile"
+        return Outcome(Status.OUT_OF_MEMORY, reason=_with_last_line(reason, output), seconds=ended.seconds)
+    reason = _with_last_line(reason, output)
+    if any(text in line for line in words for text in DISK_FULL):
+        return Outcome(Status.INTERRUPTED, reason=reason, seconds=ended.seconds)
+    status = Status.OUT_OF_MEMORY if ended.status > 0 and speaks_of_memory(words) else Status.FAILED
+    return Outcome(status, reason=reason, seconds=ended.seconds)
+
+
+def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
+    """Return the last lines of a trial's output that are not blank, without control characters."""
+    try:
+        with output.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - most_bytes))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    lines = ["".join(filter(_is_shown, line)).rstrip() for line in text.replace("\r", "\n").split("\n")]
+    return [line for line in lines if line][-count:]
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character == "\t"
+
+
+def _failed(reason: str, ended: Ended) -> Outcome:
+    return Outcome(Status.FAILED, reason=reason, seconds=ended.seconds)
+
+
+def _how_it_ended(status: int) -> str:
+    if status > 0:
+        return f"exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"number {-status}"
+    return f"{ENDED_BY_SIGNAL} {name}"
+
+
+def _with_last_line(reason: str, output: Path) -> str:
+    """Return the reason with the last line that was printed, and the line before it if the last one is ours."""
+    lines = [line for line in last_lines(output, 3) if line != _LAST_WORDS_OF_R][-2:]
+    if lines and not lines[-1].startswith("candle:"):
+        lines = lines[-1:]
+    return "; last output: ".join([reason, " / ".join(line[:300] for line in lines)]) if lines else reason

@@ -1,0 +1,194 @@
+r"""`result_pattern`: a regular expression, and the number that it finds in a trial's output, whole or not at all.
+
+What is found has to be the whole number, and the last thing that the script has printed with this label; where it is in
+doubt, the line is quoted and nothing is returned. `pattern_variants` says how the text of a pattern serves that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from candle_hpo.core.trial import Metrics
+from candle_hpo.launch.measuring import number_texts
+from candle_hpo.launch.measuring.number_texts import as_number, shortened
+from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
+from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, blocks_from_the_end
+
+_NEAR = 80  # characters around a number, in which what belongs to it is looked for
+
+_END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
+_PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
+_SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
+
+# What `.*` must not skip: what is said to be the value, or stands in its place.
+_NO_NUMBER = re.compile(
+    r"(?<![^\W_])(?:nan|inf|infinity|none|null|n/?a)(?![^\W_]) | \*{3} | \u00b1 | \+/?-"
+    r"| [:=]\s*[,;] | [\-\u2212\u2013\u2014]\s*[,;|]",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ANOTHER_NUMBER = re.compile(r"(?:^|[:=])[\s(\[{<'\"*|>]*[+\-\u2212]?\.?\d")
+_WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^\n]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()")
+# In `loss at step 3: 0.5`, `loss (epoch 3) = 0.5` and `recall@3: 0.5` what follows `.*` is not the value; in
+# `loss 3, accuracy: 0.5` it is.
+_OF_ANOTHER_WORD = re.compile(r"[^\W\d]|@")
+_VALUE_AFTER = re.compile(r"[^\n,;|:=]*[:=]\s*[+\-\u2212]?\.?\d")
+_VALUE_RIGHT_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")
+
+
+class Found(NamedTuple):
+    """What a pattern has found: the number, and what its other named groups have matched."""
+
+    value: float
+    metrics: Metrics
+
+
+class ResultPattern:
+    """A regular expression for the line of output with the value. Raises `re.error` for what is none.
+
+    The value is in the first of its named groups that is no step, else in its first group, else all that it matches.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._its = variants(text)
+
+    def find(self, output: Path) -> Found:
+        """Return the number in the last match in the output.
+
+        A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
+        and pattern, where no number is found, or not all of it, or something else stands where the last one should.
+        """
+        match, is_empty = None, True
+        for text in blocks_from_the_end(output, with_sequences=bool(_SEQUENCE.search(self.text))):
+            is_empty = False
+            if match is None and (match := self._last_match(text)):
+                value = self._number(match, self._its.value)
+                others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
+                found = Found(value, {name: self._metric(match, number) for name, number in others.items()})
+            if match is not None:
+                if not self._is_part_of_a_word(match):
+                    return found
+                self._raise_if_a_word(text, match)
+        if match is not None:
+            return found
+        if is_empty:
+            raise ValueError("it printed nothing, so result_pattern found nothing")
+        raise ValueError(f"result_pattern found nothing in its output ({self.text})")
+
+    def _last_match(self, text: str) -> re.Match[str] | None:
+        """Return the last match; raise `ValueError` where something else stands where a later one should."""
+        match = _last(self._its.itself.finditer(text))
+        later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
+        if later:
+            raise self._error("does not fit the last such line:", later, later.end())
+        return match
+
+    def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
+        """Tell whether a match has its label within a word of which the pattern does not demand the beginning."""
+        text, label = match.string, _last(self._its.label.finditer(match.string, match.start(), match.end()))
+        if label is None or label.end() != match.end():
+            label = match
+        start = label.start()
+        word = start - len(_END_OF_WORD.findall(text[max(0, start - _NEAR) : start])[0])
+        return _begins_within_a_word(label) and (
+            word < match.start() or bool(match.re.match(text[:word] + text[start:], match.start()))
+        )
+
+    def _raise_if_a_word(self, text: str, match: re.Match[str]) -> None:
+        """Raise `ValueError` where the label is a word in the text, if in the last match it is a part of one.
+
+        As `loss: ` is, of `loss: 0.5` and then `val_loss: 0.7`. If it never is a word, that is what was meant.
+        """
+        word = next((each for each in self._its.label.finditer(text) if not _begins_within_a_word(each)), None)
+        if word is not None:
+            what = f'finds "{_lines_of(word, word.end())}" and last, as a part of a longer word,'
+            advice = "write the whole label, or begin it with \\b or ^"
+            raise self._error(what, match, match.end(), advice)
+
+    def _metric(self, match: re.Match[str], group: int) -> float | str | None:
+        text = match[group]
+        if text is None or as_number(text) is None:
+            return text if text is None else shortened(text.strip())
+        number = self._number(match, group, must_be_finite=False)
+        return number if math.isfinite(number) else None
+
+    def _number(self, match: re.Match[str], group: int, *, must_be_finite: bool = True) -> float:
+        """Return the number in a group of a match. Raises `ValueError` where it is none, or a part of one."""
+        found = match[group]
+        if found is None:
+            raise self._error("matched without its group in", match, match.end())
+        start = match.start(group) + len(found) - len(found.lstrip())
+        found = found.strip()
+        if found.endswith(".") and as_number(found) is None:  # the end of a sentence
+            found = found[:-1]
+        end = start + len(found)
+        number = as_number(found)
+        if number is None:
+            raise self._error(f'found "{shortened(found)}", not a number, in', match, end)
+        if must_be_finite and not math.isfinite(number):
+            raise self._error(f"found {found}, not a finite number, in", match, end)
+        text = match.string
+        if MOVED in text[match.start() : max(end, match.end())] + text[end:].partition("\n")[0]:
+            raise self._error(f"found {found}, which may be written over, in", match, end)
+        before, after = (
+            text[max(0, start - _NEAR) : start].rpartition("\n")[2],
+            text[end : end + _NEAR].partition("\n")[0],
+        )
+        if (
+            number_texts.begins_earlier(found, before)
+            or number_texts.goes_on(found, after)
+            or (number_texts.may_begin_earlier(before) and not _spells(match, start - 1))
+            or (number_texts.may_go_on(after) and not _spells(match, end))
+        ):
+            raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
+        skipped = self._skipped(match) if group == self._its.value else ""
+        follows = _VALUE_AFTER if _OF_ANOTHER_WORD.search(skipped) else _VALUE_RIGHT_AFTER
+        if any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL)) or (
+            skipped and follows.match(after)
+        ):
+            raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found} in', match, end)
+        return number
+
+    def _skipped(self, match: re.Match[str]) -> str:
+        same = self._its.skipping and self._its.skipping.match(match.string, match.start())
+        if not same or same.span() != match.span():
+            return ""
+        text, start = match.string, same.start(SKIPPED)
+        while start > match.start() and not text[start - 1].isalnum():
+            start -= 1
+        return text[start : match.start(self._its.value)]
+
+    def _error(self, what: str, match: re.Match[str], at: int, advice: str = "") -> ValueError:
+        lines = _lines_of(match, at)
+        return ValueError(f'result_pattern {what} "{lines}" ({self.text})' + (f"; {advice}" if advice else ""))
+
+
+def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
+    return next(iter(deque(matches, maxlen=1)), None)
+
+
+def _lines_of(match: re.Match[str], at: int) -> str:
+    text, at = match.string, max(match.start(), at - 1)
+    lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
+    return shortened(lines.strip()).replace(MOVED, CUT_OFF)
+
+
+def _begins_within_a_word(match: re.Match[str]) -> bool:
+    start = match.start()
+    before = match.string[max(0, start - 2) : start]
+    return match[0][:1].isalnum() and bool(_PART_OF_A_WORD.search(before))
+
+
+def _spells(match: re.Match[str], at: int) -> bool:
+    """Tell whether a pattern demands the character there: with another one, or without it, it would not match."""
+    text, start = match.string, match.start()
+    others = (
+        match.re.match(text[:at] + "\0" + text[at + 1 :], start),
+        match.re.match(text[:at] + text[at + 1 :], start - (at < start)),
+    )
+    return not any(others)

@@ -1,0 +1,195 @@
+"""One trial on a worker, from its hyperparameters to its outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.experiment import Language
+from candle_hpo.core.paths import TrialPaths, folders_submitted_from
+from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.files import replace_file
+from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
+from candle_hpo.launch.handover.texts import as_json
+from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
+from candle_hpo.launch.measuring.objective import measurement
+from candle_hpo.launch.measuring.outcome_file import write_outcome
+from candle_hpo.launch.measuring.result import last_lines, outcome_of
+from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.process.group import StopSwitch, run_process
+from candle_hpo.process.leftovers import end_leftovers_of_trial
+from candle_hpo.process.memory import MemoryWatch
+from candle_hpo.script.version import ScriptWatch
+
+_FAULTS_OF_THE_MODEL = {
+    errno.ENOEXEC: "it is neither a program for this kind of machine nor a script that begins with #!",
+    errno.E2BIG: "its hyperparameters are too long for a command line",
+}
+_LAST_WORDS = 10  # lines of a model's, in which a file may be called missing
+_FAULTS_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+
+
+def run_trial(
+    model: ModelCommand,
+    trial: Trial,
+    paths: TrialPaths,
+    devices: Mapping[str, str],
+    switch: StopSwitch,
+    *,
+    worker: str = "",
+    directory: Path | None = None,
+    warm: WarmHost | None = None,
+    script: ScriptWatch | None = None,
+) -> Outcome:
+    """Run one attempt at a trial and return how it ended.
+
+    The files of the trial lie in its run folder, which is the model's working directory too, unless
+    `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
+    name, for the record; `warm` is its warm host, for trials that need not start cold; `script` tells which version of
+    the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
+    """
+    if not _make_run_folder(paths):
+        _clear_earlier_attempt(trial, paths)
+    replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
+    own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
+    if own_text is not None:
+        suffix, text = own_text
+        replace_file(paths.hyperparameters.with_suffix(suffix), text)
+    before = script.version() if script else ""
+    outcome = _run_process(model, trial, paths, devices, switch, directory or paths.run, warm)
+    after = script.version() if script else ""
+    versions = "-".join(dict.fromkeys(filter(None, (before, after))))
+    note, notes = _note_on_prepare(model, paths), outcome.notes
+    if warm:
+        warm.note(note)
+        notes += warm.take_notes()
+    elif note:
+        notes += (note,)
+    slow = warm.take_slow_imports() if warm else ()
+    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
+    return _leave_outcome(trial, outcome, paths)
+
+
+def _run_process(
+    model: ModelCommand,
+    trial: Trial,
+    paths: TrialPaths,
+    devices: Mapping[str, str],
+    switch: StopSwitch,
+    where: Path,
+    warm: WarmHost | None,
+) -> Outcome:
+    """Run the model's process in a folder, and return what came of it."""
+    measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
+    memory = MemoryWatch()
+    try:
+        try:
+            ended = (warm.run_process if warm else run_process)(
+                model.command_of(trial.hyperparameters),
+                where,
+                trial_environment(model, trial, paths, devices),
+                paths.output,
+                model.limits,
+                switch,
+            )
+        finally:  # where the host of the process was lost, too
+            end_leftovers_of_trial(paths.hyperparameters)
+    except OSError as error:
+        fault = _fault_of_the_model(error, model)
+        if fault is None:
+            raise
+        return Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
+    if ended.printed_too_much and model.limits.output_bytes is not None:
+        with contextlib.suppress(FileNotFoundError):  # the model has removed it
+            os.truncate(paths.output, model.limits.output_bytes)
+    if model.result.pattern is None:  # what it printed is not looked at
+        ended = ended._replace(is_cut_off=False)
+    outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
+    return _with_advice(outcome, model, where, paths) if outcome.status is Status.FAILED else outcome
+
+
+def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> str:
+    """Return what to know where `prepare` has put another interpreter first on the PATH: it was not used."""
+    left = paths.run / INTERPRETER_OF_PREPARE
+    try:
+        found = Path(left.read_text(encoding="utf-8", errors="replace"))
+        left.unlink()
+    except OSError:
+        return ""
+    name = "python_bin_path" if model.language is Language.PYTHON else "the PATH of the shell where you submit"
+    return (
+        f"prepare puts {found} first on the PATH, but trials run with {model.interpreter}, the one that was shown at "
+        f"submission; to use the other, put its folder {found.parent} in {name}"
+    )
+
+
+def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: TrialPaths) -> Outcome:
+    """Return a failure with what its user can do about it; without its script, it is none of the model's."""
+    script = Path(model.script)
+    if not script.exists():
+        reason = f"the model script {script} is not there any more; put it back"
+        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, reason=reason)
+    hint = ""
+    if directory == paths.run:
+        folders = (script.parent, *folders_submitted_from(Path(model.experiment)))
+        hint = hint_of_missing_file(last_lines(paths.output, _LAST_WORDS), directory, script, folders)
+    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; {hint}") if hint else outcome
+
+
+def _fault_of_the_model(error: OSError, model: ModelCommand) -> str | None:
+    """Return why a model cannot be started, where that is its own fault."""
+    if error.errno == errno.ENOENT and model.language is Language.PROGRAM and Path(model.script).exists():
+        return "the program that its first line (#!) names is not there"
+    return _FAULTS_OF_THE_MODEL.get(error.errno or 0)
+
+
+def _make_run_folder(paths: TrialPaths) -> bool:
+    """Make the trial's folder in that of all trials, which is not made where that was removed; tell if it is new."""
+    with contextlib.suppress(FileExistsError):
+        paths.run.mkdir()
+        return paths.output.parent == paths.run
+    if paths.run.is_symlink():
+        raise OSError(
+            errno.ELOOP, "this is a link, which may lead anywhere; a trial's folder is its own", str(paths.run)
+        )
+    if not paths.run.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(paths.run))
+    return False
+
+
+def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
+    """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
+    for stale in (paths.reported, paths.result, paths.outcome):
+        if stale.is_symlink() or not stale.is_dir():
+            stale.unlink(missing_ok=True)
+    if paths.output.parent == paths.run and paths.output.is_symlink():
+        paths.output.unlink()
+    if trial.attempt > 1 and paths.output.exists():
+        paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
+
+
+def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome:
+    """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
+
+    The record has the outcome in any case: where these files cannot be written, its reason says so, no more.
+    """
+    try:
+        for mine in (paths.result, paths.outcome):
+            if os.path.lexists(mine):
+                mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
+        if outcome.value is not None:
+            replace_file(paths.result, f"{outcome.value!r}\n".encode())
+        write_outcome(paths, trial, outcome)
+    except OSError as error:
+        note = f"{outcome.reason}; " if outcome.reason else ""
+        reason = f"{note}its folder could not be written: {error}"
+        # Where not even this can be written, a model that failed could write no more than that.
+        is_faulty = outcome.status is Status.FAILED and error.errno in _FAULTS_OF_THE_DISK
+        status = Status.INTERRUPTED if is_faulty else outcome.status
+        return msgspec.structs.replace(outcome, status=status, reason=reason)
+    return outcome

@@ -1,0 +1,148 @@
+"""A worker's warm host: started when its first trial comes, kept from trial to trial, given up where it cannot be."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from candle_hpo.core.trial import SlowImport
+from candle_hpo.launch.command import OF_A_TRIAL, ModelCommand
+from candle_hpo.launch.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Stale, Unsafe
+from candle_hpo.process.group import Ended, Limits, OwnProcess, StopSwitch, run_process, run_to_its_end
+
+_MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
+_SLOW_IMPORT = 0.5  # seconds, from which on an import that each trial does itself is worth a word
+_MOST_LOSSES = 3  # of a host while it ran a trial
+
+
+class WarmHost:
+    """Runs the processes of one worker's trials, one at a time, warm where that can be, else each from its beginning.
+
+    It has the threads and signals of its caller alone; `close` ends the host.
+    """
+
+    def __init__(self, model: ModelCommand) -> None:
+        self._model = model
+        self._host: HostProcess | None = None
+        self._base: dict[str, str] = {}
+        self._left: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
+        self._losses = 0
+        self._given_up = model.preload is None
+        self._notes: list[str] = []
+        self._noted: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Have the user know something of how trials start here; the same is said once."""
+        if text and text not in self._noted:
+            self._noted.add(text)
+            self._notes.append(text)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what the user should know since this was last asked."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
+
+    def take_slow_imports(self) -> tuple[SlowImport, ...]:
+        """Return the imports that took the last trial long, each of them once."""
+        seconds = self._host.seconds_of_imports if self._host is not None else {}
+        slow = {name: time for name, time in seconds.items() if time >= _SLOW_IMPORT and name in self._waiting}
+        return tuple(SlowImport(name, time, self._waiting.pop(name)) for name, time in slow.items())
+
+    def close(self) -> None:
+        """End the host."""
+        if self._host is not None:
+            self._host.end()
+            self._host = None
+
+    def run_process(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        output: Path,
+        limits: Limits,
+        switch: StopSwitch,
+    ) -> Ended:
+        """Run a trial to its end, as `process.run_process` does; what its host does before it is not the trial's time.
+
+        Raises `OSError` where it cannot be started, or the host is lost while it runs.
+        """
+        stopped = not self._is_ready(environment, switch)
+        if stopped:
+            return Ended(-signal.SIGTERM, 0.0, False, True)
+        if self._host is None:
+            return run_process(command, directory, environment, output, limits, switch)
+        request = {
+            "arguments": command[len(self._model.command) :],
+            "directory": str(directory),
+            "environment": {name: environment[name] for name in OF_A_TRIAL},
+            "output": str(output),
+        }
+        began = time.monotonic()
+        try:
+            return run_to_its_end(self._host.start(request), began, environment, output, limits, switch)
+        except HostLost as error:
+            self.close()
+            self._losses += 1
+            if self._losses == _MOST_LOSSES:
+                self._give_up(f"{error}, {_MOST_LOSSES} times")
+            raise
+        except Stale:
+            self.close()
+            return self.run_process(command, directory, environment, output, limits, switch)
+        except Refused as error:
+            self._give_up(str(error))
+            return run_process(command, directory, environment, output, limits, switch)
+        except OSError:
+            raise
+        except BaseException:
+            self.close()  # in the middle of a line, perhaps
+            raise
+
+    def _give_up(self, reason: str) -> None:
+        self.close()
+        self._given_up = True
+        self.note(f"Each trial starts a fresh interpreter, because {reason}")
+
+    def _is_ready(self, environment: Mapping[str, str], switch: StopSwitch) -> bool:
+        """See that there is a host for this environment, if there can be one; tell whether nobody asked to stop."""
+        if self._given_up:
+            return True
+        base = {name: value for name, value in environment.items() if name not in OF_A_TRIAL}
+        if self._host is not None and base == self._base:
+            return True
+        self.close()
+        self._base = base
+        deadline = time.monotonic() + PRELOAD_SECONDS
+        for _ in range(_MOST_RESTARTS + 1):
+            host = HostProcess(self._model, base)
+            own = OwnProcess(host.process)
+            switch.add(own)
+            try:
+                end = host.prepare(self._model, self._left, deadline)
+            except BaseException:
+                host.end()
+                raise
+            finally:
+                stopped = switch.discard(own)
+            if stopped:
+                host.end()
+                return False
+            if isinstance(end, Ready):
+                self._host, self._waiting = host, end.waiting
+                return True
+            host.end()
+            if isinstance(end, str):
+                self._give_up(end)
+                return True
+            self._leave(end)
+        self._give_up("too many of its imports cannot be done beforehand: " + ", ".join(sorted(self._left)))
+        return True
+
+    def _leave(self, found: Unsafe) -> None:
+        self._left[found.module] = found.because
+        if self._model.preload is not None and found.module in self._model.preload.modules:
+            self.note(f"preload: {found.module} is imported by each trial itself: {found.because}")

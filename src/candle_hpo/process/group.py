@@ -1,0 +1,282 @@
+"""One process of a model: started in a process group of its own, waited for, stopped with all its children."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from candle_hpo.process.forwarding import let_group_write, let_output_arrive
+from candle_hpo.process.guard import Guard
+from candle_hpo.process.leftovers import left_by_trial
+
+_LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
+_ASK_SECONDS = 0.02
+_LOOK_SECONDS = 1.0  # between two looks at how much was printed
+GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
+
+
+class Ended(NamedTuple):
+    """How a process ended. `status` is its exit status, or minus the number of the signal that ended it.
+
+    `is_cut_off` is whether some of its output had not arrived in its file when what it left behind was ended.
+    """
+
+    status: int
+    seconds: float
+    timed_out: bool
+    stopped: bool
+    printed_too_much: bool = False
+    is_cut_off: bool = False
+
+
+class Limits(NamedTuple):
+    """What a process may take: so many seconds, and so many bytes in its file of output; None is no limit."""
+
+    seconds: float | None = None
+    output_bytes: int | None = None
+
+
+class Process(Protocol):
+    """A process that leads a group of its own, however it was started; `pid` is its number until `reap`."""
+
+    @property
+    def pid(self) -> int:
+        """The number of the process, and of its group."""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, without reaping it where that can be; tell whether it did before `timeout`."""
+
+    def reap(self) -> int:
+        """Wait for its end and give its number back; return its exit status, or minus the number of a signal."""
+
+
+class StopSwitch:
+    """Stops all processes that were started with it, and every later one as soon as it starts.
+
+    A guard does so when this process cannot any more.
+    Not for signal handlers: they would wait for a lock that the code they interrupt may hold.
+    """
+
+    def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
+        self._grace, self._guard = grace, guard
+        self._lock = threading.Lock()
+        self._running: set[Process] = set()
+        self._asked: set[Process] = set()
+        self._killer: threading.Timer | None = None
+        self._grace_is_over = False
+
+    def stop(self) -> None:
+        """Ask all processes to end, and end them after the grace period; at once when called again."""
+        with self._lock:
+            if self._killer is not None:
+                self._grace_is_over = True
+                self._signal_all(signal.SIGKILL)
+                return
+            self._killer = threading.Timer(self._grace, self.stop)
+            self._killer.daemon = True
+            try:
+                self._killer.start()
+            except RuntimeError:  # too many processes: nobody would end them after the grace period
+                self._signal_all(signal.SIGKILL)
+            else:
+                self._signal_all(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Forget the grace period, and let the guard go; for when nothing runs any more."""
+        if self._killer is not None:
+            self._killer.cancel()
+        if self._guard is not None:
+            self._guard.close()
+
+    def add(self, process: Process) -> None:
+        """Take care of a process, from now until `discard`."""
+        with self._lock:
+            if self._guard is not None:
+                self._guard.begin(process.pid)
+            self._running.add(process)
+            if self._killer is not None:
+                self._ask(process, signal.SIGKILL if self._grace_is_over else signal.SIGTERM)
+
+    def discard(self, process: Process) -> bool:
+        """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
+        with self._lock:
+            if self._guard is not None and process in self._running:
+                self._guard.end(process.pid)
+            self._running.discard(process)
+            was_asked = process in self._asked
+            self._asked.discard(process)
+            return was_asked
+
+    def has_asked(self, process: Process) -> bool:
+        """Tell whether a process has been asked to end."""
+        with self._lock:
+            return process in self._asked
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in self._running:
+            self._ask(process, number)
+
+    def _ask(self, process: Process, number: signal.Signals) -> None:
+        self._asked.add(process)
+        signal_group(process, number)
+
+
+def run_process(
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    output: Path,
+    limits: Limits,
+    switch: StopSwitch,
+) -> Ended:
+    """Run a program to its end, its output and errors in one file, and end what it leaves behind in its group.
+
+    The file is appended to, so that programs which open it again, as `/dev/stderr`, write behind what is there.
+
+    Raises `OSError` where it cannot be started.
+    """
+    began = time.monotonic()
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(sink)
+    return run_to_its_end(OwnProcess(process), began, environment, output, limits, switch)
+
+
+def run_to_its_end(
+    process: Process,
+    began: float,
+    environment: Mapping[str, str],
+    output: Path,
+    limits: Limits,
+    switch: StopSwitch,
+) -> Ended:
+    """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves.
+
+    Where it ends by itself, what it has left may first pass its output on, within the same limits.
+    """
+    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+
+    def is_over() -> bool:
+        return switch.has_asked(process) or time.monotonic() > deadline or _is_too_much(output, limits)
+
+    switch.add(process)
+    stopped = is_cut_off = False
+    try:
+        timed_out, printed_too_much = _wait_within(process, deadline, output, limits)
+        if timed_out or printed_too_much:
+            signal_group(process, signal.SIGTERM)
+            process.wait(GRACE_SECONDS)
+        elif not switch.has_asked(process):
+            if sys.platform == "linux":
+                is_cut_off = not let_output_arrive(partial(left_by_trial, process.pid, environment), output, is_over)
+            else:
+                is_cut_off = not let_group_write(process.pid, output, is_over)
+            printed_too_much = is_cut_off and _is_too_much(output, limits)
+    finally:
+        # The process is not yet reaped where the system lets us wait without that, so the number of its
+        # group is still its own.
+        signal_group(process, signal.SIGKILL)
+        stopped = switch.discard(process)
+        status = process.reap()
+    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
+
+
+def _wait_within(process: Process, deadline: float, output: Path, limits: Limits) -> tuple[bool, bool]:
+    """Wait for the end of a process; tell whether it was too long in coming, and whether too much was printed.
+
+    Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
+    """
+    if limits.output_bytes is None:
+        return not process.wait(limits.seconds), False
+    while True:
+        left = deadline - time.monotonic()
+        if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
+            return False, False
+        if left <= 0:
+            return True, False
+        if _is_too_much(output, limits):
+            return False, True
+
+
+def _is_too_much(output: Path, limits: Limits) -> bool:
+    try:
+        return limits.output_bytes is not None and output.stat().st_size > limits.output_bytes
+    except FileNotFoundError:  # the model has removed it
+        return False
+
+
+def signal_group(process: Process, number: signal.Signals) -> None:
+    """Send a signal to a process and all its children that did not leave its group."""
+    # A group of which only zombies are left answers EPERM on some systems.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+class OwnProcess:
+    """A process that this one has started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def reap(self) -> int:
+        """Wait for its end; return its exit status, or minus the number of the signal that ended it."""
+        return self._process.wait()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, at most so many seconds; tell whether it has."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
+            return self._wait_by_asking(deadline)
+        try:
+            return is_readable_before((descriptor,), deadline)
+        finally:
+            os.close(descriptor)
+
+    def _wait_by_asking(self, deadline: float | None) -> bool:
+        while not self._has_ended():
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_ASK_SECONDS)
+        return True
+
+    def _has_ended(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def is_readable_before(descriptors: Sequence[int], deadline: float | None) -> bool:
+    """Wait until one of them has something to read, or its end has come; tell whether it was so before the deadline."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    while True:
+        left = _LONGEST_POLL if deadline is None else min(_LONGEST_POLL, deadline - time.monotonic())
+        if poll.poll(max(0.0, left) * 1000):
+            return True
+        if left <= 0:
+            return False

@@ -1,0 +1,83 @@
+"""What a model script asks for, as far as its text tells: hyperparameters, modules, and whether it leaves a value.
+
+Reading a text is a guess: what a script does not say plainly is not reported.
+"""
+
+from __future__ import annotations
+
+import re
+
+from candle_hpo.core.experiment import Language
+from candle_hpo.script.python_script import read_python
+from candle_hpo.script.value_scopes import values_set_in_r
+from candle_hpo.script.words import HYPERPARAMETER_NAMES, VALUE_NAMES, Mention, ScriptReading, value_left
+
+_IN_R = re.compile(rf"\b(?:{'|'.join(HYPERPARAMETER_NAMES)})\s*(?:\$\s*([\w.]+|`[^`]+`)|\[\[\s*([\"'])(.*?)\2\s*\]\])")
+_WHOLE_IN_R = re.compile(rf"\b(?:{'|'.join(HYPERPARAMETER_NAMES)})\b(?!\s*(?:\$|\[\[\s*[\"']))")
+_FILLED_IN_R = re.compile(rf"(?:^|[;{{])\s*(?:{'|'.join(HYPERPARAMETER_NAMES)})\b[^=<(,]*(?:<<?-|=(?!=))")
+_LIBRARY_IN_R = re.compile(
+    r"\b(library|require|requireNamespace|loadNamespace)\s*\(\s*[\"']?([A-Za-z][\w.]*)[\"']?\s*[,)]"
+)
+_IN_BASH = re.compile(r"\bcandle_get_param\s+([\"']?)([A-Za-z_][\w.-]*)\1(?=[\s)`;|&]|$)")
+_WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
+
+
+def read_script(text: str, language: Language) -> ScriptReading:
+    """Return what the text of a script in this language tells; of a program of its own, that is nothing."""
+    match language:
+        case Language.PYTHON:
+            return _of_python(text)
+        case Language.R:
+            return _of_r(text)
+        case Language.BASH:
+            return _of_bash(text)
+        case Language.PROGRAM:
+            return ScriptReading()
+
+
+def _of_python(text: str) -> ScriptReading:
+    try:
+        return read_python(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return ScriptReading()  # the user's own Python, which may be newer than ours, judges that
+
+
+def _of_r(text: str) -> ScriptReading:
+    reads: dict[str, tuple[int, bool]] = {}
+    modules: dict[str, tuple[int, bool]] = {}
+    hands_on = fills_in = False
+    for number, line in _without_comments(text):
+        for match in _IN_R.finditer(line):
+            name = (match[1] or match[3]).strip("`")
+            asks = re.search(rf"[\"']{re.escape(name)}[\"']\s*%in%", text) is not None
+            reads.setdefault(name, (number, asks))
+        for match in _LIBRARY_IN_R.finditer(line):
+            modules.setdefault(match[2], (number, match[1] != "library"))
+        hands_on = hands_on or _WHOLE_IN_R.search(line) is not None
+        fills_in = fills_in or _FILLED_IN_R.search(line) is not None
+    is_hidden = any(f"{quote}{name}{quote}" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE") for quote in "\"'")
+    value = value_left(values_set_in_r(text, VALUE_NAMES), is_hidden=is_hidden or "source(" in text)
+    return ScriptReading(_mentions(reads), hands_on, fills_in, _mentions(modules), (), *value)
+
+
+def _of_bash(text: str) -> ScriptReading:
+    reads: dict[str, tuple[int, bool]] = {}
+    hands_on = starts_others = False
+    for number, line in _without_comments(text):
+        for match in _IN_BASH.finditer(line):
+            reads.setdefault(match[2], (number, "||" in line[match.end() :]))
+        hands_on = hands_on or _WHOLE_IN_BASH.search(line) is not None or "CANDLE_PARAMS_FILE" in line
+        starts_others = starts_others or re.search(r"(?:^|\s)(?:source|\.|eval|exec)\s+\S", line) is not None
+        # A script that it starts may ask for others.
+        hands_on = hands_on or re.search(r"(?:^|\s)(?:source|\.|bash|sh|python3?|Rscript)\s+\S", line) is not None
+    may_leave_value = starts_others or any(name in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE"))
+    return ScriptReading(_mentions(reads), hands_on, leaves_value=None if may_leave_value else False)
+
+
+def _without_comments(text: str) -> list[tuple[int, str]]:
+    lines = enumerate(text.splitlines(), start=1)
+    return [(number, re.sub(r"(^|\s)#.*", "", line)) for number, line in lines]
+
+
+def _mentions(found: dict[str, tuple[int, bool]]) -> tuple[Mention, ...]:
+    return tuple(Mention(name, line, optional) for name, (line, optional) in found.items())
