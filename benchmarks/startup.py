@@ -194,7 +194,7 @@ def ways(peers: str | None) -> dict[str, Way]:
 
 
 TASKS = {
-    "imports": Task(IMPORTS, 1, {"quick": (10, 110), "medium": (1, 5), "slow": (1, 5)}),
+    "imports": Task(IMPORTS, 1, {"quick": (10, 510), "medium": (1, 5), "slow": (1, 5)}),
     "empty": Task("", CORES, {"quick": (200, 1000), "medium": (20, 100), "slow": (5, 25)}),
 }
 
