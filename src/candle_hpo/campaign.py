@@ -40,7 +40,7 @@ OUT_OF_TIME = "the time left is too short for another trial"
 WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
-_LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it ran")
+_LOST = Outcome.interrupted("an error ended the campaign while it ran")
 
 
 class Search(Protocol):
@@ -153,7 +153,7 @@ class Campaign:
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
         for _, earlier in sorted(history.trials.items()):
-            outcome = earlier.outcome or Outcome(Status.INTERRUPTED)
+            outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._tell(earlier.trial, outcome)
             self._failure_watch.take_in_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
@@ -270,7 +270,7 @@ class Campaign:
         try:
             outcome = future.result()
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
-            outcome = self._engine.collect(trial) or Outcome(Status.INTERRUPTED, reason=str(error))
+            outcome = self._engine.collect(trial) or Outcome.interrupted(str(error))
         self._again.take_in(trial, outcome)
         self._tell(trial, outcome)
         self._failure_watch.take_in(trial, outcome)

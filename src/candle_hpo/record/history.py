@@ -119,7 +119,7 @@ class History:
     def end_running(self, reason: str) -> None:
         """Count what runs as interrupted: the campaign that ran it is known to have died without a word."""
         for trial in self.running.values():
-            self._end(trial, Outcome(Status.INTERRUPTED, reason=reason))
+            self._end(trial, Outcome.interrupted(reason))
         self.running.clear()
 
     def _start(self, event: TrialStarted) -> None:
@@ -134,8 +134,8 @@ class History:
         trial = self.running.pop(event.number, None)
         if trial is None or trial.trial.attempt != event.attempt:
             raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
-        self.notes.update(dict.fromkeys(event.notes))
-        for slow in event.slow_imports:
+        self.notes.update(dict.fromkeys(event.outcome.notes))
+        for slow in event.outcome.slow_imports:
             known = self.slow_imports.setdefault(slow.module, slow)
             if slow.seconds < known.seconds:
                 self.slow_imports[slow.module] = slow

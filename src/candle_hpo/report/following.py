@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.nodes import node_of
-from candle_hpo.core.trial import Status
+from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished
 from candle_hpo.record.history import History
 
@@ -40,15 +40,16 @@ class Following:
             self._worked = 0.0
             self.nodes.clear()
         elif isinstance(event, TrialFinished):
-            self._finish(event)
-            if event.value is not None and self.history.direction.is_better(event.value, before):
-                self.improvements.append((event.time, event.value))
+            self._finish(event.outcome)
+            value = event.outcome.value
+            if value is not None and self.history.direction.is_better(value, before):
+                self.improvements.append((event.time, value))
 
-    def _finish(self, event: TrialFinished) -> None:
-        self._worked += event.seconds
-        node = self.nodes.setdefault(node_of(event.worker) or "not known", NodeCounts())
+    def _finish(self, outcome: Outcome) -> None:
+        self._worked += outcome.seconds
+        node = self.nodes.setdefault(node_of(outcome.worker) or "not known", NodeCounts())
         node.ended += 1
-        if event.status is not Status.COMPLETED:
+        if outcome.status is not Status.COMPLETED:
             node.failed += 1
 
     def elapsed(self, now: float) -> float:

@@ -93,7 +93,7 @@ def replay(direction: Direction, events: Iterable[AnyEvent]) -> Replay:
         elif isinstance(event, TrialFinished) and event.number in history.running:
             running = history.running[event.number]
             # What lies between the start that was recorded and the model's own is waiting, not work.
-            began = max(running.started, event.time - event.seconds)
+            began = max(running.started, event.time - event.outcome.seconds)
             attempts.append(Attempt(running.trial, event.outcome, min(began, event.time), event.time))
         history.apply(event)
         latest = max(latest, getattr(event, "time", 0.0))

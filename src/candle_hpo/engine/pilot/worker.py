@@ -18,10 +18,9 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import FailureKind, Outcome, Trial
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.launch.command import ModelCommand
-from candle_hpo.launch.measuring.result import ENDED_BY_SIGNAL
 from candle_hpo.launch.run import run_trial
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
@@ -103,7 +102,7 @@ class _OnAnyWorker:
             )
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
-            return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
+            return Outcome.interrupted(str(error), seconds=time.monotonic() - began, worker=worker)
 
 
 def _unless_ended_too(outcome: Outcome) -> Outcome:
@@ -112,7 +111,7 @@ def _unless_ended_too(outcome: Outcome) -> Outcome:
     Where SLURM ends everything on a node, the model can go first. Its worker, ended too, then says nothing, and the
     trial counts as interrupted by the machine.
     """
-    if outcome.reason.startswith(ENDED_BY_SIGNAL):
+    if outcome.failure and outcome.failure.kind is FailureKind.SIGNAL:
         time.sleep(ENDED_TOGETHER_SECONDS)
     return outcome
 
