@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_cluster import SlurmCluster, missing_programs
+from support.slurm_cluster import SlurmCluster, missing_programs
 
 Candle = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteInput = Callable[..., Path]
