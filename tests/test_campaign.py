@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine, Search
+from candle_hpo.campaign import Campaign, Engine, Search
 from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
 from candle_hpo.search.grid import GridSearch
+
+CTRL_C = Stop(StopReason.CTRL_C)
 
 
 def space(count: int) -> GridSpace:
@@ -76,7 +79,7 @@ def campaign(
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
     search = Told(space(5))
-    assert campaign(record, search=search).run() == ""
+    assert campaign(record, search=search).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
     assert sorted(search.told) == [(number, 1, Status.COMPLETED) for number in range(1, 6)]
     kinds = [type(event).__name__ for event in read_events(here / "events.jsonl")]
@@ -194,9 +197,9 @@ def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         running = campaign(record, run, pool=pool, stop_pool=stop)
-        for reason in ("SIGHUP", "SIGTERM", "SIGTERM"):
-            running.stop(reason)
-        assert running.run() == "SIGTERM"
+        for reason in (StopReason.HANGUP, StopReason.TERMINATED, StopReason.TERMINATED):
+            running.stop(Stop(reason))
+        assert running.run() == Stop(StopReason.TERMINATED)
     assert stops == ["stop", "stop"]
 
 
@@ -206,19 +209,19 @@ def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: 
     def run(trial: Trial) -> Outcome:
         if trial.number == 1:
             return completed(trial)
-        running.stop("Ctrl-C")
+        running.stop(CTRL_C)
         released.wait(10)
         return Outcome(Status.INTERRUPTED, reason="stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
         running = campaign(record, run, pool=pool, stop_pool=released.set)
-        assert running.run() == "Ctrl-C"
+        assert running.run() == CTRL_C
     assert record.history.counts[Status.COMPLETED] == 1
     assert record.history.counts[Status.INTERRUPTED] == record.history.ended - 1 > 0
     assert len(record.history.trials) < 5
     assert not record.history.running
     assert record.history.stopped is not None
-    assert record.history.stopped.reason == "Ctrl-C"
+    assert record.history.stopped.stop == CTRL_C
 
 
 def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
@@ -230,7 +233,7 @@ def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
 
         def run(trial: Trial) -> Outcome:
             ran.append((trial.number, trial.attempt))
-            one_more.stop("for a test")  # noqa: B023  # it runs within the iteration that made it
+            one_more.stop(CTRL_C)  # noqa: B023  # it runs within the iteration that made it
             return completed(trial)
 
         one_more = campaign(record, run, search, workers=1)
@@ -298,9 +301,9 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     def run(trial: Trial) -> Outcome:
         return Outcome(Status.COMPLETED, 1.0, seconds=50.0)
 
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 40).run() == OUT_OF_TIME
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 40).run() == Stop(StopReason.OUT_OF_TIME)
     assert record.history.counts == {Status.COMPLETED: 2}
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() == ""
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
 
 
@@ -317,7 +320,7 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
 
     search = GridSearch(GridSpace(("x",), sets), workers=2)
     with ThreadPoolExecutor(2) as pool:
-        assert campaign(record, run, search, pool, deadline=time.monotonic() + 15).run() == OUT_OF_TIME
+        assert campaign(record, run, search, pool, deadline=time.monotonic() + 15).run() == Stop(StopReason.OUT_OF_TIME)
     assert sorted(ran) == sorted(seconds[:24])
 
 
@@ -346,8 +349,8 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
 
     with ThreadPoolExecutor(4) as pool:
         first = campaign(record, run, Watched(grid, 4), pool, workers=4, policy=FailurePolicy(max_failures=0))
-        threading.Timer(0.02, first.stop, ["enough"]).start()
-        assert first.run() == "enough"
+        threading.Timer(0.02, first.stop, [CTRL_C]).start()
+        assert first.run() == CTRL_C
     record.close()
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
     begun = len(again.history.trials)

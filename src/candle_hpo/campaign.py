@@ -22,6 +22,7 @@ from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.nodes import NodeWatch, node_of
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
@@ -32,8 +33,6 @@ from candle_hpo.record.events import (
     TrialStarted,
 )
 from candle_hpo.record.record import Record
-
-OUT_OF_TIME = "the time left is too short for another trial"
 
 # A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
 # wait. So no wait for arrivals is longer than this.
@@ -104,7 +103,7 @@ class Campaign:
         self._search, self._engine, self._record = search, engine, record
         self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
-        self._arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
         self._running: dict[Future[Outcome], Trial] = {}
         self._unrecorded: list[AnyEvent] = []
         self._again = Attempts(policy)
@@ -113,14 +112,14 @@ class Campaign:
         self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 1
         self._ahead: set[int] = set()  # numbers from there on that are proposed already
-        self._stop_reason = ""
+        self._stop: Stop | None = None
 
-    def stop(self, reason: str) -> None:
+    def stop(self, stop: Stop) -> None:
         """Ask the campaign to stop and record what ran as interrupted. May be called by a signal handler."""
-        self._arrivals.put(reason)
+        self._arrivals.put(stop)
 
-    def run(self) -> str:
-        """Run trials until the search has no more; return the reason why it stopped earlier, or "".
+    def run(self) -> Stop | None:
+        """Run trials until the search has no more; return why it stopped earlier, if it did.
 
         Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on. Too many
         failures are a reason to start nothing more; what runs then may end.
@@ -137,10 +136,10 @@ class Campaign:
             engine.stop()
             self._record_what_still_ends()
             raise
-        self._stop_reason = self._stop_reason or self._failure_watch.reason
-        self._record.append([CampaignStopped(time.time(), self._stop_reason)])
+        stop = self._stop or self._failure_watch.stop
+        self._record.append([CampaignStopped(time.time(), stop)])
         self._watch()
-        return self._stop_reason
+        return stop
 
     def _take_up_the_record(self) -> None:
         """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
@@ -191,7 +190,7 @@ class Campaign:
         """Return trials to start on free workers, and whether time ran out before there were enough."""
         starting: list[Trial] = []
         deadline = time.monotonic() + PROPOSE_SECONDS
-        while len(starting) < free and not self._stop_reason and not self._failure_watch.reason:
+        while len(starting) < free and not self._stop and not self._failure_watch.stop:
             if starting and time.monotonic() > deadline:
                 return starting, True
             trial = self._next_trial(len(self._running) + len(starting))
@@ -199,7 +198,7 @@ class Campaign:
                 break
             if self._is_too_late(trial):
                 self._again.put_back(trial)
-                self._stop_reason = OUT_OF_TIME
+                self._stop = Stop(StopReason.OUT_OF_TIME)
                 break
             starting.append(trial)
         return starting, False
@@ -233,20 +232,20 @@ class Campaign:
             self._take_in_arrivals(self._arrivals.get(timeout=WAKE_SECONDS))
         self._exclude_bad_nodes()
 
-    def _take_in_arrivals(self, arrival: Future[Outcome] | str) -> None:
+    def _take_in_arrivals(self, arrival: Future[Outcome] | Stop) -> None:
         """Take in what has come, and all that is there besides it; raises `queue.Empty` after that."""
         while True:
-            if isinstance(arrival, str):
+            if isinstance(arrival, Stop):
                 self._take_in_stop(arrival)
             else:
                 self._unrecorded.append(self._event_of(arrival))
             arrival = self._arrivals.get_nowait()
 
-    def _take_in_stop(self, reason: str) -> None:
+    def _take_in_stop(self, stop: Stop) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
-        if self._stop_reason in ("", OUT_OF_TIME, reason):
+        if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
             self._engine.stop()
-        self._stop_reason = reason
+        self._stop = stop
 
     def _record_what_still_ends(self) -> None:
         """After an error: record how the trials that ran have ended, as far as the record can be written."""
@@ -256,14 +255,14 @@ class Campaign:
                 arrival = self._arrivals.get(timeout=0.5)
             except queue.Empty:
                 continue
-            if not isinstance(arrival, str):
+            if not isinstance(arrival, Stop):
                 trial = self._running.pop(arrival)
                 outcome = arrival.result() if arrival.exception() is None else self._engine.collect(trial) or _LOST
                 self._unrecorded.append(TrialFinished.of(trial, outcome, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append(self._unrecorded)
             lost = [TrialFinished.of(row.trial, _LOST, time.time()) for row in self._record.history.running.values()]
-            self._record.append([*lost, CampaignStopped(time.time(), "an error of candle or of the machine")])
+            self._record.append([*lost, CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
     def _event_of(self, future: Future[Outcome]) -> TrialFinished:
         trial = self._running.pop(future)

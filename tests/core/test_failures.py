@@ -14,8 +14,10 @@ from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.record import Record
+from candle_hpo.report.summary import stop_text
 from candle_hpo.search.grid import GridSearch
 
 BROKEN = Outcome(Status.FAILED, reason="exit status 1; last output: NameError", seconds=0.1)
@@ -40,14 +42,15 @@ def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -
 def test_ten_failures_of_one_kind_and_nothing_else_are_a_broken_script() -> None:
     reasons = [f"exit status 1; last output: ValueError: x={number / 7} at 0x7f{number:02x}" for number in range(10)]
     outcomes = [Outcome(Status.FAILED, reason=reason) for reason in reasons]
-    assert watch_of(FailurePolicy(), outcomes[:9]).reason == ""
-    reason = watch_of(FailurePolicy(), outcomes).reason
-    assert reason == f"too many failures: the first 10 trials all failed in the same way: {reasons[-1]}"
+    assert watch_of(FailurePolicy(), outcomes[:9]).stop is None
+    stop = watch_of(FailurePolicy(), outcomes).stop
+    assert stop == Stop(StopReason.ALL_FAILED_ALIKE, 10, last=reasons[-1])
+    assert stop_text(stop) == f"too many failures: the first 10 trials all failed in the same way: {reasons[-1]}"
 
 
 @pytest.mark.parametrize("other", [completed(), Outcome(Status.FAILED, reason="exit status 1; last output: KeyError")])
 def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Outcome) -> None:
-    assert watch_of(FailurePolicy(), [BROKEN, other, *[BROKEN] * 20]).reason == ""
+    assert watch_of(FailurePolicy(), [BROKEN, other, *[BROKEN] * 20]).stop is None
 
 
 def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
@@ -55,28 +58,29 @@ def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
     watch.take_in_earlier(completed())
     for number in range(1, 21):
         watch.take_in(trial(number), BROKEN)
-    assert watch.reason == ""
+    assert watch.stop is None
 
 
 def test_a_trial_that_still_ran_can_show_that_the_script_works() -> None:
     watch = watch_of(FailurePolicy(), [BROKEN] * 10)
-    assert watch.reason
+    assert watch.stop
     watch.take_in(trial(11), completed())
-    assert watch.reason == ""
+    assert watch.stop is None
 
 
 def test_failures_are_counted_where_the_user_says_so() -> None:
-    assert watch_of(FailurePolicy(max_failures=3), [BROKEN, completed(), BROKEN]).reason == ""
+    assert watch_of(FailurePolicy(max_failures=3), [BROKEN, completed(), BROKEN]).stop is None
     three = watch_of(FailurePolicy(max_failures=3), [BROKEN, completed(), BROKEN, BROKEN])
-    assert three.reason == "too many failures: 3 trials have failed, and max_failures=3"
-    assert watch_of(FailurePolicy(max_failures=0), [BROKEN] * 100).reason == ""
+    assert three.stop == Stop(StopReason.MAX_FAILURES, 3, limit=3)
+    assert stop_text(three.stop) == "too many failures: 3 trials have failed, and max_failures=3"
+    assert watch_of(FailurePolicy(max_failures=0), [BROKEN] * 100).stop is None
 
 
 def test_the_same_trial_is_one_failure_however_often() -> None:
     watch = FailureWatch(FailurePolicy(max_failures=2), 1)
     for _ in range(5):
         watch.take_in(trial(1), BROKEN)
-    assert watch.reason == ""
+    assert watch.stop is None
 
 
 def test_the_name_of_a_trial_makes_no_failure_another() -> None:
@@ -89,10 +93,11 @@ def test_the_name_of_a_trial_makes_no_failure_another() -> None:
 
 @pytest.mark.parametrize(("workers", "most"), [(1, 3), (2, 4), (100, 200)])
 def test_a_machine_that_refuses_everything_is_not_asked_for_ever(workers: int, most: int) -> None:
-    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1), workers).reason == ""
-    reason = watch_of(FailurePolicy(), [REFUSED] * most, workers).reason
-    assert reason == f"the machine refuses one trial after the other, the last {most}: Too many open files"
-    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1) + [BROKEN] + [REFUSED] * (most - 1), workers).reason == ""
+    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1), workers).stop is None
+    stop = watch_of(FailurePolicy(), [REFUSED] * most, workers).stop
+    assert stop == Stop(StopReason.TRIALS_REFUSED, most, last="Too many open files")
+    assert stop_text(stop) == f"the machine refuses one trial after the other, the last {most}: Too many open files"
+    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1) + [BROKEN] + [REFUSED] * (most - 1), workers).stop is None
 
 
 @pytest.fixture
@@ -102,7 +107,7 @@ def record(here: Path) -> Record:
 
 def run(
     record: Record, run_trial: Callable[[Trial], Outcome], policy: FailurePolicy, workers: int = 2, count: int = 100
-) -> str:
+) -> Stop | None:
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
         return Campaign(GridSearch(space), Engine(pool, run_trial, workers, lambda: None), record, policy).run()
@@ -110,12 +115,13 @@ def run(
 
 def test_a_broken_script_ends_the_experiment_and_a_mended_one_goes_on(record: Record) -> None:
     stopped = run(record, lambda _: BROKEN, FailurePolicy())
-    assert stopped.startswith("too many failures: the first 1")
+    assert stopped is not None
+    assert stopped.reason is StopReason.ALL_FAILED_ALIKE
     assert 10 <= record.history.counts[Status.FAILED] <= 12
     assert record.history.stopped is not None
-    assert record.history.stopped.reason == stopped
+    assert record.history.stopped.stop == stopped
     failed = record.history.counts[Status.FAILED]
-    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) == ""
+    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
     assert record.history.counts == {Status.FAILED: failed, Status.COMPLETED: 100 - failed}
 
 
@@ -132,7 +138,7 @@ def test_what_runs_when_failures_are_too_many_may_end(record: Record) -> None:
                 time.sleep(0.001)
         return completed(trial.number)
 
-    assert run(record, run_trial, FailurePolicy(), workers=11) == ""
+    assert run(record, run_trial, FailurePolicy(), workers=11) is None
     assert record.history.counts == {Status.FAILED: 10, Status.COMPLETED: 90}
     assert set(attempts.values()) == {1}
 
@@ -142,10 +148,11 @@ def test_a_machine_that_refuses_ends_the_experiment(record: Record) -> None:
         raise OSError(24, "Too many open files")
 
     stopped = run(record, refuse, FailurePolicy(retries=5))
-    assert stopped.startswith("the machine refuses one trial after the other")
-    assert stopped.endswith("[Errno 24] Too many open files")
+    assert stopped is not None
+    assert stopped.reason is StopReason.TRIALS_REFUSED
+    assert stopped.last == "[Errno 24] Too many open files"
     assert len(record.history.trials) < 10
-    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) == ""
+    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
     assert record.history.counts == {Status.COMPLETED: 100}
 
 
@@ -205,7 +212,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         engine = Engine(
             pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
         )
-        assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() == ""
+        assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None
     assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
     assert again.history.counts == {Status.COMPLETED: 4}
     outcome = again.history.trials[1].outcome
@@ -232,6 +239,6 @@ def test_what_a_mended_record_lacks_is_run_and_nothing_else(here: Path, record: 
         ran.append((trial.number, trial.attempt))
         return completed(trial.number)
 
-    assert run(again, run_trial, FailurePolicy(), count=6) == ""
+    assert run(again, run_trial, FailurePolicy(), count=6) is None
     assert sorted(ran) == [(2, 1), (4, 2)]
     assert again.history.counts == {Status.COMPLETED: 6}

@@ -13,6 +13,7 @@ import pytest
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
@@ -63,10 +64,10 @@ def test_a_record_torn_at_any_byte_replays_to_its_last_whole_event(here: Path) -
         torn.write_bytes(data[:size])
         assert len(list(read_events(torn))) == data[:size].count(b"\n")
         record = RecordFile(torn)
-        record.append([CampaignStopped(99.0, "again")])
+        record.append([CampaignStopped(99.0, Stop(StopReason.CTRL_C))])
         record.close()
         *_, last = read_events(torn)
-        assert last == CampaignStopped(99.0, "again")
+        assert last == CampaignStopped(99.0, Stop(StopReason.CTRL_C))
         assert torn.read_bytes().startswith(data[: data.rfind(b"\n", 0, size) + 1])
 
 

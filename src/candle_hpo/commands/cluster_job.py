@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.campaign import OUT_OF_TIME, Campaign, Engine
+from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
 from candle_hpo.commands.search import listed_by, search_of
@@ -23,6 +23,7 @@ from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.site import WorkerType, choose_site
@@ -53,9 +54,12 @@ from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
-WALLTIME = "the walltime is nearly over"
-CANCELLED = "the job was cancelled"
-_SIGNALS = {signal.SIGUSR1: WALLTIME, signal.SIGTERM: CANCELLED, signal.SIGINT: CANCELLED}
+_SIGNALS = {
+    signal.SIGUSR1: StopReason.WALLTIME,
+    signal.SIGTERM: StopReason.JOB_CANCELLED,
+    signal.SIGINT: StopReason.JOB_CANCELLED,
+}
+_OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
 
 
 def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, *, failed_too: bool = False) -> str:
@@ -134,14 +138,14 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
             completed_before = record.history.counts[Status.COMPLETED]
             is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
-            stopped = _run_campaign(job, paths, stored, record, signals, failed_too, console)
+            stop = _run_campaign(job, paths, stored, record, signals, failed_too, console)
             record.close()
         finally:
             lock.release()
         history = record.history
-        status = conclude(history, stored, paths, stopped, console)
-        is_cut_off = stopped in (WALLTIME, OUT_OF_TIME) or (not stopped and history.counts[Status.INTERRUPTED])
-        if settings.auto_resubmit and is_cut_off and CANCELLED not in signals.heard:
+        status = conclude(history, stored, paths, stop, console)
+        is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
+        if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
             _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, console)
     return status
 
@@ -150,20 +154,20 @@ class _HeardSignals:
     """What the job was told by signals, before there is a campaign and after it too."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.heard: list[Stop] = []
         self._campaign: Campaign | None = None
 
-    def hear(self, reason: str) -> None:
+    def hear(self, stop: Stop) -> None:
         """Remember a reason to stop, and hand it to the campaign; called by signal handlers."""
-        self.heard.append(reason)
+        self.heard.append(stop)
         if self._campaign is not None:
-            self._campaign.stop(reason)
+            self._campaign.stop(stop)
 
     def hand_to(self, campaign: Campaign) -> None:
         """Tell a campaign of what was heard before it, and of what will be."""
         self._campaign = campaign
-        for reason in self.heard:
-            campaign.stop(reason)
+        for stop in self.heard:
+            campaign.stop(stop)
 
 
 def _run_campaign(
@@ -174,8 +178,8 @@ def _run_campaign(
     signals: _HeardSignals,
     failed_too: bool,
     console: Console,
-) -> str:
-    """Run the campaign on the workers of this job; return why it stopped before its end, or ""."""
+) -> Stop | None:
+    """Run the campaign on the workers of this job; return why it stopped before its end, if it did."""
     from candle_hpo.engine.pilot.pool import ClusterPool  # only a job needs Parsl
     from candle_hpo.engine.pilot.worker import cluster_runner
 

@@ -6,23 +6,28 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus
-from candle_hpo.core.failures import MACHINE_REFUSES, TOO_MANY_FAILURES
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.results import best_table, result_rows
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
-from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
+from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, stop_text
 from candle_hpo.report.words import location
 
 _SHOWN_OF_THE_BEST = 5
+_EXIT_STATUSES = {
+    StopReason.ALL_FAILED_ALIKE: ExitStatus.TRIALS_FAILED,
+    StopReason.MAX_FAILURES: ExitStatus.TRIALS_FAILED,
+    StopReason.TRIALS_REFUSED: ExitStatus.MACHINE_REFUSED,
+}
 
 
 def conclude(
-    history: History, stored: StoredExperiment, paths: ExperimentPaths, stopped: str, console: Console
+    history: History, stored: StoredExperiment, paths: ExperimentPaths, stop: Stop | None, console: Console
 ) -> ExitStatus:
-    """Show what came of a run; `stopped` is the reason why it ended before its time, if it did."""
+    """Show what came of a run; `stop` is why it ended before its time, if it did."""
     completed = [row for row in result_rows(history) if row.value is not None]
     if completed:
         console.print()
@@ -39,11 +44,11 @@ def conclude(
         "Table of all results: candle aggregate-results",
         f"Everything on one page: candle report {paths.root.name}",
     )
-    if stopped.startswith((TOO_MANY_FAILURES, MACHINE_REFUSES)):
-        show(console, f"Stopped: {stopped}", how_to_go_on(history, paths.root.name))
-        return ExitStatus.TRIALS_FAILED if stopped.startswith(TOO_MANY_FAILURES) else ExitStatus.MACHINE_REFUSED
-    if stopped:
-        show(console, f"Stopped ({stopped}): what was done is kept; candle resume {paths.root.name} goes on")
+    if stop is not None and stop.reason in _EXIT_STATUSES:
+        show(console, f"Stopped: {stop_text(stop)}", how_to_go_on(history, paths.root.name))
+        return _EXIT_STATUSES[stop.reason]
+    if stop is not None:
+        show(console, f"Stopped ({stop_text(stop)}): what was done is kept; candle resume {paths.root.name} goes on")
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
         show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")

@@ -13,6 +13,7 @@ from candle_hpo.commands.search import listed_by, search_of
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop
 from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool, local_runner
@@ -73,9 +74,9 @@ def run_here(
             as_listed=listed_by(search),
         )
 
-        def stop(reason: str) -> None:
+        def stop(why: Stop) -> None:
             progress.stopping = True
-            campaign.stop(reason)
+            campaign.stop(why)
 
         with pool, progress, calling_on_signals(stop, STOP_SIGNALS):
             stopped = campaign.run()

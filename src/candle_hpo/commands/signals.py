@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from candle_hpo.core.stopping import Stop, StopReason
+
 STOP_SIGNALS = {
-    signal.SIGINT: "Ctrl-C",
-    signal.SIGTERM: "SIGTERM, which candle cancel sends",
-    signal.SIGHUP: "SIGHUP, as its terminal went away",
+    signal.SIGINT: StopReason.CTRL_C,
+    signal.SIGTERM: StopReason.TERMINATED,
+    signal.SIGHUP: StopReason.HANGUP,
 }
 
 
 @contextmanager
-def calling_on_signals(stop: Callable[[str], None], reasons: dict[signal.Signals, str]) -> Iterator[None]:
+def calling_on_signals(stop: Callable[[Stop], None], reasons: dict[signal.Signals, StopReason]) -> Iterator[None]:
     """Call `stop` with the reason of a signal, instead of dying of it, within the block.
 
     A signal that the process was started to ignore, as `nohup` does with SIGHUP, stays ignored. `stop` must do
@@ -23,7 +25,7 @@ def calling_on_signals(stop: Callable[[str], None], reasons: dict[signal.Signals
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        stop(reasons[signal.Signals(number)])
+        stop(Stop(reasons[signal.Signals(number)]))
 
     heard = [number for number in reasons if signal.getsignal(number) is not signal.SIG_IGN]
     earlier = {number: signal.signal(number, handle) for number in heard}

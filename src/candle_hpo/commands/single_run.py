@@ -16,6 +16,7 @@ from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
+from candle_hpo.core.stopping import Stop
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool
@@ -66,17 +67,17 @@ def run_trial_here(
     trial = Trial(1, paths.run.name, hyperparameters)
     with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
-        arrivals: queue.SimpleQueue[Future[Outcome] | str] = queue.SimpleQueue()
+        arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
         run = partial(run_trial, model, trial, paths, worker.environment, pool.switch, directory=directory)
         with calling_on_signals(arrivals.put, STOP_SIGNALS):
             pool.submit(run).add_done_callback(arrivals.put)
-            arrival: Future[Outcome] | str = ""
-            while isinstance(arrival, str):
+            arrival: Future[Outcome] | Stop | None = None
+            while not isinstance(arrival, Future):
                 try:
                     arrival = arrivals.get(timeout=WAKE_SECONDS)
                 except queue.Empty:
                     continue
-                if isinstance(arrival, str):
+                if isinstance(arrival, Stop):
                     pool.stop()
     end_all_orphans()
     try:

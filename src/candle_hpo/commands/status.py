@@ -20,7 +20,7 @@ from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.replay import replay_now
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
-from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
+from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines, stop_text
 from candle_hpo.report.words import count, duration, location
 
 
@@ -64,9 +64,10 @@ def state_of(paths: ExperimentPaths, history: History) -> str:
         return "It has not begun"
     if history.stopped is not None:
         ended = _clock(history.stopped.time)
-        if not history.stopped.reason:
+        stop = history.stopped.stop
+        if stop is None:
             return f"Ended at {ended}"
-        return f"Stopped at {ended}: {history.stopped.reason}; candle resume {paths.root.name} goes on"
+        return f"Stopped at {ended}: {stop_text(stop)}; candle resume {paths.root.name} goes on"
     since, where = _clock(campaign.time), f"process {campaign.process} on {campaign.host}"
     holder = read_holder(paths.lock)
     if holder is not None and not is_dead(holder, lambda number: job is None or job.id != number or _is_over(job)):

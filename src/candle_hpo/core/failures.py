@@ -7,13 +7,11 @@ from collections import Counter
 
 import msgspec
 
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial
 
 ALL_OF_THE_FIRST = 10
 REFUSALS_IN_A_ROW = 3
-
-TOO_MANY_FAILURES = "too many failures"
-MACHINE_REFUSES = "the machine refuses"
 
 _NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9a-fA-F]*[0-9][0-9a-fA-F]*")
 
@@ -34,12 +32,12 @@ class FailurePolicy(msgspec.Struct, frozen=True):
 class FailureWatch:
     """Judges an experiment by the outcomes of its trials.
 
-    `reason` is why no more trials should be started, and empty as long as there is none. It may be empty again: while
-    others still run, one of them can show that the script works after all.
+    `stop` is why no more trials should be started, and None as long as they should. It may be None again: while others
+    still run, one of them can show that the script works after all.
     """
 
     def __init__(self, policy: FailurePolicy, workers: int) -> None:
-        self.reason = ""
+        self.stop: Stop | None = None
         self._most = policy.max_failures
         self._most_refusals = max(REFUSALS_IN_A_ROW, 2 * workers)
         self._refusals = 0
@@ -64,7 +62,7 @@ class FailureWatch:
             self.forget(trial)
             kind = self._failed[trial.number] = kind_of_failure(trial, outcome)
             self._kinds[kind] += 1
-        self.reason = self._judge(outcome)
+        self.stop = self._judge(outcome)
 
     def forget(self, trial: Trial) -> None:
         """Count a failure of a trial no more: it was the node's, or the trial has been attempted again."""
@@ -73,17 +71,17 @@ class FailureWatch:
             self._kinds[kind] -= 1
             self._kinds = +self._kinds  # without what is zero now
 
-    def _judge(self, last: Outcome) -> str:
+    def _judge(self, last: Outcome) -> Stop | None:
         if self._refusals >= self._most_refusals:
-            return f"{MACHINE_REFUSES} one trial after the other, the last {self._refusals}: {last.reason}"
+            return Stop(StopReason.TRIALS_REFUSED, self._refusals, last=last.reason)
         failed = len(self._failed)
         if self._most is None:
             if failed < ALL_OF_THE_FIRST or self._has_completed or len(self._kinds) > 1:
-                return ""
-            return f"{TOO_MANY_FAILURES}: the first {failed} trials all failed in the same way: {last.reason}"
+                return None
+            return Stop(StopReason.ALL_FAILED_ALIKE, failed, last=last.reason)
         if not self._most or failed < self._most:
-            return ""
-        return f"{TOO_MANY_FAILURES}: {failed} trials have failed, and max_failures={self._most}"
+            return None
+        return Stop(StopReason.MAX_FAILURES, failed, limit=self._most)
 
 
 def kind_of_failure(trial: Trial, outcome: Outcome) -> str:

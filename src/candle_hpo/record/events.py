@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
+from candle_hpo.core.stopping import Stop
 from candle_hpo.core.trial import Hyperparameters, Outcome, Trial
 
 
@@ -80,11 +81,11 @@ class NodeExcluded(Event, frozen=True, tag=True):
     reason: str
 
 
-class CampaignStopped(Event, frozen=True, tag=True):
-    """The process stopped running trials; `reason` is empty when nothing was left to do."""
+class CampaignStopped(Event, frozen=True, tag=True, omit_defaults=True):
+    """The process stopped running trials; `stop` says why, unless nothing was left to do."""
 
     time: float
-    reason: str = ""
+    stop: Stop | None = None
 
 
 AnyEvent = RecordHeader | CampaignStarted | TrialStarted | TrialFinished | NodeExcluded | CampaignStopped

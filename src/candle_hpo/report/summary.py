@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.history import History, TrialHistory
@@ -33,6 +34,31 @@ def counts_line(history: History, total: int) -> str:
 def status_text(status: Status, amount: int) -> str:
     """Return how many trials ended so: `1,200 timed out`."""
     return f"{amount:,} {status.value.replace('_', ' ')}"
+
+
+def stop_text(stop: Stop) -> str:
+    """Return why a campaign stopped before everything was done."""
+    match stop.reason:
+        case StopReason.ALL_FAILED_ALIKE:
+            return f"too many failures: the first {stop.trials} trials all failed in the same way: {stop.last}"
+        case StopReason.MAX_FAILURES:
+            return f"too many failures: {stop.trials} trials have failed, and max_failures={stop.limit}"
+        case StopReason.TRIALS_REFUSED:
+            return f"the machine refuses one trial after the other, the last {stop.trials}: {stop.last}"
+        case StopReason.OUT_OF_TIME:
+            return "the time left is too short for another trial"
+        case StopReason.WALLTIME:
+            return "the walltime is nearly over"
+        case StopReason.JOB_CANCELLED:
+            return "the job was cancelled"
+        case StopReason.CTRL_C:
+            return "Ctrl-C"
+        case StopReason.TERMINATED:
+            return "SIGTERM, which candle cancel sends"
+        case StopReason.HANGUP:
+            return "SIGHUP, as its terminal went away"
+        case StopReason.ERROR:
+            return "an error of candle or of the machine"
 
 
 def best_line(history: History, names: Sequence[str]) -> str:

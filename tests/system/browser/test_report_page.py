@@ -14,6 +14,7 @@ from candle_hpo.core.axes import Axis, categorical
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
@@ -118,7 +119,7 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         CampaignStarted(100.0, "n1", 1, 2),
         TrialStarted.of(trial, 101.0),
         TrialFinished.of(trial, interrupted, 105.0),
-        CampaignStopped(106.0, "Ctrl-C"),
+        CampaignStopped(106.0, Stop(StopReason.CTRL_C)),
         CampaignStarted(1000.0, "n2", 2, 4),
         TrialStarted.of(again, 1001.0),
         TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, "", 2.0, "n2:1"), 1004.0),

@@ -10,6 +10,7 @@ import pytest
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
@@ -50,7 +51,7 @@ def test_torn_at_each_of_its_last_2000_bytes_it_replays_and_goes_on(path: Path) 
         _, *read = read_events(path)
         assert read == events[: whole - 1]
         record = Record(path, Direction.MINIMIZE)
-        record.append([CampaignStopped(2e9, "again")])
+        record.append([CampaignStopped(2e9, Stop(StopReason.CTRL_C))])
         record.close()
         assert path.read_bytes().count(b"\n") == whole + 1
         assert path.read_bytes().startswith(data[: data.rfind(b"\n", 0, len(data) - cut) + 1])

@@ -1,0 +1,31 @@
+"""Why a campaign stopped before everything was done."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class StopReason(str, Enum):
+    """What made a campaign stop, as the record keeps it."""
+
+    ALL_FAILED_ALIKE = "all_failed_alike"
+    MAX_FAILURES = "max_failures"
+    TRIALS_REFUSED = "trials_refused"
+    OUT_OF_TIME = "out_of_time"
+    WALLTIME = "walltime"
+    JOB_CANCELLED = "job_cancelled"
+    CTRL_C = "ctrl_c"
+    TERMINATED = "terminated"
+    HANGUP = "hangup"
+    ERROR = "error"
+
+
+class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reason to stop: where it lies in trials, how many they are, the limit they reached, what the last one said."""
+
+    reason: StopReason
+    trials: int = 0
+    limit: int = 0
+    last: str = ""
