@@ -20,7 +20,7 @@ from rich.console import Console
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.log import RecordFile, read_events
@@ -58,7 +58,9 @@ def test_a_tail_reads_each_event_once_and_no_torn_line(here: Path) -> None:
     assert tail.read() == [TrialStarted.of(trial, 2.0)]
     assert tail.read() == []
     with path.open("ab") as file:
-        file.write(b'ished","time":3,"number":0,"attempt":1,"status":"failed","seconds":1,"reason":"r"}\n')
+        file.write(
+            b'ished","time":3,"number":0,"attempt":1,"outcome":{"status":"failed","failure":{"kind":"no_value","reason":"r"}}}\n'
+        )
     (event,) = tail.read()
     assert isinstance(event, TrialFinished)
 
@@ -95,7 +97,7 @@ def test_following_adds_up_to_what_the_history_says(tmp_path: Path) -> None:
 def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
     trial, again = Trial(0, "a", {}), Trial(0, "a", {}, 2)
     following = Following(Direction.MAXIMIZE)
-    lost = Outcome(Status.INTERRUPTED, None, "its worker was lost", 1.0, "n1:0")
+    lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
         following.take_in(event)

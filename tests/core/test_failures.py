@@ -15,13 +15,15 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.record import Record
 from candle_hpo.report.summary import stop_text
 from candle_hpo.search.grid import GridSearch
 
-BROKEN = Outcome(Status.FAILED, reason="exit status 1; last output: NameError", seconds=0.1)
-REFUSED = Outcome(Status.INTERRUPTED, reason="Too many open files")
+BROKEN = Outcome(
+    Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: NameError"), seconds=0.1
+)
+REFUSED = Outcome.interrupted("Too many open files")
 
 
 def trial(number: int) -> Trial:
@@ -41,14 +43,20 @@ def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -
 
 def test_ten_failures_of_one_kind_and_nothing_else_are_a_broken_script() -> None:
     reasons = [f"exit status 1; last output: ValueError: x={number / 7} at 0x7f{number:02x}" for number in range(10)]
-    outcomes = [Outcome(Status.FAILED, reason=reason) for reason in reasons]
+    outcomes = [Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason)) for reason in reasons]
     assert watch_of(FailurePolicy(), outcomes[:9]).stop is None
     stop = watch_of(FailurePolicy(), outcomes).stop
     assert stop == Stop(StopReason.ALL_FAILED_ALIKE, 10, last=reasons[-1])
     assert stop_text(stop) == f"too many failures: the first 10 trials all failed in the same way: {reasons[-1]}"
 
 
-@pytest.mark.parametrize("other", [completed(), Outcome(Status.FAILED, reason="exit status 1; last output: KeyError")])
+@pytest.mark.parametrize(
+    "other",
+    [
+        completed(),
+        Outcome(Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: KeyError")),
+    ],
+)
 def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Outcome) -> None:
     assert watch_of(FailurePolicy(), [BROKEN, other, *[BROKEN] * 20]).stop is None
 
@@ -85,7 +93,10 @@ def test_the_same_trial_is_one_failure_however_often() -> None:
 
 def test_the_name_of_a_trial_makes_no_failure_another() -> None:
     kinds = {
-        kind_of_failure(Trial(1, name, {}), Outcome(Status.FAILED, reason=f"no file /run/{name}/a.txt"))
+        kind_of_failure(
+            Trial(1, name, {}),
+            Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, f"no file /run/{name}/a.txt")),
+        )
         for name in ("short", "long")
     }
     assert len(kinds) == 1

@@ -77,7 +77,7 @@ def test_a_completed_trial_and_its_folder(run: Runner) -> None:
     assert outcome.seconds > 0
     assert json.loads((run.folder / "params.json").read_text()) == {"x": 1}
     assert (run.folder / "result.txt").read_text() == "0.30000000000000004\n"
-    assert json.loads((run.folder / "outcome.json").read_text())["value"] == 0.1 + 0.2
+    assert json.loads((run.folder / "outcome.json").read_text())["outcome"]["value"] == 0.1 + 0.2
     assert run.output == "hello\n"
 
 
@@ -132,7 +132,7 @@ def test_failures_are_told_as_what_they_are(run: Runner, script: str, reason: st
     assert (outcome.status, outcome.value) == (Status.FAILED, None)
     assert outcome.reason.startswith(reason)
     assert not (run.folder / "result.txt").exists()
-    assert json.loads((run.folder / "outcome.json").read_text())["status"] == "failed"
+    assert json.loads((run.folder / "outcome.json").read_text())["outcome"]["status"] == "failed"
 
 
 @pytest.mark.parametrize(

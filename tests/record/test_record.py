@@ -14,7 +14,7 @@ import pytest
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -29,7 +29,11 @@ def started(number: int, attempt: int = 1) -> TrialStarted:
 
 
 def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
-    outcome = Outcome(Status.COMPLETED, value, "", 2.0) if value is not None else Outcome(status, None, "why", 2.0)
+    outcome = (
+        Outcome(Status.COMPLETED, value, None, 2.0)
+        if value is not None
+        else Outcome(status, None, Failure(FailureKind.NO_VALUE, "why"), 2.0)
+    )
     return TrialFinished.of(started(number, attempt).trial, outcome, 20.0 + number)
 
 

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 import candle_hpo
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.log import RecordFile
 from candle_hpo.report.dashboard_study import DashboardStudy
@@ -142,7 +142,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 2), TrialStarted.of(trials[0], 2.0)]
     record.append(events)
     assert states() == [(0, "RUNNING", None)]
-    lost = Outcome(Status.INTERRUPTED, None, "its worker was lost", 1.0)
+    lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0)
     again = Trial(1, "t1", sets[0], attempt=2)
     record.append(
         [TrialFinished.of(trials[0], lost, 3.0), TrialStarted.of(again, 3.0), TrialStarted.of(trials[1], 3.0)]

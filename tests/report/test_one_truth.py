@@ -23,7 +23,7 @@ from candle_hpo.commands.status import status
 from candle_hpo.commands.watch import Watched
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, read_experiment_settings, write_experiment_settings
 from candle_hpo.record.history import History
@@ -87,11 +87,33 @@ ENDS = st.one_of(
     VALUES.map(lambda value: Outcome(Status.COMPLETED, value, seconds=1.0, worker="n:0")),
     st.sampled_from(
         [
-            Outcome(Status.FAILED, reason="exit status 1; last output: ValueError: 3", seconds=1.0, worker="n:0"),
-            Outcome(Status.FAILED, reason="exit status 1; last output: ValueError: 4", seconds=1.0, worker="n:0"),
-            Outcome(Status.TIMED_OUT, reason="it ran longer than trial_timeout", seconds=1.0, worker="n:0"),
-            Outcome(Status.OUT_OF_MEMORY, reason="out of memory", seconds=1.0, worker="n:0"),
-            Outcome(Status.INTERRUPTED, reason="stopped while it ran", seconds=1.0, worker="n:0"),
+            Outcome(
+                Status.FAILED,
+                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
+                seconds=1.0,
+                worker="n:0",
+            ),
+            Outcome(
+                Status.FAILED,
+                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
+                seconds=1.0,
+                worker="n:0",
+            ),
+            Outcome(
+                Status.TIMED_OUT,
+                failure=Failure(FailureKind.TIME, "it ran longer than trial_timeout"),
+                seconds=1.0,
+                worker="n:0",
+            ),
+            Outcome(
+                Status.OUT_OF_MEMORY, failure=Failure(FailureKind.MEMORY, "out of memory"), seconds=1.0, worker="n:0"
+            ),
+            Outcome(
+                Status.INTERRUPTED,
+                failure=Failure(FailureKind.MACHINE, "stopped while it ran"),
+                seconds=1.0,
+                worker="n:0",
+            ),
         ]
     ),
     st.none(),  # it still runs
@@ -122,7 +144,10 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
             events.append(TrialFinished.of(trial, outcome, 5.0))
     if draw(st.booleans()):
         running = History(Direction.MINIMIZE, events).running.values()
-        events += [TrialFinished.of(row.trial, Outcome(Status.FAILED, reason="no"), 6.0) for row in running]
+        events += [
+            TrialFinished.of(row.trial, Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no")), 6.0)
+            for row in running
+        ]
         events.append(CampaignStopped(6.0))
     return events, count + draw(st.integers(0, 3))
 
@@ -142,9 +167,9 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         ended = {number: event for number, event in last.items() if event.attempt == begun[number]}
         counts = dict.fromkeys(Status, 0)
         for event in ended.values():
-            counts[event.status] += 1
+            counts[event.outcome.status] += 1
         counts[Status.INTERRUPTED] += len(begun) - len(ended)
-        values = {number: event.value for number, event in ended.items() if event.value is not None}
+        values = {number: event.outcome.value for number, event in ended.items() if event.outcome.value is not None}
         sign = 1 if direction is Direction.MINIMIZE else -1
         best = min(values, key=lambda number: (sign * values[number], number)) if values else None
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
@@ -32,7 +32,7 @@ SETS: list[dict[str, object]] = [
 ]
 OUTCOMES = [
     Outcome(Status.COMPLETED, 0.1 + 0.2, seconds=1.5),
-    Outcome(Status.FAILED, None, "exit status 1: ValueError", 2.0),
+    Outcome(Status.FAILED, None, Failure(FailureKind.EXIT_STATUS, "exit status 1: ValueError"), 2.0),
     Outcome(Status.COMPLETED, -4.0, seconds=1.0),
 ]
 
@@ -140,7 +140,7 @@ def test_the_summary(here: Path) -> None:
 
 
 def test_failures_of_one_kind_are_told_once(here: Path) -> None:
-    failed = [Outcome(Status.FAILED, None, "exit status 1: same") for _ in SETS]
+    failed = [Outcome(Status.FAILED, None, Failure(FailureKind.EXIT_STATUS, "exit status 1: same")) for _ in SETS]
     lines = list(failure_lines(history(outcomes=failed), ExperimentPaths(here)))
     assert lines[0] == "4 failed (hpset_00001, hpset_00002, hpset_00003, …): exit status 1: same"
     assert len(lines) == 2

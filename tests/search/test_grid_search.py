@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.search.durations import expected_seconds
 from candle_hpo.search.grid import GridSearch
 
@@ -65,7 +65,15 @@ def test_every_set_is_proposed_once_whatever_was_done_before(count: int, workers
     done = frozenset(number for number in range(1, count + 1) if choice.random() < 0.3)
     for number in done:
         trial = Trial(number, default_trial_id(number), sets[number - 1])
-        search.tell(trial, choice.choice([Outcome(Status.COMPLETED, 1.0, seconds=1.0), Outcome(Status.FAILED)]))
+        search.tell(
+            trial,
+            choice.choice(
+                [
+                    Outcome(Status.COMPLETED, 1.0, seconds=1.0),
+                    Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")),
+                ]
+            ),
+        )
     started, _ = run(search, workers, lambda _: choice.uniform(0.1, 10), done)
     assert sorted([*started, *done]) == list(range(1, count + 1))
 

@@ -14,7 +14,7 @@ from candle_hpo.campaign import Search
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.parameters import ParametricSpace
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial
 from candle_hpo.search.parametric import known_point, parametric_search, planned_trials
 from candle_hpo.search.study_search import KnownPoint
 from support.spaces import MIXED, space_of
@@ -51,8 +51,8 @@ def completed(value: float) -> Outcome:
     return Outcome(Status.COMPLETED, value)
 
 
-FAILED = Outcome(Status.FAILED, reason="broken")
-INTERRUPTED = Outcome(Status.INTERRUPTED, reason="lost")
+FAILED = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"))
+INTERRUPTED = Outcome.interrupted("lost")
 
 
 def run(

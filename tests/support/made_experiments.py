@@ -12,7 +12,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.record.holder import Holder
@@ -102,12 +102,26 @@ def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: r
     assert isinstance(rate, float)
     assert isinstance(size, int)
     if rate > 0.03 and chance < 0.5:
-        return Outcome(Status.FAILED, None, "val_to_return is nan, not a finite number", seconds, worker)
+        return Outcome(
+            Status.FAILED,
+            None,
+            Failure(FailureKind.NO_VALUE, "val_to_return is nan, not a finite number"),
+            seconds,
+            worker,
+        )
     if size == 1024 and chance < 0.4:
-        return Outcome(Status.OUT_OF_MEMORY, None, "it needed more memory than it had", seconds / 4, worker)
+        return Outcome(
+            Status.OUT_OF_MEMORY,
+            None,
+            Failure(FailureKind.MEMORY, "it needed more memory than it had"),
+            seconds / 4,
+            worker,
+        )
     if chance > 0.99:
-        return Outcome(Status.TIMED_OUT, None, "it ran longer than trial_timeout", seconds * 4, worker)
+        return Outcome(
+            Status.TIMED_OUT, None, Failure(FailureKind.TIME, "it ran longer than trial_timeout"), seconds * 4, worker
+        )
     value = (math.log10(rate) + 3) ** 2 + 0.1 * math.log2(size) + draw.gauss(0, 0.1)
     value *= 1000 if chance > 0.97 else 1
     value = value if direction is Direction.MINIMIZE else -value
-    return Outcome(Status.COMPLETED, value, "", seconds, worker, {"accuracy": 1 / (1 + abs(value)), "note": "fine"})
+    return Outcome(Status.COMPLETED, value, None, seconds, worker, {"accuracy": 1 / (1 + abs(value)), "note": "fine"})

@@ -15,7 +15,7 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.log import read_events
@@ -114,7 +114,7 @@ def test_importance_finds_what_matters(tmp_path: Path) -> None:
 def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
     trial = Trial(0, "a", {"x": 1})
     again = Trial(0, "a", {"x": 1}, attempt=2)
-    interrupted = Outcome(Status.INTERRUPTED, None, "its worker was lost", 3.0, "n1:0")
+    interrupted = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, "n1:0")
     events: list[AnyEvent] = [
         CampaignStarted(100.0, "n1", 1, 2),
         TrialStarted.of(trial, 101.0),
@@ -122,7 +122,7 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         CampaignStopped(106.0, Stop(StopReason.CTRL_C)),
         CampaignStarted(1000.0, "n2", 2, 4),
         TrialStarted.of(again, 1001.0),
-        TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, "", 2.0, "n2:1"), 1004.0),
+        TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, None, 2.0, "n2:1"), 1004.0),
     ]
     told = replay(Direction.MINIMIZE, events)
     assert [(span.began, span.ended, span.workers) for span in told.campaigns] == [(100, 106, 2), (1000, 1004, 4)]

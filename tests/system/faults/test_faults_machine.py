@@ -38,7 +38,9 @@ def history(here: Path) -> History:
 
 def assert_all_completed_once(here: Path, count: int) -> None:
     events = read_events(here / RECORD)
-    ends = Counter(event.number for event in events if isinstance(event, TrialFinished) and event.value is not None)
+    ends = Counter(
+        event.number for event in events if isinstance(event, TrialFinished) and event.outcome.value is not None
+    )
     assert ends == Counter(range(1, count + 1))
 
 

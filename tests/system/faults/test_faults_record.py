@@ -11,7 +11,7 @@ import pytest
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -21,9 +21,15 @@ from candle_hpo.record.record import Record
 def trial_events(number: int) -> list[AnyEvent]:
     trial = Trial(number, default_trial_id(number), {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
     if number % 3:
-        outcome = Outcome(Status.COMPLETED, number / 3, "", 2.5, "host:1", {"accuracy": 0.5})
+        outcome = Outcome(Status.COMPLETED, number / 3, None, 2.5, "host:1", {"accuracy": 0.5})
     else:
-        outcome = Outcome(Status.FAILED, None, "exit status 1; last output: ValueError", 0.5, "host:0")
+        outcome = Outcome(
+            Status.FAILED,
+            None,
+            Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError"),
+            0.5,
+            "host:0",
+        )
     return [TrialStarted.of(trial, 1e9 + number), TrialFinished.of(trial, outcome, 1e9 + number + 0.5)]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.texts import as_bash
@@ -102,15 +102,29 @@ def test_a_file_of_the_users_is_replaced_behind_its_link(here: Path) -> None:
     assert (here / "real").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize("change", [{"attempt": 2}, {"id": "hpset_00002"}, {"number": 1}, {"status": "interrupted"}])
+@pytest.mark.parametrize("change", [{"attempt": 2}, {"id": "hpset_00002"}, {"number": 1}])
 def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, change: dict[str, object]) -> None:
     trial = paths.trial(TRIAL.id)
     trial.run.mkdir()
-    outcome = Outcome(Status.FAILED, reason="why", seconds=2.5, worker="here:1")
+    outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, worker="here:1")
     write_outcome(trial, TRIAL, outcome)
     assert read_outcome(trial, TRIAL) == outcome
     told = json.loads(trial.outcome.read_text())
     trial.outcome.write_text(json.dumps({**told, **change}))
+    assert read_outcome(trial, TRIAL) is None
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome.interrupted("stopped while it ran"),
+        Outcome(Status.FAILED, failure=Failure(FailureKind.SIGNAL, "ended by signal SIGKILL")),
+    ],
+)
+def test_an_attempt_that_was_ended_is_not_collected(paths: ExperimentPaths, outcome: Outcome) -> None:
+    trial = paths.trial(TRIAL.id)
+    trial.run.mkdir()
+    write_outcome(trial, TRIAL, outcome)
     assert read_outcome(trial, TRIAL) is None
 
 

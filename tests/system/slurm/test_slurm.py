@@ -70,7 +70,7 @@ def completed(here: Path) -> int:
 
 def assert_each_completed_once(here: Path, count: int) -> None:
     events = read_events(here / "last-candle-job" / "events.jsonl")
-    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.value is not None)
+    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.outcome.value is not None)
     assert ends == Counter(range(1, count + 1))
 
 

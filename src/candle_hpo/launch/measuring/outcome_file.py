@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths, TrialPaths
-from candle_hpo.core.trial import FailureKind, Outcome, Trial
+from candle_hpo.core.trial import FailureKind, Outcome, Status, Trial
 from candle_hpo.files import replace_file
 
 _MOST_BYTES = 1_000_000
@@ -42,11 +42,11 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         found = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
         if (found.id, found.number, found.attempt) != (trial.id, trial.number, trial.attempt):
             return None
-        failure = found.outcome.failure
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
-    is_interrupted = failure and failure.kind in (FailureKind.MACHINE, FailureKind.STOPPED, FailureKind.SIGNAL)
-    return None if is_interrupted else found.outcome
+    ended, failure = found.outcome, found.outcome.failure
+    is_interrupted = ended.status is Status.INTERRUPTED or (failure and failure.kind is FailureKind.SIGNAL)
+    return None if is_interrupted else ended
 
 
 def collector(paths: ExperimentPaths) -> Callable[[Trial], Outcome | None]:
