@@ -100,4 +100,4 @@ def load_experiment(experiment: str | os.PathLike[str]) -> LoadedExperiment:
     """
     paths = find_experiment(os.fspath(experiment), Path.cwd())
     stored = read_experiment_settings(paths)
-    return LoadedExperiment(paths, stored, replay_now(paths, stored.settings.direction, job_has_ended).history)
+    return LoadedExperiment(paths, stored, replay_now(paths, stored.settings.direction, job_has_ended))

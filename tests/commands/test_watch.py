@@ -23,9 +23,9 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
+from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.tail import RecordChanged, RecordTail
-from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, sparkline, sparkline_text, trials_on_page
 from candle_hpo.report.summary import failures_by_reason
 from conftest import Candle, WriteInput
@@ -81,31 +81,31 @@ def test_a_record_that_became_shorter_is_no_longer_the_same(here: Path) -> None:
         damaged.read()
 
 
-def test_following_adds_up_to_what_the_history_says(tmp_path: Path) -> None:
+def test_improvements_end_with_the_best(tmp_path: Path) -> None:
     events = list(read_events(make_experiment(tmp_path / "X000", 300).record))
-    following = Following(Direction.MINIMIZE)
+    history = History(Direction.MINIMIZE)
     for event in events:
-        following.take_in(event)
-    values = [value for _, value in following.improvements]
+        history.apply(event)
+    values = [value for _, value in history.improvements]
     assert values == sorted(values, reverse=True)
-    assert following.history.best is not None
-    assert following.history.best.outcome is not None
-    assert values[-1] == following.history.best.outcome.value
-    assert following.busy_share(0.0) == pytest.approx(0.95, abs=0.05)
+    assert history.best is not None
+    assert history.best.outcome is not None
+    assert values[-1] == history.best.outcome.value
+    assert history.busy_share(0.0) == pytest.approx(0.95, abs=0.05)
 
 
 def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
     trial, again = Trial(0, "a", {}), Trial(0, "a", {}, 2)
-    following = Following(Direction.MAXIMIZE)
+    history = History(Direction.MAXIMIZE)
     lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
-        following.take_in(event)
-    assert list(map(str, failures_by_reason(following.history))) == ["1 interrupted (a): its worker was lost"]
-    following.take_in(TrialStarted.of(again, 2.0))
-    assert failures_by_reason(following.history) == []
-    assert following.busy_share(4.0) == pytest.approx((1 + 2) / 8)
-    assert following.elapsed(4.0) == 4.0
+        history.apply(event)
+    assert list(map(str, failures_by_reason(history))) == ["1 interrupted (a): its worker was lost"]
+    history.apply(TrialStarted.of(again, 2.0))
+    assert failures_by_reason(history) == []
+    assert history.busy_share(4.0) == pytest.approx((1 + 2) / 8)
+    assert history.elapsed(4.0) == 4.0
 
 
 @pytest.mark.parametrize("width", [80, 110, 200])
@@ -113,13 +113,13 @@ def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
 @pytest.mark.parametrize("running", [0, 3, 1000])
 def test_the_page_fits_its_terminal(tmp_path: Path, width: int, height: int, running: int) -> None:
     paths = make_experiment(tmp_path / "X000", 200 + running, workers=max(8, running), running=running)
-    following = Following(Direction.MINIMIZE)
+    history = History(Direction.MINIMIZE)
     for event in read_events(paths.record):
-        following.take_in(event)
+        history.apply(event)
     frame = Frame(width, height, BEGAN + 3600, "X000 of made.in", "Running since " + "long " * 60)
-    outputs = {row.trial.id: "epoch 3: loss 0.5" for row in trials_on_page(following, frame)}
+    outputs = {row.trial.id: "epoch 3: loss 0.5" for row in trials_on_page(history, frame)}
     frame = msgspec.structs.replace(frame, outputs=outputs)
-    page = live_page(following, read_experiment_settings(paths), frame)
+    page = live_page(history, read_experiment_settings(paths), frame)
     console = Console(width=width, height=height, force_terminal=True, color_system=None, highlight=False)
     with console.capture() as captured:
         console.print(page)
@@ -142,9 +142,9 @@ def test_sparklines() -> None:
     assert sparkline([1, 1, 1]) == "▁▁▁"
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert sparkline([1000, 100, 10, 1]) == "█▆▃▁"
-    following = Following(Direction.MINIMIZE)
-    following.improvements = [(100.0, 8.0), (110.0, 4.0)]
-    assert sparkline_text(following, 120.0, 4) == "  ██▁▁  8 → 4, found 0:00:10 ago"
+    history = History(Direction.MINIMIZE)
+    history.improvements = [(100.0, 8.0), (110.0, 4.0)]
+    assert sparkline_text(history, 120.0, 4) == "  ██▁▁  8 → 4, found 0:00:10 ago"
 
 
 class Terminal:

@@ -158,8 +158,8 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
     events, total = record
     with tempfile.TemporaryDirectory() as folder:
         paths = experiment(Path(folder) / "X000", events, total, direction)
-        told = replay_now(paths, direction, lambda _: True)
-        history, rows = told.history, result_rows(told.history)
+        history = replay_now(paths, direction, lambda _: True)
+        rows = result_rows(history)
         completed = [row for row in rows if row.value is not None]
         # What is right, from the record alone; what was left running by a campaign that is no more was interrupted.
         last = {event.number: event for event in events if isinstance(event, TrialFinished)}
@@ -181,21 +181,21 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         assert best_line(history, NAMES) in shown
         watched = Watched(paths, read_experiment_settings(paths))
         watched.update()
-        followed = watched.following.history
+        followed = watched.history
         assert (followed.counts, followed.ended, followed.running) == (history.counts, history.ended, history.running)
         assert [str(kind) for kind in failures_by_reason(followed)] == [
             str(kind) for kind in failures_by_reason(history)
         ]
         assert all(str(kind) in shown for kind in failures_by_reason(history)[:5])
-        page = printed(live_page(watched.following, watched.stored, Frame(200, 60, 10.0, "X000", "")), 200)
+        page = printed(live_page(watched.history, watched.stored, Frame(200, 60, 10.0, "X000", "")), 200)
         assert best_line(history, NAMES) in page
 
-        data = page_data("X000", told, NAMES)
+        data = page_data("X000", history, NAMES)
         assert [data.statuses[each] for each in data.status].count("completed") == counts[Status.COMPLETED]
         assert (None if data.best is None else (data.ids[data.best], data.value[data.best])) == (
             None if best is None else (default_trial_id(best), values[best])
         )
-        html = report_page(paths, read_experiment_settings(paths), told)
+        html = report_page(paths, read_experiment_settings(paths), history)
         assert f"<dd>{counts[Status.COMPLETED]:,} completed<small>" in html
 
         csv_rows = list(csv.DictReader(io.StringIO(as_csv(rows, NAMES, None))))
@@ -245,9 +245,9 @@ def test_of_equal_values_the_first_proposed_is_the_best_whichever_ended_first(he
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MAXIMIZE)
     watched = Watched(paths, read_experiment_settings(paths))
     watched.update()
-    assert watched.following.history.best is not None
-    assert watched.following.history.best.trial.number == 1
-    assert len(watched.following.improvements) == 1, "the value has not become better"
+    assert watched.history.best is not None
+    assert watched.history.best.trial.number == 1
+    assert len(watched.history.improvements) == 1, "the value has not become better"
 
 
 @pytest.mark.parametrize("one", ALIKE, ids=repr)
@@ -326,5 +326,5 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(he
     assert note in report_page(paths, stored, replay_now(paths, Direction.MINIMIZE, lambda _: True))
     watched = Watched(paths, stored)
     watched.update()
-    page = live_page(watched.following, stored, Frame(80, 24, 10.0, "X000", ""))
+    page = live_page(watched.history, stored, Frame(80, 24, 10.0, "X000", ""))
     assert note in " ".join(printed(page, 80).split())

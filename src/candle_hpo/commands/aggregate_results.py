@@ -35,7 +35,7 @@ def aggregate_results(
     check_result_format(result_format)
     paths = begun_experiment(experiment, "aggregate")
     stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, job_has_ended).history
+    history = replay_now(paths, stored.settings.direction, job_has_ended)
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:
         console.print(as_table(rows, stored.names, result_format, history.direction))

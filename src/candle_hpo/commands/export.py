@@ -50,7 +50,7 @@ def export(experiment: str | None, format_name: str, output: Path | None, consol
 
 def _write(paths: ExperimentPaths, kind: ExportFormat, target: Path) -> int:
     stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, job_has_ended).history
+    history = replay_now(paths, stored.settings.direction, job_has_ended)
     ended, names = result_rows(history), stored.names
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

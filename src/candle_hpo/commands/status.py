@@ -28,7 +28,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     """Show the state of an experiment: where it runs, counts, running trials, the best so far, failures."""
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, slurm.job_has_ended).history
+    history = replay_now(paths, stored.settings.direction, slurm.job_has_ended)
     state = state_of(paths, history)
     show(
         console,

@@ -18,12 +18,12 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
+from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.columns import Column, columns_of, looks_logarithmic
 from candle_hpo.report.importance import importance
 from candle_hpo.report.page.data import page_data, value_range
 from candle_hpo.report.page.render import report_page
-from candle_hpo.report.replay import replay
 from candle_hpo.report.space import corners
 from conftest import Candle, WriteInput
 from support.browser import find_browser, open_page, page_address
@@ -35,7 +35,7 @@ needs_browser = pytest.mark.skipif(find_browser() is None, reason="needs Chromiu
 def page_of(root: Path, target: Path) -> Path:
     paths = ExperimentPaths(root)
     stored = read_experiment_settings(paths)
-    target.write_text(report_page(paths, stored, replay(stored.settings.direction, read_events(paths.record))))
+    target.write_text(report_page(paths, stored, History(stored.settings.direction, read_events(paths.record))))
     return target
 
 
@@ -100,8 +100,8 @@ def test_values_far_off_are_kept_out_of_the_charts_range_at_the_worse_end_only()
 
 def test_importance_finds_what_matters(tmp_path: Path) -> None:
     paths = make_experiment(tmp_path / "X000", 400)
-    told = replay(Direction.MINIMIZE, read_events(paths.record))
-    rows = [row for _, row in sorted(told.history.trials.items())]
+    told = History(Direction.MINIMIZE, read_events(paths.record))
+    rows = [row for _, row in sorted(told.trials.items())]
     columns = columns_of(CONDITIONAL, [row.trial.hyperparameters for row in rows])
     shares = importance(rows, columns, Direction.MINIMIZE)
     assert shares is not None
@@ -124,8 +124,11 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         TrialStarted.of(again, 1001.0),
         TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, None, 2.0, "n2:1"), 1004.0),
     ]
-    told = replay(Direction.MINIMIZE, events)
-    assert [(span.began, span.ended, span.workers) for span in told.campaigns] == [(100, 106, 2), (1000, 1004, 4)]
+    told = History(Direction.MINIMIZE, events)
+    assert [(span.started.time, span.ended, span.started.workers) for span in told.campaigns] == [
+        (100, 106, 2),
+        (1000, 1004, 4),
+    ]
     assert [(attempt.trial.attempt, attempt.began, attempt.ended) for attempt in told.attempts] == [
         (1, 102.0, 105.0),
         (2, 1002.0, 1004.0),
