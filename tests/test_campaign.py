@@ -303,17 +303,17 @@ def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
 
 def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
     def run(trial: Trial) -> Outcome:
-        return Outcome(Status.COMPLETED, 1.0, seconds=50.0)
+        return Outcome(Status.COMPLETED, 1.0, seconds=5000.0)
 
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 40).run() == Stop(StopReason.OUT_OF_TIME)
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 4000).run() == Stop(StopReason.OUT_OF_TIME)
     assert record.history.counts == {Status.COMPLETED: 2}
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() is None
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 6000).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
 
 
 def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
     """Short sets and a few long ones: without a look at the time left, the long ones would begin and be cut off."""
-    seconds = [1.0 + number % 4 for number in range(24)] + [30.0] * 4
+    seconds = [100.0 * (1 + number % 4) for number in range(24)] + [3000.0] * 4
     sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds, start=1)]
     ran: list[float] = []
 
@@ -324,7 +324,9 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
 
     search = GridSearch(GridSpace(("x",), sets), workers=2)
     with ThreadPoolExecutor(2) as pool:
-        assert campaign(record, run, search, pool, deadline=time.monotonic() + 15).run() == Stop(StopReason.OUT_OF_TIME)
+        assert campaign(record, run, search, pool, deadline=time.monotonic() + 1500).run() == Stop(
+            StopReason.OUT_OF_TIME
+        )
     assert sorted(ran) == sorted(seconds[:24])
 
 

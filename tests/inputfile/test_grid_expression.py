@@ -150,7 +150,7 @@ def test_arange_is_numpys(start: int, stop: int, step: int) -> None:
 
 
 def test_arithmetic_on_numbers_without_end_is_refused_at_once() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError, match="whole ones have at most 19 digits"):
         read_axes([f"['x', 2 ** np.array([{'7' * 70}])]"])
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1

@@ -534,7 +534,6 @@ def parameters(draw: st.DrawFn, name: str) -> tuple[Parameter, str]:
     return parameter, f"{function}{draw(st.sampled_from(['', ' ']))}({gap}{inner}{gap})"
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_arbitrary_spaces_come_through(data: st.DataObject) -> None:
     names = data.draw(
@@ -562,7 +561,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=st.lists(_PIECES | st.text(max_size=3), max_size=40).map("".join))
 def test_arbitrary_text_is_read_or_reported(text: str) -> None:
     _, problems, _ = read(text)

@@ -285,7 +285,7 @@ _JSON = st.recursive(
 _FIELDS = ["name", "type", "low", "high", "log", "step", "length", "choices", "requires"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     fields=st.dictionaries(st.sampled_from(_FIELDS), _JSON),
     more=st.fixed_dictionaries(

@@ -488,7 +488,7 @@ def read_or_report(path: Path) -> Experiment | None:
         return None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_LINES | st.text(max_size=200))
 def test_arbitrary_text_is_read_or_reported(here: Path, text: str) -> None:
     (here / "model.py").touch()
@@ -504,7 +504,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.dictionaries(_TEXT.filter(lambda name: name not in ("", "id")), _JSON, min_size=1, max_size=4))
 def test_arbitrary_sets_come_through_unchanged(here: Path, values: dict[str, object]) -> None:
     import json

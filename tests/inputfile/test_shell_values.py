@@ -89,7 +89,7 @@ def test_a_failing_command_tells_what_it_said() -> None:
         read("$(no_such_program)")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(alphabet=st.characters(exclude_characters="\0", codec="utf-8"), max_size=30))
 def test_quoted_text_comes_out_as_bash_gives_it(text: str) -> None:
     for quoted in (shlex.quote(text), '"' + re.sub(r'([$`"\\])', r"\\\1", text) + '"'):

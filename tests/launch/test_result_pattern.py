@@ -328,7 +328,7 @@ def as_seen(line: str) -> str:
     return re.sub(f"{ESC}\\[[0-9;]*[mK]|[\b\r]", "", line).strip()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(EARLIER, LABELS, written_numbers(), AROUND, LATER, PATTERNS)
 def test_what_is_printed_last_is_the_value_or_the_reason(
     earlier: list[str],
@@ -351,7 +351,7 @@ def test_what_is_printed_last_is_the_value_or_the_reason(
         assert got == value
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     EARLIER,
     written_numbers(),

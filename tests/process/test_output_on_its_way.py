@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +116,9 @@ def adopting() -> Iterator[None]:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
+HANGS = 60.0  # seconds; nothing here is to wait for what never comes
+
+
 def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None = None, **settings: object) -> Outcome:
     (here / f"model.{suffix}").write_text(textwrap.dedent(script))
     control = Settings(
@@ -141,10 +143,14 @@ def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None =
     ],
     ids=["sleeping child", "sleeping child beside tee", "restless child", "pool"],
 )
-def test_what_only_inherited_the_output_is_not_waited_for(here: Path, suffix: str, script: str) -> None:
-    began = time.monotonic()
-    assert run(here, script, suffix).value == 1
-    assert time.monotonic() - began < 3.0 < forwarding.QUIET_SECONDS
+def test_what_only_inherited_the_output_is_not_waited_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, script: str
+) -> None:
+    for limit in ("QUIET_SECONDS", "MOST_SECONDS"):
+        monkeypatch.setattr(forwarding, limit, HANGS)
+    outcome = run(here, script, suffix)
+    assert outcome.value == 1
+    assert outcome.seconds < HANGS
 
 
 def test_what_never_arrives_fails_the_trial(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,9 +174,10 @@ def test_what_may_pass_output_on_and_does_not_is_waited_for_so_long_and_no_longe
     here: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setattr(forwarding, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
     outcome = run(here, script, "py")
     assert outcome.value == 1
-    assert 0.3 < outcome.seconds < 3.0
+    assert 0.3 < outcome.seconds < HANGS
 
 
 # Outside of the trial's process group, a program prints for ever, and another passes that on, more slowly.
@@ -184,23 +191,28 @@ sleep 0.3
 
 
 @pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
-def test_what_prints_for_ever_does_not_outlive_the_time_limit(here: Path, end: str) -> None:
+def test_what_prints_for_ever_does_not_outlive_the_time_limit(
+    here: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
     outcome = run(here, PRINTING_FOR_EVER.format(end=end), trial_timeout=1)
     assert outcome.status is (Status.TIMED_OUT if "600" in end else Status.FAILED)
-    assert 1.0 <= outcome.seconds < 4.0
+    assert 1.0 <= outcome.seconds < HANGS
 
 
 @pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
-def test_nor_the_limit_of_output(here: Path, end: str) -> None:
+def test_nor_the_limit_of_output(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
     outcome = run(here, PRINTING_FOR_EVER.format(end=end), max_output=1)
     assert outcome.status is Status.FAILED
     assert outcome.reason.startswith("it printed more than max_output")
-    assert outcome.seconds < 6.0
+    assert outcome.seconds < HANGS
     assert (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").stat().st_size <= 1_000_000
 
 
 @pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
-def test_nor_a_stop(here: Path, end: str) -> None:
+def test_nor_a_stop(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
     switch = StopSwitch()
     timer = threading.Timer(1.0, switch.stop)
     timer.start()
@@ -208,12 +220,12 @@ def test_nor_a_stop(here: Path, end: str) -> None:
     timer.join()
     switch.close()
     assert outcome.status is Status.INTERRUPTED
-    assert outcome.seconds < 4.0
+    assert outcome.seconds < HANGS
 
 
 def test_what_prints_for_ever_is_waited_for_so_long_and_no_longer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
-    assert 1.0 <= run(here, PRINTING_FOR_EVER.format(end="echo loss: 1")).seconds < 4.0
+    assert 1.0 <= run(here, PRINTING_FOR_EVER.format(end="echo loss: 1")).seconds < HANGS
 
 
 def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +233,7 @@ def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, m
     monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
     outcome = run(here, "(while :; do echo loss: 5; sleep 0.05; done) &\necho loss: 1")
     assert outcome.reason.startswith("what it printed last was still on its way")
-    assert 1.0 <= outcome.seconds < 4.0
+    assert 1.0 <= outcome.seconds < HANGS
 
 
 def test_output_that_is_opened_again_is_written_behind_what_is_there(here: Path) -> None:

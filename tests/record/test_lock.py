@@ -76,9 +76,9 @@ def test_the_second_is_told_who_holds_it(path: Path) -> None:
 
 def test_a_dead_holder_is_followed_at_once(path: Path) -> None:
     leave(path, of_a_dead_process())
-    began = time.monotonic()
-    held = take(path)
-    assert time.monotonic() - began < 1
+    said: list[str] = []
+    held = ExperimentLock(path, "", never, said.append)
+    assert said == [], "nothing is waited for"
     holder = read_holder(path)
     assert holder is not None
     assert holder.process == os.getpid()
@@ -100,7 +100,7 @@ def test_a_process_that_nobody_reaps_is_dead(path: Path) -> None:
     holder = Holder("here", process.pid, 1.0, place=this_place(), started=started_at(process.pid) or 0)
     assert life_of(holder, never) is Life.ALIVE
     process.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while life_of(holder, never) is Life.ALIVE and time.monotonic() < deadline:
         time.sleep(0.01)
     if LINUX:
@@ -118,14 +118,14 @@ def test_a_holder_on_another_machine_that_gives_no_sign_is_dead(path: Path, monk
 
 
 def test_a_holder_on_another_machine_that_gives_signs_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LEASE_SECONDS", 30)
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 60)
     leave(path, Holder("elsewhere", 7, 1.0, place="another boot", started=5, mark="a"))
     timer = threading.Timer(1.0, lambda: os.utime(path))
     timer.start()
     began = time.monotonic()
     with pytest.raises(InputError, match="is being run by process 7 on elsewhere"):
         take(path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60, "it was not noticed"
     timer.join()
 
 
@@ -133,7 +133,7 @@ def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(lock, "SIGN_SECONDS", 0.05)
     held = take(path)
     first = path.stat().st_mtime_ns
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while path.stat().st_mtime_ns == first:
         assert time.monotonic() < deadline
         time.sleep(0.01)

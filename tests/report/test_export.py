@@ -28,7 +28,7 @@ from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, T
 from candle_hpo.record.log import RecordFile
 from candle_hpo.report.dashboard_study import DashboardStudy
 from conftest import Candle
-from support.browser import find_browser, open_page
+from support.browser import open_page
 from support.made_experiments import CONDITIONAL, HOSTILE, make_experiment
 
 
@@ -204,7 +204,7 @@ def test_the_dashboard_follows_and_is_for_this_machine_alone(
         time.sleep(0.3)
 
 
-@pytest.mark.skipif(find_browser() is None, reason="needs Chromium (Debian: apt-get install chromium)")
+@pytest.mark.browser
 def test_the_dashboard_in_a_browser(served: tuple[subprocess.Popen[str], str]) -> None:
     _, address = served
     seen = open_page(f"{address}studies/0", milliseconds=20_000)

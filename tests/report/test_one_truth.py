@@ -152,7 +152,7 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
     return events, count + draw(st.integers(0, 3))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(record=records(), direction=st.sampled_from(list(Direction)))
 def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], direction: Direction) -> None:
     events, total = record

@@ -273,7 +273,7 @@ DISTRIBUTIONS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from("abcdef"), DISTRIBUTIONS, min_size=1), st.integers(0, 5))
 def test_spaces_of_every_kind(space: dict[str, BaseDistribution], seed: int) -> None:
     study = study_of(GaussianProcessSampler(seed=seed, design_size=2))

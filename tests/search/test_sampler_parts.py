@@ -209,7 +209,7 @@ def test_a_condition_that_no_parameter_explains_is_not_invented() -> None:
     assert set(is_active({"x": 0.5, "y": 1})) == {"x", "y"}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_the_search_for_candidates_comes_close(seed: int) -> None:
     cube = Cube({name: FloatDistribution(0, 1) for name in "abc"} | {"d": IntDistribution(0, 2000)})

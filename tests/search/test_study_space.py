@@ -62,7 +62,7 @@ def test_a_value_that_rounds_has_one_point() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_there_and_back(seed: int) -> None:
     space = StudySpace(space_of(MIXED))
     generator = np.random.default_rng(seed)

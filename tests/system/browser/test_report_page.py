@@ -26,10 +26,8 @@ from candle_hpo.report.page.data import page_data, value_range
 from candle_hpo.report.page.render import report_page
 from candle_hpo.report.space import corners
 from conftest import Candle, WriteInput
-from support.browser import find_browser, open_page, page_address
+from support.browser import open_page, page_address
 from support.made_experiments import CONDITIONAL, HOSTILE, make_experiment
-
-needs_browser = pytest.mark.skipif(find_browser() is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 
 def page_of(root: Path, target: Path) -> Path:
@@ -163,7 +161,7 @@ def assert_is_sound(page: Path, figures: int) -> str:
     return seen.html
 
 
-@needs_browser
+@pytest.mark.browser
 def test_a_grid_of_25_in_a_browser(candle: Candle, write_input: WriteInput, here: Path) -> None:
     script = "val_to_return = 100 / hyperparams['epochs'] + hyperparams['batch_size'] / 100"
     sets = [{"epochs": e, "batch_size": b} for e in range(2, 11, 2) for b in (64, 128, 256, 512, 1024)]
@@ -183,7 +181,7 @@ def test_a_grid_of_25_in_a_browser(candle: Candle, write_input: WriteInput, here
     ]  # fmt: skip
 
 
-@needs_browser
+@pytest.mark.browser
 @pytest.mark.parametrize("direction", list(Direction))
 def test_a_conditional_experiment_with_failures_in_a_browser(tmp_path: Path, direction: Direction) -> None:
     make_experiment(tmp_path / "X001", 150, direction=direction)
@@ -195,7 +193,7 @@ def test_a_conditional_experiment_with_failures_in_a_browser(tmp_path: Path, dir
     assert f"({'lower' if direction is Direction.MINIMIZE else 'higher'} is better)" in text
 
 
-@needs_browser
+@pytest.mark.browser
 def test_10_000_trials_in_a_browser(tmp_path: Path) -> None:
     make_experiment(tmp_path / "X002", 10_000, workers=40)
     page = page_of(tmp_path / "X002", tmp_path / "page.html")
@@ -204,7 +202,7 @@ def test_10_000_trials_in_a_browser(tmp_path: Path) -> None:
     assert "1 to 100 of 10,000 trials" in text
 
 
-@needs_browser
+@pytest.mark.browser
 @pytest.mark.parametrize("trials", [0, 1, 3])
 def test_an_experiment_that_has_hardly_begun_in_a_browser(tmp_path: Path, trials: int) -> None:
     make_experiment(tmp_path / "X003", trials + 2, running=2)
@@ -268,7 +266,7 @@ SPACE = """
 """
 
 
-@needs_browser
+@pytest.mark.browser
 def test_a_bayesian_search_with_failures_in_a_browser(candle: Candle, write_input: WriteInput, here: Path) -> None:
     script = """
         import math
@@ -346,7 +344,7 @@ setTimeout(() => {
 """
 
 
-@needs_browser
+@pytest.mark.browser
 def test_the_page_in_use(tmp_path: Path) -> None:
     """Sorting, paging, searching, another axis, a range of parallel coordinates, what the pointer tells, printing."""
     make_experiment(tmp_path / "X001", 250)
@@ -366,7 +364,7 @@ def test_the_page_in_use(tmp_path: Path) -> None:
     assert ranges == "1"
 
 
-@needs_browser
+@pytest.mark.browser
 def test_that_the_browser_would_tell_of_errors_and_of_requests(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<script>nothing.there</script>")

@@ -179,9 +179,9 @@ def test_a_second_campaign_is_refused_and_a_killed_one_is_followed(
     process.kill()
     process.wait()
     (here / "model.py").write_text("val_to_return = 1")
-    began = time.monotonic()
-    assert candle("resume").returncode == 0
-    assert time.monotonic() - began < 10
+    resumed = candle("resume")
+    assert resumed.returncode == 0
+    assert "waiting" not in resumed.stdout + resumed.stderr
 
 
 def test_a_broken_script_stops_early_and_a_mended_one_completes_all(

@@ -342,7 +342,7 @@ def test_a_clock_that_jumps(
     write_input: WriteInput, here: Path, candle: Candle, faults: dict[str, str], jump: int
 ) -> None:
     path = write_input(
-        "import time; time.sleep(0.2); val_to_return = 1", "nworkers=2\ntrial_timeout=00:00:20", "", sets(20)
+        "import time; time.sleep(0.2); val_to_return = 1", "nworkers=2\ntrial_timeout=01:00:00", "", sets(20)
     )
     fault = Path(faults["FAULTS"]) / "clock"
     process = start(here, "submit-job", path.name, **faults)
@@ -355,7 +355,7 @@ def test_a_clock_that_jumps(
     finally:
         fault.unlink(missing_ok=True)
     found = history(here)
-    assert all(0.2 <= row.outcome.seconds < 20 for row in found.trials.values() if row.outcome)
+    assert all(0.2 <= row.outcome.seconds < 3600 for row in found.trials.values() if row.outcome)
     times = [event.time for event in read_events(here / RECORD) if isinstance(event, TrialFinished)]
     assert max(times) - min(times) > 80_000, "the clock did not jump"
     assert_all_completed_once(here, 20)

@@ -216,7 +216,7 @@ def cgroup() -> Iterator[Callable[[], None]]:
     try:
         yield enter
     finally:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while True:
             try:
                 group.rmdir()

@@ -338,9 +338,7 @@ def test_no_worker_waits_for_a_batch_to_end(here: Path) -> None:
 def test_the_template(candle: Candle, here: Path) -> None:
     assert candle("import-template", "bayesian").stdout.split() == ["bayesian_example.in", "breast_cancer_boosting.py"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    began = time.monotonic()
     done = candle("submit-job", "bayesian_example.in", PATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "40 trials: 40 completed" in done.stdout
     assert "best (maximize): 0.9" in done.stdout
-    assert time.monotonic() - began < 120

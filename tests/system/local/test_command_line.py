@@ -6,12 +6,13 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -420,13 +421,13 @@ def test_help_in_all_its_forms(candle: Candle) -> None:
     assert "Usage" in candle().stdout + candle().stderr
 
 
-def test_help_answers_in_a_fifth_of_a_second(candle: Candle) -> None:
-    seconds: list[float] = []
-    for _ in range(9):
-        began = time.perf_counter()
-        candle("--help")
-        seconds.append(time.perf_counter() - began)
-    assert statistics.median(seconds) < 0.2
+def test_help_needs_no_library_but_that_of_the_command_line(candle: Candle) -> None:
+    """What makes it answer at once; how long an import takes is the machine's affair."""
+    done = candle("--help", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    needed = {re.split(r"\W", each, maxsplit=1)[0] for each in requires("candle-hpo") or [] if "extra ==" not in each}
+    assert len(needed) > 5
+    assert imported & needed == {"typer"}
 
 
 def test_templates_overwrite_nothing(candle: Candle, here: Path) -> None:
@@ -451,8 +452,6 @@ def test_a_template_runs(template: str, files: list[str], trials: int, candle: C
         pytest.skip("there is no R (Debian: apt-get install r-base-core)")
     assert candle("import-template", template).stdout.split() == files
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    began = time.monotonic()
     done = candle("submit-job", f"{template}_example.in", PATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{trials} trials: {trials} completed" in done.stdout
-    assert time.monotonic() - began < 60

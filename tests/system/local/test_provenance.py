@@ -138,13 +138,13 @@ def test_what_does_not_answer_stops_nobody(here: Path, tmp_path: Path, monkeypat
     for name in ("git", "nvidia-smi"):
         hangs = tmp_path / "bin" / name
         hangs.parent.mkdir(exist_ok=True)
-        hangs.write_text("#!/bin/sh\ntrap '' TERM\nsleep 5 & wait\nsleep 5\n")
+        hangs.write_text("#!/bin/sh\ntrap '' TERM\nsleep 60 & wait\nsleep 60\n")
         hangs.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setattr(asked, "MOST_SECONDS", 1.0)
     began = time.monotonic()
     seen = found(here / "model.py", "/bin/false")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 60, "they were waited for"
     assert seen.script is not None
     assert (seen.interpreter, seen.packages, seen.gpus, seen.git) == ("", {}, (), None)
     assert [text.partition(":")[0] for text in seen.unknown] == [
@@ -264,11 +264,11 @@ def test_a_version_costs_a_trial_next_to_nothing(here: Path) -> None:
 def test_a_copy_is_of_what_was_looked_at_and_not_of_a_huge_program(here: Path) -> None:
     program = here / "model"
     with program.open("wb") as file:
-        file.truncate(100_000_000)  # sparse
+        file.truncate(100_000_000_000)  # sparse: reading it takes a minute of processor time
     watch = ScriptWatch(str(program), Language.PROGRAM)
-    began = time.monotonic()
+    began = time.process_time()
     state = watch.state()
-    assert time.monotonic() - began < 1, "it is not read"
+    assert time.process_time() - began < 1, "it is not read"
     assert state is not None
     assert keep_script(str(program), state, here / "kept") == ["model is larger than 10 MB, and no copy of it is kept"]
     os.utime(program, (1, 1))

@@ -156,7 +156,7 @@ def test_ids_that_could_leave_the_folder_of_trials(name: str, write_input: Write
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hyperparameters=st.dictionaries(TEXTS.filter(bool), TEXTS, min_size=1, max_size=3))
 def test_no_hyperparameter_is_read_as_shell(hyperparameters: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "params.sh").write_bytes(as_bash(hyperparameters))
