@@ -73,24 +73,6 @@ time.sleep(60)
 """
 
 
-IMPORTS = """
-import sys
-from candle_hpo.engine.pilot.parsl_program import module_of, without_what_programs_do_not_need
-with without_what_programs_do_not_need():
-    __import__(module_of(sys.argv[1]))
-print(*sys.modules)
-"""
-
-
-@pytest.mark.parametrize("name", ["interchange", "process_worker_pool"])
-def test_parsls_programs_import_what_they_need_and_no_more(name: str) -> None:
-    """A change of Parsl that breaks this would end every job at its start."""
-    command = [sys.executable, "-c", IMPORTS, name]
-    imported = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    assert f"parsl.executors.high_throughput.{name}" in imported
-    assert not {"parsl.dataflow.dflow", "parsl.executors.flux", "parsl.providers", "sqlalchemy"} & set(imported)
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
 def test_a_parent_that_has_ended_already_is_missed_too() -> None:
     """A worker may be forked just before its fork server ends, and ask only then to end with it."""

@@ -243,3 +243,15 @@ def test_no_two_trials_share_a_random_stream_and_none_has_seeds_of_its_own_chang
     streams = list(zip(*[drawn for drawn, _ in seen], strict=True))
     assert [len(set(stream)) for stream in streams] == [8] * 6
     assert len({tuple(chosen) for _, chosen in seen}) == 1
+
+
+def test_a_trial_shows_whose_it_is_and_its_whole_environment_from_outside(here: Path) -> None:
+    """An empty entry would end the list for most that read it, and hide the variables behind it."""
+    trials = Trials(here, "X000")
+    assert trials.run("import os; print(os.getppid()); print(open('/proc/self/environ').read()); val_to_return = 1")
+    host, _, shown = trials.output.partition("\n")
+    assert host == str(trials.host._host.process.pid if trials.host._host else 0)
+    entries = shown.rstrip("\n").split("\0")
+    assert {"CANDLE_PARAMS_FILE=RUN/params.json", "CANDLE_EXPERIMENT_DIR=EXPERIMENT"} <= set(entries)
+    assert "" not in entries[:-1]
+    trials.host.close()

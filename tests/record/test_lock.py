@@ -13,11 +13,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.record import lock
-from candle_hpo.record.holder import Holder, Life, life_of, read_holder, this_place
+from candle_hpo.record.holder import Holder, Life, life_of, read_holder, started_at, this_place
 from candle_hpo.record.lock import ExperimentLock
 from conftest import Candle, WriteInput
 
@@ -86,7 +87,6 @@ def test_a_dead_holder_is_followed_at_once(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-@pytest.mark.skipif(not LINUX, reason="only Linux tells when a process began without a program that asks")
 def test_the_number_of_a_dead_holder_may_be_anothers(path: Path) -> None:
     own = Holder.of_this_process("")
     leave(path, msgspec.structs.replace(own, started=own.started - 1))
@@ -95,17 +95,30 @@ def test_the_number_of_a_dead_holder_may_be_anothers(path: Path) -> None:
 
 def test_a_process_that_nobody_reaps_is_dead(path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    from candle_hpo.record.holder import started_at
-
     holder = Holder("here", process.pid, 1.0, place=this_place(), started=started_at(process.pid) or 0)
     assert life_of(holder, never) is Life.ALIVE
     process.kill()
     deadline = time.monotonic() + 30
     while life_of(holder, never) is Life.ALIVE and time.monotonic() < deadline:
         time.sleep(0.01)
-    if LINUX:
-        assert life_of(holder, never) is Life.DEAD
+    assert life_of(holder, never) is Life.DEAD
     process.communicate()
+
+
+@pytest.mark.skipif(not LINUX, reason="it is the kernel's number that is compared with, proc(5)")
+def test_a_clock_that_is_set_does_not_move_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    assert started_at(os.getpid()) == int(fields[19]) * 100 // os.sysconf("SC_CLK_TCK")
+    own = Holder.of_this_process("")
+    earlier = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: earlier - 3_600)
+    assert psutil.Process().create_time() < time.time() - 3_600
+    assert life_of(own, never) is Life.ALIVE
+
+
+def test_of_a_holder_that_does_not_say_when_it_began_nothing_is_known() -> None:
+    own = Holder.of_this_process("")
+    assert life_of(msgspec.structs.replace(own, started=-1), never) is Life.UNKNOWN
 
 
 def test_a_holder_on_another_machine_that_gives_no_sign_is_dead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
