@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -22,6 +21,7 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
+from candle_hpo.schedule.scheduler import LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
 CTRL_C = Stop(StopReason.CTRL_C)
@@ -74,9 +74,10 @@ def campaign(
     stop_pool: Callable[[], None] = lambda: None,
     exclude: Callable[[str], None] = lambda _: None,
     deadline: float | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Campaign:
     engine = Engine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
-    return Campaign(search or GridSearch(space(5)), engine, record, policy)
+    return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
@@ -322,11 +323,11 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
         time.sleep(0.01)
         return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number - 1])
 
-    search = GridSearch(GridSpace(("x",), sets), workers=2)
+    search = GridSearch(GridSpace(("x",), sets))
     with ThreadPoolExecutor(2) as pool:
-        assert campaign(record, run, search, pool, deadline=time.monotonic() + 1500).run() == Stop(
-            StopReason.OUT_OF_TIME
-        )
+        assert campaign(
+            record, run, search, pool, deadline=time.monotonic() + 1500, scheduler=LongestFirst()
+        ).run() == Stop(StopReason.OUT_OF_TIME)
     assert sorted(ran) == sorted(seconds[:24])
 
 
@@ -341,9 +342,9 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
     numbers: list[int] = []
 
     class Watched(GridSearch):
-        def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:
+        def propose(self, number: int, running: int) -> Trial | None:
             assert number not in numbers, "the campaign says that it is free"
-            trial = super().propose(number, running, seconds_left)
+            trial = super().propose(number, running)
             numbers.append(-1 if trial is None else trial.number)
             return trial
 
@@ -353,7 +354,9 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
         return msgspec.structs.replace(outcome, seconds=seconds[trial.number - 1])
 
     with ThreadPoolExecutor(4) as pool:
-        first = campaign(record, run, Watched(grid, 4), pool, workers=4, policy=FailurePolicy(max_failures=0))
+        first = campaign(
+            record, run, Watched(grid), pool, workers=4, policy=FailurePolicy(max_failures=0), scheduler=LongestFirst()
+        )
         threading.Timer(0.02, first.stop, [CTRL_C]).start()
         assert first.run() == CTRL_C
     record.close()
@@ -363,7 +366,7 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
     numbers = list(again.history.trials)
     with ThreadPoolExecutor(workers_after) as pool:
         campaign(
-            again, run, Watched(grid, workers_after), pool, workers_after, policy=FailurePolicy(max_failures=0)
+            again, run, Watched(grid), pool, workers_after, FailurePolicy(max_failures=0), scheduler=LongestFirst()
         ).run()
     assert sorted(again.history.trials) == list(range(1, 61))
     assert again.history.counts == {Status.COMPLETED: 51, Status.FAILED: 9}

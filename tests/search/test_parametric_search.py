@@ -66,7 +66,7 @@ def run(
     running: list[Trial] = []
     while len(trials) < most:
         number = len(trials) + 1
-        proposal = search.propose(number, len(running), math.inf) if len(running) < workers else None
+        proposal = search.propose(number, len(running)) if len(running) < workers else None
         if proposal is not None:
             running.append(Trial(number, proposal.id, proposal.hyperparameters))
             trials.append(running[-1])

@@ -17,7 +17,7 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, search_of
+from candle_hpo.commands.search import listed_by, scheduler_of, search_of
 from candle_hpo.commands.signals import calling_on_signals
 from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
@@ -203,7 +203,7 @@ def _run_campaign(
             deadline=deadline,
             gpus=_gpus_here(),
         )
-        search = search_of(paths, stored, sum(nodes))
+        search = search_of(paths, stored)
         with Progress(record.history, stored, sum(nodes), console) as progress:
             campaign = Campaign(
                 search,
@@ -211,6 +211,7 @@ def _run_campaign(
                 record,
                 settings.failure_policy,
                 progress.update,
+                scheduler=scheduler_of(settings),
                 failed_too=failed_too,
                 as_listed=listed_by(search),
             )

@@ -9,7 +9,7 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, search_of
+from candle_hpo.commands.search import listed_by, scheduler_of, search_of
 from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
@@ -63,13 +63,14 @@ def run_here(
             gpus=stored.latest.gpus,
         )
         progress = Progress(record.history, stored, len(workers), console)
-        search = search_of(paths, stored, len(workers))
+        search = search_of(paths, stored)
         campaign = Campaign(
             search,
             engine,
             record,
             settings.failure_policy,
             progress.update,
+            scheduler=scheduler_of(settings),
             failed_too=failed_too,
             as_listed=listed_by(search),
         )
