@@ -16,11 +16,15 @@ SOURCE = Path(candle_hpo.__file__).parent
 # A room may import from the rooms on its right. `files`, `user_environment` and `core` are the ground for all.
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "cli": {"commands", "core"},
+    "cli": {"commands", "runner", "core"},
     "api": {"report", "engine", "record", "core"},
     "commands": {
-        "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record", "files",
-        "user_environment", "core",
+        "runner", "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
+        "files", "user_environment", "core",
+    },
+    "runner": {
+        "commands", "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
+        "files", "user_environment", "core",
     },
     "report": {"record", "launch", "core"},
     "campaign": {"record", "core"},

@@ -7,7 +7,7 @@ from enum import Enum
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.commands.formats import begun_experiment, format_called
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.files import replace_file

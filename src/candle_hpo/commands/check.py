@@ -11,25 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.cluster_job import job_script_of
-from candle_hpo.commands.findings import Findings
-from candle_hpo.commands.restart import Restart, check_restart
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.script_check import (
-    compare_hyperparameters,
-    names_given,
-    note_on_lacking,
-    notes_on_imports,
-    syntax_findings,
-)
-from candle_hpo.commands.search import (
-    check_search,
-    earlier_results_of,
-    first_sets,
-    notes_on_budget,
-    trials_of,
-)
-from candle_hpo.commands.single_run import run_trial_here
 from candle_hpo.commands.submit_job import drawn_seed, uses_slurm
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment, Language, Settings
@@ -46,6 +28,24 @@ from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
+from candle_hpo.runner.cluster_job import job_script_of
+from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.restart import Restart, check_restart
+from candle_hpo.runner.script_check import (
+    compare_hyperparameters,
+    names_given,
+    note_on_lacking,
+    notes_on_imports,
+    syntax_findings,
+)
+from candle_hpo.runner.search_assembly import (
+    check_search,
+    earlier_results_of,
+    first_sets,
+    notes_on_budget,
+    trials_of,
+)
+from candle_hpo.runner.single_run import run_trial_here
 
 _LEAST_FREE = 1e9  # bytes
 _FILES_OF_A_TRIAL = 5  # besides what the model writes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.commands.formats import begun_experiment, format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths

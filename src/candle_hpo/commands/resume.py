@@ -7,13 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.cluster_job import submit_experiment
-from candle_hpo.commands.local_run import run_here
-from candle_hpo.commands.provenance import note_resumption
-from candle_hpo.commands.restart import plan_restart
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import check_search
-from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
@@ -33,6 +27,12 @@ from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner.local_run import run_here
+from candle_hpo.runner.moved_files import refuse_what_cannot_run
+from candle_hpo.runner.provenance import note_resumption
+from candle_hpo.runner.restart import plan_restart
+from candle_hpo.runner.search_assembly import check_search
 
 
 def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:

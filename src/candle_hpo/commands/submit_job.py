@@ -9,15 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.commands.cluster_job import job_script_of, submit_experiment
-from candle_hpo.commands.earlier import notes_on_the_last
-from candle_hpo.commands.local_run import run_here
-from candle_hpo.commands.provenance import find_surroundings, keep_the_script
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.script_check import notes_before_submission
-from candle_hpo.commands.search import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
-from candle_hpo.commands.single_run import run_once
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.parameters import ParametricSpace
@@ -39,6 +32,13 @@ from candle_hpo.record.folder import (
     point_last_experiment,
 )
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.cluster_job import job_script_of, submit_experiment
+from candle_hpo.runner.last_experiment import notes_on_the_last
+from candle_hpo.runner.local_run import run_here
+from candle_hpo.runner.provenance import find_surroundings, keep_the_script
+from candle_hpo.runner.script_check import notes_before_submission
+from candle_hpo.runner.search_assembly import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
+from candle_hpo.runner.single_run import run_once
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 

@@ -17,9 +17,6 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, search_of
-from candle_hpo.commands.signals import calling_on_signals
-from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -52,6 +49,9 @@ from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count
+from candle_hpo.runner.moved_files import refuse_what_cannot_run
+from candle_hpo.runner.search_assembly import listed_by, search_of
+from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
 _SIGNALS = {

@@ -9,8 +9,6 @@ from rich.console import Console
 from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.commands.conclusion import conclude
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, search_of
-from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop
@@ -28,6 +26,8 @@ from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.search_assembly import listed_by, search_of
+from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
 def run_here(

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from candle_hpo.campaign import WAKE_SECONDS
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
@@ -27,6 +26,7 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.launch.run import run_trial
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
+from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
 def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, console: Console) -> ExitStatus:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.commands.findings import Findings
-from candle_hpo.commands.search import trials_of
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import CandleError, InputError
 from candle_hpo.core.experiment import Experiment, Settings
@@ -30,6 +28,8 @@ from candle_hpo.record.folder import (
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count
+from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.search_assembly import trials_of
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
