@@ -16,14 +16,14 @@ SOURCE = Path(candle_hpo.__file__).parent
 # A room may import from the rooms on its right. `files`, `user_environment` and `core` are the ground for all.
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "cli": {"commands", "runner", "core"},
+    "cli": {"commands", "core"},
     "api": {"report", "engine", "record", "core"},
     "commands": {
         "runner", "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
         "files", "user_environment", "core",
     },
     "runner": {
-        "commands", "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
+        "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
         "files", "user_environment", "core",
     },
     "report": {"record", "launch", "core"},
@@ -53,6 +53,7 @@ MUST_NOT_IMPORT = {
     "process": {"rich"},
     "engine": {"rich"},
     "campaign": PROCESSES | {"rich"},
+    "runner": {"rich"},
     "report": PROCESSES | {"concurrent"},
     "inputfile": {"rich", "multiprocessing"},
 }
