@@ -17,7 +17,7 @@ SOURCE = Path(candle_hpo.__file__).parent
 MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"commands", "core"},
-    "api": {"report", "engine", "record", "core"},
+    "api": {"runner", "report", "record", "core"},
     "commands": {
         "runner", "report", "campaign", "engine", "search", "inputfile", "launch", "script", "process", "record",
         "files", "user_environment", "core",

@@ -1,14 +1,11 @@
-"""What the commands that write something from a record have in common: the choice of a format, and an experiment."""
+"""The choice of a format, as `--format` and `--to` name it."""
 
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import TypeVar
 
 from candle_hpo.core.errors import InputError, nearest
-from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.record.folder import find_experiment
 
 Format = TypeVar("Format", bound=Enum)
 
@@ -20,11 +17,3 @@ def format_called(name: str, formats: type[Format], noun: str) -> Format:
     except ValueError:
         names = [each.value for each in formats]
         raise InputError(f'"{name}" is no format of {noun}; ' + nearest(name, names)) from None
-
-
-def begun_experiment(experiment: str | None, verb: str) -> ExperimentPaths:
-    """Return the experiment of this name, or the last one; raises `InputError` where it has no record yet."""
-    paths = find_experiment(experiment, Path.cwd())
-    if not paths.record.exists():
-        raise InputError(f"{paths.root.name} has not begun, so there is nothing to {verb}; see candle status")
-    return paths

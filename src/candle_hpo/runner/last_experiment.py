@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import JobState
-from candle_hpo.record.folder import find_experiment, read_experiment_settings, read_jobs
-from candle_hpo.record.history import History
-from candle_hpo.record.holder import is_dead, read_holder
-from candle_hpo.record.log import read_events
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.words import count
+from candle_hpo.runner.liveness import look
 
 
 def notes_on_the_last(directory: Path, text: str) -> list[str]:
@@ -21,35 +16,22 @@ def notes_on_the_last(directory: Path, text: str) -> list[str]:
     Nothing is asked: who submits may be a script.
     """
     try:
-        paths = find_experiment(None, directory)
-        if paths.input_file.read_bytes() != text.encode():
-            return []
-        return _notes(paths)
+        last = Experiment.open(None, directory)
+        return _notes(last) if last.paths.input_file.read_bytes() == text.encode() else []
     except InputError:  # there is none
         return []
     except (OSError, MachineError) as error:
         return [f"The last experiment here cannot be read: {error}"]
 
 
-def _notes(paths: ExperimentPaths) -> list[str]:
-    name = paths.root.name
-    if _runs(paths):
+def _notes(last: Experiment) -> list[str]:
+    name, seen = last.name, look(last.paths)
+    if seen.is_held or seen.has_job:
         return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
-    stored = read_experiment_settings(paths)
-    history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    left = history.left(stored.total)
+    left = last.history.left(last.stored.total)
     if not left:
         return []
     return [
-        f"{name} has the same input file, and of its {count(stored.total, 'trial')} {left:,} were interrupted or never "
-        f"begun: candle resume {name} goes on with it. This is a new experiment"
+        f"{name} has the same input file, and of its {count(last.stored.total, 'trial')} {left:,} were interrupted or "
+        f"never begun: candle resume {name} goes on with it. This is a new experiment"
     ]
-
-
-def _runs(paths: ExperimentPaths) -> bool:
-    holder = read_holder(paths.lock)
-    if holder is not None and not is_dead(holder, slurm.job_has_ended):
-        return True
-    jobs = read_jobs(paths)
-    found = slurm.find_jobs([jobs[-1].id]) if jobs else ()
-    return any(job.state is not JobState.ENDED for job in found)
