@@ -17,10 +17,14 @@ SOURCE = Path(candle_hpo.__file__).parent
 MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"commands", "core"},
-    "api": {"report", "engine", "record", "core"},
+    "api": {"runner", "report", "record", "core"},
     "commands": {
-        "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process", "record",
-        "files", "user_environment", "core",
+        "runner", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
+        "record", "files", "user_environment", "core",
+    },
+    "runner": {
+        "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
+        "record", "files", "user_environment", "core",
     },
     "report": {"record", "launch", "core"},
     "campaign": {"record", "schedule", "core"},
@@ -51,6 +55,7 @@ MUST_NOT_IMPORT = {
     "process": {"rich"},
     "engine": {"rich"},
     "campaign": PROCESSES | {"rich"},
+    "runner": {"rich"},
     "report": PROCESSES | {"concurrent"},
     "inputfile": {"rich", "multiprocessing"},
 }

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from candle_hpo.commands.watch import Watched
 from candle_hpo.core.errors import InputError
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.live_page import Frame, live_page
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -48,16 +48,16 @@ def live_view(folder: Path) -> str:
     """Return the live view of the experiment that runs in a folder as SVG, when three of its five parts are done."""
     while True:
         try:
-            paths = find_experiment(None, folder)
+            opened = Experiment.open(None, folder)
             break
         except InputError:  # it has no folder yet
             time.sleep(0.2)
-    watched = Watched(paths, read_experiment_settings(paths))
+    watched = Watched(opened)
     stored = watched.stored
     while watched.history.ended < 0.6 * stored.total:
         time.sleep(0.1)
         watched.update()
-    frame = Frame(WIDTH, HEIGHT, time.time(), f"{paths.root.name} of {Path(stored.input_file).name}", watched.state)
+    frame = Frame(WIDTH, HEIGHT, time.time(), f"{opened.name} of {Path(stored.input_file).name}", watched.state)
     watched.read_outputs(frame)
     frame = Frame(WIDTH, HEIGHT, time.time(), frame.title, watched.state, watched.outputs)
     console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), force_terminal=True)

@@ -10,11 +10,11 @@ import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Metrics
-from candle_hpo.engine.batch.slurm import job_has_ended
-from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.frame import data_frame
-from candle_hpo.report.replay import replay_now
+from candle_hpo.runner.liveness import replay_now
 
 
 class LoadedTrial(msgspec.Struct, frozen=True):
@@ -98,6 +98,5 @@ def load_experiment(experiment: str | os.PathLike[str]) -> LoadedExperiment:
 
     Raises `candle_hpo.core.errors.InputError` where there is none, and `RecordError` where it cannot be read.
     """
-    paths = find_experiment(os.fspath(experiment), Path.cwd())
-    stored = read_experiment_settings(paths)
-    return LoadedExperiment(paths, stored, replay_now(paths, stored.settings.direction, job_has_ended))
+    opened = Experiment.open(os.fspath(experiment))
+    return LoadedExperiment(opened.paths, opened.stored, replay_now(opened))

@@ -204,7 +204,7 @@ def site() -> None:
 @app.command("run-job", hidden=True)
 def run_job(experiment: str, failed_too: bool = False) -> None:
     """Run an experiment within its SLURM job; for job scripts."""
-    from candle_hpo.commands.cluster_job import run_job as command
+    from candle_hpo.commands.run_job import run_job as command
 
     _exit(command(experiment, failed_too, _console()))
 

@@ -25,6 +25,7 @@ from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import Provenance, StoredExperiment, read_experiment_settings, write_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile
@@ -35,10 +36,10 @@ from candle_hpo.report.live_page import Frame, live_page
 from candle_hpo.report.optuna_study import write_journal
 from candle_hpo.report.page.data import page_data
 from candle_hpo.report.page.render import report_page
-from candle_hpo.report.replay import replay_now
 from candle_hpo.report.results import as_csv, as_json, as_table, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failures_by_reason, note_on_one_value
 from candle_hpo.report.words import column_texts, hyperparameter_lines, plain
+from candle_hpo.runner.liveness import replay_now
 
 NAMES = ["x", "kind"]
 # Values that could look alike: a whole number and the float, texts of them, floats that differ in the seventh digit.
@@ -158,7 +159,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
     events, total = record
     with tempfile.TemporaryDirectory() as folder:
         paths = experiment(Path(folder) / "X000", events, total, direction)
-        history = replay_now(paths, direction, lambda _: True)
+        history = replay_now(Experiment(paths))
         rows = result_rows(history)
         completed = [row for row in rows if row.value is not None]
         # What is right, from the record alone; what was left running by a campaign that is no more was interrupted.
@@ -179,7 +180,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         assert {name: amount for amount, name in said if name != "not started"} == words
         assert counts_line(history, total) in shown
         assert best_line(history, NAMES) in shown
-        watched = Watched(paths, read_experiment_settings(paths))
+        watched = Watched(Experiment(paths))
         watched.update()
         followed = watched.history
         assert (followed.counts, followed.ended, followed.running) == (history.counts, history.ended, history.running)
@@ -243,7 +244,7 @@ def test_of_equal_values_the_first_proposed_is_the_best_whichever_ended_first(he
     outcome = Outcome(Status.COMPLETED, 0.25, seconds=1.0)
     events += [TrialFinished.of(trial, outcome, 9.0 - trial.number) for trial in reversed(trials)]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MAXIMIZE)
-    watched = Watched(paths, read_experiment_settings(paths))
+    watched = Watched(Experiment(paths))
     watched.update()
     assert watched.history.best is not None
     assert watched.history.best.trial.number == 1
@@ -323,8 +324,8 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(he
     note = "all 3 completed trials have exactly the same value 0.25"
     assert note in status_of(paths)
     stored = read_experiment_settings(paths)
-    assert note in report_page(paths, stored, replay_now(paths, Direction.MINIMIZE, lambda _: True))
-    watched = Watched(paths, stored)
+    assert note in report_page(paths, stored, replay_now(Experiment(paths)))
+    watched = Watched(Experiment(paths))
     watched.update()
     page = live_page(watched.history, stored, Frame(80, 24, 10.0, "X000", ""))
     assert note in " ".join(printed(page, 80).split())

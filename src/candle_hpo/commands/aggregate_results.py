@@ -7,14 +7,13 @@ from enum import Enum
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.commands.formats import format_called
 from candle_hpo.core.errors import ExitStatus, MachineError
-from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import read_experiment_settings
-from candle_hpo.report.replay import replay_now
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.liveness import replay_now
 
 
 class ResultsFormat(str, Enum):
@@ -33,9 +32,9 @@ def aggregate_results(
     if experiment and "%" in experiment and result_format is None:
         experiment, result_format = None, experiment
     check_result_format(result_format)
-    paths = begun_experiment(experiment, "aggregate")
-    stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, job_has_ended)
+    opened = Experiment.open(experiment)
+    opened.refuse_unless_begun("aggregate")
+    paths, stored, history = opened.paths, opened.stored, replay_now(opened)
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:
         console.print(as_table(rows, stored.names, result_format, history.direction))

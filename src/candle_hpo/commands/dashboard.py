@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
-from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError, RecordError
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.extras import need
 from candle_hpo.report.space import known_sets
 
@@ -25,8 +24,8 @@ _PORTS_TRIED = 20
 def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus:
     """Serve the dashboard until Ctrl-C; nothing that is done in it reaches the experiment."""
     need("optuna_dashboard", "optuna-dashboard", "the dashboard")
-    paths = find_experiment(experiment, Path.cwd())
-    stored = read_experiment_settings(paths)
+    opened = Experiment.open(experiment)
+    paths, stored = opened.paths, opened.stored
     import optuna
     from optuna_dashboard import wsgi
 

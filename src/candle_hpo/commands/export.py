@@ -10,17 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.commands.formats import format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
-from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import read_experiment_settings
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.frame import write_parquet
-from candle_hpo.report.replay import replay_now
 from candle_hpo.report.results import as_csv, as_json, result_rows
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.liveness import replay_now
 
 
 class ExportFormat(str, Enum):
@@ -40,18 +38,19 @@ class ExportFormat(str, Enum):
 def export(experiment: str | None, format_name: str, output: Path | None, console: Console) -> ExitStatus:
     """Write the trials of an experiment in a format of another program."""
     kind = format_called(format_name, ExportFormat, "an export")
-    paths = begun_experiment(experiment, "export")
+    opened = Experiment.open(experiment)
+    opened.refuse_unless_begun("export")
+    paths = opened.paths
     target = output or paths.export(kind.suffix)
-    rows = _write(paths, kind, target)
+    rows = _write(opened, kind, target)
     how = f"; optuna-dashboard {location(target)} shows it" if kind is ExportFormat.OPTUNA else ""
     show(console, f"{count(rows, 'trial')} of {paths.root.name} in {location(target)}{how}")
     return ExitStatus.ALL_WELL
 
 
-def _write(paths: ExperimentPaths, kind: ExportFormat, target: Path) -> int:
-    stored = read_experiment_settings(paths)
-    history = replay_now(paths, stored.settings.direction, job_has_ended)
-    ended, names = result_rows(history), stored.names
+def _write(opened: Experiment, kind: ExportFormat, target: Path) -> int:
+    paths, history, names = opened.paths, replay_now(opened), opened.stored.names
+    ended = result_rows(history)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         match kind:

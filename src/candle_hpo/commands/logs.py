@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
-from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.record.folder import find_experiment, read_experiment_settings
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.record.tail import RecordTail
 from candle_hpo.report.words import duration, location, number
@@ -24,8 +23,7 @@ def logs(names: Sequence[str], follow: bool, attempt: int | None) -> ExitStatus:
     """Copy a trial's output to this process's own; `names` are [the experiment and] the trial."""
     if not 1 <= len(names) <= 2:
         raise InputError("name one trial, or an experiment and one trial: candle logs X003 hpset_00001")
-    paths = find_experiment(names[0] if len(names) == 2 else None, Path.cwd())
-    followed = _FollowedTrial(paths, names[-1])
+    followed = _FollowedTrial(Experiment.open(names[0] if len(names) == 2 else None), names[-1])
     if attempt is not None and attempt != followed.attempt:
         _copy(followed.output_of(attempt))
         return ExitStatus.ALL_WELL
@@ -41,10 +39,10 @@ def logs(names: Sequence[str], follow: bool, attempt: int | None) -> ExitStatus:
 class _FollowedTrial:
     """A trial of an experiment, by its id or its number, and how it is by the record."""
 
-    def __init__(self, paths: ExperimentPaths, name: str) -> None:
-        self._paths = paths
-        self._tail = RecordTail(paths.record)
-        self._history = History(read_experiment_settings(paths).settings.direction)
+    def __init__(self, experiment: Experiment, name: str) -> None:
+        self._paths = experiment.paths
+        self._tail = RecordTail(self._paths.record)
+        self._history = History(experiment.settings.direction)
         self._read()
         self.id = self._find(name)
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.output import begun_experiment, format_called
+from candle_hpo.commands.formats import format_called
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.files import replace_file
-from candle_hpo.record.folder import read_experiment_settings
-from candle_hpo.report.replay import replay_now
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.liveness import replay_now
 
 
 class ReportFormat(str, Enum):
@@ -29,9 +28,9 @@ class ReportFormat(str, Enum):
 def report(experiment: str | None, format_name: str, output: Path | None, console: Console) -> ExitStatus:
     """Write an experiment's page, or its figures, from its record."""
     kind = format_called(format_name, ReportFormat, "a report")
-    paths = begun_experiment(experiment, "report")
-    stored = read_experiment_settings(paths)
-    replayed = replay_now(paths, stored.settings.direction, job_has_ended)
+    opened = Experiment.open(experiment)
+    opened.refuse_unless_begun("report")
+    paths, stored, replayed = opened.paths, opened.stored, replay_now(opened)
     if kind is not ReportFormat.HTML:
         from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has
 

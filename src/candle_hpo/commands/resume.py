@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.cluster_job import submit_experiment
-from candle_hpo.commands.local_run import run_here
-from candle_hpo.commands.provenance import note_resumption
-from candle_hpo.commands.restart import plan_restart
-from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import check_search
-from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
+from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
@@ -33,6 +26,13 @@ from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner.local_run import run_here
+from candle_hpo.runner.moved_files import refuse_what_cannot_run
+from candle_hpo.runner.provenance import note_resumption
+from candle_hpo.runner.restart import plan_restart
+from candle_hpo.runner.search_assembly import check_search
+from candle_hpo.runner.site_choice import uses_slurm
 
 
 def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:
@@ -40,10 +40,11 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
 
     What the model failed is attempted again with `retry_failed`, or where the keyword of that name says so.
     """
+    screen = Screen(console)
     paths = find_experiment(experiment, Path.cwd())
     stored = read_experiment_settings(paths)
-    show(console, *_note_on_a_changed_file(paths, stored))
-    return _go_on(paths, stored, console, failed_too=retry_failed or stored.settings.retry_failed > 0)
+    screen.say(*_note_on_a_changed_file(paths, stored))
+    return _go_on(paths, stored, screen, failed_too=retry_failed or stored.settings.retry_failed > 0)
 
 
 def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) -> list[str]:
@@ -60,19 +61,19 @@ def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) ->
     ]
 
 
-def resume_with(experiment: Experiment, interpreter: Interpreter, console: Console) -> ExitStatus:
+def resume_with(experiment: Experiment, interpreter: Interpreter, screen: Screen) -> ExitStatus:
     """Go on with an earlier experiment, with other settings (more workers, another script), and the sets that are new.
 
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
     """
     restart = plan_restart(experiment, interpreter.path, Path.cwd())
     paths, before = restart.paths, restart.before
-    _refuse_if_it_runs(paths, console)
+    _refuse_if_it_runs(paths, screen)
     if experiment.settings.dry_run:
-        show(console, *restart.notes, f"dry_run=1: {paths.root.name} was not continued")
+        screen.say(*restart.notes, f"dry_run=1: {paths.root.name} was not continued")
         return ExitStatus.ALL_WELL
     check_search(experiment.settings)
-    show(console, *restart.notes)
+    screen.say(*restart.notes)
     try:
         if restart.added:
             add_sets(paths, before, restart.added)
@@ -80,7 +81,7 @@ def resume_with(experiment: Experiment, interpreter: Interpreter, console: Conso
     except OSError as error:
         raise MachineError(f"{paths.root} cannot be written: {error.strerror}") from None
     try:
-        return _go_on(paths, restart.stored, console, failed_too=True)
+        return _go_on(paths, restart.stored, screen, failed_too=True)
     except slurm.NoAnswer:  # it may have been submitted
         raise
     except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
@@ -88,39 +89,38 @@ def resume_with(experiment: Experiment, interpreter: Interpreter, console: Conso
         raise
 
 
-def _go_on(paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool) -> ExitStatus:
-    _refuse_if_it_runs(paths, console)
+def _go_on(paths: ExperimentPaths, stored: StoredExperiment, screen: Screen, *, failed_too: bool) -> ExitStatus:
+    _refuse_if_it_runs(paths, screen)
     refuse_what_cannot_run(paths, stored)
     history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
     failed = history.failed
     left = history.left(stored.total) + (failed if failed_too else 0)
     if left <= 0 and failed:
-        show(
-            console,
+        screen.say(
             f"{paths.root.name}: nothing is left to do, {failed:,} of {count(stored.total, 'trial')} have failed; "
             f"mend the model script, then candle resume {paths.root.name} --retry-failed attempts them again",
         )
         return ExitStatus.TRIALS_FAILED
     if left <= 0:
-        show(console, f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
+        screen.say(f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
     not_again = "" if failed_too else not_again
-    show(console, f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
+    screen.say(f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
     point_last_experiment(Path.cwd(), paths)
     settings = stored.settings
-    on_cluster = settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
-    stored = note_resumption(paths, stored, on_cluster, console)
+    on_cluster = uses_slurm(settings)
+    stored = note_resumption(paths, stored, on_cluster, screen.say)
     if on_cluster:
-        submit_experiment(paths, settings, console, failed_too=failed_too)
+        submit_experiment(paths, settings, screen.say, failed_too=failed_too)
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, console, failed_too=failed_too)
+    return run_here(paths, stored, screen, failed_too=failed_too)
 
 
-def _refuse_if_it_runs(paths: ExperimentPaths, console: Console) -> None:
+def _refuse_if_it_runs(paths: ExperimentPaths, screen: Screen) -> None:
     """Raise `InputError` where the experiment runs, or waits in the queue; remove the lock of a dead campaign."""
     if paths.lock.exists():
-        ExperimentLock(paths.lock, "", slurm.job_has_ended, partial(show, console)).release()
+        ExperimentLock(paths.lock, "", slurm.job_has_ended, screen.say).release()
     jobs = read_jobs(paths)
     for job in slurm.find_jobs([jobs[-1].id]) if jobs else ():
         if job.state is not JobState.ENDED:

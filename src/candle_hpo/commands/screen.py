@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TextIO
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.text import Text
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History, TrialHistory
+
+if TYPE_CHECKING:
+    from candle_hpo.report.progress import Progress
 
 
 class LenientStream(io.TextIOBase):
@@ -64,3 +73,27 @@ def show(console: Console, *lines: str) -> None:
     """Print lines as they are: nothing in them is markup, and none is broken where a terminal ends."""
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+class Screen:
+    """Shows on a console what the `Listener` of a campaign hears."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, *lines: str) -> None:
+        """Print lines as they are."""
+        show(self._console, *lines)
+
+    def best(self, rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> None:
+        """Show the best trials as a table."""
+        from candle_hpo.report.results import best_table
+
+        self._console.print()
+        self._console.print(best_table(rows, names, direction))
+
+    def progress(self, history: History, stored: StoredExperiment, workers: int) -> AbstractContextManager[Progress]:
+        """Show a live page, or lines, while a campaign runs."""
+        from candle_hpo.report.progress import Progress
+
+        return Progress(history, stored, workers, self._console)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
-from candle_hpo.commands.cluster_job import job_script_of, submit_experiment
-from candle_hpo.commands.earlier import notes_on_the_last
-from candle_hpo.commands.local_run import run_here
-from candle_hpo.commands.provenance import find_surroundings, keep_the_script
 from candle_hpo.commands.resume import resume_with
-from candle_hpo.commands.screen import show
-from candle_hpo.commands.script_check import notes_before_submission
-from candle_hpo.commands.search import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
-from candle_hpo.commands.single_run import run_once
+from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
-from candle_hpo.engine.batch.site import choose_site
-from candle_hpo.engine.batch.slurm import NoAnswer, slurm_is_here
+from candle_hpo.engine.batch.slurm import NoAnswer
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
@@ -39,49 +29,48 @@ from candle_hpo.record.folder import (
     point_last_experiment,
 )
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.cluster_job import job_script_of, submit_experiment
+from candle_hpo.runner.last_experiment import notes_on_the_last
+from candle_hpo.runner.local_run import run_here
+from candle_hpo.runner.provenance import find_surroundings, keep_the_script
+from candle_hpo.runner.script_check import notes_before_submission
+from candle_hpo.runner.search_assembly import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
+from candle_hpo.runner.single_run import drawn_seed, run_once
+from candle_hpo.runner.site_choice import site_modules, uses_slurm
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
 
 def submit_job(input_file: Path, console: Console) -> ExitStatus:
     """Read an input file and run what it asks for, or submit it to the cluster."""
-    console.print(Text(f'Submitting the CANDLE input file "{input_file}"...'), soft_wrap=True)
+    screen = Screen(console)
+    screen.say(f'Submitting the CANDLE input file "{input_file}"...')
     experiment = read_experiment(input_file)
     settings = experiment.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
-    site_modules = choose_site().site.modules if on_cluster else ()
-    interpreter = find_interpreter(settings, (*site_modules, *modules_of(settings)))
-    show(console, f"{interpreter.name} ({interpreter.path})", *experiment.notes)
-    show(console, *notes_before_submission(experiment, interpreter, site_modules))
+    of_site = site_modules(on_cluster)
+    interpreter = find_interpreter(settings, (*of_site, *modules_of(settings)))
+    screen.say(f"{interpreter.name} ({interpreter.path})", *experiment.notes)
+    screen.say(*notes_before_submission(experiment, interpreter, of_site))
     if settings.restart_from_exp and settings.run_workflow:
-        return resume_with(experiment, interpreter, console)
+        return resume_with(experiment, interpreter, screen)
     if experiment.space is None:
-        return run_once(experiment, interpreter, drawn_seed(settings), console)
-    show(console, *cold_start_note(settings))
+        return run_once(experiment, interpreter, drawn_seed(settings), screen.say)
+    screen.say(*cold_start_note(settings))
     check_search(settings)
     earlier: Sequence[EarlierResult] = ()
     if isinstance(experiment.space, ParametricSpace):
-        earlier = earlier_results_of(experiment.space, settings, console)
+        earlier = earlier_results_of(experiment.space, settings, screen.say)
     total = trials_of(experiment.space, settings, earlier)
-    show(console, *notes_on_budget(settings, total))
+    screen.say(*notes_on_budget(settings, total))
     if total == 0:
         raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
-        show(console, *([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
+        screen.say(*([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
     if settings.dry_run:
-        return _show_plan(experiment, total, first_sets(experiment.space, settings, earlier, 3), on_cluster, console)
-    return _run_workflow(experiment, total, earlier, interpreter, on_cluster, console)
-
-
-def uses_slurm(settings: Settings) -> bool:
-    """Tell whether the workflow of these settings goes to the cluster."""
-    return settings.engine == "slurm" or (settings.engine == "auto" and slurm_is_here())
-
-
-def drawn_seed(settings: Settings) -> int:
-    """Return the experiment's seed; one that is drawn is recorded, so that it can be used again."""
-    return random.SystemRandom().randrange(10**9) if settings.seed is None else settings.seed
+        return _show_plan(experiment, total, first_sets(experiment.space, settings, earlier, 3), on_cluster, screen)
+    return _run_workflow(experiment, total, earlier, interpreter, on_cluster, screen)
 
 
 def _run_workflow(
@@ -90,15 +79,15 @@ def _run_workflow(
     earlier: Sequence[EarlierResult],
     interpreter: Interpreter,
     on_cluster: bool,
-    console: Console,
+    screen: Screen,
 ) -> ExitStatus:
     """Make the experiment's folder, and hand it to the engine; one that the machine refuses leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
-    show(console, *notes_on_the_last(here, experiment.text))
+    screen.say(*notes_on_the_last(here, experiment.text))
     seed, found = drawn_seed(experiment.settings), find_surroundings(experiment.settings, interpreter.path, on_cluster)
     paths, stored = create_experiment(here, experiment, total, seed, interpreter.path, found)
-    keep_the_script(experiment.settings, found.script, paths.script, console)
+    keep_the_script(experiment.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)
     except OSError as error:
@@ -106,7 +95,7 @@ def _run_workflow(
         raise MachineError(f"{paths.earlier_results} cannot be written: {error.strerror}") from None
     if on_cluster:
         try:
-            submit_experiment(paths, stored.settings, console)
+            submit_experiment(paths, stored.settings, screen.say)
         except NoAnswer as error:
             raise MachineError(f"{error}; look with squeue whether {location(paths.root)} was submitted") from None
         except CandleError:
@@ -114,19 +103,18 @@ def _run_workflow(
             raise
     point_last_experiment(here, paths)
     if on_cluster:
-        show(console, "Input file submitted successfully", "How it is: candle status")
+        screen.say("Input file submitted successfully", "How it is: candle status")
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, console)
+    return run_here(paths, stored, screen)
 
 
 def _show_plan(
-    experiment: Experiment, total: int, first: Sequence[ParameterSet], on_cluster: bool, console: Console
+    experiment: Experiment, total: int, first: Sequence[ParameterSet], on_cluster: bool, screen: Screen
 ) -> ExitStatus:
     """Show what would be run."""
     settings = experiment.settings
     is_drawn = settings.seed is None and settings.workflow != "grid"
-    show(
-        console,
+    screen.say(
         f"Model script: {settings.model_script}",
         f"{count(total, 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
         "First sets, for instance:" if is_drawn else "First sets:",
@@ -134,8 +122,11 @@ def _show_plan(
     )
     if on_cluster:
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")
-        show(console, "Job script:", *(f"  {line}" for line in job_script_of(paths, settings, console).splitlines()))
+        screen.say(
+            "Job script:",
+            *(f"  {line}" for line in job_script_of(paths, settings, screen.say).splitlines()),
+        )
     else:
-        show(console, *share_out(settings, visible_gpus(), total).notes)
-    show(console, "dry_run=1: nothing was run")
+        screen.say(*share_out(settings, visible_gpus(), total).notes)
+    screen.say("dry_run=1: nothing was run")
     return ExitStatus.ALL_WELL

@@ -10,22 +10,18 @@ from rich.live import Live
 
 from candle_hpo.commands.keys import reading_keys
 from candle_hpo.commands.screen import show
-from candle_hpo.commands.status import state_of
-from candle_hpo.core.errors import ExitStatus, MachineError
-from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import JobState
+from candle_hpo.core.errors import ExitStatus
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.events import CampaignStarted, CampaignStopped
-from candle_hpo.record.folder import StoredExperiment, find_experiment, read_experiment_settings, read_jobs
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
-from candle_hpo.record.holder import is_dead, read_holder
 from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
+from candle_hpo.runner.liveness import Liveness, holder_of, state_of
 
 TICK_SECONDS = 1.0  # between two readings of the record
 STATE_SECONDS = 20.0  # between two questions to the batch system
@@ -34,8 +30,8 @@ OUTPUT_SECONDS = 4.0  # between two readings of what trials print
 
 def watch(experiment: str | None, console: Console) -> ExitStatus:
     """Show an experiment until it has ended, or `q` or Ctrl-C is pressed; nothing of it is touched."""
-    paths = find_experiment(experiment, Path.cwd())
-    watched = Watched(paths, read_experiment_settings(paths))
+    opened = Experiment.open(experiment)
+    paths, watched = opened.paths, Watched(opened)
     try:
         if console.file.isatty():
             _show_page(watched, console)
@@ -52,8 +48,8 @@ def watch(experiment: str | None, console: Console) -> ExitStatus:
 class Watched:
     """An experiment as it can be seen from here: its record, its lock, its job, the output of its trials."""
 
-    def __init__(self, paths: ExperimentPaths, stored: StoredExperiment) -> None:
-        self.paths, self.stored = paths, stored
+    def __init__(self, experiment: Experiment) -> None:
+        self.paths, self.stored = experiment.paths, experiment.stored
         self.state, self.is_over = "", False
         self.outputs: dict[str, str] = {}
         self._next_state = self._next_outputs = 0.0
@@ -70,7 +66,7 @@ class Watched:
 
     def update(self) -> None:
         """Read what is new. Raises `RecordError` where the record is damaged."""
-        before = self._campaign()
+        holder, before = holder_of(self.paths), self._campaign()
         try:
             events = self._tail.read()
         except RecordChanged:
@@ -80,11 +76,10 @@ class Watched:
             self.history.apply(event)
         if time.monotonic() >= self._next_state or self._campaign() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
-            try:
-                self.is_over = self._look_whether_over()
-                self.state = state_of(self.paths, self.history)
-            except MachineError as error:  # a file that is just being written, a batch system that does not answer
-                self.state = f"How it is, cannot be told just now: {error}"
+            now = state_of(self.paths, self.history, holder)
+            self.state, self.is_over = now.text, now.is_over
+            if now.liveness is Liveness.LOST:
+                self.history.end_running("its campaign died")
 
     def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
         return self.history.campaign, self.history.stopped
@@ -95,21 +90,6 @@ class Watched:
             self._next_outputs = time.monotonic() + OUTPUT_SECONDS
             ids = [row.trial.id for row in trials_on_page(self.history, frame)]
             self.outputs = {name: (last_lines(self.paths.trial(name).output, 1) or [""])[0] for name in ids}
-
-    def _look_whether_over(self) -> bool:
-        """Tell whether nothing runs the experiment, and nothing will of its own accord."""
-        jobs = read_jobs(self.paths)
-        has_job = False
-        if jobs:
-            has_job = any(job.state is not JobState.ENDED for job in slurm.find_jobs([jobs[-1].id]))
-        history = self.history
-        if has_job:
-            return False
-        if history.campaign is None:
-            return bool(jobs)
-        holder = read_holder(self.paths.lock)
-        runs = holder is not None and not is_dead(holder, lambda _: not has_job)
-        return not runs or (history.stopped is not None and not history.running)
 
 
 def _show_page(watched: Watched, console: Console) -> None:

@@ -9,16 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.commands.findings import Findings
-from candle_hpo.commands.search import trials_of
 from candle_hpo.core.axes import key_of
-from candle_hpo.core.errors import CandleError, InputError
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.errors import InputError
+from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
-from candle_hpo.inputfile.read import Reading
 from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.folder import (
     StoredExperiment,
@@ -30,6 +27,7 @@ from candle_hpo.record.folder import (
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.report.words import count
+from candle_hpo.runner.search_assembly import trials_of
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
@@ -152,26 +150,3 @@ def _notes_on_defaults(name: str, before: StoredExperiment, default_model: Hyper
 def _shown(ids: Sequence[str]) -> str:
     more = f" … and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
     return f"{count(len(ids), 'set')} ({', '.join(ids[:_NAMED])}{more})"
-
-
-def check_restart(reading: Reading, settings: Settings, findings: Findings) -> Restart | None:
-    """Look at the experiment that a file continues, and at what it makes of its sets; None where there is none."""
-    if settings.restart_from_exp is None or not settings.run_workflow:
-        return None
-    try:
-        if reading.experiment is None:
-            find_experiment(settings.restart_from_exp, Path.cwd())
-            return None
-        restart = plan_restart(reading.experiment, "", Path.cwd())
-    except CandleError as error:
-        findings.take(error)
-        return None
-    for note in restart.notes:
-        findings.tell(note)
-    name = restart.paths.root.name
-    left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
-    if restart.left:
-        findings.right(left)
-    else:
-        findings.note(f"{left}: submitting this file runs nothing; add sets to it, or leave out restart_from_exp")
-    return restart

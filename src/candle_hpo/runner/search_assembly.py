@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from candle_hpo.campaign import Search
-from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.parameters import ParametricSpace
@@ -20,6 +17,7 @@ from candle_hpo.core.trial import Trial
 from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
+from candle_hpo.runner.listener import Say
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
@@ -75,7 +73,7 @@ def check_search(settings: Settings) -> None:
         check_sampler(settings.sampler)
 
 
-def earlier_results_of(space: ParametricSpace, settings: Settings, console: Console) -> Sequence[EarlierResult]:
+def earlier_results_of(space: ParametricSpace, settings: Settings, say: Say) -> Sequence[EarlierResult]:
     """Return the results that the search is to begin with (`warm_start`), as they are in its space.
 
     Raises `InputError` where there are none.
@@ -89,12 +87,11 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, console: Cons
             f"warm_start: none of {count(len(found.results), 'result')} in {found.source} is of this search space "
             f"(parameters: {', '.join(space.names)}); name an experiment with the same parameters, within these bounds"
         )
-    show(
-        console,
+    say(
         f"warm_start: the search knows {len(points)} of {count(len(found.results), 'result')} in {found.source}",
     )
     if found.direction not in (None, settings.direction):
-        show(console, f"  (there, the aim was to {found.direction.value}; here, it is to {settings.direction.value})")
+        say(f"  (there, the aim was to {found.direction.value}; here, it is to {settings.direction.value})")
     return [EarlierResult(point.value, space.hyperparameters(point.coordinates)) for point in points]
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import queue
+import random
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from pprint import pformat
 
-from rich.console import Console
-
 from candle_hpo.campaign import WAKE_SECONDS
-from candle_hpo.commands.screen import show
-from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
@@ -27,22 +24,29 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.launch.run import run_trial
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
-def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, console: Console) -> ExitStatus:
+def drawn_seed(settings: Settings) -> int:
+    """Return the experiment's seed; one that is drawn is recorded, so that it can be used again."""
+    return random.SystemRandom().randrange(10**9) if settings.seed is None else settings.seed
+
+
+def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, say: Say) -> ExitStatus:
     """Run the model once with the default model, in the folder where the user stands."""
     here = Path.cwd()
     paths = single_run_paths(here)
     settings = experiment.settings
     workforce = share_out(settings, visible_gpus(), 1)
-    show(console, *workforce.notes, "Params:", pformat(experiment.default_model))
+    say(*workforce.notes, "Params:", pformat(experiment.default_model))
     if settings.dry_run:
-        show(console, f"dry_run=1: {settings.model_script} was not run")
+        say(f"dry_run=1: {settings.model_script} was not run")
         return ExitStatus.ALL_WELL
-    show(console, f"Running {settings.model_script} once ...")
+    say(f"Running {settings.model_script} once ...")
     outcome = run_trial_here(settings, experiment.default_model, interpreter, seed, paths, here)
-    show(console, f"Output: {location(paths.output)}")
-    return _conclude(outcome, paths.output, console)
+    say(f"Output: {location(paths.output)}")
+    return _conclude(outcome, paths.output, say)
 
 
 def run_trial_here(
@@ -86,13 +90,13 @@ def run_trial_here(
         raise MachineError(f"the model cannot be run in {directory}: {error}") from None
 
 
-def _conclude(outcome: Outcome, output: Path, console: Console) -> ExitStatus:
+def _conclude(outcome: Outcome, output: Path, say: Say) -> ExitStatus:
     ended = f"{outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}"
     if outcome.value is not None:
-        show(console, f"The model {ended}; val_to_return = {number(outcome.value)}", *outcome.notes)
+        say(f"The model {ended}; val_to_return = {number(outcome.value)}", *outcome.notes)
         return ExitStatus.ALL_WELL
     if outcome.status is Status.INTERRUPTED:
-        show(console, f"The model was {ended}")
+        say(f"The model was {ended}")
         return ExitStatus.INTERRUPTED
-    show(console, *(f"  | {line}" for line in last_lines(output, 10)), f"The model {ended}: {outcome.reason}")
+    say(*(f"  | {line}" for line in last_lines(output, 10)), f"The model {ended}: {outcome.reason}")
     return ExitStatus.TRIALS_FAILED

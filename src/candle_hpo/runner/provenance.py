@@ -2,62 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
-from candle_hpo.commands.screen import show
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.provenance import ScriptState, Surroundings
-from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.launch.command import modules_of
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.report.script_versions import changes_text, what_changed
 from candle_hpo.report.words import location
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.site_choice import site_modules
 from candle_hpo.script.surroundings import surroundings
 from candle_hpo.script.version import ScriptWatch, keep_script
 
 
 def find_surroundings(settings: Settings, interpreter: str, on_cluster: bool) -> Surroundings:
     """Return what the script of these settings is run with, as far as this machine tells."""
-    site_modules: Sequence[str] = choose_site().site.modules if on_cluster else ()
     script = ScriptWatch(settings.model_script, settings.language)
-    return surroundings(settings, interpreter, (*site_modules, *modules_of(settings)), script)
+    return surroundings(settings, interpreter, (*site_modules(on_cluster), *modules_of(settings)), script)
 
 
-def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path, console: Console) -> None:
+def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path, say: Say) -> None:
     """Keep a copy of the script; where that cannot be done, say so, and go on."""
     if state is None:
         return
     try:
-        show(console, *keep_script(settings.model_script, state, folder))
+        say(*keep_script(settings.model_script, state, folder))
     except OSError as error:
-        show(console, f"No copy of {settings.model_script} is kept: {error}")
+        say(f"No copy of {settings.model_script} is kept: {error}")
 
 
-def note_resumption(
-    paths: ExperimentPaths, stored: StoredExperiment, on_cluster: bool, console: Console
-) -> StoredExperiment:
+def note_resumption(paths: ExperimentPaths, stored: StoredExperiment, on_cluster: bool, say: Say) -> StoredExperiment:
     """Keep what an experiment is resumed with, and say what has changed since it was run last; return it with that."""
     found = find_surroundings(stored.settings, stored.interpreter, on_cluster)
     before, settings = stored.latest, stored.settings
     submitted = stored.provenance.script
     state = found.script
     if state is not None and before.script is not None and state.version != before.script.version:
-        show(
-            console,
+        say(
             f"{what_changed(before.script, state)} changed since {paths.root.name} ran last: trials from here on run "
             f"version {state.version}, not {before.script.version}; a copy of each is in {location(paths.script)}",
         )
     if state is not None and (submitted is None or state.version != submitted.version):
-        keep_the_script(settings, state, paths.script_version(state.version), console)
-    show(console, *changes_text(found.changes_since(before)))
+        keep_the_script(settings, state, paths.script_version(state.version), say)
+    say(*changes_text(found.changes_since(before)))
     changed = msgspec.structs.replace(stored, resumed=(*stored.resumed, Provenance.of_this_process(found)))
     try:
         write_experiment_settings(paths, changed)
     except OSError as error:
-        show(console, f"What it is resumed with cannot be kept: {paths.settings}: {error.strerror}")
+        say(f"What it is resumed with cannot be kept: {paths.settings}: {error.strerror}")
     return changed

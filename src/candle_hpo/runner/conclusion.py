@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
-from candle_hpo.report.results import best_table, result_rows
+from candle_hpo.report.results import result_rows
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, stop_text
 from candle_hpo.report.words import location
+from candle_hpo.runner.listener import Listener
 
 _SHOWN_OF_THE_BEST = 5
 _EXIT_STATUSES = {
@@ -25,37 +23,32 @@ _EXIT_STATUSES = {
 
 
 def conclude(
-    history: History, stored: StoredExperiment, paths: ExperimentPaths, stop: Stop | None, console: Console
+    history: History, stored: StoredExperiment, paths: ExperimentPaths, stop: Stop | None, listener: Listener
 ) -> ExitStatus:
-    """Show what came of a run; `stop` is why it ended before its time, if it did."""
+    """Say what came of a run; `stop` is why it ended before its time, if it did."""
     completed = [row for row in result_rows(history) if row.value is not None]
     if completed:
-        console.print()
-        console.print(best_table(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction))
-    console.print()
-    show(console, counts_line(history, stored.total), best_line(history, stored.names))
-    show(console, *failure_lines(history, paths))
-    show(
-        console, *script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total)
-    )
-    show(
-        console,
+        listener.best(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction)
+    listener.say("")
+    listener.say(counts_line(history, stored.total), best_line(history, stored.names))
+    listener.say(*failure_lines(history, paths))
+    listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total))
+    listener.say(
         f"Each trial's folder: {location(paths.runs)}",
         "Table of all results: candle aggregate-results",
         f"Everything on one page: candle report {paths.root.name}",
     )
     if stop is not None and stop.reason in _EXIT_STATUSES:
-        show(console, f"Stopped: {stop_text(stop)}", how_to_go_on(history, paths.root.name))
+        listener.say(f"Stopped: {stop_text(stop)}", how_to_go_on(history, paths.root.name))
         return _EXIT_STATUSES[stop.reason]
     if stop is not None:
-        show(console, f"Stopped ({stop_text(stop)}): what was done is kept; candle resume {paths.root.name} goes on")
+        listener.say(f"Stopped ({stop_text(stop)}): what was done is kept; candle resume {paths.root.name} goes on")
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
-        show(console, f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
+        listener.say(f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     if history.not_completed:
-        show(
-            console,
+        listener.say(
             f"With the script mended: candle resume {paths.root.name} --retry-failed",
             "With the input file mended: submit it again, as a new experiment, or with "
             f"restart_from_exp={paths.root.name} to keep its sets and what is completed",

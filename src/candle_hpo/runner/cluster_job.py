@@ -12,14 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from candle_hpo.campaign import Campaign, Engine
-from candle_hpo.commands.conclusion import conclude
-from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, scheduler_of, search_of
-from candle_hpo.commands.signals import calling_on_signals
-from candle_hpo.commands.what_is_gone import refuse_what_cannot_run
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -50,8 +43,12 @@ from candle_hpo.record.folder import (
 )
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
-from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count
+from candle_hpo.runner.conclusion import conclude
+from candle_hpo.runner.listener import Listener, Say
+from candle_hpo.runner.moved_files import refuse_what_cannot_run
+from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
 _SIGNALS = {
@@ -62,7 +59,7 @@ _SIGNALS = {
 _OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
 
 
-def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, *, failed_too: bool = False) -> str:
+def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, failed_too: bool = False) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
     site = choose_site().site
     worker = site.worker_type(settings.worker_type)
@@ -72,8 +69,7 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
         raise InputError(f"gpus_per_trial: a node has {gpus} GPUs of this type; {share.gpus} for a trial are too many")
     allocation = plan_allocation(settings.nworkers, worker, gpus, share)
     if allocation.workers != settings.nworkers:
-        show(
-            console,
+        say(
             f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
             f"{allocation.gpus} GPUs each, all of them used",
         )
@@ -84,14 +80,12 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, console: Console, 
     return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 
-def submit_experiment(
-    paths: ExperimentPaths, settings: Settings, console: Console, *, failed_too: bool = False
-) -> None:
+def submit_experiment(paths: ExperimentPaths, settings: Settings, say: Say, *, failed_too: bool = False) -> None:
     """Submit an experiment's job; with `failed_too`, trials that failed in an earlier one are attempted again.
 
     Raises `MachineError` with SLURM's own words where it refuses, and leaves no job that is not written down.
     """
-    script = job_script_of(paths, settings, console, failed_too=failed_too)
+    script = job_script_of(paths, settings, say, failed_too=failed_too)
     try:
         replace_file(paths.job_script, script.encode())
         job = slurm.submit(paths.job_script)
@@ -102,7 +96,7 @@ def submit_experiment(
             raise
     except OSError as error:
         raise MachineError(f"{paths.root} cannot be written: {error}") from None
-    show(console, f"JOB_ID={job}")
+    say(f"JOB_ID={job}")
 
 
 def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
@@ -121,7 +115,7 @@ def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
     return found
 
 
-def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
+def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus:
     """Run an experiment's trials within its SLURM job, on all its workers; called by the job script alone."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
@@ -138,15 +132,15 @@ def run_job(experiment: str, failed_too: bool, console: Console) -> ExitStatus:
             completed_before = record.history.counts[Status.COMPLETED]
             is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
-            stop = _run_campaign(job, paths, stored, record, signals, failed_too, console)
+            stop = _run_campaign(job, paths, stored, record, signals, failed_too, listener)
             record.close()
         finally:
             lock.release()
         history = record.history
-        status = conclude(history, stored, paths, stop, console)
+        status = conclude(history, stored, paths, stop, listener)
         is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
         if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
-            _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, console)
+            _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, listener.say)
     return status
 
 
@@ -177,7 +171,7 @@ def _run_campaign(
     record: Record,
     signals: _HeardSignals,
     failed_too: bool,
-    console: Console,
+    listener: Listener,
 ) -> Stop | None:
     """Run the campaign on the workers of this job; return why it stopped before its end, if it did."""
     from candle_hpo.engine.pilot.pool import ClusterPool  # only a job needs Parsl
@@ -185,7 +179,7 @@ def _run_campaign(
 
     settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
-    show(console, f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
+    listener.say(f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
     gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
@@ -204,7 +198,7 @@ def _run_campaign(
             gpus=_gpus_here(),
         )
         search = search_of(paths, stored)
-        with Progress(record.history, stored, sum(nodes), console) as progress:
+        with listener.progress(record.history, stored, sum(nodes)) as progress:
             campaign = Campaign(
                 search,
                 engine,
@@ -229,12 +223,12 @@ def _gpus_here() -> tuple[str, ...]:
         return ()
 
 
-def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, console: Console) -> None:
+def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, say: Say) -> None:
     if completed:
-        submit_experiment(paths, settings, console)
-        show(console, f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one goes on")
+        submit_experiment(paths, settings, say)
+        say(f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one goes on")
     else:
-        show(console, "auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
+        say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
 
 
 def _deadline(job: str, settings: Settings) -> float:

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from rich.console import Console
-
 from candle_hpo.campaign import Campaign, Engine
-from candle_hpo.commands.conclusion import conclude
-from candle_hpo.commands.screen import show
-from candle_hpo.commands.search import listed_by, scheduler_of, search_of
-from candle_hpo.commands.signals import STOP_SIGNALS, calling_on_signals
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop
@@ -26,12 +18,15 @@ from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.record import Record
-from candle_hpo.report.progress import Progress
 from candle_hpo.report.words import count, location
+from candle_hpo.runner.conclusion import conclude
+from candle_hpo.runner.listener import Listener, Say
+from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
 def run_here(
-    paths: ExperimentPaths, stored: StoredExperiment, console: Console, *, failed_too: bool = False
+    paths: ExperimentPaths, stored: StoredExperiment, listener: Listener, *, failed_too: bool = False
 ) -> ExitStatus:
     """Run what is left of an experiment on this machine, and say what came of it.
 
@@ -40,18 +35,17 @@ def run_here(
     settings = stored.settings
     workforce = share_out(settings, visible_gpus(), stored.total)
     workers = workforce.workers
-    show(
-        console,
+    listener.say(
         *workforce.notes,
         f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
         f"Folder: {location(paths.root)}",
     )
-    lock = ExperimentLock(paths.lock, "", job_has_ended, partial(show, console))
+    lock = ExperimentLock(paths.lock, "", job_has_ended, listener.say)
     try:
         allow_open_files(len(workers))
         adopt_orphans()
         record = Record(paths.record, settings.direction, lock.keep)
-        _end_leftovers(paths, record.history, console)
+        _end_leftovers(paths, record.history, listener.say)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
         engine = Engine(
@@ -62,37 +56,36 @@ def run_here(
             collect=collector(paths),
             gpus=stored.latest.gpus,
         )
-        progress = Progress(record.history, stored, len(workers), console)
         search = search_of(paths, stored)
-        campaign = Campaign(
-            search,
-            engine,
-            record,
-            settings.failure_policy,
-            progress.update,
-            scheduler=scheduler_of(settings),
-            failed_too=failed_too,
-            as_listed=listed_by(search),
-        )
+        with pool, listener.progress(record.history, stored, len(workers)) as progress:
+            campaign = Campaign(
+                search,
+                engine,
+                record,
+                settings.failure_policy,
+                progress.update,
+                scheduler=scheduler_of(settings),
+                failed_too=failed_too,
+                as_listed=listed_by(search),
+            )
 
-        def stop(why: Stop) -> None:
-            progress.stopping = True
-            campaign.stop(why)
+            def stop(why: Stop) -> None:
+                progress.stopping = True
+                campaign.stop(why)
 
-        with pool, progress, calling_on_signals(stop, STOP_SIGNALS):
-            stopped = campaign.run()
+            with calling_on_signals(stop, STOP_SIGNALS):
+                stopped = campaign.run()
         record.close()
     finally:
         end_all_orphans()
         lock.release()
-    return conclude(record.history, stored, paths, stopped, console)
+    return conclude(record.history, stored, paths, stopped, listener)
 
 
-def _end_leftovers(paths: ExperimentPaths, history: History, console: Console) -> None:
+def _end_leftovers(paths: ExperimentPaths, history: History, say: Say) -> None:
     """End the processes of an earlier campaign that was killed: they would write where the next attempts do."""
     ended = end_leftovers_of_experiment(paths.root) if history.campaign is not None else 0
     if ended:
-        show(
-            console,
+        say(
             f"Of an earlier campaign, which was killed, {ended:,} of its trials' processes ran still; ended now",
         )

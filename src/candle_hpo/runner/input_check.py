@@ -1,0 +1,320 @@
+"""Everything that can be known of an input file before anything is queued or run."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from candle_hpo.core.errors import CandleError, InputError, MachineError, Problem
+from candle_hpo.core.experiment import Experiment, Language, Settings
+from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
+from candle_hpo.core.trial import Hyperparameters, Outcome
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.workers import share_out
+from candle_hpo.inputfile.read import Reading, read_what_can_be_read
+from candle_hpo.launch.command import modules_of
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.record.folder import check_last_experiment, find_experiment
+from candle_hpo.report.words import count, duration, location, number
+from candle_hpo.runner.cluster_job import job_script_of
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.restart import Restart, plan_restart
+from candle_hpo.runner.script_check import (
+    compare_hyperparameters,
+    names_given,
+    note_on_lacking,
+    notes_on_imports,
+    syntax_findings,
+)
+from candle_hpo.runner.search_assembly import (
+    check_search,
+    earlier_results_of,
+    first_sets,
+    notes_on_budget,
+    trials_of,
+)
+from candle_hpo.runner.single_run import drawn_seed, run_trial_here
+from candle_hpo.runner.site_choice import site_modules, uses_slurm
+
+_LEAST_FREE = 1e9  # bytes
+_FILES_OF_A_TRIAL = 5  # besides what the model writes
+
+
+class Findings:
+    """What is wrong, all of it, whichever step found it; what is right is shown as it is found."""
+
+    def __init__(self, say: Say) -> None:
+        self.problems: list[Problem | str] = []
+        self.refusals: list[str] = []  # of the machine
+        self.has_doubts = False
+        self.say = say
+
+    def right(self, text: str) -> None:
+        """Show something that is right."""
+        self.say(f"  ok    {text}")
+
+    def note(self, text: str) -> None:
+        """Tell something that is perhaps not as it was meant."""
+        self.has_doubts = True
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Show something that is good to know."""
+        self.say(f"  note  {text}")
+
+    def take(self, error: CandleError) -> None:
+        """Keep an error that ended a step."""
+        if isinstance(error, InputError):
+            self.problems += error.problems
+        else:
+            self.refusals.append(str(error))
+
+
+def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
+    """Look for everything that is wrong with an input file, its script and this machine; with `run`, run a trial."""
+    reading = read_what_can_be_read(input_file)
+    findings.problems += reading.problems
+    if not reading.problems:
+        findings.right(_what_it_asks(reading))
+    for note in reading.experiment.notes if reading.experiment else ():
+        findings.note(note)
+    settings = reading.settings
+    if settings is None:
+        return
+    seconds: float | None = None
+    on_cluster = settings.run_workflow and uses_slurm(settings)
+    restart = _check_restart(reading, settings, findings)
+    trials = _number_of_trials(reading) if restart is None else restart.left
+    interpreter = _check_script(reading, settings, restart, on_cluster, str(input_file), findings)
+    _check_search(reading, settings, findings)
+    _check_place(trials, findings)
+    if on_cluster:
+        _check_batch_system(settings, findings)
+    if run and interpreter is not None and reading.experiment and not findings.problems and trials != 0:
+        first = restart.first_left() if restart is not None else None
+        seconds = _run_one_trial(reading.experiment, first, interpreter, findings)
+    elif run:
+        findings.note("no trial was run, for what is wrong" if trials != 0 else "no trial was run: none is left")
+    _tell_cost(trials, settings, on_cluster, seconds, run, findings)
+
+
+def _what_it_asks(reading: Reading) -> str:
+    settings = reading.settings
+    if settings is None or not settings.run_workflow:
+        return "the input file; run_workflow=0: the model once, with the default model"
+    return f"the input file: {settings.workflow}, {_trials_text(reading)}"
+
+
+def _check_script(
+    reading: Reading,
+    settings: Settings,
+    restart: Restart | None,
+    on_cluster: bool,
+    input_file: str,
+    findings: Findings,
+) -> Interpreter | None:
+    """Check the interpreter, the script's syntax, its hyperparameters and its imports; return the interpreter."""
+    script = Path(settings.model_script).name
+    try:
+        modules = site_modules(on_cluster)
+        interpreter = find_interpreter(settings, (*modules, *modules_of(settings)))
+        findings.right(f"{interpreter.name} ({interpreter.path})")
+    except CandleError as error:
+        findings.take(error)
+        if settings.language is not Language.PROGRAM:
+            _check_hyperparameters(reading, settings, restart, input_file, findings)
+        return None
+    _check_hyperparameters(reading, settings, restart, input_file, findings)
+    try:
+        wrong, notes = syntax_findings(settings, interpreter, (*modules, *modules_of(settings)))
+        imports = notes_on_imports(settings, interpreter, modules)
+    except CandleError as error:
+        findings.take(error)
+        return None
+    findings.problems += wrong
+    for note in (*notes, *imports):
+        findings.note(note)
+    if not (wrong or notes or imports) and settings.language is not Language.PROGRAM:
+        findings.right(f"{script}: its syntax, and what it imports")
+    return interpreter
+
+
+def _check_hyperparameters(
+    reading: Reading, settings: Settings, restart: Restart | None, input_file: str, findings: Findings
+) -> None:
+    """Compare what a script reads with what it is given; of a file with mistakes, whatever it names counts as given."""
+    script = Path(settings.model_script).name
+    names = names_given(reading.default_model, reading.space)
+    if restart is not None:
+        names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
+    elif reading.space is None and settings.run_workflow:
+        return  # the sets are those of an earlier experiment, which could not be read
+    try:
+        found = compare_hyperparameters(settings, names, input_file)
+    except MachineError as error:
+        findings.take(error)
+        return
+    words: set[str] = set()
+    if reading.problems:
+        texts = (input_file, settings.default_model_file, settings.param_space_file)
+        words = {
+            word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))
+        }
+    if found.seen and not reading.problems:
+        findings.right(f"the hyperparameters that {script} reads: {', '.join(found.seen)}")
+    if found.unclear and not reading.problems:
+        findings.note(f"whether {script} reads {', '.join(found.unclear)}, its text does not tell")
+    for each in found.lacking:
+        if each.name not in words:
+            findings.note(note_on_lacking(each, names, settings, input_file))
+    for note in found.notes:
+        findings.note(note)
+
+
+def _check_search(reading: Reading, settings: Settings, findings: Findings) -> None:
+    """Check the search's sampler, the earlier results that it is to begin with, and its budget."""
+    if not isinstance(reading.space, ParametricSpace) or reading.problems:
+        return
+    try:
+        check_search(settings)
+        earlier = earlier_results_of(reading.space, settings, findings.say)
+    except CandleError as error:
+        findings.take(error)
+        return
+    for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
+        findings.note(note)
+
+
+def _check_place(trials: int | None, findings: Findings) -> None:
+    """Check that the experiment's folder can be made here, and that there is space for it."""
+    here = Path.cwd()
+    try:
+        check_last_experiment(here)
+        place = next(each for each in (experiments_folder(here), *experiments_folder(here).parents) if each.is_dir())
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise MachineError(f"you may not write in {place}; submit from a folder where you may")
+        free = shutil.disk_usage(place).free
+        files = os.statvfs(place).f_favail
+    except OSError as error:
+        findings.refusals.append(f"{here} cannot be used: {error.strerror}")
+        return
+    except MachineError as error:
+        findings.take(error)
+        return
+    needed = _FILES_OF_A_TRIAL * (trials or 1)
+    if 0 < files < needed:
+        findings.refusals.append(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
+    elif free < _LEAST_FREE:
+        findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
+    else:
+        findings.right(f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free")
+
+
+def _check_batch_system(settings: Settings, findings: Findings) -> None:
+    """Ask SLURM whether it would take the job, and when it would start."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = ExperimentPaths(Path(folder) / "check")
+            paths.root.mkdir()
+            paths.job_script.write_text(job_script_of(paths, settings, findings.say))
+            answer = slurm.would_start(paths.job_script)
+    except CandleError as error:
+        findings.take(error)
+        return
+    findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
+
+
+def _number_of_trials(reading: Reading) -> int | None:
+    """Return how many trials there will be; None where the input file does not tell, or is wrong."""
+    settings, space = reading.settings, reading.space
+    if space is None or settings is None or settings.restart_from_exp or (reading.problems and not space.names):
+        return None
+    return trials_of(space, settings)
+
+
+def _trials_text(reading: Reading) -> str:
+    trials = _number_of_trials(reading)
+    return "what is left of an earlier experiment" if trials is None else count(trials, "trial")
+
+
+def _first_set(experiment: Experiment) -> Hyperparameters:
+    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, (), 1)
+    return first[0].hyperparameters if first else experiment.default_model
+
+
+def _run_one_trial(
+    experiment: Experiment,
+    first: Hyperparameters | None,
+    interpreter: Interpreter,
+    findings: Findings,
+) -> float | None:
+    """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
+    hyperparameters = _first_set(experiment) if first is None else first
+    paths = check_run_paths(Path.cwd())
+    findings.say(f"Running one trial here: {hyperparameters}")
+    outcome: Outcome = run_trial_here(
+        experiment.settings, hyperparameters, interpreter, drawn_seed(experiment.settings), paths, paths.run
+    )
+    if outcome.value is None:
+        findings.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))
+        findings.problems.append(
+            f"the trial {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {outcome.reason}; "
+            f"all that it printed is in {location(paths.output)}"
+        )
+        return None
+    findings.right(f"one trial: {number(outcome.value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
+    return outcome.seconds
+
+
+def _tell_cost(
+    trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: Findings
+) -> None:
+    """Tell what the experiment would cost: for sure at most, and by the one trial, if there was one."""
+    if not trials or not settings.run_workflow:
+        return
+    workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
+    text = f"{count(trials, 'trial')} on {count(workers, 'worker')}"
+    if on_cluster:
+        most = workers * settings.walltime / 3600
+        text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
+    if seconds is None:
+        findings.tell(text if run else f"{text}; how long it takes, --run tells (one real trial)")
+        return
+    whole = math.ceil(trials / workers) * seconds
+    hours = f"about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
+    findings.tell(f"{text}; if all take as long as this first one, {hours}")
+    if on_cluster and whole > settings.walltime:
+        findings.note(
+            f"that is longer than the walltime of {duration(settings.walltime)}: raise walltime or nworkers, or set "
+            "auto_resubmit=1"
+        )
+
+
+def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> Restart | None:
+    """Look at the experiment that a file continues, and at what it makes of its sets; None where there is none."""
+    if settings.restart_from_exp is None or not settings.run_workflow:
+        return None
+    try:
+        if reading.experiment is None:
+            find_experiment(settings.restart_from_exp, Path.cwd())
+            return None
+        restart = plan_restart(reading.experiment, "", Path.cwd())
+    except CandleError as error:
+        findings.take(error)
+        return None
+    for note in restart.notes:
+        findings.tell(note)
+    name = restart.paths.root.name
+    left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
+    if restart.left:
+        findings.right(left)
+    else:
+        findings.note(f"{left}: submitting this file runs nothing; add sets to it, or leave out restart_from_exp")
+    return restart

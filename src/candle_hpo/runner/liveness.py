@@ -1,0 +1,184 @@
+"""Whether an experiment runs, waits or has ended: judged here alone, by its record, its lock and its last job."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from typing import NamedTuple
+
+from candle_hpo.core.errors import MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.slurm_text import Job, JobState
+from candle_hpo.record.events import CampaignStarted
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import read_jobs
+from candle_hpo.record.history import History
+from candle_hpo.record.holder import Holder, Life, life_of, read_holder
+from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
+from candle_hpo.report.summary import stop_text
+from candle_hpo.report.words import count, duration, location
+
+
+class Liveness(Enum):
+    """What an experiment does now.
+
+    `lost` is one that nothing runs although it has not ended: its process or its job died. `stopped` ended before its
+    time and said why; `done` had nothing left to do.
+    """
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    LOST = "lost"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
+class LastJob(NamedTuple):
+    """The job that was submitted last for an experiment, and what SLURM knows of it; None: it has forgotten it."""
+
+    id: str
+    found: Job | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it runs nothing any more."""
+        return self.found is None or self.found.state is JobState.ENDED
+
+
+class Sighting(NamedTuple):
+    """What can be seen of an experiment besides its record; `life` is that of the holder, if there is one."""
+
+    holder: Holder | None
+    life: Life | None
+    job: LastJob | None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process runs it, as far as is known: one elsewhere that gives no sign of life may live."""
+        return self.life in (Life.ALIVE, Life.UNKNOWN)
+
+    @property
+    def has_job(self) -> bool:
+        """Whether its last job waits, runs or is just ending."""
+        return self.job is not None and not self.job.is_over
+
+
+def liveness(history: History, seen: Sighting) -> Liveness:
+    """Return what an experiment does, by its record and what was seen of it at that time."""
+    campaign, job = history.campaign, seen.job
+    if job is not None and job.found is not None and job.found.state is JobState.PENDING:
+        return Liveness.QUEUED
+    if job is not None and (campaign is None or campaign.job not in ("", job.id)):
+        return Liveness.LOST if job.is_over and not seen.is_held else Liveness.STARTING
+    if campaign is None:
+        return Liveness.STARTING
+    if history.stopped is not None:
+        return Liveness.DONE if history.stopped.stop is None else Liveness.STOPPED
+    return Liveness.RUNNING if seen.is_held else Liveness.LOST
+
+
+def look(paths: ExperimentPaths) -> Sighting:
+    """Look at an experiment's lock and its last job; SLURM is asked once, and only of what has a job.
+
+    Raises `MachineError` where SLURM does not answer, `RecordError` where a file cannot be read.
+    """
+    jobs, holder = read_jobs(paths), read_holder(paths.lock)
+    asked = {jobs[-1].id: None} if jobs else {}
+    if holder is not None and holder.job:
+        asked[holder.job] = None
+    found = {job.id: job for job in slurm.find_jobs(list(asked))} if asked else {}
+    seen = {number: LastJob(number, found.get(number)) for number in asked}
+    life = None if holder is None else life_of(holder, lambda number: seen[number].is_over)
+    return Sighting(holder, life, seen[jobs[-1].id] if jobs else None)
+
+
+class State(NamedTuple):
+    """How an experiment is now, and a line that says so; `liveness` is None where that cannot be known just now."""
+
+    liveness: Liveness | None
+    text: str
+    has_job: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs it, and nothing will of its own accord."""
+        return self.liveness in (Liveness.LOST, Liveness.STOPPED, Liveness.DONE) and not self.has_job
+
+
+def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
+    """Return how an experiment is; `holder_before` held it before the history was read.
+
+    A campaign that began after the history was read is no lost one: so whoever holds it now must be the same.
+    """
+    try:
+        seen = look(paths)
+    except MachineError as error:  # a file that is just being written, a batch system that does not answer
+        return State(None, f"How it is, cannot be told just now: {error}")
+    now = liveness(history, seen)
+    if now is Liveness.LOST and history.running and seen.holder != holder_before:
+        now = Liveness.RUNNING
+    return State(now, _text(now, paths, history, seen), seen.has_job)
+
+
+def holder_of(paths: ExperimentPaths) -> Holder | None:
+    """Return who holds an experiment; None where nobody does, or a lock is just being written."""
+    try:
+        return read_holder(paths.lock)
+    except MachineError:
+        return None
+
+
+def replay_now(experiment: Experiment) -> History:
+    """Return what the record adds up to now; what a lost campaign left running counts as interrupted."""
+    holder = holder_of(experiment.paths)
+    history = History(experiment.settings.direction, experiment.events())
+    if history.running and state_of(experiment.paths, history, holder).liveness is Liveness.LOST:
+        history.end_running("its campaign died")
+    return history
+
+
+def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sighting) -> str:
+    name, job, campaign, stopped = paths.root.name, seen.job, history.campaign, history.stopped
+    match now:
+        case Liveness.QUEUED if job is not None and job.found is not None:
+            start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
+            return f"Waiting in the queue as job {job.id} ({job.found.reason}){start}"
+        case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
+            return f"Job {job.id} is starting its workers on {job.found.nodes}"
+        case Liveness.DONE if stopped is not None:
+            return f"Ended at {_clock(stopped.time)}"
+        case Liveness.STOPPED if stopped is not None and stopped.stop is not None:
+            return f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}; candle resume {name} goes on"
+        case Liveness.RUNNING if campaign is not None:
+            return _running(name, campaign, paths, seen)
+        case Liveness.LOST if job is not None and (campaign is None or campaign.job not in ("", job.id)):
+            how = "is gone" if job.found is None else f"ended ({job.found.slurm_state})"
+            return f"Job {job.id} {how}, before any trial ran; see {location(paths.job_output)}"
+        case Liveness.LOST if campaign is not None:
+            where = f"process {campaign.process} on {campaign.host}"
+            if campaign.job:
+                where = f"job {campaign.job} ({job.found.slurm_state if job and job.found else 'gone'})"
+            since = _clock(campaign.time)
+            return f"Interrupted: {where}, which ran it since {since}, is no more; candle resume {name} goes on"
+    return "It has not begun" if campaign is None else f"It is being started by {seen.holder}"
+
+
+def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting) -> str:
+    since, job = _clock(campaign.time), seen.job
+    if job is not None and job.found is not None and campaign.job == job.id:
+        return f"Running since {since} as job {job.id} on {job.found.nodes}, {job.found.left} left"
+    where = f"process {campaign.process} on {campaign.host}"
+    running = f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
+    quiet = quiet_seconds(paths.lock)
+    if quiet < LEASE_SECONDS:
+        return running
+    return f"{running}; no sign of life of it for {duration(quiet)}, candle resume {name} finds out"
+
+
+def _clock(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "a time that no clock shows"

@@ -1,0 +1,86 @@
+"""What an experiment does now, over the whole table of what its record, its lock and its last job may say."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Trial
+from candle_hpo.engine.batch.slurm_text import Job, JobState
+from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialStarted
+from candle_hpo.record.history import History
+from candle_hpo.record.holder import Holder, Life
+from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness
+
+HERE, OF_THE_JOB, OF_AN_EARLIER_JOB = "", "7", "6"
+TRIAL = TrialStarted.of(Trial(1, "hpset_00001", {}), 2.0)
+LIVES = [None, *Life]
+FORGOTTEN = "forgotten"
+JOBS = [None, FORGOTTEN, *JobState]
+
+
+def history_of(campaign: str | None, stop: Stop | None, is_stopped: bool) -> History:
+    events: list[AnyEvent] = []
+    if campaign is not None:
+        events.append(CampaignStarted(1.0, "h", 1, 1, job=campaign))
+        events.append(CampaignStopped(3.0, stop) if is_stopped else TRIAL)
+    return History(Direction.MINIMIZE, events)
+
+
+def sighting_of(life: Life | None, job: str | JobState | None) -> Sighting:
+    holder = None if life is None else Holder("h", 1, 1.0)
+    if job is None:
+        return Sighting(holder, life, None)
+    known = Job("7", job, str(job), "", "", "", "") if isinstance(job, JobState) else None
+    return Sighting(holder, life, LastJob("7", known))
+
+
+def expected(campaign: str | None, is_stopped: bool, stop: Stop | None, life: Life | None, job: str | None) -> Liveness:
+    """The table in words: a job that waits; one that has run no campaign; no campaign; its end; and who holds it."""
+    is_held = life in (Life.ALIVE, Life.UNKNOWN)
+    is_over = job in (FORGOTTEN, JobState.ENDED)
+    if job is JobState.PENDING:
+        return Liveness.QUEUED
+    if job is not None and campaign in (None, OF_AN_EARLIER_JOB):
+        return Liveness.LOST if is_over and not is_held else Liveness.STARTING
+    if campaign is None:
+        return Liveness.STARTING
+    if is_stopped:
+        return Liveness.STOPPED if stop else Liveness.DONE
+    return Liveness.RUNNING if is_held else Liveness.LOST
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_the_whole_table_and_nothing_that_is_looked_at_changes(life: Life | None, job: str | None) -> None:
+    ends = [(False, None), (True, None), (True, Stop(StopReason.WALLTIME))]
+    for campaign, (is_stopped, stop) in itertools.product([None, HERE, OF_THE_JOB, OF_AN_EARLIER_JOB], ends):
+        history, seen = history_of(campaign, stop, is_stopped), sighting_of(life, job)
+        before = copy.deepcopy(vars(history))
+        assert liveness(history, seen) is expected(campaign, is_stopped, stop, life, job), (campaign, is_stopped, stop)
+        assert vars(history) == before
+
+
+@pytest.mark.parametrize(
+    ("campaign", "is_stopped", "life", "job", "now"),
+    [
+        (None, False, None, JobState.PENDING, Liveness.QUEUED),
+        (OF_THE_JOB, True, None, JobState.PENDING, Liveness.QUEUED),  # requeued
+        (None, False, None, JobState.RUNNING, Liveness.STARTING),
+        (None, False, None, JobState.ENDED, Liveness.LOST),
+        (None, False, None, None, Liveness.STARTING),
+        (OF_THE_JOB, False, Life.ALIVE, JobState.RUNNING, Liveness.RUNNING),
+        (OF_THE_JOB, False, Life.DEAD, FORGOTTEN, Liveness.LOST),
+        (HERE, False, Life.UNKNOWN, None, Liveness.RUNNING),
+        (HERE, False, None, None, Liveness.LOST),
+        (HERE, True, Life.ALIVE, None, Liveness.DONE),
+    ],
+)
+def test_what_people_meet(
+    campaign: str | None, is_stopped: bool, life: Life | None, job: str | None, now: Liveness
+) -> None:
+    assert liveness(history_of(campaign, None, is_stopped), sighting_of(life, job)) is now
