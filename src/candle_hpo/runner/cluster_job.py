@@ -35,13 +35,8 @@ from candle_hpo.engine.pilot.own_program import own_program
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
-from candle_hpo.record.folder import (
-    StoredExperiment,
-    add_job,
-    find_experiment,
-    read_experiment_settings,
-)
-from candle_hpo.record.lock import ExperimentLock
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import StoredExperiment, add_job
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
@@ -56,6 +51,7 @@ _SIGNALS = {
     signal.SIGTERM: StopReason.JOB_CANCELLED,
     signal.SIGINT: StopReason.JOB_CANCELLED,
 }
+_SUBMISSION_SECONDS = 60.0
 _OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
 
 
@@ -120,23 +116,19 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise InputError("candle run-job is for job scripts; use candle submit-job, or candle resume")
-    paths = find_experiment(experiment, Path.cwd())
-    stored = read_experiment_settings(paths)
-    settings = stored.settings
-    refuse_what_cannot_run(paths, stored)
+    opened = Experiment.open(experiment)
+    refuse_what_cannot_run(opened.paths, opened.stored)
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
-        lock = ExperimentLock(paths.lock, job, slurm.job_has_ended)
-        try:
-            record = Record(paths.record, settings.direction, lock.keep)
+        # Whoever has submitted this job may just be writing it down.
+        with opened.claim(slurm.job_has_ended, job=job, patience=_SUBMISSION_SECONDS) as claim:
+            record = claim.record()
             completed_before = record.history.counts[Status.COMPLETED]
             is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
-            stop = _run_campaign(job, paths, stored, record, signals, failed_too, listener)
+            stop = _run_campaign(job, opened.paths, opened.stored, record, signals, failed_too, listener)
             record.close()
-        finally:
-            lock.release()
-        history = record.history
+        paths, stored, settings, history = opened.paths, opened.stored, opened.settings, record.history
         status = conclude(history, stored, paths, stop, listener)
         is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
         if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
