@@ -14,7 +14,7 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import location
-from candle_hpo.runner.liveness import Liveness, holder_of, state_of
+from candle_hpo.runner.liveness import CAMPAIGN_DIED, Liveness, holder_of, state_of
 
 
 def status(experiment: str | None, console: Console) -> ExitStatus:
@@ -24,7 +24,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     holder, history = holder_of(paths), opened.history
     state = state_of(paths, history, holder)
     if state.liveness is Liveness.LOST:
-        history.end_running("its campaign died")
+        history.end_running(CAMPAIGN_DIED)
     show(
         console,
         f"Experiment {opened.name} of {location(Path(stored.input_file))}",

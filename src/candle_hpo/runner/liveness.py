@@ -20,6 +20,8 @@ from candle_hpo.report.replay import Replay, replay
 from candle_hpo.report.summary import stop_text
 from candle_hpo.report.words import count, duration, location
 
+CAMPAIGN_DIED = "its campaign died"  # why a trial that it ran has ended
+
 
 class Liveness(Enum):
     """What an experiment does now.
@@ -136,7 +138,7 @@ def replay_now(experiment: Experiment) -> Replay:
     holder = holder_of(experiment.paths)
     told = replay(experiment.settings.direction, experiment.events())
     if told.history.running and state_of(experiment.paths, told.history, holder).liveness is Liveness.LOST:
-        told.history.end_running("its campaign died")
+        told.history.end_running(CAMPAIGN_DIED)
     return told
 
 
