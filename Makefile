@@ -17,32 +17,32 @@ help:
 	@echo "make libraries  compare libraries in warm and cold trials (installs them in an environment of their own: 10 GB)"
 	@echo "make clean      remove what these commands have set up"
 
-exercise: $(VENV)/exercise-is-installed
+exercise: $(VENV)/has-exercise
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" tools/run_tutorial.py
 
-test: $(VENV)/tests-are-installed lint
+test: $(VENV)/has-test lint
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest
 
-lint: $(VENV)/tests-are-installed
+lint: $(VENV)/has-lint
 	@"$(BIN)/ruff" format --check .
 	@"$(BIN)/ruff" check .
 	@"$(BIN)/mypy"
 
-benchmark: $(VENV)/tests-are-installed $(VENV)/peers/are-installed
+benchmark: $(VENV)/has-test $(VENV)/peers/are-installed
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/startup.py 3 "$(CURDIR)/$(VENV)/peers/bin/python"
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/campaign_cost.py
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" benchmarks/makespan.py 3
 
-libraries: $(VENV)/tests-are-installed $(VENV)/libraries/are-installed
+libraries: $(VENV)/has-test $(VENV)/libraries/are-installed
 	@"$(BIN)/python" tools/warm_libraries.py "$(CURDIR)/$(VENV)/libraries/bin/python"
 
-docs: $(VENV)/tests-are-installed
+docs: $(VENV)/has-lint
 	@for page in keyword command contract; do "$(BIN)/python" "tools/$${page}_reference.py" --write || exit 1; done
 
-site: $(VENV)/tests-are-installed
+site: $(VENV)/has-site
 	@NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict
 
-pictures: $(VENV)/tests-are-installed
+pictures: $(VENV)/has-test
 	@"$(BIN)/python" tools/pictures.py
 
 $(VENV)/bin/python:
@@ -50,12 +50,9 @@ $(VENV)/bin/python:
 	  { echo "candle needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/exercise-is-installed: pyproject.toml | $(VENV)/bin/python
-	"$(BIN)/python" -m pip install --quiet --editable '.[exercise]'
-	@touch $@
-
-$(VENV)/tests-are-installed: pyproject.toml | $(VENV)/bin/python
-	"$(BIN)/python" -m pip install --quiet --editable '.[exercise,test]'
+# What an extra of pyproject.toml names, candle itself included.
+$(VENV)/has-%: pyproject.toml | $(VENV)/bin/python
+	"$(BIN)/python" -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
 # In an environment of its own: the versions of libraries that others need are not ours to heed. But what the models

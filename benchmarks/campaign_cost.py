@@ -25,8 +25,9 @@ from candle_hpo.campaign import Campaign, Engine
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.record import Record
+from candle_hpo.schedule.scheduler import LongestFirst
 from candle_hpo.search.grid import GridSearch
 from performance_page import write_part
 
@@ -78,9 +79,16 @@ def run_campaign(count: int, record_file: Path) -> None:
     ]
     record, pool = Record(record_file, Direction.MINIMIZE), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()
-    engine = Engine(pool, lambda _: Outcome(Status.FAILED), WORKERS, lambda: None)
+    engine = Engine(
+        pool, lambda _: Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")), WORKERS, lambda: None
+    )
     Campaign(
-        GridSearch(GridSpace(("x", "rate", "kind"), sets), WORKERS), engine, record, FailurePolicy(), pool.end
+        GridSearch(GridSpace(("x", "rate", "kind"), sets)),
+        engine,
+        record,
+        FailurePolicy(),
+        pool.end,
+        scheduler=LongestFirst(),
     ).run()
     spent, lasted = time.process_time() - began, time.perf_counter() - clock
     assert record.history.counts == {Status.COMPLETED: count}

@@ -3,7 +3,7 @@
 Trials of uneven lengths on 3 nodes with 2 pretend GPUs each; a hyperparameter says how long one is, as the number of
 epochs would, and each round has other lengths. The ideal is the sum of the lengths over six workers (or the longest
 trial, if that is longer). The trials' script imports nothing, or what a small model does, which a fresh interpreter
-imports anew for each trial. Everything runs on one machine, with the cluster of tests/slurm_cluster.py.
+imports anew for each trial. Everything runs on one machine, with the cluster of tests/support/slurm_cluster.py.
 
     python benchmarks/makespan.py [ROUNDS]        writes its part of docs/performance.md
 """
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from performance_page import write_part  # noqa: E402
-from slurm_cluster import SlurmCluster  # noqa: E402
+from support.slurm_cluster import SlurmCluster  # noqa: E402
 
 WORKERS = 6
 TRIALS = 60

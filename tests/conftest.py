@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from slurm_cluster import SlurmCluster, missing_programs
+from support.browser import find_browser
+from support.slurm_cluster import SlurmCluster, missing_programs
+
+# How long an example takes on the wall's clock says nothing of candle where the machine does other things, too.
+settings.register_profile("candle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("candle")
 
 Candle = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteInput = Callable[..., Path]
@@ -86,6 +92,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
         cluster.stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the cluster, and skip what needs a browser where there is none."""
+    no_browser = pytest.mark.skipif(find_browser() is None, reason="needs Chromium (Debian: apt-get install chromium)")
+    for item in items:
+        if "slurm" in getattr(item, "fixturenames", ()):
+            item.add_marker("slurm")
+        if item.get_closest_marker("browser"):
+            item.add_marker(no_browser)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Where nothing may be missing (`CANDLE_TESTS_SKIP_NOTHING`, as in CI), make a skipped test a failed one."""
@@ -96,8 +112,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def gone(*pids: int) -> bool:
-    """Wait for processes to be gone, or zombies that nobody reaps; at most a few seconds."""
-    deadline = time.monotonic() + 5
+    """Wait for processes to be gone, or zombies that nobody reaps; at most half a minute."""
+    deadline = time.monotonic() + 30
     while any(map(_runs, pids)):
         if time.monotonic() > deadline:
             return False

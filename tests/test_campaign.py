@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from candle_hpo.campaign import Campaign, Engine, Search
@@ -18,12 +18,14 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
+from candle_hpo.schedule.scheduler import LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
 CTRL_C = Stop(StopReason.CTRL_C)
+FAILED = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"))
 
 
 def space(count: int) -> GridSpace:
@@ -72,9 +74,10 @@ def campaign(
     stop_pool: Callable[[], None] = lambda: None,
     exclude: Callable[[str], None] = lambda _: None,
     deadline: float | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Campaign:
     engine = Engine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
-    return Campaign(search or GridSearch(space(5)), engine, record, policy)
+    return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_start_is_on_the_disk_before_the_trial_runs(record: Record, here: Path
 
 def test_failures_are_recorded_and_not_attempted_again(record: Record) -> None:
     def run(trial: Trial) -> Outcome:
-        return Outcome(Status.FAILED, reason="broken") if trial.number % 2 else completed(trial)
+        return FAILED if trial.number % 2 else completed(trial)
 
     campaign(record, run).run()
     assert record.history.counts == {Status.COMPLETED: 2, Status.FAILED: 3}
@@ -188,7 +191,7 @@ def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> Non
 
     def run(trial: Trial) -> Outcome:
         released.wait(10)
-        return Outcome(Status.INTERRUPTED, reason="stopped")
+        return Outcome.interrupted("stopped")
 
     def stop() -> None:
         stops.append("stop")
@@ -211,7 +214,7 @@ def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: 
             return completed(trial)
         running.stop(CTRL_C)
         released.wait(10)
-        return Outcome(Status.INTERRUPTED, reason="stopped while it ran")
+        return Outcome.interrupted("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
         running = campaign(record, run, pool=pool, stop_pool=released.set)
@@ -246,7 +249,7 @@ def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
 
 def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
     first = Record(here / "events.jsonl", Direction.MINIMIZE)
-    interrupted = Outcome(Status.INTERRUPTED, reason="for a test")
+    interrupted = Outcome.interrupted("for a test")
     campaign(first, lambda _: interrupted, workers=3, policy=FailurePolicy(0)).run()
     first.close()
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
@@ -275,7 +278,7 @@ def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record
 
     def run(trial: Trial) -> Outcome:
         if trial.attempt == 1 and trial.number >= 2 and "bad" not in excluded:
-            return Outcome(Status.FAILED, reason="no GPU", seconds=0.1, worker="bad:0")
+            return Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, worker="bad:0")
         return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
 
     campaign(record, run, GridSearch(space(20)), workers=1, exclude=excluded.append).run()
@@ -290,7 +293,9 @@ def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
     excluded: list[str] = []
 
     def run(trial: Trial) -> Outcome:
-        return Outcome(Status.FAILED, reason="broken", seconds=0.1, worker=f"n{trial.number % 3}:0")
+        return Outcome(
+            Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"), seconds=0.1, worker=f"n{trial.number % 3}:0"
+        )
 
     campaign(record, run, GridSearch(space(20)), policy=FailurePolicy(max_failures=0), exclude=excluded.append).run()
     assert excluded == []
@@ -299,17 +304,17 @@ def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
 
 def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
     def run(trial: Trial) -> Outcome:
-        return Outcome(Status.COMPLETED, 1.0, seconds=50.0)
+        return Outcome(Status.COMPLETED, 1.0, seconds=5000.0)
 
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 40).run() == Stop(StopReason.OUT_OF_TIME)
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 4000).run() == Stop(StopReason.OUT_OF_TIME)
     assert record.history.counts == {Status.COMPLETED: 2}
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 60).run() is None
+    assert campaign(record, run, workers=2, deadline=time.monotonic() + 6000).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
 
 
 def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
     """Short sets and a few long ones: without a look at the time left, the long ones would begin and be cut off."""
-    seconds = [1.0 + number % 4 for number in range(24)] + [30.0] * 4
+    seconds = [100.0 * (1 + number % 4) for number in range(24)] + [3000.0] * 4
     sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds, start=1)]
     ran: list[float] = []
 
@@ -318,9 +323,11 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
         time.sleep(0.01)
         return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number - 1])
 
-    search = GridSearch(GridSpace(("x",), sets), workers=2)
+    search = GridSearch(GridSpace(("x",), sets))
     with ThreadPoolExecutor(2) as pool:
-        assert campaign(record, run, search, pool, deadline=time.monotonic() + 15).run() == Stop(StopReason.OUT_OF_TIME)
+        assert campaign(
+            record, run, search, pool, deadline=time.monotonic() + 1500, scheduler=LongestFirst()
+        ).run() == Stop(StopReason.OUT_OF_TIME)
     assert sorted(ran) == sorted(seconds[:24])
 
 
@@ -335,20 +342,21 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
     numbers: list[int] = []
 
     class Watched(GridSearch):
-        def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:
+        def propose(self, number: int, running: int) -> Trial | None:
             assert number not in numbers, "the campaign says that it is free"
-            trial = super().propose(number, running, seconds_left)
+            trial = super().propose(number, running)
             numbers.append(-1 if trial is None else trial.number)
             return trial
 
     def run(trial: Trial) -> Outcome:
         time.sleep(0.002)
-        status = Status.FAILED if trial.number % 7 == 4 else Status.COMPLETED
-        value = None if status is Status.FAILED else 1.0
-        return Outcome(status, value, seconds=seconds[trial.number - 1])
+        outcome = FAILED if trial.number % 7 == 4 else completed(trial)
+        return msgspec.structs.replace(outcome, seconds=seconds[trial.number - 1])
 
     with ThreadPoolExecutor(4) as pool:
-        first = campaign(record, run, Watched(grid, 4), pool, workers=4, policy=FailurePolicy(max_failures=0))
+        first = campaign(
+            record, run, Watched(grid), pool, workers=4, policy=FailurePolicy(max_failures=0), scheduler=LongestFirst()
+        )
         threading.Timer(0.02, first.stop, [CTRL_C]).start()
         assert first.run() == CTRL_C
     record.close()
@@ -358,7 +366,7 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
     numbers = list(again.history.trials)
     with ThreadPoolExecutor(workers_after) as pool:
         campaign(
-            again, run, Watched(grid, workers_after), pool, workers_after, policy=FailurePolicy(max_failures=0)
+            again, run, Watched(grid), pool, workers_after, FailurePolicy(max_failures=0), scheduler=LongestFirst()
         ).run()
     assert sorted(again.history.trials) == list(range(1, 61))
     assert again.history.counts == {Status.COMPLETED: 51, Status.FAILED: 9}
@@ -369,7 +377,12 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
 
     def run(trial: Trial) -> Outcome:
         if trial.number % 2 and "bad" not in excluded:
-            return Outcome(Status.INTERRUPTED, reason="stale file handle", seconds=0.1, worker="bad:0")
+            return Outcome(
+                Status.INTERRUPTED,
+                failure=Failure(FailureKind.MACHINE, "stale file handle"),
+                seconds=0.1,
+                worker="bad:0",
+            )
         return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
 
     campaign(record, run, GridSearch(space(20)), workers=2, policy=FailurePolicy(3), exclude=excluded.append).run()
@@ -382,7 +395,7 @@ def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: 
     first = Record(here / "events.jsonl", Direction.MINIMIZE)
 
     def run(trial: Trial) -> Outcome:
-        return Outcome(Status.FAILED, reason="a bug") if trial.number % 2 else completed(trial)
+        return FAILED if trial.number % 2 else completed(trial)
 
     campaign(first, run).run()
     first.close()

@@ -54,14 +54,14 @@ def live_view(folder: Path) -> str:
             time.sleep(0.2)
     watched = Watched(opened)
     stored = watched.stored
-    while watched.following.history.ended < 0.6 * stored.total:
+    while watched.history.ended < 0.6 * stored.total:
         time.sleep(0.1)
         watched.update()
     frame = Frame(WIDTH, HEIGHT, time.time(), f"{opened.name} of {Path(stored.input_file).name}", watched.state)
     watched.read_outputs(frame)
     frame = Frame(WIDTH, HEIGHT, time.time(), frame.title, watched.state, watched.outputs)
     console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), force_terminal=True)
-    console.print(live_page(watched.following, stored, frame))
+    console.print(live_page(watched.history, stored, frame))
     # Without the fonts that rich would fetch from elsewhere.
     form = re.sub(r"@font-face \{\{.*?\}\}\n?", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     form = form.replace("Fira Code, monospace", "ui-monospace, DejaVu Sans Mono, monospace")

@@ -44,6 +44,8 @@ def plain(value: object) -> str:
 
 def look(place: str, value: Any, depth: int, within: frozenset[int]) -> None:
     """Note what stands at a place: of plain values themselves, of others what they hold."""
+    if isinstance(value, re.Pattern):  # threads of scikit-learn compile the filters of warnings, or not: who is last?
+        value = value.pattern
     if isinstance(value, PLAIN):
         seen[place] = plain(value)[:LONGEST]
         return

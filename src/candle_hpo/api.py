@@ -99,4 +99,4 @@ def load_experiment(experiment: str | os.PathLike[str]) -> LoadedExperiment:
     Raises `candle_hpo.core.errors.InputError` where there is none, and `RecordError` where it cannot be read.
     """
     opened = Experiment.open(os.fspath(experiment))
-    return LoadedExperiment(opened.paths, opened.stored, replay_now(opened).history)
+    return LoadedExperiment(opened.paths, opened.stored, replay_now(opened))

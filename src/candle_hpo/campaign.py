@@ -1,18 +1,17 @@
 """The campaign: propose, run, record, tell, until nothing is left to do or somebody stops it.
 
-It knows neither the search that it drives nor where its trials run: a pool is any standard `Executor`.
+It knows neither the search that it drives, nor the scheduler, nor where its trials run: a pool is any standard
+`Executor`.
 A fresh start and a resumed one are the same: both go on from what the record says.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import socket
 import time
-from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,27 +32,24 @@ from candle_hpo.record.events import (
     TrialStarted,
 )
 from candle_hpo.record.record import Record
+from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler
 
 # A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
 # wait. So no wait for arrivals is longer than this.
 WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
-_LOST = Outcome(Status.INTERRUPTED, reason="an error ended the campaign while it ran")
+_LOST = Outcome.interrupted("an error ended the campaign while it ran")
 
 
 class Search(Protocol):
     """Proposes sets of hyperparameters and is told what came of them."""
 
-    def propose(self, number: int, running: int, seconds_left: float) -> Trial | None:
-        """Return a trial to run while so many others do; None: there is none now.
+    def propose(self, number: int, running: int) -> Trial | None:
+        """Return the trial of this number to run while so many others do; None: there is none now.
 
-        `number` is the least, from 1, that no trial has. The trial has it, or else a number that is as free. Of several
-        that it could propose, a search takes one that ends within the seconds that are left, if it can tell.
+        `number` is the least, from 1, that no trial has.
         """
-
-    def expected_seconds(self, trial: Trial) -> float | None:
-        """Return how long a trial is expected to take; None where the search cannot tell."""
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended."""
@@ -82,7 +78,7 @@ class Engine:
 
 
 class Campaign:
-    """Runs the trials that a search proposes.
+    """Runs the trials that a search proposes, in the order that a scheduler chooses: else as they come.
 
     `policy` says what is attempted again, and when failures end it all; with `failed_too`, a trial that failed in an
     earlier campaign is attempted again, too, with the hyperparameters that `as_listed` gives it now. `watch` is called
@@ -97,10 +93,12 @@ class Campaign:
         policy: FailurePolicy,
         watch: Callable[[], None] = lambda: None,
         *,
+        scheduler: Scheduler | None = None,
         failed_too: bool = False,
         as_listed: Callable[[Trial], Trial] = lambda trial: trial,
     ) -> None:
         self._search, self._engine, self._record = search, engine, record
+        self._scheduler = FirstCome() if scheduler is None else scheduler
         self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
         # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
         self._arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
@@ -109,9 +107,8 @@ class Campaign:
         self._again = Attempts(policy)
         self._failure_watch = FailureWatch(policy, engine.workers)
         self._nodes = NodeWatch()
-        self._durations: list[float] = []  # of completed trials, sorted
         self._next_number = 1
-        self._ahead: set[int] = set()  # numbers from there on that are proposed already
+        self._waiting: list[Trial] = []  # proposed, not begun
         self._stop: Stop | None = None
 
     def stop(self, stop: Stop) -> None:
@@ -152,7 +149,7 @@ class Campaign:
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
         for _, earlier in sorted(history.trials.items()):
-            outcome = earlier.outcome or Outcome(Status.INTERRUPTED)
+            outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._tell(earlier.trial, outcome)
             self._failure_watch.take_in_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
@@ -193,38 +190,39 @@ class Campaign:
         while len(starting) < free and not self._stop and not self._failure_watch.stop:
             if starting and time.monotonic() > deadline:
                 return starting, True
-            trial = self._next_trial(len(self._running) + len(starting))
-            if trial is None:
+            waiting = self._waiting_trials(len(self._running) + len(starting))
+            if not waiting:
                 break
-            if self._is_too_late(trial):
-                self._again.put_back(trial)
+            chosen = self._scheduler.choose(waiting, self._moment())
+            if chosen is None:
                 self._stop = Stop(StopReason.OUT_OF_TIME)
                 break
-            starting.append(trial)
+            if chosen.attempt > 1:
+                self._again.begin()
+            else:
+                self._waiting.remove(chosen)
+            starting.append(chosen)
         return starting, False
 
-    def _next_trial(self, running: int) -> Trial | None:
-        trial = self._again.next()
-        if trial is not None:
-            return trial
-        # A damaged record may lack some in between.
-        while self._next_number in self._record.history.trials or self._next_number in self._ahead:
-            self._ahead.discard(self._next_number)
+    def _waiting_trials(self, running: int) -> Sequence[Trial]:
+        """Return what the scheduler chooses from: a trial that is attempted again, or else what the search proposes."""
+        again = self._again.first()
+        if again is not None:
+            return (again,)
+        wanted = 1 + self._scheduler.look_ahead(self._engine.workers)
+        while len(self._waiting) < wanted:
+            while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
+                self._next_number += 1
+            trial = self._search.propose(self._next_number, running + len(self._waiting))
+            if trial is None:
+                break
+            self._waiting.append(trial)
             self._next_number += 1
-        trial = self._search.propose(self._next_number, running, self._seconds_left())
-        if trial is not None:
-            self._ahead.add(trial.number)
-        return trial
+        return self._waiting
 
-    def _seconds_left(self) -> float:
-        return math.inf if self._engine.deadline is None else self._engine.deadline - time.monotonic()
-
-    def _is_too_late(self, trial: Trial) -> bool:
-        """Tell whether a trial would not end in the time left, by what the search expects, or the median so far."""
-        expected = self._search.expected_seconds(trial)
-        if expected is None and self._durations:
-            expected = self._durations[len(self._durations) // 2]
-        return expected is not None and expected > self._seconds_left()
+    def _moment(self) -> Moment:
+        deadline, workers = self._engine.deadline, self._engine.workers
+        return Moment(workers) if deadline is None else Moment(workers, deadline - time.monotonic())
 
     def _wait_for_arrivals(self) -> None:
         """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""
@@ -269,7 +267,7 @@ class Campaign:
         try:
             outcome = future.result()
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
-            outcome = self._engine.collect(trial) or Outcome(Status.INTERRUPTED, reason=str(error))
+            outcome = self._engine.collect(trial) or Outcome.interrupted(str(error))
         self._again.take_in(trial, outcome)
         self._tell(trial, outcome)
         self._failure_watch.take_in(trial, outcome)
@@ -277,8 +275,7 @@ class Campaign:
         return TrialFinished.of(trial, outcome, time.time())
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
-        if outcome.status is Status.COMPLETED:
-            insort(self._durations, outcome.seconds)
+        self._scheduler.ended(trial, outcome)
         self._search.tell(trial, outcome)
 
     def _exclude_bad_nodes(self) -> None:

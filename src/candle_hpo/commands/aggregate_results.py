@@ -34,7 +34,7 @@ def aggregate_results(
     check_result_format(result_format)
     opened = Experiment.open(experiment)
     opened.refuse_unless_begun("aggregate")
-    paths, stored, history = opened.paths, opened.stored, replay_now(opened).history
+    paths, stored, history = opened.paths, opened.stored, replay_now(opened)
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:
         console.print(as_table(rows, stored.names, result_format, history.direction))

@@ -49,7 +49,7 @@ def export(experiment: str | None, format_name: str, output: Path | None, consol
 
 
 def _write(opened: Experiment, kind: ExportFormat, target: Path) -> int:
-    paths, history, names = opened.paths, replay_now(opened).history, opened.stored.names
+    paths, history, names = opened.paths, replay_now(opened), opened.stored.names
     ended = result_rows(history)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

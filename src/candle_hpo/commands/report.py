@@ -39,7 +39,7 @@ def report(experiment: str | None, format_name: str, output: Path | None, consol
 
     target = output or paths.report
     _write(target, report_page(paths, stored, replayed).encode())
-    ended = replayed.history.ended
+    ended = replayed.ended
     still = f" ({count(stored.total - ended, 'trial')} more to come)" if ended < stored.total else ""
     size = target.stat().st_size / 1e6
     show(console, f"{count(ended, 'trial')}{still} in {location(target)}, {size:.1f} MB; open it in a browser")

@@ -14,14 +14,14 @@ from candle_hpo.core.errors import ExitStatus
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.history import History
 from candle_hpo.record.tail import RecordChanged, RecordTail
-from candle_hpo.report.following import Following
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
-from candle_hpo.runner.liveness import CAMPAIGN_DIED, Liveness, holder_of, state_of
+from candle_hpo.runner.liveness import holder_of, settle
 
 TICK_SECONDS = 1.0  # between two readings of the record
 STATE_SECONDS = 20.0  # between two questions to the batch system
@@ -57,7 +57,7 @@ class Watched:
 
     def _begin_anew(self) -> None:
         self._tail = RecordTail(self.paths.record)
-        self.following = Following(self.stored.settings.direction)
+        self.history = History(self.stored.settings.direction)
 
     @property
     def title(self) -> str:
@@ -73,22 +73,20 @@ class Watched:
             self._begin_anew()
             events = self._tail.read()
         for event in events:
-            self.following.take_in(event)
+            self.history.apply(event)
         if time.monotonic() >= self._next_state or self._campaign() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
-            now = state_of(self.paths, self.following.history, holder)
+            now = settle(self.paths, self.history, holder)
             self.state, self.is_over = now.text, now.is_over
-            if now.liveness is Liveness.LOST:
-                self.following.history.end_running(CAMPAIGN_DIED)
 
     def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
-        return self.following.history.campaign, self.following.history.stopped
+        return self.history.campaign, self.history.stopped
 
     def read_outputs(self, frame: Frame) -> None:
         """Read the last line that each trial on a page of this size has printed, now and then."""
         if time.monotonic() >= self._next_outputs:
             self._next_outputs = time.monotonic() + OUTPUT_SECONDS
-            ids = [row.trial.id for row in trials_on_page(self.following, frame)]
+            ids = [row.trial.id for row in trials_on_page(self.history, frame)]
             self.outputs = {name: (last_lines(self.paths.trial(name).output, 1) or [""])[0] for name in ids}
 
 
@@ -103,7 +101,7 @@ def _show_page(watched: Watched, console: Console) -> None:
             frame = Frame(size.width, size.height, time.time(), watched.title, watched.state)
             watched.read_outputs(frame)
             frame = Frame(size.width, size.height, time.time(), watched.title, watched.state, watched.outputs)
-            page = live_page(watched.following, watched.stored, frame)
+            page = live_page(watched.history, watched.stored, frame)
             live.update(page, refresh=True)
             if watched.is_over or key(TICK_SECONDS) in ("q", "Q"):
                 return
@@ -124,12 +122,12 @@ def _print_lines(watched: Watched, console: Console) -> None:
         if line != shown_line and time.monotonic() >= next_line:
             next_line = time.monotonic() + PLAIN_SECONDS
             shown_line = line
-            show(console, f"{duration(watched.following.elapsed(time.time()))}  {line}")
+            show(console, f"{duration(watched.history.elapsed(time.time()))}  {line}")
         time.sleep(TICK_SECONDS)
 
 
 def _plain_line(watched: Watched) -> str:
-    history, total = watched.following.history, watched.stored.total
+    history, total = watched.history, watched.stored.total
     workers = history.campaign.workers if history.campaign else 1
     left = seconds_left(history, total, workers)
     when = "" if left is None else f", about {duration(left)} left"
@@ -139,7 +137,7 @@ def _plain_line(watched: Watched) -> str:
 
 
 def _conclude(watched: Watched, console: Console) -> None:
-    history, stored, name = watched.following.history, watched.stored, watched.paths.root.name
+    history, stored, name = watched.history, watched.stored, watched.paths.root.name
     show(
         console,
         *([watched.title, watched.state] if console.file.isatty() else []),

@@ -35,13 +35,13 @@ class Attempts:
         """Attempt a trial again, whatever became of it."""
         self._waiting.append(Trial(trial.number, trial.id, trial.hyperparameters, trial.attempt + 1))
 
-    def put_back(self, trial: Trial) -> None:
-        """Let an attempt wait that was not begun after all; it is the next one."""
-        self._waiting.appendleft(trial)
+    def first(self) -> Trial | None:
+        """Return the next attempt; None: none waits."""
+        return self._waiting[0] if self._waiting else None
 
-    def next(self) -> Trial | None:
-        """Return the next attempt, which waits no more; None: none does."""
-        return self._waiting.popleft() if self._waiting else None
+    def begin(self) -> None:
+        """Let the next attempt wait no more."""
+        self._waiting.popleft()
 
     def waits(self, number: int) -> bool:
         """Tell whether the trial of this number waits for another attempt."""

@@ -44,6 +44,32 @@ class Status(str, Enum):
         return self.value
 
 
+class FailureKind(str, Enum):
+    """What kept an attempt from having a value.
+
+    The model: it ended with an `exit_status` other than 0, or by a `signal`; it left `no_value`; it could not be
+    started (`not_started`); its `output` was too much, or did not arrive. A limit: `time`, `memory`. Neither: it was
+    `stopped` on purpose, or the `machine` failed.
+    """
+
+    EXIT_STATUS = "exit_status"
+    SIGNAL = "signal"
+    NO_VALUE = "no_value"
+    NOT_STARTED = "not_started"
+    OUTPUT = "output"
+    TIME = "time"
+    MEMORY = "memory"
+    STOPPED = "stopped"
+    MACHINE = "machine"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why an attempt has no value: of which kind that is, and the reason in one line, for people."""
+
+    kind: FailureKind
+    reason: str
+
+
 class SlowImport(msgspec.Struct, frozen=True):
     """A module that each trial imports itself, in so many seconds, and why it is not imported beforehand."""
 
@@ -52,11 +78,11 @@ class SlowImport(msgspec.Struct, frozen=True):
     because: str
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an attempt ended.
 
-    `value` is the objective: finite, and present if and only if the status is `completed`. `reason`
-    says in one line why there is no value. `seconds` is the duration of the attempt; `worker` is where it ran,
+    `value` is the objective: finite, and present if and only if the status is `completed`; `failure`, of every
+    other. `seconds` is the duration of the attempt; `worker` is where it ran,
     a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
     `notes` are what the user should know besides: of how its value was found, and, with a worker's first trials, of
     how that starts them; with these comes what each trial waits for, as `slow_imports`.
@@ -66,7 +92,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     status: Status
     value: float | None = None
-    reason: str = ""
+    failure: Failure | None = None
     seconds: float = 0.0
     worker: str = ""
     metrics: Metrics = {}
@@ -77,5 +103,18 @@ class Outcome(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if (self.value is not None) != (self.status is Status.COMPLETED):
             raise ValueError(f"an outcome has a value if and only if it is completed: {self!r}")
+        if (self.failure is None) != (self.status is Status.COMPLETED):
+            raise ValueError(f"an outcome has a failure if and only if it is not completed: {self!r}")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a value is a finite number: {self!r}")
+
+    @classmethod
+    def interrupted(cls, reason: str, *, seconds: float = 0.0, worker: str = "") -> Outcome:
+        """Return the outcome of an attempt that the machine ended, or did not let begin."""
+        failure = Failure(FailureKind.MACHINE, reason)
+        return cls(Status.INTERRUPTED, failure=failure, seconds=seconds, worker=worker)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no value, in one line; empty where there is one."""
+        return "" if self.failure is None else self.failure.reason

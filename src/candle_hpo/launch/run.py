@@ -12,7 +12,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.launch.handover.texts import as_json
@@ -103,7 +103,7 @@ def _run_process(
         fault = _fault_of_the_model(error, model)
         if fault is None:
             raise
-        return Outcome(Status.FAILED, reason=f"it cannot be started: {fault}")
+        return Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, f"it cannot be started: {fault}"))
     if ended.printed_too_much and model.limits.output_bytes is not None:
         with contextlib.suppress(FileNotFoundError):  # the model has removed it
             os.truncate(paths.output, model.limits.output_bytes)
@@ -133,12 +133,14 @@ def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: 
     script = Path(model.script)
     if not script.exists():
         reason = f"the model script {script} is not there any more; put it back"
-        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, reason=reason)
+        return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, failure=Failure(FailureKind.MACHINE, reason))
     hint = ""
     if directory == paths.run:
         folders = (script.parent, *folders_submitted_from(Path(model.experiment)))
         hint = hint_of_missing_file(last_lines(paths.output, _LAST_WORDS), directory, script, folders)
-    return msgspec.structs.replace(outcome, reason=f"{outcome.reason}; {hint}") if hint else outcome
+    if not hint or outcome.failure is None:
+        return outcome
+    return msgspec.structs.replace(outcome, failure=Failure(outcome.failure.kind, f"{outcome.reason}; {hint}"))
 
 
 def _fault_of_the_model(error: OSError, model: ModelCommand) -> str | None:
@@ -176,7 +178,7 @@ def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
 def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome:
     """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
 
-    The record has the outcome in any case: where these files cannot be written, its reason says so, no more.
+    The record has the outcome in any case: where these files cannot be written, it says so, no more.
     """
     try:
         for mine in (paths.result, paths.outcome):
@@ -186,10 +188,14 @@ def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome
             replace_file(paths.result, f"{outcome.value!r}\n".encode())
         write_outcome(paths, trial, outcome)
     except OSError as error:
-        note = f"{outcome.reason}; " if outcome.reason else ""
-        reason = f"{note}its folder could not be written: {error}"
+        what = f"its folder could not be written: {error}"
+        if outcome.failure is None:
+            return msgspec.structs.replace(outcome, notes=(*outcome.notes, f"{trial.id}: {what}"))
         # Where not even this can be written, a model that failed could write no more than that.
         is_faulty = outcome.status is Status.FAILED and error.errno in _FAULTS_OF_THE_DISK
-        status = Status.INTERRUPTED if is_faulty else outcome.status
-        return msgspec.structs.replace(outcome, status=status, reason=reason)
+        kind, status = (
+            (FailureKind.MACHINE, Status.INTERRUPTED) if is_faulty else (outcome.failure.kind, outcome.status)
+        )
+        failure = Failure(kind, f"{outcome.reason}; {what}")
+        return msgspec.structs.replace(outcome, status=status, failure=failure)
     return outcome

@@ -19,11 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 QUIET_SECONDS = 5.0  # since something moved last, for what has not ended by then
 MOST_SECONDS = 10.0  # in all
 _GROWING_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.05
 _IDLE_LOOKS = 3
+_WORKING = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
 _PROC = Path("/proc")
 _File = tuple[int, int]  # device and inode
 
@@ -141,9 +144,9 @@ def _look_at(number: int) -> tuple[int, _Process]:
 
 
 def _is_working(number: int) -> bool:
-    with suppress(OSError, IndexError):
-        state = (_PROC / f"{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return state in "RD" or (state in "S" and any(children(number)))
+    with suppress(psutil.Error):
+        state = psutil.Process(number).status()
+        return state in _WORKING or (state == psutil.STATUS_SLEEPING and any(children(number)))
     return False
 
 

@@ -6,6 +6,8 @@ import os
 import subprocess
 from contextlib import suppress
 
+from candle_hpo.process.leftovers import leave_alone
+
 # Told of each group of processes as it begins ("+ 4711") and before its number is given back ("- 4711"). The end of its
 # input is the end of whoever spoke. It is in a session of its own, so that what ends that one does not end it.
 _GUARD = r"""
@@ -35,6 +37,7 @@ class Guard:
             start_new_session=True,
             bufsize=0,
         )
+        leave_alone(self._process.pid)
 
     def begin(self, group: int) -> None:
         """Take care of a group of processes."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Hyperparameters, Metrics, Outcome, SlowImport, Status, Trial
+from candle_hpo.core.trial import Hyperparameters, Outcome, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event"):
@@ -59,59 +59,18 @@ class TrialStarted(Event, frozen=True, tag=True):
         return Trial(self.number, self.id, self.hyperparameters, self.attempt)
 
 
-class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
-    """An attempt at a trial ended: its duration on `worker` in `seconds`, and the version of the `script` that ran."""
+class TrialFinished(Event, frozen=True, tag=True):
+    """An attempt at a trial ended."""
 
     time: float
     number: int
     attempt: int
-    status: Status
-    seconds: float
-    value: float | None = None
-    reason: str = ""
-    worker: str = ""
-    metrics: Metrics = {}
-    notes: tuple[str, ...] = ()
-    slow_imports: tuple[SlowImport, ...] = ()
-    script: str = ""
-
-    def __post_init__(self) -> None:
-        # Raised while a record is read, this becomes an error that names the line.
-        if (self.value is not None) != (self.status is Status.COMPLETED):
-            raise ValueError("a trial has a value if and only if it is completed")
+    outcome: Outcome
 
     @classmethod
     def of(cls, trial: Trial, outcome: Outcome, time: float) -> TrialFinished:
         """Return the event that tells how this attempt ended."""
-        return cls(
-            time,
-            trial.number,
-            trial.attempt,
-            outcome.status,
-            outcome.seconds,
-            outcome.value,
-            outcome.reason,
-            outcome.worker,
-            outcome.metrics,
-            outcome.notes,
-            outcome.slow_imports,
-            outcome.script,
-        )
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the attempt ended."""
-        return Outcome(
-            self.status,
-            self.value,
-            self.reason,
-            self.seconds,
-            self.worker,
-            self.metrics,
-            self.notes,
-            self.slow_imports,
-            self.script,
-        )
+        return cls(time, trial.number, trial.attempt, outcome)
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import kind_of_failure
+from candle_hpo.core.nodes import node_of
 from candle_hpo.core.trial import Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
@@ -39,12 +40,50 @@ class TrialHistory:
         return None if self.outcome is None else self.outcome.value
 
 
+class Attempt(NamedTuple):
+    """One attempt at a trial that ended; `began` and `ended` are in seconds since 1970."""
+
+    trial: Trial
+    outcome: Outcome
+    began: float
+    ended: float
+
+
+@dataclass
+class NodeCounts:
+    """What has ended on a node since the campaign began."""
+
+    ended: int = 0
+    failed: int = 0
+
+
+@dataclass
+class CampaignHistory:
+    """A process that ran trials, until its last event in seconds since 1970, and what it added up to.
+
+    `worked` is for how many seconds its workers ran the attempts that ended.
+    """
+
+    started: CampaignStarted
+    ended: float
+    worked: float = 0.0
+    nodes: dict[str, NodeCounts] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an attempt that ended."""
+        self.worked += outcome.seconds
+        node = self.nodes.setdefault(node_of(outcome.worker) or "not known", NodeCounts())
+        node.ended += 1
+        node.failed += outcome.status is not Status.COMPLETED
+
+
 class History:
     """All trials of an experiment by number, with the sums that people ask for kept at hand.
 
     Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
-    number is the best, whichever ended first. `failures` are the trials that ended without a value, by number, those of
-    the same kind together.
+    number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
+    that value. `attempts` are in the order of their ends. `failures` are the trials that ended without a value, by
+    number, those of the same kind together.
     """
 
     def __init__(self, direction: Direction, events: Iterable[AnyEvent] = ()) -> None:
@@ -54,10 +93,12 @@ class History:
         self.counts: Counter[Status] = Counter()
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
+        self.improvements: list[tuple[float, float]] = []
+        self.attempts: list[Attempt] = []
+        self.campaigns: list[CampaignHistory] = []
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
-        self.campaign: CampaignStarted | None = None
         self.stopped: CampaignStopped | None = None
         self.excluded: list[NodeExcluded] = []
         self.notes: dict[str, None] = {}  # of this campaign's workers, in order, each once
@@ -78,15 +119,37 @@ class History:
             case TrialFinished():
                 self._finish(event)
             case CampaignStarted():
-                self.campaign, self.stopped, self.excluded, self.notes = event, None, [], {}
-                self.slow_imports = {}
+                self.campaigns.append(CampaignHistory(event, event.time))
+                self.stopped, self.excluded, self.notes, self.slow_imports = None, [], {}, {}
                 self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
             case NodeExcluded():
                 self.excluded.append(event)
             case RecordHeader():
-                pass
+                return
+        if self.campaigns and self.stopped in (None, event):
+            self.campaigns[-1].ended = max(self.campaigns[-1].ended, event.time)
+
+    @property
+    def campaign(self) -> CampaignStarted | None:
+        """The process that ran trials last; None: none has."""
+        return self.campaigns[-1].started if self.campaigns else None
+
+    def elapsed(self, now: float) -> float:
+        """Return for how many seconds the last campaign has run, or ran; `now` is in seconds since 1970."""
+        if not self.campaigns:
+            return 0.0
+        return max(0.0, (now if self.stopped is None else self.stopped.time) - self.campaigns[-1].started.time)
+
+    def busy_share(self, now: float) -> float | None:
+        """Return the share of the workers' time, since the last campaign began, in which they ran trials."""
+        elapsed = self.elapsed(now)
+        if elapsed <= 0 or self.campaigns[-1].started.workers <= 0:
+            return None
+        running = sum(max(0.0, now - trial.started) for trial in self.running.values())
+        campaign = self.campaigns[-1]
+        return min(1.0, (campaign.worked + running) / (campaign.started.workers * elapsed))
 
     @property
     def ended(self) -> int:
@@ -119,7 +182,7 @@ class History:
     def end_running(self, reason: str) -> None:
         """Count what runs as interrupted: the campaign that ran it is known to have died without a word."""
         for trial in self.running.values():
-            self._end(trial, Outcome(Status.INTERRUPTED, reason=reason))
+            self._end(trial, Outcome.interrupted(reason))
         self.running.clear()
 
     def _start(self, event: TrialStarted) -> None:
@@ -134,12 +197,21 @@ class History:
         trial = self.running.pop(event.number, None)
         if trial is None or trial.trial.attempt != event.attempt:
             raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
-        self.notes.update(dict.fromkeys(event.notes))
-        for slow in event.slow_imports:
+        # What lies between the start that was recorded and the model's own is waiting, not work.
+        began = max(trial.started, event.time - event.outcome.seconds)
+        self.attempts.append(Attempt(trial.trial, event.outcome, min(began, event.time), event.time))
+        if self.campaigns:
+            self.campaigns[-1].add(event.outcome)
+        before = None if self.best is None else self.best.value
+        self.notes.update(dict.fromkeys(event.outcome.notes))
+        for slow in event.outcome.slow_imports:
             known = self.slow_imports.setdefault(slow.module, slow)
             if slow.seconds < known.seconds:
                 self.slow_imports[slow.module] = slow
         self._end(trial, event.outcome)
+        value = event.outcome.value
+        if value is not None and self.direction.is_better(value, before):
+            self.improvements.append((event.time, value))
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:
         trial.outcome = outcome

@@ -93,7 +93,7 @@ def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str =
     except PermissionError:  # it is another user's
         pass
     started = started_at(holder.process)
-    if started is None:
+    if started is None or holder.started == -1:
         return Life.UNKNOWN
     return Life.ALIVE if started == holder.started else Life.DEAD
 
@@ -117,15 +117,21 @@ def this_place() -> str:
 
 
 def started_at(process: int) -> int | None:
-    """Return when a process of this machine began, in ticks since the machine did: field 22 of /proc/PID/stat, proc(5).
+    """Return when a process of this machine began, in hundredths of a second since the machine did (macOS: since 1970).
 
-    -1 where the system has no such files (macOS), -2 for a process that has ended and is not yet reaped, None for one
-    that does not show itself.
+    No change of the clock moves that. -2 for a process that has ended and is not yet reaped, None for one that does not
+    show itself.
     """
-    if not Path("/proc/self/stat").exists():
-        return -1
+    import psutil
+
     try:
-        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
+        found = psutil.Process(process)
+        if found.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return -2
+        # On Linux, psutil adds to the one number that is fixed what the clock now says of the start of the machine.
+        began: float = found.create_time() - (psutil.boot_time() if psutil.LINUX else 0)
+        return round(100 * began)
+    except psutil.ZombieProcess:
+        return -2
+    except psutil.Error:
         return None
-    return -2 if fields[0] in "ZX" else int(fields[19])

@@ -8,9 +8,9 @@ from typing import Any
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Status
+from candle_hpo.record.history import History
 from candle_hpo.report.extras import need
 from candle_hpo.report.page.data import STATUSES, HyperparameterColumn, PageData, page_data
-from candle_hpo.report.replay import Replay
 from candle_hpo.report.space import log_scales
 from candle_hpo.report.words import cut_apart
 
@@ -41,7 +41,7 @@ _MOST_DRAWN = 2000  # marks, each as a shape of its own
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 
-def figures_of(paths: ExperimentPaths, replay: Replay, names: Sequence[str], file_format: str) -> dict[str, bytes]:
+def figures_of(paths: ExperimentPaths, history: History, names: Sequence[str], file_format: str) -> dict[str, bytes]:
     """Return the figures as files of this format (png, svg) by their names.
 
     Those of which there is nothing to show yet are left out. Raises `InputError` where matplotlib is not installed.
@@ -50,7 +50,7 @@ def figures_of(paths: ExperimentPaths, replay: Replay, names: Sequence[str], fil
     import matplotlib as mpl
 
     name = paths.root.name
-    data = page_data(name, replay, names, log_scales(paths))
+    data = page_data(name, history, names, log_scales(paths))
     makers: dict[str, Callable[[PageData], Any]] = {
         "objective": _objective,
         "hyperparameters": _hyperparameters,

@@ -14,8 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import TrialHistory
-from candle_hpo.report.following import Following
+from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, failures_by_reason, note_on_one_value
@@ -42,24 +41,24 @@ class Frame(msgspec.Struct, frozen=True):
     outputs: Mapping[str, str] = {}
 
 
-def live_page(following: Following, stored: StoredExperiment, frame: Frame) -> Group:
+def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group:
     """Return the page of this moment; no line of it is wider than the frame, and it has at most as many lines."""
     names, total = stored.names, stored.total
-    head = [*_head(following, names, total, frame), Text()]
+    head = [*_head(history, names, total, frame), Text()]
     foot = [
-        *_note(note_on_one_value(following.history), frame),
-        *(_line(line, frame) for line in script_version_lines(following.history, stored)[:_MOST_VERSIONS]),
-        *_failures(following, frame),
-        *_nodes(following, frame),
+        *_note(note_on_one_value(history), frame),
+        *(_line(line, frame) for line in script_version_lines(history, stored)[:_MOST_VERSIONS]),
+        *_failures(history, frame),
+        *_nodes(history, frame),
         _line("q leaves, the experiment goes on; candle logs TRIAL shows what a trial printed", frame, "dim"),
     ]
     room = max(_FEWEST_RUNNING, frame.height - len(head) - len(foot) - 3)
-    return Group(*head, *_running(following, names, frame, room), Text(), *foot)
+    return Group(*head, *_running(history, names, frame, room), Text(), *foot)
 
 
-def trials_on_page(following: Following, frame: Frame) -> list[TrialHistory]:
+def trials_on_page(history: History, frame: Frame) -> list[TrialHistory]:
     """Return the running trials of which a page of this height can show the output, the longest first."""
-    running = sorted(following.history.running.values(), key=lambda trial: trial.started)
+    running = sorted(history.running.values(), key=lambda trial: trial.started)
     return running[: frame.height] if frame.width >= _WITH_OUTPUT else []
 
 
@@ -77,8 +76,7 @@ def _bar_width(frame: Frame) -> int:
     return max(8, min(60, frame.width - 40))
 
 
-def _head(following: Following, names: Sequence[str], total: int, frame: Frame) -> list[RenderableType]:
-    history = following.history
+def _head(history: History, names: Sequence[str], total: int, frame: Frame) -> list[RenderableType]:
     clock = time.strftime("%H:%M:%S", time.localtime(frame.now))
     bar = Table.grid(padding=(0, 1), expand=False)
     share = f"{history.ended / total:.0%}" if total else ""
@@ -88,7 +86,7 @@ def _head(following: Following, names: Sequence[str], total: int, frame: Frame) 
         Text(share),
     )
     workers = history.campaign.workers if history.campaign else 0
-    busy = following.busy_share(frame.now)
+    busy = history.busy_share(frame.now)
     use = "" if busy is None else f"{count(workers, 'worker')}, busy {busy:.0%} of the time"
     return [
         _line(f"{frame.title}   {clock}", frame, "bold"),
@@ -96,16 +94,16 @@ def _head(following: Following, names: Sequence[str], total: int, frame: Frame) 
         bar,
         _line(counts_text(history), frame),
         *([_line(use, frame)] if use else []),
-        _line(_times(following, total, workers, frame.now), frame),
+        _line(_times(history, total, workers, frame.now), frame),
         _line(best_line(history, names), frame, "bold"),
-        _line(sparkline_text(following, frame.now, _bar_width(frame)), frame),
+        _line(sparkline_text(history, frame.now, _bar_width(frame)), frame),
     ]
 
 
-def _times(following: Following, total: int, workers: int, now: float) -> str:
-    text = f"{duration(following.elapsed(now))} since it began"
-    left = seconds_left(following.history, total, max(1, workers))
-    if left is None or following.history.stopped is not None:
+def _times(history: History, total: int, workers: int, now: float) -> str:
+    text = f"{duration(history.elapsed(now))} since it began"
+    left = seconds_left(history, total, max(1, workers))
+    if left is None or history.stopped is not None:
         return text
     return f"{text}, about {duration(left)} left; ends about {_clock(now + left, now)}"
 
@@ -115,12 +113,12 @@ def _clock(moment: float, now: float) -> str:
     return time.strftime("%H:%M" if near else "%Y-%m-%d %H:%M", time.localtime(moment))
 
 
-def sparkline_text(following: Following, now: float, width: int) -> str:
+def sparkline_text(history: History, now: float, width: int) -> str:
     """Return the best value so far over the time since the first one, as a line of blocks with its ends."""
-    found = following.improvements
+    found = history.improvements
     if not found:
         return ""
-    ended = following.history.stopped.time if following.history.stopped else now
+    ended = history.stopped.time if history.stopped else now
     ago = duration(max(0.0, ended - found[-1][0]))
     if len(found) == 1:
         return f"  found {ago} ago, the first so far"
@@ -154,10 +152,10 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_LEVELS[min(7, int(8 * (value - low) / width))] for value in values)
 
 
-def _running(following: Following, names: Sequence[str], frame: Frame, room: int) -> list[Text]:
-    running = sorted(following.history.running.values(), key=lambda trial: trial.started)
-    campaign = following.history.campaign
-    workers = campaign.workers if campaign and following.history.stopped is None else 0
+def _running(history: History, names: Sequence[str], frame: Frame, room: int) -> list[Text]:
+    running = sorted(history.running.values(), key=lambda trial: trial.started)
+    campaign = history.campaign
+    workers = campaign.workers if campaign and history.stopped is None else 0
     idle = max(0, workers - len(running))
     lines = [_line(f"Running: {len(running):,}" + (f"; {count(idle, 'worker')} idle" if idle else ""), frame, "bold")]
     shown = running if len(running) <= room else running[: room - 1]
@@ -175,8 +173,8 @@ def _running(following: Following, names: Sequence[str], frame: Frame, room: int
     return lines
 
 
-def _failures(following: Following, frame: Frame) -> list[Text]:
-    kinds = failures_by_reason(following.history, named=1)
+def _failures(history: History, frame: Frame) -> list[Text]:
+    kinds = failures_by_reason(history, named=1)
     if not kinds:
         return []
     lines = [_line(f"Without a value: {sum(kind.amount for kind in kinds):,}", frame, "bold")]
@@ -186,14 +184,14 @@ def _failures(following: Following, frame: Frame) -> list[Text]:
     return lines
 
 
-def _nodes(following: Following, frame: Frame) -> list[Text]:
+def _nodes(history: History, frame: Frame) -> list[Text]:
     """Return a line on the nodes, where there are several: those with failures first."""
-    nodes = following.nodes
+    nodes = history.campaigns[-1].nodes if history.campaigns else {}
     if len(nodes) < 2:
         return []
     worst_first = sorted(nodes.items(), key=lambda node: (-node[1].failed, node[0]))
     parts = [
         f"{name} {each.ended:,}" + (f" ({each.failed:,} failed)" if each.failed else "") for name, each in worst_first
     ]
-    out_of_use = [f"{excluded.node} is out of use" for excluded in following.history.excluded]
+    out_of_use = [f"{excluded.node} is out of use" for excluded in history.excluded]
     return [_line(f"Ended on {len(nodes):,} nodes: " + ", ".join([*out_of_use, *parts]), frame)]

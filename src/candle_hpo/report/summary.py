@@ -113,7 +113,7 @@ def running_lines(history: History, names: Sequence[str], now: float) -> Iterato
         yield f"… and {len(running) - _MOST_RUNNING} more"
 
 
-class FailureKind(NamedTuple):
+class FailureGroup(NamedTuple):
     """Trials that ended without a value in the same way: the first of them stands for all, and some ids are named."""
 
     amount: int
@@ -127,7 +127,7 @@ class FailureKind(NamedTuple):
         return f"{status_text(self.status, self.amount)} ({', '.join(self.ids)}{more}): {self.reason}"
 
 
-def failures_by_reason(history: History, named: int = 3) -> list[FailureKind]:
+def failures_by_reason(history: History, named: int = 3) -> list[FailureGroup]:
     """Return the ways in which trials ended without a value, the most frequent first; of each, so many ids are named.
 
     Reasons that differ in numbers alone are the same way.
@@ -138,11 +138,11 @@ def failures_by_reason(history: History, named: int = 3) -> list[FailureKind]:
     )
 
 
-def _kind(rows: Mapping[int, TrialHistory], named: int) -> FailureKind:
+def _kind(rows: Mapping[int, TrialHistory], named: int) -> FailureGroup:
     firsts = [rows[number] for number in heapq.nsmallest(named, rows)]
     outcome = firsts[0].outcome
     assert outcome is not None  # noqa: S101  # else it has not ended
-    return FailureKind(len(rows), firsts[0], outcome.status, outcome.reason, tuple(row.trial.id for row in firsts))
+    return FailureGroup(len(rows), firsts[0], outcome.status, outcome.reason, tuple(row.trial.id for row in firsts))
 
 
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:

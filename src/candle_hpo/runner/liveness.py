@@ -16,7 +16,6 @@ from candle_hpo.record.folder import read_jobs
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
-from candle_hpo.report.replay import Replay, replay
 from candle_hpo.report.summary import stop_text
 from candle_hpo.report.words import count, duration, location
 
@@ -133,13 +132,20 @@ def holder_of(paths: ExperimentPaths) -> Holder | None:
         return None
 
 
-def replay_now(experiment: Experiment) -> Replay:
-    """Return what the record tells now; what a lost campaign left running counts as interrupted."""
+def settle(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
+    """Return how an experiment is; what a lost campaign left running counts as interrupted from here on."""
+    state = state_of(paths, history, holder_before)
+    if state.liveness is Liveness.LOST:
+        history.end_running(CAMPAIGN_DIED)
+    return state
+
+
+def replay_now(experiment: Experiment) -> History:
+    """Return what the record adds up to now; what a lost campaign left running counts as interrupted."""
     holder = holder_of(experiment.paths)
-    told = replay(experiment.settings.direction, experiment.events())
-    if told.history.running and state_of(experiment.paths, told.history, holder).liveness is Liveness.LOST:
-        told.history.end_running(CAMPAIGN_DIED)
-    return told
+    if experiment.history.running:
+        settle(experiment.paths, experiment.history, holder)
+    return experiment.history
 
 
 def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sighting) -> str:

@@ -18,7 +18,7 @@ from candle_hpo.record.history import History
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.search_assembly import listed_by, search_of
+from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
@@ -50,7 +50,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
             collect=collector(paths),
             gpus=stored.latest.gpus,
         )
-        search = search_of(paths, stored, len(workers))
+        search = search_of(paths, stored)
         with pool, listener.progress(record.history, stored, len(workers)) as progress:
             campaign = Campaign(
                 search,
@@ -58,6 +58,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
                 record,
                 settings.failure_policy,
                 progress.update,
+                scheduler=scheduler_of(settings),
                 failed_too=failed_too,
                 as_listed=listed_by(search),
             )

@@ -1,4 +1,4 @@
-"""The search of an experiment, as it was stored: what both engines drive."""
+"""The search and the scheduler of an experiment, as it was stored: what the campaign drives."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from candle_hpo.record.earlier_results import EarlierResult, find_earlier_result
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
 from candle_hpo.runner.listener import Say
+from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:
     from candle_hpo.search.study_search import KnownPoint
 
 
-def search_of(paths: ExperimentPaths, stored: StoredExperiment, workers: int) -> Search:
+def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
     """Return the search of an experiment at its beginning; the campaign tells it what the record has.
 
     Raises `RecordError` where the experiment's folder is damaged, `MachineError` where a sampler's package is missing.
     """
     if stored.settings.workflow == "grid":
-        return GridSearch(read_parameter_sets(paths, stored), workers)
+        return GridSearch(read_parameter_sets(paths, stored))
     from candle_hpo.search.parametric import parametric_search  # a grid needs no SciPy
 
     space = read_search_space(paths)
     return parametric_search(space, stored.settings, stored.seed, known_points(space, read_earlier_results(paths)))
+
+
+def scheduler_of(settings: Settings) -> Scheduler:
+    """Return what chooses the order of the trials: a search that learns is asked for one only when a worker is free."""
+    return LongestFirst() if settings.workflow == "grid" else FirstCome()
 
 
 def listed_by(search: Search) -> Callable[[Trial], Trial]:
@@ -120,6 +126,6 @@ def first_sets(
     from candle_hpo.search.parametric import parametric_search
 
     search = parametric_search(space, settings, settings.seed or 0, known_points(space, earlier))
-    proposed = (search.propose(number, number - 1, math.inf) for number in range(1, most + 1))
+    proposed = (search.propose(number, number - 1) for number in range(1, most + 1))
     trials = [trial for trial in proposed if trial is not None]
     return [ParameterSet(trial.id, trial.hyperparameters) for trial in trials]

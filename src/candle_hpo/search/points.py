@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -90,7 +89,7 @@ class PointSearch:
         self._next = self._points.evenly if evenly else self._points.random
         self._taken = {self._points.key_at(point) for point in known}
 
-    def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:  # noqa: ARG002
+    def propose(self, number: int, running: int) -> Trial | None:
         """Return the trial of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running):
             return None
@@ -100,9 +99,6 @@ class PointSearch:
         hyperparameters = self._space.space.hyperparameters(point)
         self._taken.add(self._points.key(hyperparameters))
         return Trial(number, default_trial_id(number), hyperparameters)
-
-    def expected_seconds(self, trial: Trial) -> None:
-        """Return None: durations are not learned."""
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
         """Take in that a trial ended, perhaps one that an earlier campaign proposed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -52,7 +51,7 @@ class StudySearch:
         for each in known:
             self._add(each.coordinates, TrialState.COMPLETE, each.value)
 
-    def propose(self, number: int, running: int, seconds_left: float = math.inf) -> Trial | None:  # noqa: ARG002
+    def propose(self, number: int, running: int) -> Trial | None:
         """Return the trial of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running) or len(self._taken) >= self._count:
             return None
@@ -71,9 +70,6 @@ class StudySearch:
             self._places[number] = asked.number
             self._taken.add(self._points.key_at(point))
         return Trial(number, default_trial_id(number), self._space.space.hyperparameters(point))
-
-    def expected_seconds(self, trial: Trial) -> None:
-        """Return None: durations are not learned."""
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Take in how a trial ended, perhaps one that an earlier campaign proposed.

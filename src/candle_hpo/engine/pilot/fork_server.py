@@ -6,10 +6,8 @@ any more, and its workers hold it. That comes first: of an import that fails, mu
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
-import sys
 
 from candle_hpo.process.parent import end_with_parent
 
@@ -28,12 +26,6 @@ os.register_at_fork(
 )
 
 import candle_hpo.engine.pilot.worker  # noqa: E402, F401
-from candle_hpo.engine.pilot.parsl_program import (  # noqa: E402
-    WORKER_POOL,
-    module_of,
-    without_what_programs_do_not_need,
-)
+from candle_hpo.engine.pilot.parsl_workers import import_what_workers_need  # noqa: E402
 
-with without_what_programs_do_not_need():
-    importlib.import_module(module_of(WORKER_POOL))
-sys.modules.pop(module_of(WORKER_POOL))  # a worker runs it anew, as the main module that it is in its manager
+import_what_workers_need()

@@ -18,10 +18,10 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import FailureKind, Outcome, Trial
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
+from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER, WORKERS_BY_NODE
 from candle_hpo.launch.command import ModelCommand
-from candle_hpo.launch.measuring.result import ENDED_BY_SIGNAL
 from candle_hpo.launch.run import run_trial
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
@@ -31,7 +31,6 @@ from candle_hpo.process.parent import end_with_parent
 from candle_hpo.script.version import ScriptWatch
 from candle_hpo.user_environment import forget_variables
 
-WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to know
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
 
 # What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
@@ -57,7 +56,7 @@ def with_its_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: 
         if _can_be_sent(error):
             raise
         raise RuntimeError("".join(traceback.format_exception(error))) from None
-    return node_name(), os.environ["PARSL_WORKER_POOL_ID"], result
+    return node_name(), os.environ[MANAGER], result
 
 
 def _can_be_sent(error: Exception) -> bool:
@@ -90,7 +89,7 @@ class _OnAnyWorker:
         self._model, self._paths, self._gpus = model, paths, gpus
 
     def __call__(self, trial: Trial) -> Outcome:
-        slot = int(os.environ["PARSL_WORKER_RANK"])
+        slot = int(os.environ[WORKER_NUMBER])
         worker, began = f"{node_name()}:{slot}", time.monotonic()
         try:
             devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
@@ -103,7 +102,7 @@ class _OnAnyWorker:
             )
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
-            return Outcome(Status.INTERRUPTED, None, str(error), time.monotonic() - began, worker)
+            return Outcome.interrupted(str(error), seconds=time.monotonic() - began, worker=worker)
 
 
 def _unless_ended_too(outcome: Outcome) -> Outcome:
@@ -112,7 +111,7 @@ def _unless_ended_too(outcome: Outcome) -> Outcome:
     Where SLURM ends everything on a node, the model can go first. Its worker, ended too, then says nothing, and the
     trial counts as interrupted by the machine.
     """
-    if outcome.reason.startswith(ENDED_BY_SIGNAL):
+    if outcome.failure and outcome.failure.kind is FailureKind.SIGNAL:
         time.sleep(ENDED_TOGETHER_SECONDS)
     return outcome
 

@@ -144,10 +144,10 @@ class Marker:
                 self._place, self._size = begin + found + 1 + len(entry), len(value)
 
     def set(self, value: str) -> None:
-        """Show this value."""
+        """Show this value; what is left of the place is an entry of its own, for an empty one would end the list."""
         data = os.fsencode(value)
         if len(data) <= self._size:
-            ctypes.memmove(self._place, data.ljust(self._size, b"\0"), self._size)
+            ctypes.memmove(self._place, (data + b"\0").ljust(self._size, b"/")[: self._size], self._size)
 
 
 def serve(

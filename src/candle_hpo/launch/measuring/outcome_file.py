@@ -8,45 +8,25 @@ from collections.abc import Callable
 import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths, TrialPaths
-from candle_hpo.core.trial import Metrics, Outcome, Status, Trial
+from candle_hpo.core.trial import FailureKind, Outcome, Status, Trial
 from candle_hpo.files import replace_file
-from candle_hpo.launch.measuring.result import ENDED_BY_SIGNAL
 
 _MOST_BYTES = 1_000_000
 
 
 class _OutcomeFile(msgspec.Struct, frozen=True):
-    """An outcome, and the attempt that it belongs to; flat, for people."""
+    """An outcome, and the attempt that it belongs to."""
 
     id: str
     number: int
     attempt: int
-    status: Status
-    value: float | None
-    reason: str
-    seconds: float
-    worker: str
-    metrics: Metrics
-    notes: tuple[str, ...] = ()
-    script: str = ""
+    outcome: Outcome
 
 
 def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
     """Put the outcome of this attempt in place. Raises `OSError`."""
-    told = _OutcomeFile(
-        trial.id,
-        trial.number,
-        trial.attempt,
-        outcome.status,
-        outcome.value,
-        outcome.reason,
-        outcome.seconds,
-        outcome.worker,
-        outcome.metrics,
-        outcome.notes,
-        outcome.script,
-    )
-    replace_file(paths.outcome, msgspec.json.encode(told) + b"\n")
+    of_trial = _OutcomeFile(trial.id, trial.number, trial.attempt, outcome)
+    replace_file(paths.outcome, msgspec.json.encode(of_trial) + b"\n")
 
 
 def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
@@ -59,23 +39,14 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         status = paths.outcome.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             return None
-        told = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
-        if (told.id, told.number, told.attempt) != (trial.id, trial.number, trial.attempt):
+        found = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
+        if (found.id, found.number, found.attempt) != (trial.id, trial.number, trial.attempt):
             return None
-        outcome = Outcome(
-            told.status,
-            told.value,
-            told.reason,
-            told.seconds,
-            told.worker,
-            told.metrics,
-            told.notes,
-            script=told.script,
-        )
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
-    is_interrupted = outcome.status is Status.INTERRUPTED or outcome.reason.startswith(ENDED_BY_SIGNAL)
-    return None if is_interrupted else outcome
+    ended, failure = found.outcome, found.outcome.failure
+    is_interrupted = ended.status is Status.INTERRUPTED or (failure and failure.kind is FailureKind.SIGNAL)
+    return None if is_interrupted else ended
 
 
 def collector(paths: ExperimentPaths) -> Callable[[Trial], Outcome | None]:

@@ -8,12 +8,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from candle_hpo.core.trial import Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.launch.measuring.result_file import Measured
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
 
-ENDED_BY_SIGNAL = "ended by signal"
 _LAST_WORDS_OF_R = "Execution halted"
 _LAST_WORDS = 5  # lines
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
@@ -34,20 +33,21 @@ def outcome_of(
     ended a process for want of memory while this one ran; it is asked of one that was killed.
     """
     if ended.stopped:
-        return Outcome(Status.INTERRUPTED, reason="stopped while it ran", seconds=ended.seconds)
+        return _without_value(Status.INTERRUPTED, FailureKind.STOPPED, "stopped while it ran", ended)
     if ended.timed_out:
         reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
-        return Outcome(Status.TIMED_OUT, reason=reason, seconds=ended.seconds)
+        return _without_value(Status.TIMED_OUT, FailureKind.TIME, reason, ended)
     if ended.printed_too_much:
-        return _failed(_with_last_line("it printed more than max_output, and was ended", output), ended)
+        reason = _with_last_line("it printed more than max_output, and was ended", output)
+        return _without_value(Status.FAILED, FailureKind.OUTPUT, reason, ended)
     if ended.status != 0:
         return _without_success(ended, output, killed_for_memory)
     if ended.is_cut_off:
-        return _failed(_CUT_OFF, ended)
+        return _without_value(Status.FAILED, FailureKind.OUTPUT, _CUT_OFF, ended)
     try:
         value, metrics, notes = measure()
     except ValueError as error:
-        return _failed(str(error), ended)
+        return _without_value(Status.FAILED, FailureKind.NO_VALUE, str(error), ended)
     return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics, notes=notes)
 
 
@@ -60,12 +60,14 @@ def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[],
     reason, words = _how_it_ended(ended.status), last_lines(output, _LAST_WORDS)
     if ended.status in _KILLED and killed_for_memory():
         reason += "; the system ended a process for want of memory meanwhile"
-        return Outcome(Status.OUT_OF_MEMORY, reason=_with_last_line(reason, output), seconds=ended.seconds)
+        return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, _with_last_line(reason, output), ended)
     reason = _with_last_line(reason, output)
     if any(text in line for line in words for text in DISK_FULL):
-        return Outcome(Status.INTERRUPTED, reason=reason, seconds=ended.seconds)
-    status = Status.OUT_OF_MEMORY if ended.status > 0 and speaks_of_memory(words) else Status.FAILED
-    return Outcome(status, reason=reason, seconds=ended.seconds)
+        return _without_value(Status.INTERRUPTED, FailureKind.MACHINE, reason, ended)
+    if ended.status > 0 and speaks_of_memory(words):
+        return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, reason, ended)
+    kind = FailureKind.EXIT_STATUS if ended.status > 0 else FailureKind.SIGNAL
+    return _without_value(Status.FAILED, kind, reason, ended)
 
 
 def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
@@ -85,8 +87,8 @@ def _is_shown(character: str) -> bool:
     return character.isprintable() or character == "\t"
 
 
-def _failed(reason: str, ended: Ended) -> Outcome:
-    return Outcome(Status.FAILED, reason=reason, seconds=ended.seconds)
+def _without_value(status: Status, kind: FailureKind, reason: str, ended: Ended) -> Outcome:
+    return Outcome(status, failure=Failure(kind, reason), seconds=ended.seconds)
 
 
 def _how_it_ended(status: int) -> str:
@@ -96,7 +98,7 @@ def _how_it_ended(status: int) -> str:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"number {-status}"
-    return f"{ENDED_BY_SIGNAL} {name}"
+    return f"ended by signal {name}"
 
 
 def _with_last_line(reason: str, output: Path) -> str:

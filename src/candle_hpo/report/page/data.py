@@ -8,10 +8,9 @@ import msgspec
 
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.columns import Column, columns_of
 from candle_hpo.report.importance import importance
-from candle_hpo.report.replay import Replay
 from candle_hpo.report.results import metric_names
 
 STATUSES = (*(status.value for status in Status), "running")
@@ -86,14 +85,13 @@ class PageData(msgspec.Struct, frozen=True):
 
 
 def page_data(
-    name: str, replay: Replay, names: Sequence[str], log_scales: Mapping[str, bool] | None = None
+    name: str, history: History, names: Sequence[str], log_scales: Mapping[str, bool] | None = None
 ) -> PageData:
     """Return what a page about these trials shows; `names` are the hyperparameters that the search space names."""
-    history = replay.history
     rows = [row for _, row in sorted(history.trials.items())]
     columns = columns_of(names, [row.trial.hyperparameters for row in rows], log_scales)
     values = tuple(row.value for row in rows)
-    clock = _RunningTime(replay)
+    clock = _RunningTime(history)
     return PageData(
         name=name,
         direction=history.direction,
@@ -102,7 +100,7 @@ def page_data(
         value=values,
         seconds=tuple(None if row.outcome is None else round(row.outcome.seconds, 3) for row in rows),
         attempts=tuple(row.trial.attempt for row in rows),
-        order=_order(replay, rows),
+        order=_order(history, rows),
         best=None if history.best is None else rows.index(history.best),
         range=value_range([value for value in values if value is not None], history.direction),
         hyperparameters=_with_importance(columns, rows, history.direction),
@@ -118,9 +116,9 @@ def _status(row: TrialHistory) -> int:
     return STATUSES.index("running" if row.outcome is None else row.outcome.status.value)
 
 
-def _order(replay: Replay, rows: Sequence[TrialHistory]) -> tuple[int, ...]:
+def _order(history: History, rows: Sequence[TrialHistory]) -> tuple[int, ...]:
     places = {row.trial.number: place for place, row in enumerate(rows) if row.outcome is not None}
-    last_ends = {attempt.trial.number: None for attempt in reversed(replay.attempts)}
+    last_ends = {attempt.trial.number: None for attempt in reversed(history.attempts)}
     return tuple(places[number] for number in reversed(last_ends) if number in places)
 
 
@@ -166,17 +164,18 @@ def _metrics(rows: Sequence[TrialHistory]) -> tuple[MetricColumn, ...]:
 class _RunningTime:
     """Times of an experiment, in seconds since it began, without the times in which no campaign ran it."""
 
-    def __init__(self, replay: Replay) -> None:
-        self._attempts = replay.attempts
+    def __init__(self, history: History) -> None:
+        self._attempts = history.attempts
         self._shifts: list[tuple[float, float]] = []  # (a campaign's beginning, what is subtracted from then on)
         campaigns: list[tuple[float, int]] = []
         end = 0.0
-        for campaign in replay.campaigns:
-            self._shifts.append((campaign.began, campaign.began - end))
-            campaigns.append((round(end, 2), campaign.workers))
-            end += max(0.0, campaign.ended - campaign.began)
+        for campaign in history.campaigns:
+            began = campaign.started.time
+            self._shifts.append((began, began - end))
+            campaigns.append((round(end, 2), campaign.started.workers))
+            end += campaign.ended - began
         self.campaigns, self.end = tuple(campaigns), round(end, 2)
-        names = {attempt.outcome.worker or "not known" for attempt in replay.attempts}
+        names = {attempt.outcome.worker or "not known" for attempt in history.attempts}
         self.workers = tuple(sorted(names, key=_by_node_and_slot))
 
     def __call__(self, time: float) -> float:

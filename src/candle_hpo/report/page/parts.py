@@ -15,7 +15,6 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
-from candle_hpo.report.replay import Replay
 from candle_hpo.report.results import result_rows
 from candle_hpo.report.script_versions import environment_lines
 from candle_hpo.report.summary import failures_by_reason, status_text
@@ -51,9 +50,8 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return element("div", element("table", rows, class_="facts"), class_="scroll")
 
 
-def sums(stored: StoredExperiment, replay: Replay, data: PageData) -> str:
+def sums(stored: StoredExperiment, history: History, data: PageData) -> str:
     """Return the few numbers that people look for first."""
-    history = replay.history
     best = None if history.best is None else history.best.value
     worked = sum(data.runs.seconds)
     shown = [
@@ -144,11 +142,11 @@ def failures(history: History, paths: ExperimentPaths) -> str:
     return "".join(parts)
 
 
-def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPaths) -> str:
+def what_was_run(stored: StoredExperiment, history: History, paths: ExperimentPaths) -> str:
     """Return where the experiment comes from and how it was set up: enough to run it again."""
     provenance, settings = stored.provenance, stored.settings
-    hosts = dict.fromkeys(campaign.host for campaign in replay.campaigns)
-    jobs = dict.fromkeys(campaign.job for campaign in replay.campaigns if campaign.job)
+    hosts = dict.fromkeys(campaign.started.host for campaign in history.campaigns)
+    jobs = dict.fromkeys(campaign.started.job for campaign in history.campaigns if campaign.started.job)
     pairs = [
         ("model script", settings.model_script),
         *_script_facts(provenance),
@@ -162,10 +160,10 @@ def what_was_run(stored: StoredExperiment, replay: Replay, paths: ExperimentPath
         ("from", provenance.directory),
         ("command", " ".join(provenance.command)),
         ("ran on", ", ".join(hosts) or "nothing yet"),
-        ("GPUs", _gpus(stored, replay)),
+        ("GPUs", _gpus(stored, history)),
         ("jobs", ", ".join(jobs) or "none"),
-        ("began", _clock(replay.campaigns[0].began) if replay.campaigns else "not yet"),
-        ("last event", _clock(replay.campaigns[-1].ended) if replay.campaigns else "none"),
+        ("began", _clock(history.campaigns[0].started.time) if history.campaigns else "not yet"),
+        ("last event", _clock(history.campaigns[-1].ended) if history.campaigns else "none"),
         ("candle", f"{provenance.candle} with Python {provenance.python}"),
         ("folder", str(paths.root)),
     ]
@@ -204,9 +202,11 @@ def _script_facts(provenance: Provenance) -> list[tuple[str, str]]:
     return found + [("not found out", text) for text in provenance.unknown]
 
 
-def _gpus(stored: StoredExperiment, replay: Replay) -> str:
+def _gpus(stored: StoredExperiment, history: History) -> str:
     """Return the GPUs of the machines that ran campaigns, each kind once with its number on a machine."""
-    seen = [campaign.gpus for campaign in replay.campaigns if campaign.gpus] or [stored.provenance.gpus]
+    seen = [campaign.started.gpus for campaign in history.campaigns if campaign.started.gpus] or [
+        stored.provenance.gpus
+    ]
     kinds = dict.fromkeys(f"{found.count(name)} x {name}" for found in seen for name in found)
     return ", ".join(kinds) or "none"
 

@@ -11,10 +11,10 @@ import msgspec
 from candle_hpo import __version__
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
 from candle_hpo.report.importance import FEWEST_TRIALS
 from candle_hpo.report.page.data import STATUSES, PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
-from candle_hpo.report.replay import Replay
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.space import log_scales
 from candle_hpo.report.summary import note_on_one_value
@@ -30,15 +30,15 @@ _ABOUT_IMPORTANCE = (
 _NO_IMPORTANCE = f"Importance needs at least {FEWEST_TRIALS} completed trials that differ in their hyperparameters."
 
 
-def report_page(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay) -> str:
+def report_page(paths: ExperimentPaths, stored: StoredExperiment, history: History) -> str:
     """Return the page, as HTML, of what an experiment has come to so far."""
-    data = page_data(paths.root.name, replay, stored.names, log_scales(paths))
+    data = page_data(paths.root.name, history, stored.names, log_scales(paths))
     template = string.Template(_asset("template.html"))
     return template.substitute(
         title=html.escape(f"{data.name}: {location_name(stored)}"),
         version=__version__,
         style=_asset("style.css"),
-        body=_body(paths, stored, replay, data),
+        body=_body(paths, stored, history, data),
         # "<" could end the element that holds the data, whatever a hyperparameter's text is.
         data=msgspec.json.encode(data).decode().replace("<", "\\u003c"),
         script="\n".join(map(_asset, _SCRIPTS)),
@@ -54,8 +54,7 @@ def _asset(name: str) -> str:
     return files("candle_hpo.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data: PageData) -> str:
-    history = replay.history
+def _body(paths: ExperimentPaths, stored: StoredExperiment, history: History, data: PageData) -> str:
     has_importance = any(column.importance is not None for column in data.hyperparameters)
     sections: list[tuple[str, str, str]] = [
         ("best", "Best sets", best_sets(history, stored.names)),
@@ -70,7 +69,7 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data
         ("workers", "Workers and durations", _workers(data)),
         ("failures", f"Failures ({len(history.not_completed):,})", failures(history, paths)),
         ("trials", f"All trials ({len(data.ids):,})", _TABLE),
-        ("run", "What was run", what_was_run(stored, replay, paths)),
+        ("run", "What was run", what_was_run(stored, history, paths)),
     ]
     links = element("nav", "".join(element("a", html.escape(title), href=f"#{name}") for name, title, _ in sections))
     script = stored.settings.model_script.rpartition("/")[2]
@@ -86,7 +85,7 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, replay: Replay, data
     )
     noted = [note_on_one_value(history), "\n".join(script_version_lines(history, stored))]
     notes = "".join(element("p", html.escape(note), class_="note") for note in noted if note)
-    return head + sums(stored, replay, data) + notes + links + noscript + "".join(parts)
+    return head + sums(stored, history, data) + notes + links + noscript + "".join(parts)
 
 
 def _text(words: str) -> str:

@@ -1,0 +1,255 @@
+"""What failures mean for the whole: what is attempted again, and when an experiment stops because of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
+from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.record.record import Record
+from candle_hpo.report.summary import stop_text
+from candle_hpo.search.grid import GridSearch
+
+BROKEN = Outcome(
+    Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: NameError"), seconds=0.1
+)
+REFUSED = Outcome.interrupted("Too many open files")
+
+
+def trial(number: int) -> Trial:
+    return Trial(number, default_trial_id(number), {"x": number})
+
+
+def completed(number: int = 0) -> Outcome:
+    return Outcome(Status.COMPLETED, float(number), seconds=0.1)
+
+
+def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -> FailureWatch:
+    watch = FailureWatch(policy, workers)
+    for number, outcome in enumerate(outcomes, start=1):
+        watch.take_in(trial(number), outcome)
+    return watch
+
+
+def test_ten_failures_of_one_kind_and_nothing_else_are_a_broken_script() -> None:
+    reasons = [f"exit status 1; last output: ValueError: x={number / 7} at 0x7f{number:02x}" for number in range(10)]
+    outcomes = [Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason)) for reason in reasons]
+    assert watch_of(FailurePolicy(), outcomes[:9]).stop is None
+    stop = watch_of(FailurePolicy(), outcomes).stop
+    assert stop == Stop(StopReason.ALL_FAILED_ALIKE, 10, last=reasons[-1])
+    assert stop_text(stop) == f"too many failures: the first 10 trials all failed in the same way: {reasons[-1]}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        completed(),
+        Outcome(Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: KeyError")),
+    ],
+)
+def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Outcome) -> None:
+    assert watch_of(FailurePolicy(), [BROKEN, other, *[BROKEN] * 20]).stop is None
+
+
+def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
+    watch = FailureWatch(FailurePolicy(), 1)
+    watch.take_in_earlier(completed())
+    for number in range(1, 21):
+        watch.take_in(trial(number), BROKEN)
+    assert watch.stop is None
+
+
+def test_a_trial_that_still_ran_can_show_that_the_script_works() -> None:
+    watch = watch_of(FailurePolicy(), [BROKEN] * 10)
+    assert watch.stop
+    watch.take_in(trial(11), completed())
+    assert watch.stop is None
+
+
+def test_failures_are_counted_where_the_user_says_so() -> None:
+    assert watch_of(FailurePolicy(max_failures=3), [BROKEN, completed(), BROKEN]).stop is None
+    three = watch_of(FailurePolicy(max_failures=3), [BROKEN, completed(), BROKEN, BROKEN])
+    assert three.stop == Stop(StopReason.MAX_FAILURES, 3, limit=3)
+    assert stop_text(three.stop) == "too many failures: 3 trials have failed, and max_failures=3"
+    assert watch_of(FailurePolicy(max_failures=0), [BROKEN] * 100).stop is None
+
+
+def test_the_same_trial_is_one_failure_however_often() -> None:
+    watch = FailureWatch(FailurePolicy(max_failures=2), 1)
+    for _ in range(5):
+        watch.take_in(trial(1), BROKEN)
+    assert watch.stop is None
+
+
+def test_the_name_of_a_trial_makes_no_failure_another() -> None:
+    kinds = {
+        kind_of_failure(
+            Trial(1, name, {}),
+            Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, f"no file /run/{name}/a.txt")),
+        )
+        for name in ("short", "long")
+    }
+    assert len(kinds) == 1
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 3), (2, 4), (100, 200)])
+def test_a_machine_that_refuses_everything_is_not_asked_for_ever(workers: int, most: int) -> None:
+    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1), workers).stop is None
+    stop = watch_of(FailurePolicy(), [REFUSED] * most, workers).stop
+    assert stop == Stop(StopReason.TRIALS_REFUSED, most, last="Too many open files")
+    assert stop_text(stop) == f"the machine refuses one trial after the other, the last {most}: Too many open files"
+    assert watch_of(FailurePolicy(), [REFUSED] * (most - 1) + [BROKEN] + [REFUSED] * (most - 1), workers).stop is None
+
+
+@pytest.fixture
+def record(here: Path) -> Record:
+    return Record(here / "events.jsonl", Direction.MINIMIZE)
+
+
+def run(
+    record: Record, run_trial: Callable[[Trial], Outcome], policy: FailurePolicy, workers: int = 2, count: int = 100
+) -> Stop | None:
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
+    with ThreadPoolExecutor(workers) as pool:
+        return Campaign(GridSearch(space), Engine(pool, run_trial, workers, lambda: None), record, policy).run()
+
+
+def test_a_broken_script_ends_the_experiment_and_a_mended_one_goes_on(record: Record) -> None:
+    stopped = run(record, lambda _: BROKEN, FailurePolicy())
+    assert stopped is not None
+    assert stopped.reason is StopReason.ALL_FAILED_ALIKE
+    assert 10 <= record.history.counts[Status.FAILED] <= 12
+    assert record.history.stopped is not None
+    assert record.history.stopped.stop == stopped
+    failed = record.history.counts[Status.FAILED]
+    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
+    assert record.history.counts == {Status.FAILED: failed, Status.COMPLETED: 100 - failed}
+
+
+def test_what_runs_when_failures_are_too_many_may_end(record: Record) -> None:
+    """Ten workers fail at once, one works: nothing more is started, and all goes on when that one completes."""
+    attempts: Counter[int] = Counter()
+
+    def run_trial(trial: Trial) -> Outcome:
+        attempts[trial.number] += 1
+        if 2 <= trial.number <= 11:
+            return BROKEN
+        if trial.number == 1:
+            while len(attempts) < 11 or record.history.counts[Status.FAILED] < 10:
+                time.sleep(0.001)
+        return completed(trial.number)
+
+    assert run(record, run_trial, FailurePolicy(), workers=11) is None
+    assert record.history.counts == {Status.FAILED: 10, Status.COMPLETED: 90}
+    assert set(attempts.values()) == {1}
+
+
+def test_a_machine_that_refuses_ends_the_experiment(record: Record) -> None:
+    def refuse(trial: Trial) -> Outcome:
+        raise OSError(24, "Too many open files")
+
+    stopped = run(record, refuse, FailurePolicy(retries=5))
+    assert stopped is not None
+    assert stopped.reason is StopReason.TRIALS_REFUSED
+    assert stopped.last == "[Errno 24] Too many open files"
+    assert len(record.history.trials) < 10
+    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
+    assert record.history.counts == {Status.COMPLETED: 100}
+
+
+@pytest.mark.parametrize(("times", "completes"), [(0, False), (1, False), (2, True), (5, True)])
+def test_what_the_model_failed_is_attempted_again_where_the_user_says_so(
+    record: Record, times: int, completes: bool
+) -> None:
+    def flaky(trial: Trial) -> Outcome:
+        return completed() if trial.number != 3 or trial.attempt == 3 else BROKEN
+
+    run(record, flaky, FailurePolicy(retry_failed=times), count=5)
+    assert record.history.trials[3].trial.attempt == min(times + 1, 3)
+    assert record.history.counts[Status.COMPLETED] == (5 if completes else 4)
+
+
+def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_for_want_of_the_news(record: Record) -> None:
+    """The pool gives up on all futures, as a cluster's does when it is stopped."""
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
+
+    def run_trial(trial: Trial) -> Outcome:
+        raise OSError("stopped while it ran")
+
+    with ThreadPoolExecutor(2) as pool:
+        engine = Engine(
+            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
+        )
+        Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
+    assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
+
+
+def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path, record: Record) -> None:
+    """Two trials ran when the campaign was killed; of one of them the outcome lies in its folder."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill() -> None:
+        if len(record.history.running) == 2:
+            raise Killed
+
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
+    with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
+        engine = Engine(pool, lambda trial: completed(trial.number), 2, lambda: None)
+        campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
+        campaign._record_what_still_ends = lambda: None  # type: ignore[method-assign]  # as kill -9 would have it
+        campaign.run()
+    record.close()
+
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    ran: list[tuple[int, int]] = []
+
+    def run_trial(trial: Trial) -> Outcome:
+        ran.append((trial.number, trial.attempt))
+        return completed(trial.number)
+
+    with ThreadPoolExecutor(2) as pool:
+        engine = Engine(
+            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
+        )
+        assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None
+    assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
+    assert again.history.counts == {Status.COMPLETED: 4}
+    outcome = again.history.trials[1].outcome
+    assert outcome is not None
+    assert outcome.value == 7.0
+    again.close()
+    assert Record(here / "events.jsonl", Direction.MINIMIZE).history.counts == {Status.COMPLETED: 4}
+
+
+def test_what_a_mended_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
+    """Both lines of a trial in the middle, and the last one of another, were damaged and are taken out."""
+    run(record, lambda trial: completed(trial.number), FailurePolicy(), count=6)
+    record.close()
+    path = here / "events.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [
+        line for line in lines if b'"number":2,' not in line and not (b"Finished" in line and b'"number":4,' in line)
+    ]
+    path.write_bytes(b"".join(kept))
+    again = Record(path, Direction.MINIMIZE)
+    ran: list[tuple[int, int]] = []
+
+    def run_trial(trial: Trial) -> Outcome:
+        ran.append((trial.number, trial.attempt))
+        return completed(trial.number)
+
+    assert run(again, run_trial, FailurePolicy(), count=6) is None
+    assert sorted(ran) == [(2, 1), (4, 2)]
+    assert again.history.counts == {Status.COMPLETED: 6}

@@ -1,0 +1,92 @@
+"""What a cluster's worker says of its trials; the cluster itself is in tests/system/slurm."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Trial
+from candle_hpo.engine.pilot import worker as cluster_worker
+from candle_hpo.launch.command import model_command
+from candle_hpo.launch.measuring.outcome_file import collector
+from conftest import gone
+
+
+@pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
+def test_a_killed_model_is_told_only_when_its_worker_lives_on(
+    script: str, waits: bool, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
+    monkeypatch.setenv("PARSL_WORKER_RANK", "0")
+    process = SimpleNamespace(
+        run=lambda function: function(), guard=None, warm_host=lambda model: None, script_watch=lambda model: None
+    )
+    monkeypatch.setattr(cluster_worker, "_worker_process", lambda: process)
+    pauses: list[float] = []
+    monkeypatch.setattr(cluster_worker, "time", SimpleNamespace(sleep=pauses.append, monotonic=lambda: 0.0))
+    (here / "model.sh").write_text(script)
+    settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
+    paths = ExperimentPaths(here / "X000")
+    paths.runs.mkdir(parents=True)
+    model = model_command(settings, "bash", seed=1, experiment=paths.root)
+    outcome = cluster_worker.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
+    assert pauses == ([cluster_worker.ENDED_TOGETHER_SECONDS] if waits else []), outcome
+    # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
+    collected = collector(paths)(Trial(0, "a", {}))
+    assert collected is None if waits else collected is not None
+
+
+class NotToBeSent(Exception):
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+@pytest.mark.parametrize("error", [NotToBeSent("n1", "odd"), ValueError("plain")])
+def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that cannot, the campaign would never hear, nor of anything after it."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setenv("PARSL_WORKER_POOL_ID", "manager")
+    with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
+        cluster_worker.with_its_place(fail, (), {})
+    assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301
+
+
+MANAGER = """
+import multiprocessing, sys, time
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(sys.argv[1:])
+worker = context.Process(target=time.sleep, args=(60,))
+worker.start()
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+def test_a_parent_that_has_ended_already_is_missed_too() -> None:
+    """A worker may be forked just before its fork server ends, and ask only then to end with it."""
+    ask = "import signal; from candle_hpo.process.parent import end_with_parent; end_with_parent(signal.SIGTERM{})"
+    for parent, status in [("", 0), (", 4_000_000", -signal.SIGTERM)]:
+        assert subprocess.run([sys.executable, "-c", ask.format(parent)], check=False).returncode == status
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+def test_a_fork_server_and_its_workers_end_with_the_manager() -> None:
+    command = [sys.executable, "-c", MANAGER, "candle_hpo.engine.pilot.fork_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as manager:
+        assert manager.stdout is not None
+        worker = int(manager.stdout.readline())
+        server = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+        manager.kill()
+    assert gone(worker, server)

@@ -1,0 +1,260 @@
+"""The record: what is appended is there, what is torn is cut, what is damaged is told, and it replays."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.errors import RecordError
+from candle_hpo.core.experiment import Direction
+from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.history import History
+from candle_hpo.record.log import RecordFile, read_events
+from candle_hpo.record.record import Record
+from candle_hpo.record.tail import RecordTail
+
+DATA = Path(__file__).parents[1] / "support" / "data"
+
+
+def started(number: int, attempt: int = 1) -> TrialStarted:
+    return TrialStarted.of(Trial(number, default_trial_id(number), {"x": number, "s": "ü\n"}, attempt), 10.0 + number)
+
+
+def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
+    outcome = (
+        Outcome(Status.COMPLETED, value, None, 2.0)
+        if value is not None
+        else Outcome(status, None, Failure(FailureKind.NO_VALUE, "why"), 2.0)
+    )
+    return TrialFinished.of(started(number, attempt).trial, outcome, 20.0 + number)
+
+
+EVENTS: list[AnyEvent] = [
+    CampaignStarted(1.0, "host", 7, 2),
+    started(1),
+    started(2),
+    finished(2, 0.5),
+    finished(1, None),
+    CampaignStopped(30.0),
+]
+
+
+def write(path: Path, events: list[AnyEvent]) -> None:
+    record = RecordFile(path)
+    record.append(events)
+    record.close()
+
+
+def test_events_come_back_as_they_were(here: Path) -> None:
+    write(here / "events.jsonl", EVENTS)
+    _, *events = read_events(here / "events.jsonl")
+    assert events == EVENTS
+    assert (here / "events.jsonl").read_text().startswith('{"event":"RecordHeader","version":2,"format":"candle')
+
+
+def test_a_record_torn_at_any_byte_replays_to_its_last_whole_event(here: Path) -> None:
+    write(here / "whole.jsonl", EVENTS)
+    data = (here / "whole.jsonl").read_bytes()
+    torn = here / "torn.jsonl"
+    for size in range(len(data) + 1):
+        torn.write_bytes(data[:size])
+        assert len(list(read_events(torn))) == data[:size].count(b"\n")
+        record = RecordFile(torn)
+        record.append([CampaignStopped(99.0, Stop(StopReason.CTRL_C))])
+        record.close()
+        *_, last = read_events(torn)
+        assert last == CampaignStopped(99.0, Stop(StopReason.CTRL_C))
+        assert torn.read_bytes().startswith(data[: data.rfind(b"\n", 0, size) + 1])
+
+
+def test_a_damaged_line_is_named(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, EVENTS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b'{"event":"Trial\n', *lines[4:]]))
+    with pytest.raises(RecordError, match=r"events\.jsonl:4: the record is damaged here"):
+        list(read_events(path))
+
+
+def test_a_value_without_completion_is_damage(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, EVENTS)
+    changed = path.read_text().replace('"status":"completed"', '"status":"failed"')
+    path.write_text(re.sub(r',"crc":"\w+"', "", changed))  # as by an earlier candle, which wrote no checksums
+    with pytest.raises(RecordError, match=r"events\.jsonl:5: the record is damaged here: .*if and only if"):
+        list(read_events(path))
+
+
+def test_a_newer_version_is_refused_by_name(here: Path) -> None:
+    path = here / "events.jsonl"
+    path.write_text('{"event":"RecordHeader","version":3,"format":"candle record"}\n')
+    with pytest.raises(RecordError, match="the record is of version 3, which a newer candle wrote, and this one reads"):
+        list(read_events(path))
+
+
+def test_another_file_is_no_record(here: Path) -> None:
+    path = here / "events.jsonl"
+    path.write_text('{"some": "json"}\n')
+    with pytest.raises(RecordError, match=r"events\.jsonl:1: this is no record of candle"):
+        list(read_events(path))
+
+
+def test_a_record_of_the_first_version_is_refused_with_what_to_do(here: Path) -> None:
+    """Its trials count from 0: read as of today, each would be another one's."""
+    path = here / "record_version_1.jsonl"
+    path.write_bytes((DATA / path.name).read_bytes())
+    ways_to_read: list[Callable[[], object]] = [
+        lambda: list(read_events(path)),
+        lambda: RecordTail(path).read(),
+        lambda: Record(path, Direction.MINIMIZE),
+    ]
+    for read in ways_to_read:
+        with pytest.raises(
+            RecordError, match=r"1\.jsonl:1: the record is of version 1, which an earlier candle wrote.*"
+        ):
+            read()
+    assert path.read_bytes() == (DATA / path.name).read_bytes()
+
+
+def test_a_record_of_the_second_version_can_be_read() -> None:
+    history = History(Direction.MINIMIZE, read_events(DATA / "record_version_2.jsonl"))
+    assert history.counts == {Status.COMPLETED: 2, Status.FAILED: 1, Status.INTERRUPTED: 1}
+    assert history.best is not None
+    assert history.best.trial.id == "hpset_00003"
+
+
+def test_an_append_that_fails_leaves_whole_events_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = here / "events.jsonl"
+    record = RecordFile(path)
+    before = path.read_bytes()
+    real_write = os.write
+
+    def ten_bytes_and_no_more(descriptor: int, data: bytes) -> int:
+        if path.stat().st_size > len(before):
+            raise OSError(28, "No space left on device")
+        return real_write(descriptor, data[:10])
+
+    monkeypatch.setattr(os, "write", ten_bytes_and_no_more)
+    with pytest.raises(RecordError, match="No space left on device; what is in it is safe: free some space"):
+        record.append(EVENTS)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    record.append(EVENTS)
+    assert len(list(read_events(path))) == 1 + len(EVENTS)
+
+
+def test_after_a_sync_that_failed_nothing_more_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failed fsync leaves on the disk nobody knows, and a later one that works does not tell (fsync(2))."""
+    path = here / "events.jsonl"
+    record = RecordFile(path)
+    before = path.read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    for _ in range(2):
+        with pytest.raises(
+            RecordError, match="the record cannot be synced to the disk: Input/output error; what is in it"
+        ):
+            record.append(EVENTS)
+        assert path.read_bytes() == before
+        monkeypatch.undo()
+    record.close()
+    write(path, EVENTS)
+    assert len(list(read_events(path))) == 1 + len(EVENTS)
+
+
+def test_the_name_of_a_new_record_is_on_the_disk_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    real = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    RecordFile(here / "events.jsonl").close()
+    assert sorted(synced) == [False, True]
+
+
+def test_a_folder_that_is_not_there(here: Path) -> None:
+    with pytest.raises(RecordError, match="the record cannot be opened: No such file or directory"):
+        RecordFile(here / "gone" / "events.jsonl")
+    with pytest.raises(RecordError, match="the record cannot be read: No such file or directory"):
+        list(read_events(here / "events.jsonl"))
+
+
+def test_the_history_adds_up() -> None:
+    history = History(Direction.MINIMIZE, [*EVENTS, started(3)])
+    assert history.counts == {Status.COMPLETED: 1, Status.FAILED: 1}
+    assert history.ended == 2
+    assert list(history.running) == [3]
+    assert history.seconds_of_ended == 4.0
+    assert history.best is not None
+    assert history.best.trial.number == 2
+    assert [row.trial.number for row in history.not_completed] == [1]
+
+
+@pytest.mark.parametrize(("direction", "best"), [(Direction.MINIMIZE, 2), (Direction.MAXIMIZE, 3)])
+def test_the_best_is_the_best_in_its_direction(direction: Direction, best: int) -> None:
+    values = [3.0, -1.0, 8.0, 8.0]
+    events = [
+        event for number, value in enumerate(values, start=1) for event in (started(number), finished(number, value))
+    ]
+    history = History(direction, events)
+    assert history.best is not None
+    assert history.best.trial.number == best
+
+
+def test_a_trial_that_is_attempted_again_counts_once() -> None:
+    events: list[AnyEvent] = [
+        started(1),
+        finished(1, None, status=Status.INTERRUPTED),
+        started(1, attempt=2),
+    ]
+    history = History(Direction.MINIMIZE, events)
+    assert (history.ended, list(history.running)) == (0, [1])
+    history.apply(finished(1, 1.0, attempt=2))
+    assert history.counts[Status.COMPLETED] == history.ended == 1
+
+
+def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
+    history = History(
+        Direction.MINIMIZE, [CampaignStarted(1.0, "a", 1, 1), started(1), CampaignStarted(9.0, "b", 2, 1)]
+    )
+    assert history.counts == {Status.INTERRUPTED: 1}
+    assert not history.running
+
+
+@pytest.mark.parametrize("event", [finished(5, 1.0), finished(1, 1.0, attempt=2), started(1)])
+def test_an_event_that_cannot_follow_is_refused(event: AnyEvent) -> None:
+    with pytest.raises(RecordError):
+        History(Direction.MINIMIZE, [started(1), event])
+
+
+def test_the_record_and_its_history_are_in_step(here: Path) -> None:
+    record = Record(here / "events.jsonl", Direction.MINIMIZE)
+    record.append(EVENTS)
+    record.close()
+    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    assert again.history.counts == record.history.counts
+    assert again.history.trials == record.history.trials
+    again.close()
+
+
+def test_30000_trials_replay_in_a_second(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, [event for number in range(1, 30_001) for event in (started(number), finished(number, float(number)))])
+    began = time.process_time()
+    history = History(Direction.MINIMIZE, read_events(path))
+    assert history.ended == 30_000
+    assert time.process_time() - began < 1.0

@@ -1,0 +1,89 @@
+"""The examples of the how-to pages do what the pages say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import textwrap
+from pathlib import Path
+
+import candle_hpo
+from conftest import Candle
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def block(page: str, beginning: str) -> str:
+    """Return the code block of a page that begins so."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found: list[str] = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return next(code for code in found if code.startswith(beginning))
+
+
+def test_moving_from_optuna(candle: Candle, here: Path) -> None:
+    train = "def train(rate, optimizer, momentum):\n    return rate + momentum + (optimizer == 'sgd')\n"
+    (here / "model.py").write_text(train + block("from-optuna-or-ray-tune.md", "rate, optimizer"))
+    text = block("from-optuna-or-ray-tune.md", "&control").replace("max_budget=100", "max_budget=12")
+    (here / "x.in").write_text(text)
+    done = candle("check", "x.in")
+    assert done.returncode == 0, done.stderr
+    assert "ok    the hyperparameters that model.py reads: learning_rate, optimizer, momentum" in done.stdout
+    done = candle("submit-job", "x.in")
+    assert done.returncode == 0, done.stderr
+    trials = candle_hpo.load(here / "last-candle-job").trials
+    assert len(trials) == 12
+    for trial in trials:
+        assert ("momentum" in trial.hyperparameters) == (trial.hyperparameters["optimizer"] == "sgd")
+
+
+def test_in_python(candle: Candle, here: Path) -> None:
+    (here / "model.py").write_text("val_to_return = hyperparams['x']")
+    (here / "x.in").write_text('&control\nmodel_script="model.py"\nworkflow="grid"\n/\n&param_space\n{"x": 1}\n/\n')
+    assert candle("submit-job", "x.in").returncode == 0
+    exec(compile(block("commands.md", "import candle_hpo"), "commands.md", "exec"), {})  # noqa: S102
+    assert candle_hpo.load().best is not None
+
+
+def test_gpus(candle: Candle, here: Path) -> None:
+    text = block("gpus.md", "&control")
+    (here / "model.py").write_text("val_to_return = hyperparams['x']")
+    sets = "\n".join(f'{{"x": {x}}}' for x in range(4))
+    (here / "x.in").write_text(f"{text}&param_space\n{sets}\n/\n")
+    done = candle("check", "x.in", CUDA_VISIBLE_DEVICES="0,1")
+    assert done.returncode == 0, done.stderr
+    assert "4 trials on 2 workers" in done.stdout
+
+
+def test_the_readmes_own_script_and_its_three_mistakes(candle: Candle, here: Path) -> None:
+    """What README shows of `candle check` is what it says of README's input file with three mistakes."""
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(code) for code in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
+    input_file = next(code for code in blocks if code.startswith("&control"))
+    shown = next(code for code in blocks if code.startswith("my.in:")).splitlines()
+    script = (
+        "# my model\nimport math\nimport tensorboard\n\n"
+        'def build(layers, rate):\n    return layers + rate + hyperparams["dropout"]\n\n'
+        'model = build(layers=hyperparams["layers"], rate=hyperparams["learning_rate"])\n'
+        "val_to_return = math.exp(model)\n"
+    )
+    (here / "my_model.py").write_text(script)
+    (here / "my.in").write_text(input_file.replace("nworkers=2", "nworker=2"))
+    without = str(here / "bin")
+    (here / "bin").mkdir()
+    (here / "bin" / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    (here / "bin" / "python3").chmod(0o755)
+    done = candle("check", "my.in", PATH=f"{without}:{os.environ['PATH']}")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines() + [line for line in done.stdout.splitlines() if "note  my_model.py:" in line]
+    said = [line.replace(f"{without}/python3", "/usr/bin/python3") for line in lines]
+    assert len(said) == len(shown) == 3
+    for line, example in zip(said, shown, strict=True):
+        assert line.startswith(example.split(" -m pip install")[0].removesuffix("…")), line
+    (here / "my.in").write_text(input_file)
+    mended = script.replace("import tensorboard\n", "").replace(' + hyperparams["dropout"]', "")
+    (here / "my_model.py").write_text(mended)
+    done = candle("check", "my.in", "--run")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing is wrong; candle submit-job my.in runs it" in done.stdout

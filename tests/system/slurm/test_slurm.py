@@ -1,0 +1,495 @@
+"""Batch mode on a real SLURM cluster: the exercise, faults, limits. Its GPUs are pretended, all else is real."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.experiment import Direction
+from candle_hpo.record.events import TrialFinished
+from candle_hpo.record.history import History
+from candle_hpo.record.holder import started_at
+from candle_hpo.record.log import read_events
+from conftest import Candle, WriteInput, gone
+from support.slurm_cluster import SlurmCluster
+
+# Notes when it ran and on what, sleeps, and returns what the exercise's model does: better with smaller batches.
+SCRIPT = """
+    import json, os, time
+    began = time.time()
+    time.sleep(hyperparams["pause"])
+    with open("ran.json", "w") as file:
+        ran = [os.environ.get(name) for name in ("SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES")]
+        json.dump([*ran, began, time.time()], file)
+    val_to_return = hyperparams["batch_size"] / hyperparams["epochs"]
+"""
+GPUS = "ngpus=6\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00"
+
+
+@pytest.fixture
+def on_cluster(candle: Candle, slurm: SlurmCluster) -> Candle:
+    def run(*arguments: str | Path) -> object:
+        return candle(*arguments, **slurm.environment)
+
+    return run  # type: ignore[return-value]
+
+
+def grid(count: int, pause: float) -> str:
+    lines = [{"epochs": 1 + number % 5, "batch_size": 2**number, "pause": pause} for number in range(count)]
+    return "\n".join(map(json.dumps, lines))
+
+
+def history(here: Path) -> History:
+    return History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl"))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, here: Path, slurm: SlurmCluster) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            output = here / "last-candle-job" / "job.out"
+            said = output.read_text() if output.exists() else "no job.out"
+            raise AssertionError(f"not after {seconds} s:\n{slurm.queue()}\n{said}")
+        time.sleep(0.1)
+
+
+def completed(here: Path) -> int:
+    record = here / "last-candle-job" / "events.jsonl"
+    return record.read_text().count('"completed"') if record.exists() else 0
+
+
+def assert_each_completed_once(here: Path, count: int) -> None:
+    events = read_events(here / "last-candle-job" / "events.jsonl")
+    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.outcome.value is not None)
+    assert ends == Counter(range(1, count + 1))
+
+
+def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> None:
+    sets = [{"epochs": e, "batch_size": b, "pause": 0.3} for e in (2, 4, 6, 8, 10) for b in (64, 128, 256, 512, 1024)]
+    path = write_input(SCRIPT, GPUS, "y = 0", "\n".join(map(json.dumps, sets)))
+    done = on_cluster("submit-job", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["Input file submitted successfully", "How it is: candle status"]
+    assert "JOB_ID=" in done.stdout
+    slurm.wait_until_empty(90)
+
+    job = (here / "last-candle-job" / "job.out").read_text()
+    assert "6 workers on 3 nodes" in job
+    assert "25 trials: 25 completed" in job, job
+    assert "25 trials: 25 completed" in on_cluster("status").stdout
+    assert on_cluster("aggregate-results").returncode == 0
+    with (here / "candle_generated_files" / "candle_results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    header = ["result", "dirname", "id", "epochs", "batch_size", "pause", "status", "seconds", "attempts"]
+    assert list(rows[0]) == header
+    assert [float(row["result"]) for row in rows] == sorted(s["batch_size"] / s["epochs"] for s in sets)
+
+    ran = [json.loads(path.read_text()) for path in here.glob("last-candle-job/run/*/ran.json")]
+    by_gpu: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for node, gpu, began, ended in ran:
+        by_gpu.setdefault((node, gpu), []).append((began, ended))
+    assert len(by_gpu) == 6, by_gpu
+    assert {gpu for _, gpu in by_gpu} == {"0", "1"}
+    for times in by_gpu.values():
+        times.sort()
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
+    # The keys of the worker pool are gone with it.
+    assert not list(here.glob("last-candle-job/workers_*"))
+    assert not (here / "last-candle-job" / "campaign.lock").exists()
+
+
+def test_the_trials_of_a_worker_are_forked_from_its_own_warm_interpreter(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        import numpy
+        slot = [os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"]]
+        print(os.getppid(), *slot)
+        time.sleep(0.3)
+        val_to_return = 1
+    """
+    done = on_cluster("submit-job", write_input(script, GPUS, "y = 0", grid(24, 0)))
+    assert done.returncode == 0, done.stderr
+    slurm.wait_until_empty(90)
+    assert completed(here) == 24
+    outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+    hosts = {tuple(slot): host for host, *slot in outputs}
+    assert len(hosts) == len(set(hosts.values())) == 6
+    assert all(hosts[tuple(slot)] == host for host, *slot in outputs)
+    assert gone(*map(int, hosts.values()))
+
+
+def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, here: Path, on_cluster: Candle) -> None:
+    options = "dry_run=1\nqueue=gpu\nproject=lab\ncustom_sbatch_args='--nice=5 --comment=\"a b\"'"
+    path = write_input(SCRIPT, f"{GPUS}\n{options}", "y = 0", grid(4, 0))
+    before = sorted(here.iterdir())
+    done = on_cluster("submit-job", path)
+    assert done.returncode == 0, done.stderr
+    for line in ["--nodes=3", "--ntasks-per-node=2", "--gres=gpu:k80:2", "--partition=gpu", "--account=lab"]:
+        assert f"  #SBATCH {line}\n" in done.stdout
+    assert "  #SBATCH --nice=5 '--comment=a b'\n" in done.stdout
+    assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("control", "status", "message"),
+    [
+        ("queue=nowhere", 3, "sbatch refused (exit status 1): sbatch: error: invalid partition specified: nowhere"),
+        ("ngpus=40\ngpu_type=k80", 3, "sbatch refused (exit status 1): "),
+        ("gpu_type=v100", 2, 'no node of this cluster has a GPU that SLURM calls "v100"; it knows k80, and cpu'),
+        ("custom_sbatch_args=--no-such-option", 3, "unrecognized option '--no-such-option'"),
+    ],
+)
+def test_a_refusal_shows_slurms_own_words_and_leaves_nothing(
+    write_input: WriteInput, here: Path, on_cluster: Candle, control: str, status: int, message: str
+) -> None:
+    done = on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", grid(4, 0)))
+    assert done.returncode == status
+    assert message in done.stderr
+    assert not (here / "last-candle-job").exists()
+    assert not list((here / "candle_generated_files" / "experiments").iterdir())
+
+
+def test_an_experiment_in_the_queue_is_seen_and_cancelled(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, "custom_sbatch_args=--begin=now+1hour\nmem_per_cpu=1", "y = 0", grid(4, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    status = on_cluster("status").stdout
+    assert "Waiting in the queue as job" in status
+    assert "(BeginTime)" in status
+    assert "4 trials: 4 not started" in status
+    refused = on_cluster("resume")
+    assert refused.returncode == 2
+    assert "which is PENDING; wait for it, or stop it with candle cancel" in refused.stderr
+    assert "is cancelled" in on_cluster("cancel").stdout
+    slurm.wait_until_empty(20)
+    assert "ended (CANCELLED), before any trial ran" in on_cluster("status").stdout
+    again = on_cluster("cancel")
+    assert again.returncode == 2
+    assert "X000 does not run" in again.stderr
+
+
+def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """Nothing of our Python reaches the model, and CPU workers are left for SLURM to place."""
+    threads = os.environ.get("OMP_NUM_THREADS", "2")  # what the user has set wins over nthreads
+    script = f"""
+        import os
+        assert os.environ["OMP_NUM_THREADS"] == "{threads}", os.environ["OMP_NUM_THREADS"]
+        assert os.environ.get("CUDA_VISIBLE_DEVICES", "") == ""
+        val_to_return = len(os.environ["PATH"].split(os.pathsep))
+    """
+    path = write_input(script, "nworkers=5\nnthreads=2\nmem_per_cpu=1", "y = 0", grid(10, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(90)
+    found = history(here)
+    assert "10 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert {trial.outcome.value for trial in found.trials.values() if trial.outcome} == {
+        float(len(os.environ["PATH"].split(os.pathsep)))
+    }
+
+
+SIXTY = grid(60, 1.0)
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no R (Debian: apt-get install r-base-core)")
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("model.R", "val_to_return <- hyperparams$batch_size / hyperparams$epochs"),
+        ("model.sh", "val_to_return=$(( $(candle_get_param batch_size) / $(candle_get_param epochs) ))"),
+    ],
+)
+def test_scripts_in_other_languages(
+    script: str, text: str, write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input("", f"{GPUS}", "", "\n".join(f'{{"epochs": 1, "batch_size": {size}}}' for size in (3, 1, 2)))
+    (here / script).write_text(text)
+    path.write_text(path.read_text().replace("model.py", script))
+    assert on_cluster("submit-job", "x.in").returncode == 0
+    wait_until(lambda: completed(here) == 3, 60, here, slurm)
+    values = {row.trial.id: row.outcome.value for row in history(here).trials.values() if row.outcome}
+    assert values == {"hpset_00001": 3, "hpset_00002": 1, "hpset_00003": 2}
+
+
+def test_a_lost_node_costs_only_time(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert "Running since" in on_cluster("status").stdout
+    node = json.loads(next(iter(here.glob("last-candle-job/run/*/ran.json"))).read_text())[0]
+    killed = slurm.processes(node, "process_worker_pool")
+    assert killed
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    slurm.wait_until_empty(120)
+    slurm.wait_until_nothing_runs(10)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+
+
+@pytest.mark.parametrize("killed", ["process_worker_pool", "multiprocessing.forkserver"])
+def test_workers_and_their_models_end_with_the_processes_above_them(
+    killed: str, write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """The node's manager, and the fork server of its workers; each the oldest of those with this in its name."""
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", grid(6, 100))).returncode == 0
+    nodes = [f"n{number}" for number in range(1, slurm.nodes + 1)]
+
+    def trials() -> dict[str, list[int]]:
+        found = {node: slurm.processes(node, "_warm_host.py") for node in nodes}
+        return {node: running for node, running in found.items() if running}
+
+    # A warm host and the trial that it has forked, for each of the six workers.
+    wait_until(lambda: sum(map(len, trials().values())) == 12, 60, here, slurm)
+    node, running = next(iter(trials().items()))
+    os.kill(min(slurm.processes(node, killed), key=lambda pid: started_at(pid) or 0), signal.SIGKILL)
+    assert gone(*running), "models outlive their worker"
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+
+
+def test_a_node_that_goes_down_takes_its_workers_and_not_the_job(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    ran = {json.loads(path.read_text())[0] for path in here.glob("last-candle-job/run/*/ran.json")}
+    batch = slurm.run("squeue", "--noheader", "--format=%B").split()[0]
+    node = sorted(ran - {batch})[0]
+    try:
+        slurm.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        slurm.wait_until_empty(120)
+    finally:
+        if "down" in slurm.run("sinfo", "--noheader", f"--nodes={node}", "--format=%T"):  # else it is back by itself
+            slurm.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+    assert any(row.trial.attempt > 1 for row in history(here).trials.values()), "the node was not lost"
+
+
+def test_a_killed_batch_step_loses_nothing(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGKILL)
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    status = on_cluster("status").stdout
+    assert "Interrupted: job" in status
+    assert "6 interrupted" in status
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+    assert "60 trials: 60 completed" in on_cluster("status").stdout
+
+
+def test_what_workers_finished_for_a_killed_batch_step_is_collected(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """The campaign hangs while its workers finish what they run, and is killed before it could record that."""
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGSTOP)
+
+    def finished_unrecorded() -> set[int]:
+        found: set[int] = set()
+        for number, row in history(here).running.items():
+            path = here / "last-candle-job" / "run" / row.trial.id / "outcome.json"
+            if path.exists() and json.loads(path.read_text())["attempt"] == row.trial.attempt:
+                found.add(number)
+        return found
+
+    wait_until(lambda: len(finished_unrecorded()) >= 5, 20, here, slurm)
+    collected = finished_unrecorded()
+    os.kill(campaign.process, signal.SIGKILL)
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+    assert {history(here).trials[number].trial.attempt for number in collected} == {1}
+
+
+def test_a_job_that_slurm_begins_anew_goes_on(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """It is requeued while its campaign hangs, and so cannot let its lock go."""
+    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args=--requeue", "y = 0", SIXTY)
+    assert on_cluster("submit-job", path).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    campaign = history(here).campaign
+    assert campaign is not None
+    os.kill(campaign.process, signal.SIGSTOP)
+    slurm.run("scontrol", "requeue", campaign.job)
+    wait_until(lambda: "PENDING" in slurm.run("squeue", "--noheader", "--format=%T"), 60, here, slurm)
+    slurm.run("scontrol", "update", f"JobId={campaign.job}", "StartTime=now")
+    slurm.wait_until_empty(120)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+
+
+def test_a_broken_script_ends_the_job_early(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input("raise ValueError(hyperparams['batch_size'])", f"{GPUS}\nauto_resubmit=1", "", grid(60, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(90)
+    said = (here / "last-candle-job" / "job.out").read_text()
+    assert "Stopped: too many failures: the first 1" in said, said
+    assert 10 <= len(history(here).trials) <= 22
+    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert "Stopped at" in on_cluster("status").stdout
+    (here / "model.py").write_text("val_to_return = 1")
+    assert "--retry-failed does" in on_cluster("resume").stdout
+    slurm.wait_until_empty(90)
+    assert on_cluster("resume", "--retry-failed").returncode == 0
+    slurm.wait_until_empty(90)
+    assert_each_completed_once(here, 60)
+
+
+def test_what_trials_leave_on_a_node_is_ended(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """While the job runs on: a daemon that left the trial's process group."""
+    script = """
+        import os, subprocess, time
+        if hyperparams["batch_size"] == 1:
+            daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            print(daemon.pid, file=open("pids", "w"))
+        else:
+            pids = "../hpset_00001/outcome.json"
+            while not os.path.exists(pids):
+                time.sleep(0.05)
+            time.sleep(2)
+            pid = open("../hpset_00001/pids").read().strip()
+            assert not os.path.exists(f"/proc/{pid}"), "it is still there"
+        val_to_return = 1
+    """
+    path = write_input(script, "nworkers=2\nmem_per_cpu=1", "", grid(2, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(60)
+    assert "2 trials: 2 completed" in (here / "last-candle-job" / "job.out").read_text()
+
+
+def test_a_job_that_loses_all_its_workers_stops_and_says_so(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    job = json.loads((here / "last-candle-job" / "jobs.json").read_text())[-1]["id"]
+    slurm.run("scancel", f"{job}.0")
+    slurm.wait_until_empty(90)
+    said = (here / "last-candle-job" / "job.out").read_text()
+    assert "cannot be started: all workers of the job are lost" in said
+    found = history(here)
+    assert not found.running
+    assert found.stopped is not None
+    assert len(found.trials) < 40, "trials were burnt on workers that are not there"
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+
+
+def test_a_cancelled_job_tells_the_truth_and_can_be_resumed(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, GPUS, "y = 0", SIXTY)
+    assert on_cluster("submit-job", path).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    status = on_cluster("status").stdout
+    assert "candle resume X000 goes on" in status
+    assert " interrupted, " in status
+    assert " running" not in status
+    path.write_text(path.read_text().replace("workflow=", "restart_from_exp=X000\nworkflow="))
+    assert on_cluster("submit-job", path).returncode == 0
+    slurm.wait_until_empty(120)
+    assert_each_completed_once(here, 60)
+
+
+def test_a_bad_node_is_taken_out_of_use(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = 'import os\nassert os.environ["SLURMD_NODENAME"] != "n1", "this node is broken"\n' + "import textwrap\n"
+    script += "import time; time.sleep(0.3); val_to_return = 1\n"
+    control = f"{GPUS}\ncustom_sbatch_args=--nodelist=n[1-3]"
+    assert (
+        on_cluster(
+            "submit-job", write_input(script, control.replace("n[1-3]", "'n[1-3]'"), "y = 0", grid(30, 0))
+        ).returncode
+        == 0
+    )
+    slurm.wait_until_empty(90)
+    status = on_cluster("status").stdout
+    assert "Node n1 is out of use: it failed" in status, status
+    assert history(here).counts["completed"] >= 27  # type: ignore[index]
+
+
+def test_what_a_user_cancels_does_not_go_on_by_itself(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    control = f"{GPUS}\nauto_resubmit=1"
+    assert on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert "candle resume X000 goes on" in on_cluster("status").stdout
+
+
+def test_an_experiment_three_walltimes_long_ends_unattended(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    control = "nworkers=2\nmem_per_cpu=1\nwalltime=00:01:00\nauto_resubmit=1"
+    assert on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", grid(50, 4.0))).returncode == 0
+    wait_until(lambda: completed(here) >= 50, 420, here, slurm)
+    slurm.wait_until_empty(60)
+    assert_each_completed_once(here, 50)
+    jobs = json.loads((here / "last-candle-job" / "jobs.json").read_text())
+    assert len(jobs) >= 3
+    assert "50 trials: 50 completed" in on_cluster("status").stdout
+
+
+def test_two_trials_share_a_gpu_and_a_trial_has_two(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        print(os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"])
+        time.sleep(1)
+        val_to_return = 1
+    """
+    for keyword, workers, places in (("trials_per_gpu", 4, {"0", "1"}), ("gpus_per_trial", 2, {"0,1"})):
+        control = f"nworkers={workers}\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00\n{keyword}=2"
+        done = on_cluster("submit-job", write_input(script, control, "y = 0", grid(8, 0)))
+        assert done.returncode == 0, done.stderr
+        slurm.wait_until_empty(90)
+        assert completed(here) == 8
+        outputs = [path.read_text().split() for path in here.glob("last-candle-job/run/*/subprocess_out_and_err.txt")]
+        assert {devices for _, devices in outputs} == places
+        assert len({node for node, _ in outputs}) == (1 if keyword == "trials_per_gpu" else 2)
