@@ -42,7 +42,7 @@ from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
 from candle_hpo.runner.moved_files import refuse_what_cannot_run
-from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
@@ -191,16 +191,7 @@ def _run_campaign(
         )
         search = search_of(paths, stored)
         with listener.progress(record.history, stored, sum(nodes)) as progress:
-            campaign = Campaign(
-                search,
-                engine,
-                record,
-                settings.failure_policy,
-                progress.update,
-                scheduler=scheduler_of(settings),
-                failed_too=failed_too,
-                as_listed=listed_by(search),
-            )
+            campaign = campaign_of(search, settings, engine, record, progress, failed_too)
             signals.hand_to(campaign)
             return campaign.run()
     finally:

@@ -112,7 +112,7 @@ class State(NamedTuple):
 def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
     """Return how an experiment is; `holder_before` held it before the history was read.
 
-    A campaign that began after the history was read is no lost one: so whoever holds it now must be the same.
+    A campaign may have begun since: so an experiment is lost only if its holder is still the same.
     """
     try:
         seen = look(paths)

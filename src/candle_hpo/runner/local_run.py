@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Engine
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop
@@ -18,7 +18,7 @@ from candle_hpo.record.history import History
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
@@ -52,16 +52,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
         )
         search = search_of(paths, stored)
         with pool, listener.progress(record.history, stored, len(workers)) as progress:
-            campaign = Campaign(
-                search,
-                engine,
-                record,
-                settings.failure_policy,
-                progress.update,
-                scheduler=scheduler_of(settings),
-                failed_too=failed_too,
-                as_listed=listed_by(search),
-            )
+            campaign = campaign_of(search, stored.settings, engine, record, progress, failed_too)
 
             def stop(why: Stop) -> None:
                 progress.stopping = True
