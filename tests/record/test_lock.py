@@ -142,6 +142,19 @@ def test_a_holder_on_another_machine_that_gives_signs_lives(path: Path, monkeypa
     timer.join()
 
 
+def test_a_holder_that_lets_go_soon_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_ASK_AGAIN_SECONDS", 0.01)
+    held = take(path)
+    timer = threading.Timer(0.3, held.release)
+    timer.start()
+    ExperimentLock(path, "", never, patience=30).release()
+    timer.join()
+    held = take(path)
+    with pytest.raises(InputError, match="is being run by"):
+        ExperimentLock(path, "", never, patience=0.1)
+    held.release()
+
+
 def test_a_holder_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "SIGN_SECONDS", 0.05)
     held = take(path)

@@ -152,6 +152,10 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     assert (0.5) in [value for _, _, value in states()]
     record.append([TrialStarted.of(trials[2], 5.0)])  # with a choice that no trial had before
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "RUNNING", "RUNNING"]
+    study.end_running("its campaign died")
+    assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL"]
+    record.append([CampaignStarted(6.0, "h", 2, 2), TrialStarted.of(Trial(3, "t3", sets[2], attempt=2), 6.0)])
+    assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL", "RUNNING"]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import threading
+import time
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -15,9 +16,11 @@ from candle_hpo.core.errors import ExitStatus, MachineError, RecordError
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.extras import need
 from candle_hpo.report.space import known_sets
+from candle_hpo.runner.liveness import CAMPAIGN_DIED, Liveness, holder_of, state_of
 
 ADDRESS = "127.0.0.1"
 _UPDATE_SECONDS = 2.0
+_LOOK_SECONDS = 20.0  # between two questions to the batch system
 _PORTS_TRIED = 20
 
 
@@ -34,14 +37,25 @@ def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     direction, known = stored.settings.direction, known_sets(paths, stored)
     study = DashboardStudy(paths.record, paths.root.name, direction, stored.names, known)
-    study.update()
+    next_look = 0.0
+
+    def update() -> None:
+        nonlocal next_look
+        holder = holder_of(paths)
+        study.update()
+        if study.history.running and time.monotonic() >= next_look:
+            next_look = time.monotonic() + _LOOK_SECONDS
+            if state_of(paths, study.history, holder).liveness is Liveness.LOST:
+                study.end_running(CAMPAIGN_DIED)
+
+    update()
     server = _server(wsgi(study.storage), port)
     stop = threading.Event()
 
     def follow() -> None:
         while not stop.wait(_UPDATE_SECONDS):
             try:
-                study.update()
+                update()
             except RecordError as error:
                 show(console, f"The dashboard shows what there was until now: {error}")
                 return

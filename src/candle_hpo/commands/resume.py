@@ -8,25 +8,14 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Experiment
-from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.experiment import Experiment as Request
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import JobState
 from candle_hpo.launch.interpreter import Interpreter
-from candle_hpo.record.folder import (
-    StoredExperiment,
-    add_sets,
-    find_experiment,
-    point_last_experiment,
-    read_experiment_settings,
-    read_jobs,
-    write_experiment_settings,
-)
-from candle_hpo.record.history import History
-from candle_hpo.record.lock import ExperimentLock
-from candle_hpo.record.log import read_events
+from candle_hpo.record.experiment import Claim, Experiment
+from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner.liveness import look
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.moved_files import refuse_what_cannot_run
 from candle_hpo.runner.provenance import note_resumption
@@ -40,91 +29,87 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
 
     What the model failed is attempted again with `retry_failed`, or where the keyword of that name says so.
     """
-    screen = Screen(console)
-    paths = find_experiment(experiment, Path.cwd())
-    stored = read_experiment_settings(paths)
-    screen.say(*_note_on_a_changed_file(paths, stored))
-    return _go_on(paths, stored, screen, failed_too=retry_failed or stored.settings.retry_failed > 0)
+    screen, opened = Screen(console), Experiment.open(experiment)
+    with opened.claim(slurm.job_has_ended, screen.say) as claim:
+        _refuse_if_it_has_a_job(opened)
+        screen.say(*_note_on_a_changed_file(opened))
+        return _go_on(claim, screen, failed_too=retry_failed or opened.settings.retry_failed > 0)
 
 
-def _note_on_a_changed_file(paths: ExperimentPaths, stored: StoredExperiment) -> list[str]:
+def _note_on_a_changed_file(opened: Experiment) -> list[str]:
     """Return what to know where the input file is another than the one that was submitted."""
+    input_file = Path(opened.stored.input_file)
     try:
-        is_as_submitted = Path(stored.input_file).read_bytes() == paths.input_file.read_bytes()
+        is_as_submitted = input_file.read_bytes() == opened.paths.input_file.read_bytes()
     except OSError:  # moved away, which is no matter here
         return []
     if is_as_submitted:
         return []
     return [
-        f"{location(Path(stored.input_file))} has changed since; this continues it as it was submitted "
-        f"(to continue it as it is now, add restart_from_exp={paths.root.name} to it, and submit it)"
+        f"{location(input_file)} has changed since; this continues it as it was submitted "
+        f"(to continue it as it is now, add restart_from_exp={opened.name} to it, and submit it)"
     ]
 
 
-def resume_with(experiment: Experiment, interpreter: Interpreter, screen: Screen) -> ExitStatus:
+def resume_with(request: Request, interpreter: Interpreter, screen: Screen) -> ExitStatus:
     """Go on with an earlier experiment, with other settings (more workers, another script), and the sets that are new.
 
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
     """
-    restart = plan_restart(experiment, interpreter.path, Path.cwd())
-    paths, before = restart.paths, restart.before
-    _refuse_if_it_runs(paths, screen)
-    if experiment.settings.dry_run:
-        screen.say(*restart.notes, f"dry_run=1: {paths.root.name} was not continued")
-        return ExitStatus.ALL_WELL
-    check_search(experiment.settings)
-    screen.say(*restart.notes)
-    try:
-        if restart.added:
-            add_sets(paths, before, restart.added)
-        write_experiment_settings(paths, restart.stored)
-    except OSError as error:
-        raise MachineError(f"{paths.root} cannot be written: {error.strerror}") from None
-    try:
-        return _go_on(paths, restart.stored, screen, failed_too=True)
-    except slurm.NoAnswer:  # it may have been submitted
-        raise
-    except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
-        write_experiment_settings(paths, before)
-        raise
+    earlier = Experiment.open(request.settings.restart_from_exp)
+    with earlier.claim(slurm.job_has_ended, screen.say) as claim:
+        restart = plan_restart(request, interpreter.path, earlier)
+        _refuse_if_it_has_a_job(earlier)
+        if request.settings.dry_run:
+            screen.say(*restart.notes, f"dry_run=1: {earlier.name} was not continued")
+            return ExitStatus.ALL_WELL
+        check_search(request.settings)
+        screen.say(*restart.notes)
+        try:
+            claim.keep(restart.stored, restart.added)
+        except OSError as error:
+            raise MachineError(f"{earlier.paths.root} cannot be written: {error.strerror}") from None
+        try:
+            return _go_on(claim, screen, failed_too=True)
+        except slurm.NoAnswer:  # it may have been submitted
+            raise
+        except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
+            claim.keep(restart.before)
+            raise
 
 
-def _go_on(paths: ExperimentPaths, stored: StoredExperiment, screen: Screen, *, failed_too: bool) -> ExitStatus:
-    _refuse_if_it_runs(paths, screen)
-    refuse_what_cannot_run(paths, stored)
-    history = History(stored.settings.direction, read_events(paths.record) if paths.record.exists() else ())
-    failed = history.failed
-    left = history.left(stored.total) + (failed if failed_too else 0)
+def _go_on(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
+    opened = claim.experiment
+    name, total = opened.name, opened.stored.total
+    refuse_what_cannot_run(opened.paths, opened.stored)
+    failed = opened.history.failed
+    left = opened.history.left(total) + (failed if failed_too else 0)
     if left <= 0 and failed:
         screen.say(
-            f"{paths.root.name}: nothing is left to do, {failed:,} of {count(stored.total, 'trial')} have failed; "
-            f"mend the model script, then candle resume {paths.root.name} --retry-failed attempts them again",
+            f"{name}: nothing is left to do, {failed:,} of {count(total, 'trial')} have failed; mend the model script, "
+            f"then candle resume {name} --retry-failed attempts them again"
         )
         return ExitStatus.TRIALS_FAILED
     if left <= 0:
-        screen.say(f"{paths.root.name}: nothing is left to do, all {count(stored.total, 'trial')} are completed")
+        screen.say(f"{name}: nothing is left to do, all {count(total, 'trial')} are completed")
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
     not_again = "" if failed_too else not_again
-    screen.say(f"Going on with {paths.root.name}: {count(left, 'trial')} of {stored.total:,} left{not_again}")
-    point_last_experiment(Path.cwd(), paths)
-    settings = stored.settings
-    on_cluster = uses_slurm(settings)
-    stored = note_resumption(paths, stored, on_cluster, screen.say)
+    screen.say(f"Going on with {name}: {count(left, 'trial')} of {total:,} left{not_again}")
+    point_last_experiment(Path.cwd(), opened.paths)
+    on_cluster = uses_slurm(opened.settings)
+    note_resumption(claim, on_cluster, screen.say)
     if on_cluster:
-        submit_experiment(paths, settings, screen.say, failed_too=failed_too)
+        submit_experiment(opened.paths, opened.settings, screen.say, failed_too=failed_too)
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, screen, failed_too=failed_too)
+    return run_here(claim, screen, failed_too=failed_too)
 
 
-def _refuse_if_it_runs(paths: ExperimentPaths, screen: Screen) -> None:
-    """Raise `InputError` where the experiment runs, or waits in the queue; remove the lock of a dead campaign."""
-    if paths.lock.exists():
-        ExperimentLock(paths.lock, "", slurm.job_has_ended, screen.say).release()
-    jobs = read_jobs(paths)
-    for job in slurm.find_jobs([jobs[-1].id]) if jobs else ():
-        if job.state is not JobState.ENDED:
-            raise InputError(
-                f"{paths.root.name} is job {job.id}, which is {job.slurm_state}; wait for it, "
-                "or stop it with candle cancel"
-            )
+def _refuse_if_it_has_a_job(opened: Experiment) -> None:
+    """Raise `InputError` where the experiment's job waits in the queue, or is not over."""
+    job = look(opened.paths).job
+    if job is not None and job.found is not None and not job.is_over:
+        raise InputError(
+            f"{opened.name} is job {job.id}, which is {job.found.slurm_state}; wait for it, "
+            "or stop it with candle cancel"
+        )

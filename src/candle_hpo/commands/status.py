@@ -14,7 +14,7 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import location
-from candle_hpo.runner.liveness import Liveness, holder_of, state_of
+from candle_hpo.runner.liveness import holder_of, settle
 
 
 def status(experiment: str | None, console: Console) -> ExitStatus:
@@ -22,9 +22,7 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
     opened = Experiment.open(experiment)
     paths, stored = opened.paths, opened.stored
     holder, history = holder_of(paths), opened.history
-    state = state_of(paths, history, holder)
-    if state.liveness is Liveness.LOST:
-        history.end_running("its campaign died")
+    state = settle(paths, history, holder)
     show(
         console,
         f"Experiment {opened.name} of {location(Path(stored.input_file))}",

@@ -14,7 +14,7 @@ from candle_hpo.core.experiment import Experiment
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
-from candle_hpo.engine.batch.slurm import NoAnswer
+from candle_hpo.engine.batch.slurm import NoAnswer, job_has_ended
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import read_experiment
@@ -22,6 +22,7 @@ from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.earlier_results import EarlierResult, write_earlier_results
+from candle_hpo.record.experiment import Experiment as OpenedExperiment
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -105,7 +106,8 @@ def _run_workflow(
     if on_cluster:
         screen.say("Input file submitted successfully", "How it is: candle status")
         return ExitStatus.ALL_WELL
-    return run_here(paths, stored, screen)
+    with OpenedExperiment(paths).claim(job_has_ended, screen.say) as claim:
+        return run_here(claim, screen)
 
 
 def _show_plan(

@@ -21,7 +21,7 @@ from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, se
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
-from candle_hpo.runner.liveness import Liveness, holder_of, state_of
+from candle_hpo.runner.liveness import holder_of, settle
 
 TICK_SECONDS = 1.0  # between two readings of the record
 STATE_SECONDS = 20.0  # between two questions to the batch system
@@ -76,10 +76,8 @@ class Watched:
             self.history.apply(event)
         if time.monotonic() >= self._next_state or self._campaign() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
-            now = state_of(self.paths, self.history, holder)
+            now = settle(self.paths, self.history, holder)
             self.state, self.is_over = now.text, now.is_over
-            if now.liveness is Liveness.LOST:
-                self.history.end_running("its campaign died")
 
     def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
         return self.history.campaign, self.history.stopped

@@ -1,24 +1,30 @@
-"""One experiment, opened: its settings, its jobs, what its record adds up to, and the right to change it."""
+"""One experiment, opened: its settings, its jobs, what its record adds up to, and the right to change them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.space import ParameterSet
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.folder import (
     StoredExperiment,
     SubmittedJob,
+    add_sets,
     find_experiment,
     read_experiment_settings,
     read_jobs,
+    write_experiment_settings,
 )
 from candle_hpo.record.history import History
+from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
+from candle_hpo.record.record import Record
 
 
 class Experiment:
@@ -72,3 +78,51 @@ class Experiment:
         """Raise `InputError` where there is no record yet of which something could be made."""
         if not self.paths.record.exists():
             raise InputError(f"{self.name} has not begun, so there is nothing to {verb}; see candle status")
+
+    def claim(
+        self,
+        job_has_ended: Callable[[str], bool],
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        job: str = "",
+        patience: float = 0.0,
+    ) -> Claim:
+        """Return the right to run and to change it, for a process in this `job` or in none; see `ExperimentLock`.
+
+        Raises `InputError` where somebody else has it. What was read before may have changed, and is read again.
+        """
+        lock = ExperimentLock(self.paths.lock, job, job_has_ended, say, patience)
+        for name in ("stored", "jobs", "history"):
+            vars(self).pop(name, None)
+        return Claim(self, lock)
+
+
+class Claim:
+    """The right to run an experiment and to change what is kept of it, until the block ends."""
+
+    def __init__(self, experiment: Experiment, lock: ExperimentLock) -> None:
+        self.experiment, self._lock = experiment, lock
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def keep(self, stored: StoredExperiment, added: Sequence[ParameterSet] = ()) -> None:
+        """Keep other settings, and put sets behind those of a grid, which they count. Raises `OSError`."""
+        self._lock.keep()
+        before = self.experiment.stored
+        if added:
+            add_sets(self.experiment.paths, before, added)
+        write_experiment_settings(self.experiment.paths, stored)
+        self.experiment.stored = stored
+        if stored.settings.direction is not before.settings.direction:
+            vars(self.experiment).pop("history", None)
+
+    def record(self) -> Record:
+        """Return the record, to be written."""
+        experiment = self.experiment
+        return Record(experiment.paths.record, experiment.settings.direction, self._lock.keep, experiment.history)

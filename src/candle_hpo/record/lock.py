@@ -19,6 +19,7 @@ from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 SIGN_SECONDS = 5.0  # between two signs of life of a holder
 LEASE_SECONDS = 60.0  # without one, a holder of which nothing else is known counts as dead
 _LOOK_SECONDS = 0.5
+_ASK_AGAIN_SECONDS = 2.0  # for one that should let go soon
 _ATTEMPTS = 5
 
 # What file systems answer that know no hard links (link(2)).
@@ -31,7 +32,8 @@ class ExperimentLock:
     A file that is put in place whole and only where none is, which every network file system does right. One whose
     holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process
     of another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
-    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait.
+    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait. Of a holder that lives,
+    `patience` is for how many seconds it may take to let go before that is an `InputError`.
 
     A holder that was itself held up for so long (a laptop's lid, a hanging file system) finds its lock gone: `keep`.
     """
@@ -42,11 +44,12 @@ class ExperimentLock:
         job: str,
         job_has_ended: Callable[[str], bool],
         say: Callable[[str], None] = lambda _: None,
+        patience: float = 0.0,
     ) -> None:
         self._path = path
         self._ended = threading.Event()
         try:
-            self._descriptor = _take(path, Holder.of_this_process(job), job_has_ended, say)
+            self._descriptor = _take_within(patience, path, Holder.of_this_process(job), job_has_ended, say)
         except OSError as error:
             raise MachineError(f"{path} cannot be made: {error.strerror}") from None
         self._last_sign = _now()
@@ -107,6 +110,23 @@ def quiet_seconds(path: Path) -> float:
         return max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return 0.0
+
+
+def _take_within(
+    patience: float,
+    path: Path,
+    holder: Holder,
+    job_has_ended: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> int:
+    deadline = _now() + patience
+    while True:
+        try:
+            return _take(path, holder, job_has_ended, say)
+        except InputError:
+            if _now() >= deadline:
+                raise
+        time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]) -> int:

@@ -15,12 +15,19 @@ class Record:
     """Appends events and keeps the history that they add up to.
 
     A record that exists is replayed; one that does not is made, and replays to an empty history. `check` is called
-    before each append; it raises where this process may write no more.
+    before each append; it raises where this process may write no more. `history` is what the record adds up to, where
+    that is known already.
     """
 
-    def __init__(self, path: Path, direction: Direction, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        direction: Direction,
+        check: Callable[[], None] = lambda: None,
+        history: History | None = None,
+    ) -> None:
         self._file, self._check = RecordFile(path), check
-        self.history = History(direction, read_events(path))
+        self.history = History(direction, read_events(path)) if history is None else history
 
     def append(self, events: Sequence[AnyEvent]) -> None:
         """Write the events and sync them once; then, and only then, take them into the history."""

@@ -49,7 +49,7 @@ class DashboardStudy:
 
     def _begin_anew(self) -> None:
         self._tail = RecordTail(self._record)
-        self._history = History(self._direction)
+        self.history = History(self._direction)
         self._make_study()
 
     def _make_study(self) -> None:
@@ -70,10 +70,17 @@ class DashboardStudy:
             events = self._tail.read()
         changed: dict[int, None] = {}
         for event in events:
-            self._history.apply(event)
+            self.history.apply(event)
             if isinstance(event, TrialStarted | TrialFinished):
                 changed[event.number] = None
-        rows = [self._history.trials[number] for number in changed]
+        rows = [self.history.trials[number] for number in changed]
+        if rows:
+            self._take_in(rows)
+
+    def end_running(self, reason: str) -> None:
+        """Count what runs as interrupted: nothing runs the experiment any more."""
+        rows = list(self.history.running.values())
+        self.history.end_running(reason)
         if rows:
             self._take_in(rows)
 
@@ -81,13 +88,13 @@ class DashboardStudy:
         """Put trials into the study; make it anew where they have a choice that was not known: Optuna fixes those."""
         if self._are_new([row.trial.hyperparameters for row in rows]) and self._choices:
             self._make_study()
-            rows = [row for _, row in sorted(self._history.trials.items())]
+            rows = [row for _, row in sorted(self.history.trials.items())]
         columns = self._columns([row.trial.hyperparameters for row in rows])
         self._choices = {column.name: column.choices for column in columns}
         trials = OptunaTrials(columns)
         for place, row in enumerate(rows, start=len(self._known)):
             self._put(row, trials.make(row, place))
-        best = self._history.best
+        best = self.history.best
         self.storage.best = None if best is None else self._ended[best.trial.number]
 
     def _are_new(self, sets: Sequence[Hyperparameters]) -> bool:

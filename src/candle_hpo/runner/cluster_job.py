@@ -35,19 +35,14 @@ from candle_hpo.engine.pilot.own_program import own_program
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
-from candle_hpo.record.folder import (
-    StoredExperiment,
-    add_job,
-    find_experiment,
-    read_experiment_settings,
-)
-from candle_hpo.record.lock import ExperimentLock
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import StoredExperiment, add_job
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
 from candle_hpo.runner.moved_files import refuse_what_cannot_run
-from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
@@ -56,6 +51,7 @@ _SIGNALS = {
     signal.SIGTERM: StopReason.JOB_CANCELLED,
     signal.SIGINT: StopReason.JOB_CANCELLED,
 }
+_SUBMISSION_SECONDS = 60.0
 _OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
 
 
@@ -120,23 +116,19 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         raise InputError("candle run-job is for job scripts; use candle submit-job, or candle resume")
-    paths = find_experiment(experiment, Path.cwd())
-    stored = read_experiment_settings(paths)
-    settings = stored.settings
-    refuse_what_cannot_run(paths, stored)
+    opened = Experiment.open(experiment)
+    refuse_what_cannot_run(opened.paths, opened.stored)
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
-        lock = ExperimentLock(paths.lock, job, slurm.job_has_ended)
-        try:
-            record = Record(paths.record, settings.direction, lock.keep)
+        # Whoever has submitted this job may just be writing it down.
+        with opened.claim(slurm.job_has_ended, job=job, patience=_SUBMISSION_SECONDS) as claim:
+            record = claim.record()
             completed_before = record.history.counts[Status.COMPLETED]
             is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
-            stop = _run_campaign(job, paths, stored, record, signals, failed_too, listener)
+            stop = _run_campaign(job, opened.paths, opened.stored, record, signals, failed_too, listener)
             record.close()
-        finally:
-            lock.release()
-        history = record.history
+        paths, stored, settings, history = opened.paths, opened.stored, opened.settings, record.history
         status = conclude(history, stored, paths, stop, listener)
         is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
         if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
@@ -199,16 +191,7 @@ def _run_campaign(
         )
         search = search_of(paths, stored)
         with listener.progress(record.history, stored, sum(nodes)) as progress:
-            campaign = Campaign(
-                search,
-                engine,
-                record,
-                settings.failure_policy,
-                progress.update,
-                scheduler=scheduler_of(settings),
-                failed_too=failed_too,
-                as_listed=listed_by(search),
-            )
+            campaign = campaign_of(search, settings, engine, record, progress, failed_too)
             signals.hand_to(campaign)
             return campaign.run()
     finally:

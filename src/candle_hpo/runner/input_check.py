@@ -21,7 +21,8 @@ from candle_hpo.inputfile.read import Reading, read_what_can_be_read
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.record.folder import check_last_experiment, find_experiment
+from candle_hpo.record.experiment import Experiment as OpenedExperiment
+from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.cluster_job import job_script_of
 from candle_hpo.runner.listener import Say
@@ -302,16 +303,16 @@ def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> 
     if settings.restart_from_exp is None or not settings.run_workflow:
         return None
     try:
+        earlier = OpenedExperiment.open(settings.restart_from_exp)
         if reading.experiment is None:
-            find_experiment(settings.restart_from_exp, Path.cwd())
             return None
-        restart = plan_restart(reading.experiment, "", Path.cwd())
+        restart = plan_restart(reading.experiment, "", earlier)
     except CandleError as error:
         findings.take(error)
         return None
     for note in restart.notes:
         findings.tell(note)
-    name = restart.paths.root.name
+    name = restart.earlier.name
     left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
     if restart.left:
         findings.right(left)

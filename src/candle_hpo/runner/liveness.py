@@ -19,6 +19,8 @@ from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.summary import stop_text
 from candle_hpo.report.words import count, duration, location
 
+CAMPAIGN_DIED = "its campaign died"  # why a trial that it ran has ended
+
 
 class Liveness(Enum):
     """What an experiment does now.
@@ -110,7 +112,7 @@ class State(NamedTuple):
 def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
     """Return how an experiment is; `holder_before` held it before the history was read.
 
-    A campaign that began after the history was read is no lost one: so whoever holds it now must be the same.
+    A campaign may have begun since: so an experiment is lost only if its holder is still the same.
     """
     try:
         seen = look(paths)
@@ -130,13 +132,20 @@ def holder_of(paths: ExperimentPaths) -> Holder | None:
         return None
 
 
+def settle(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
+    """Return how an experiment is; what a lost campaign left running counts as interrupted from here on."""
+    state = state_of(paths, history, holder_before)
+    if state.liveness is Liveness.LOST:
+        history.end_running(CAMPAIGN_DIED)
+    return state
+
+
 def replay_now(experiment: Experiment) -> History:
     """Return what the record adds up to now; what a lost campaign left running counts as interrupted."""
     holder = holder_of(experiment.paths)
-    history = History(experiment.settings.direction, experiment.events())
-    if history.running and state_of(experiment.paths, history, holder).liveness is Liveness.LOST:
-        history.end_running("its campaign died")
-    return history
+    if experiment.history.running:
+        settle(experiment.paths, experiment.history, holder)
+    return experiment.history
 
 
 def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sighting) -> str:

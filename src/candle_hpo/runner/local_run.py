@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Engine
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop
-from candle_hpo.engine.batch.slurm import job_has_ended
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool, local_runner
 from candle_hpo.engine.open_files import allow_open_files
@@ -14,25 +13,21 @@ from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans, end_leftovers_of_experiment
-from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.experiment import Claim
 from candle_hpo.record.history import History
-from candle_hpo.record.lock import ExperimentLock
-from candle_hpo.record.record import Record
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.search_assembly import listed_by, scheduler_of, search_of
+from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
-def run_here(
-    paths: ExperimentPaths, stored: StoredExperiment, listener: Listener, *, failed_too: bool = False
-) -> ExitStatus:
+def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> ExitStatus:
     """Run what is left of an experiment on this machine, and say what came of it.
 
     With `failed_too`, trials that failed before are attempted again.
     """
-    settings = stored.settings
+    paths, stored, settings = claim.experiment.paths, claim.experiment.stored, claim.experiment.settings
     workforce = share_out(settings, visible_gpus(), stored.total)
     workers = workforce.workers
     listener.say(
@@ -40,11 +35,10 @@ def run_here(
         f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
         f"Folder: {location(paths.root)}",
     )
-    lock = ExperimentLock(paths.lock, "", job_has_ended, listener.say)
     try:
         allow_open_files(len(workers))
         adopt_orphans()
-        record = Record(paths.record, settings.direction, lock.keep)
+        record = claim.record()
         _end_leftovers(paths, record.history, listener.say)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
@@ -58,16 +52,7 @@ def run_here(
         )
         search = search_of(paths, stored)
         with pool, listener.progress(record.history, stored, len(workers)) as progress:
-            campaign = Campaign(
-                search,
-                engine,
-                record,
-                settings.failure_policy,
-                progress.update,
-                scheduler=scheduler_of(settings),
-                failed_too=failed_too,
-                as_listed=listed_by(search),
-            )
+            campaign = campaign_of(search, stored.settings, engine, record, progress, failed_too)
 
             def stop(why: Stop) -> None:
                 progress.stopping = True
@@ -78,7 +63,6 @@ def run_here(
         record.close()
     finally:
         end_all_orphans()
-        lock.release()
     return conclude(record.history, stored, paths, stopped, listener)
 
 

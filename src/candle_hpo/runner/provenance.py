@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import Settings
-from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.provenance import ScriptState, Surroundings
 from candle_hpo.launch.command import modules_of
-from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
+from candle_hpo.record.experiment import Claim
+from candle_hpo.record.folder import Provenance
 from candle_hpo.report.script_versions import changes_text, what_changed
 from candle_hpo.report.words import location
 from candle_hpo.runner.listener import Say
@@ -35,8 +35,9 @@ def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path,
         say(f"No copy of {settings.model_script} is kept: {error}")
 
 
-def note_resumption(paths: ExperimentPaths, stored: StoredExperiment, on_cluster: bool, say: Say) -> StoredExperiment:
-    """Keep what an experiment is resumed with, and say what has changed since it was run last; return it with that."""
+def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
+    """Keep what an experiment is resumed with, and say what has changed since it was run last."""
+    paths, stored = claim.experiment.paths, claim.experiment.stored
     found = find_surroundings(stored.settings, stored.interpreter, on_cluster)
     before, settings = stored.latest, stored.settings
     submitted = stored.provenance.script
@@ -51,7 +52,6 @@ def note_resumption(paths: ExperimentPaths, stored: StoredExperiment, on_cluster
     say(*changes_text(found.changes_since(before)))
     changed = msgspec.structs.replace(stored, resumed=(*stored.resumed, Provenance.of_this_process(found)))
     try:
-        write_experiment_settings(paths, changed)
+        claim.keep(changed)
     except OSError as error:
         say(f"What it is resumed with cannot be kept: {paths.settings}: {error.strerror}")
-    return changed

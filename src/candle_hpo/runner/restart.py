@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Experiment
-from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.experiment import Experiment as Request
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
-from candle_hpo.record.folder import (
-    StoredExperiment,
-    find_experiment,
-    read_experiment_settings,
-    read_parameter_sets,
-    read_search_space,
-)
-from candle_hpo.record.history import History
-from candle_hpo.record.log import read_events
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
 from candle_hpo.runner.search_assembly import trials_of
 from candle_hpo.search.added_sets import compare_sets
@@ -37,7 +27,7 @@ _NAMED = 5  # of the ids in a note
 class Restart:
     """An experiment before and after an input file continues it; `added` are the sets that are new in that file."""
 
-    paths: ExperimentPaths
+    earlier: Experiment
     before: StoredExperiment
     stored: StoredExperiment
     added: Sequence[ParameterSet]
@@ -46,7 +36,7 @@ class Restart:
     @property
     def left(self) -> int:
         """How many trials there are to run: all that have not completed, and the new ones."""
-        return self.stored.total - self._history.counts[Status.COMPLETED]
+        return self.stored.total - self.earlier.history.counts[Status.COMPLETED]
 
     def first_left(self) -> Hyperparameters | None:
         """Return the hyperparameters of the first set of a grid that is to run; None where there is none."""
@@ -54,28 +44,21 @@ class Restart:
             return None
         completed = {
             row.trial.id
-            for row in self._history.trials.values()
+            for row in self.earlier.history.trials.values()
             if row.outcome is not None and row.outcome.status is Status.COMPLETED
         }
-        there = read_parameter_sets(self.paths, msgspec.structs.replace(self.stored, total=self.before.total)).sets
+        before = msgspec.structs.replace(self.stored, total=self.before.total)
+        there = read_parameter_sets(self.earlier.paths, before).sets
         left = (one for sets in (there, self.added) for one in sets if one.id not in completed)
         return next((one.hyperparameters for one in left), None)
 
-    @cached_property
-    def _history(self) -> History:
-        record = self.paths.record
-        return History(self.stored.settings.direction, read_events(record) if record.exists() else ())
 
+def plan_restart(request: Request, interpreter: str, earlier: Experiment) -> Restart:
+    """Return what an input file makes of an earlier experiment; nothing is written.
 
-def plan_restart(experiment: Experiment, interpreter: str, directory: Path) -> Restart:
-    """Return what becomes of the experiment that `restart_from_exp` names; nothing is written.
-
-    Raises `InputError` where there is none, or it is one of another workflow; `RecordError` where it is damaged.
+    Raises `InputError` where that is one of another workflow; `RecordError` where it is damaged.
     """
-    settings = experiment.settings
-    paths = find_experiment(settings.restart_from_exp, directory)
-    before = read_experiment_settings(paths)
-    name = paths.root.name
+    settings, paths, before, name = request.settings, earlier.paths, earlier.stored, earlier.name
     if settings.workflow != before.settings.workflow:
         raise InputError(
             f'{name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
@@ -85,17 +68,15 @@ def plan_restart(experiment: Experiment, interpreter: str, directory: Path) -> R
     if settings.workflow != "grid":
         total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are not looked at"
-        return Restart(paths, before, msgspec.structs.replace(stored, total=total), (), (note,))
-    if experiment.space is None:
+        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
+    if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
-        return Restart(paths, before, stored, (), (note,))
-    return _plan_of_grid(paths, before, stored, experiment)
+        return Restart(earlier, before, stored, (), (note,))
+    return _plan_of_grid(earlier, stored, request)
 
 
-def _plan_of_grid(
-    paths: ExperimentPaths, before: StoredExperiment, stored: StoredExperiment, experiment: Experiment
-) -> Restart:
-    space, default_model = experiment.space, experiment.default_model
+def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: Request) -> Restart:
+    space, default_model, before = request.space, request.default_model, earlier.stored
     assert isinstance(space, GridSpace)  # noqa: S101  # of a grid, nothing else is read
     assert isinstance(space.sets, SetsOfLines)  # noqa: S101
     filled = {**default_model, **before.default_model}
@@ -103,7 +84,7 @@ def _plan_of_grid(
     new = [name for name in default_model if name not in before.default_model]
     is_known = key_of(default_model) in map(key_of, before.later_defaults)
     later = [*before.later_defaults, *([default_model] if changed and not is_known else [])]
-    there = read_parameter_sets(paths, msgspec.structs.replace(before, default_model=filled)).sets
+    there = read_parameter_sets(earlier.paths, msgspec.structs.replace(before, default_model=filled)).sets
     completed = [{**filled, **each} for each in (default_model, filled, *before.later_defaults)]
     made_with = {key_of(each): each for each in completed}  # most often all are the same
     found = compare_sets(there, map(space.sets.as_listed, range(len(space.sets))), list(made_with.values()))
@@ -114,7 +95,7 @@ def _plan_of_grid(
         names=list(dict.fromkeys([*before.names, *space.names, *changed, *new])),  # they are not the same in all sets
         total=before.total + len(found.added),
     )
-    name = paths.root.name
+    name = earlier.name
     notes = [f"{name} keeps the {count(before.total, 'set')} and the seed that it has"]
     if found.added:
         notes.append(f"New in this file, and added to {name}: {_shown([one.id for one in found.added])}")
@@ -125,7 +106,7 @@ def _plan_of_grid(
             f"Other values in this file than in {name}, which keeps its own: {_shown(found.changed)}; to run the "
             "values of this file, give them another id"
         )
-    return Restart(paths, before, stored, found.added, (*notes, *_notes_on_defaults(name, before, default_model)))
+    return Restart(earlier, before, stored, found.added, (*notes, *_notes_on_defaults(name, before, default_model)))
 
 
 def _notes_on_defaults(name: str, before: StoredExperiment, default_model: Hyperparameters) -> list[str]:

@@ -1,24 +1,24 @@
-"""The search and the scheduler of an experiment, as it was stored: what the campaign drives."""
+"""The search of an experiment, as it was stored, and the campaign that drives it on either engine."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from candle_hpo.campaign import Search
+from candle_hpo.campaign import Campaign, Engine, Search
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Trial
 from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
+from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
-from candle_hpo.runner.listener import Say
-from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
+from candle_hpo.runner.listener import Progress, Say
+from candle_hpo.schedule.scheduler import FirstCome, LongestFirst
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:
@@ -38,14 +38,24 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
     return parametric_search(space, stored.settings, stored.seed, known_points(space, read_earlier_results(paths)))
 
 
-def scheduler_of(settings: Settings) -> Scheduler:
-    """Return what chooses the order of the trials: a search that learns is asked for one only when a worker is free."""
-    return LongestFirst() if settings.workflow == "grid" else FirstCome()
+def campaign_of(
+    search: Search, settings: Settings, engine: Engine, record: Record, progress: Progress, failed_too: bool
+) -> Campaign:
+    """Return the campaign that drives a search; with `failed_too`, trials that failed before are attempted again.
 
-
-def listed_by(search: Search) -> Callable[[Trial], Trial]:
-    """Return what gives an earlier trial the hyperparameters of its set as it is now, of a search that lists sets."""
-    return search.as_listed if isinstance(search, GridSearch) else lambda trial: trial
+    A search that learns is asked for a trial only when a worker is free. One that lists its sets gives an earlier trial
+    the hyperparameters that its set has now.
+    """
+    return Campaign(
+        search,
+        engine,
+        record,
+        settings.failure_policy,
+        progress.update,
+        scheduler=LongestFirst() if isinstance(search, GridSearch) else FirstCome(),
+        failed_too=failed_too,
+        as_listed=search.as_listed if isinstance(search, GridSearch) else lambda trial: trial,
+    )
 
 
 def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> list[KnownPoint]:
