@@ -15,8 +15,8 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+from candle_hpo.search.learning import KnownPoint
 from candle_hpo.search.parametric import known_point, parametric_search, planned_trials
-from candle_hpo.search.study_search import KnownPoint
 from test_study_space import MIXED, space_of
 
 SEARCHES = ["random", "candle", "tpe", "gp", "cmaes", "qmc", "random sampler"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candle_hpo.search.cube import Cube, keys
+from candle_hpo.search.gp.cube import Cube, keys
 
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]
