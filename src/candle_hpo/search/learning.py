@@ -1,4 +1,4 @@
-"""The search that learns: it is told every outcome, and makes the next point of them."""
+"""The search that learns: it observes every outcome, and makes the next point of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Sampler:
         return len(self._ends) - 1
 
     def observe(self, place: int, value: float | None) -> None:
-        """Take in what came of the point at a place: its value, or None for a failure. The last news counts."""
+        """Note what came of the point at a place: its value, or None for a failure. The last news counts."""
         self._ends[place] = math.nan if value is None else self._sign * value
 
 
@@ -63,7 +63,7 @@ class LearningSearch:
     """Proposes what a sampler makes of all that is known: values, failures, and what runs now.
 
     No point is proposed twice: where a sampler repeats one, a random one takes its place. `known` are results that are
-    there before the first trial. What was proposed and told is rebuilt from the record by telling it again.
+    there before the first trial. A resumed search is the same one once it has observed the outcomes of the record.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class LearningSearch:
         return Trial(number, default_trial_id(number), self._space.space.hyperparameters(point))
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        """Take in how a trial ended, perhaps one that an earlier campaign proposed.
+        """Observe how a trial ended, perhaps one that an earlier campaign proposed.
 
-        One that the machine interrupted tells nothing: its value is as unknown as that of a trial that runs. Raises
+        One that the machine interrupted says nothing: its value is as unknown as that of a trial that runs. Raises
         `RecordError` for hyperparameters that are not of this space.
         """
         if trial.number not in self._places:

@@ -141,7 +141,7 @@ class SearchSpace:
         return Cube(edges, self.active_names if self._has_conditions else None)
 
     def active_names(self, values: Mapping[str, Any]) -> Collection[str]:
-        """Return the names of the axes that take part, given a value for every one."""
+        """Return the names of the axes that are active, given a value for every one."""
         # Asked for every candidate of a proposal: only what conditions look at is made a coordinate.
         part: Coordinates = {}
         active: list[str] = []
@@ -153,7 +153,7 @@ class SearchSpace:
         return active
 
     def suggested(self, ask: Callable[[str], Any]) -> Coordinates:
-        """Return the coordinates of values that are asked for by name: parents first, and only of what takes part."""
+        """Return the coordinates of values that are asked for by name: parents first, and only active ones."""
         part: Coordinates = {}
         for parameter in self._ordered:
             if parameter.condition is None or holds(parameter.condition, part):

@@ -42,9 +42,9 @@ class Knowledge:
 
     @classmethod
     def of(cls, cube: Cube, positions: Sequence[Array], ends: Sequence[float | None]) -> Knowledge:
-        """Return what trials tell: where they are, and a value, or NaN if they failed, or None while they run.
+        """Return what trials say: where they are, and a value, or NaN if they failed, or None while they run.
 
-        A position without a number tells nothing.
+        A position without a number says nothing.
         """
         rows = np.array(positions, dtype=float).reshape(len(positions), len(cube.axes))
         values = np.array([np.inf if end is None else end for end in ends], dtype=float)

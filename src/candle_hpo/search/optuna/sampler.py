@@ -126,7 +126,7 @@ def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
 
 
 def _knowledge(cube: Cube, trials: Sequence[FrozenTrial], direction: StudyDirection) -> Knowledge:
-    """Return what trials tell. Those outside of the space, as it is now, tell nothing.
+    """Return what trials say. Those outside of the space, as it is now, say nothing.
 
     A pruned trial is taken as one of which nothing is known, for ever: what it would have reached is not known.
     """

@@ -1,4 +1,4 @@
-"""Optuna's own samplers: a study in memory that hears what the search hears, and is asked for the next point."""
+"""Optuna's own samplers: a study in memory that observes what the search does, and is asked for the next point."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def distribution_of(axis: SearchAxis) -> BaseDistribution:
 class StudySampler(Sampler):
     """Makes points by one of Optuna's samplers, after the first, evenly spread ones.
 
-    A sampler that begins anew for each point has no state besides the study: what it proposes after a resume is what it
-    would have proposed anyway. CMA-ES alone keeps its state in the study's trials.
+    A new sampler for each point has no state besides the study: what it proposes after a resume is what it would have
+    proposed anyway. CMA-ES alone keeps its state in the study's trials.
     """
 
     def __init__(self, name: str, space: SearchSpace, direction: Direction, seed: int, design_size: int) -> None:
@@ -73,7 +73,7 @@ class StudySampler(Sampler):
         return super().add(point)
 
     def observe(self, place: int, value: float | None) -> None:
-        """Take in what came of the point at a place."""
+        """Note what came of the point at a place."""
         super().observe(place, value)
         number = self._numbers[place]
         if self._study.get_trials(deepcopy=False)[number].state.is_finished():  # it failed, and was attempted again
@@ -84,7 +84,7 @@ class StudySampler(Sampler):
             self._study.tell(number, value)
 
     def _let_run_again(self, number: int) -> None:
-        """Make the study anew, with one of its trials running: Optuna's trials end only once."""
+        """Make the study again, with one of its trials running: Optuna's trials end only once."""
         trials = self._study.get_trials(deepcopy=False)
         trials[number] = create_trial(
             state=TrialState.RUNNING, params=trials[number].params, distributions=trials[number].distributions
