@@ -103,6 +103,13 @@ def test_a_model_host_needs_the_standard_library_alone(path: Path) -> None:
     assert standard <= set(sys.stdlib_module_names)
 
 
+def test_only_the_adapter_knows_optuna() -> None:
+    inner = {path for path in (SOURCE / "search").rglob("*.py") if path.parent.name != "optuna"}
+    assert {path for path in inner if any(name.split(".")[0] == "optuna" for name in imports_of(path))} == set()
+    of_gp = {name for path in (SOURCE / "search" / "gp").rglob("*.py") for name in imports_of(path)}
+    assert {name for name in of_gp if name.startswith("candle_hpo.") and ".search.gp." not in name} == set()
+
+
 def test_report_reads_of_the_trials_only_their_output() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
         of_launch = [name for name in imports_of(path) if name.startswith("candle_hpo.launch")]
