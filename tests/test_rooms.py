@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +115,10 @@ def test_report_reads_of_the_trials_only_their_output() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
         of_launch = [name for name in imports_of(path) if name.startswith("candle_hpo.launch")]
         assert set(of_launch) <= {"candle_hpo.launch.measuring.result.last_lines"}
+
+
+def test_the_command_line_starts_without_what_only_some_verbs_need() -> None:
+    command = [sys.executable, "-c", "import candle_hpo.cli, sys; print(*sys.modules)"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "candle_hpo.cli" in imported
+    assert not {"numpy", "optuna", "parsl", "psutil", "scipy"} & set(imported)
