@@ -32,6 +32,8 @@ from conftest import Candle, WriteInput
 from support.made_experiments import BEGAN, make_experiment
 from support.slurm_cluster import SlurmCluster
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import time
 for step in range(100):
