@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+QUICK := not (slow or slurm or browser)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test lint docs site pictures benchmark libraries clean
+.PHONY: help exercise test test-quick coverage lint docs site pictures benchmark libraries clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
+	@echo "make test-quick the tests for daily work, in two minutes"
+	@echo "make coverage   which lines and branches the quick tests reach"
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
 	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
@@ -22,6 +25,16 @@ exercise: $(VENV)/has-exercise
 
 test: $(VENV)/has-test lint
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest
+
+test-quick: $(VENV)/has-test
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest -m "$(QUICK)"
+
+# The commands that tests start are measured, too; `parallel` in pyproject.toml gives each its own file.
+coverage: $(VENV)/has-test
+	@"$(BIN)/coverage" erase
+	@PATH="$(BIN):$$PATH" CANDLE_TESTS_COVERAGE=1 "$(BIN)/coverage" run -m pytest -m "$(QUICK)"
+	@"$(BIN)/coverage" combine --quiet
+	@"$(BIN)/coverage" report
 
 lint: $(VENV)/has-lint
 	@"$(BIN)/ruff" format --check .

@@ -23,6 +23,11 @@ settings.load_profile("candle")
 Candle = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteInput = Callable[..., Path]
 
+# `make coverage` looks at the commands that tests run, too.
+ROOT = Path(__file__).parents[1]
+COVERAGE = ["-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
+MEASURED = COVERAGE if os.environ.get("CANDLE_TESTS_COVERAGE") else []
+
 SUM_OF_SQUARES = "val_to_return = hyperparams['x'] ** 2 + hyperparams['y'] ** 2\n"
 
 
@@ -67,7 +72,7 @@ def candle(here: Path) -> Candle:
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "candle_hpo", *map(str, arguments)],
+            [sys.executable, *MEASURED, "-m", "candle_hpo", *map(str, arguments)],
             cwd=here,
             env={**os.environ, **environment},
             capture_output=True,
@@ -93,9 +98,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the cluster, and skip what needs a browser where there is none."""
+    """Mark whole systems and what uses the cluster, and skip what needs a browser where there is none."""
     no_browser = pytest.mark.skipif(find_browser() is None, reason="needs Chromium (Debian: apt-get install chromium)")
     for item in items:
+        if item.path.is_relative_to(Path(__file__).parent / "system"):
+            item.add_marker("slow")
         if "slurm" in getattr(item, "fixturenames", ()):
             item.add_marker("slurm")
         if item.get_closest_marker("browser"):

@@ -14,6 +14,8 @@ import pytest
 from candle_hpo.user_environment import only_the_users_environment, user_environment, with_whole_paths
 from conftest import Candle, WriteInput
 
+pytestmark = pytest.mark.slow
+
 SAY_ENVIRONMENT = """
     import json, os
     print("environment:", json.dumps(dict(os.environ)))

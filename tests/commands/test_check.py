@@ -17,6 +17,8 @@ from candle_hpo.core.errors import MachineError
 from conftest import Candle, WriteInput
 from support.slurm_cluster import SlurmCluster
 
+pytestmark = pytest.mark.slow
+
 THREE_MISTAKES = """
 import math
 import not_there_at_all

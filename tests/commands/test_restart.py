@@ -16,6 +16,8 @@ from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.search.added_sets import compare_sets
 from conftest import Candle, WriteInput
 
+pytestmark = pytest.mark.slow
+
 SUM = "val_to_return = sum(hyperparams.values())\n"
 
 

@@ -32,6 +32,8 @@ from conftest import Candle, WriteInput
 from support.made_experiments import BEGAN, make_experiment
 from support.slurm_cluster import SlurmCluster
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import time
 for step in range(1000):
@@ -169,7 +171,7 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._end, keys.encode())
 
-    def wait_for(self, pattern: str, seconds: float = 20) -> None:
+    def wait_for(self, pattern: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.text):
             assert time.monotonic() < deadline, f"{pattern} is not in {self.text}"
@@ -184,7 +186,7 @@ class Terminal:
         self.text += data.decode(errors="replace")
         return True
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 60) -> int:
         deadline = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             self._read()
@@ -217,12 +219,12 @@ def test_watch_on_a_terminal_until_q_and_until_the_end(here: Path, slow_experime
     terminal.wait_for("2 running")
     terminal.wait_for(r"\| step \d")
     terminal.press("q")
-    assert terminal.end(5) == 0
+    assert terminal.end() == 0
     assert slow_experiment.poll() is None
     terminal = Terminal("watch", cwd=here)
     terminal.wait_for("2 running")
     terminal.press("\x03")
-    assert terminal.end(5) == 0
+    assert terminal.end() == 0
     assert "X000 goes on" in terminal.text
     assert slow_experiment.poll() is None
     terminal = Terminal("watch", cwd=here)

@@ -259,6 +259,7 @@ def axes(draw: st.DrawFn, name: str = "x") -> Axis:
     return Axis(name, kind, low_float, low_float + width)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(axis=axes(), transform=st.sampled_from(TRANSFORMS), place=st.floats(0, 1))
 def test_what_is_proposed_is_found_again(axis: Axis, transform: Expression | None, place: float) -> None:

@@ -25,6 +25,8 @@ from candle_hpo.process.group import StopSwitch
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
 
+pytestmark = pytest.mark.slow
+
 # A text that every language's quoting would like to get wrong.
 ODD_TEXT = "a b'c\"d$HOME`id`$(id)\\n\\\\{x}é€😀%s;&|<>#*?~!\t.\nlast"
 

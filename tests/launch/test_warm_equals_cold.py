@@ -14,7 +14,7 @@ import warm_libraries
 from candle_hpo.core.trial import Outcome
 from support.warm_trials import Trials
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")]
 
 # Of each package: what it does when it is imported, the script, and whether the trials' values have to differ.
 LOOKS = {

@@ -24,7 +24,7 @@ from candle_hpo.process.group import Limits
 from conftest import Candle, WriteInput, gone
 from support.warm_trials import Trials
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")]
 
 TELL = "\nimport os, sys\nprint(os.getppid())\nval_to_return = 1\n"
 

@@ -14,7 +14,7 @@ import pytest
 from candle_hpo.core.trial import Status
 from support.warm_trials import Trials
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")]
 
 IMPORTS = "import json, os, sys, signal, threading, atexit, random, logging, resource\nimport numpy\n"
 

@@ -12,7 +12,10 @@ import pytest
 from conftest import Candle, WriteInput
 
 LMOD = Path("/usr/share/lmod/lmod/init/bash")
-pytestmark = pytest.mark.skipif(not LMOD.exists(), reason="Lmod is not installed (Debian: apt-get install lmod)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not LMOD.exists(), reason="Lmod is not installed (Debian: apt-get install lmod)"),
+]
 
 
 @pytest.fixture

@@ -25,7 +25,10 @@ from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from conftest import Candle, input_text
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what processes do")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what processes do"),
+]
 
 PR_SET_CHILD_SUBREAPER = 36
 PRINT_200 = 'for i in $(seq 200); do echo "loss: $i"; done'

@@ -187,6 +187,7 @@ def _compete(path: Path, start: Barrier, wins: Path) -> None:
     os._exit(0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="needs processes that fork")
 @pytest.mark.parametrize("dead", [True, False])
 def test_of_many_that_come_at_once_one_gets_it(here: Path, dead: bool) -> None:
@@ -294,6 +295,7 @@ def test_a_folder_that_was_removed(path: Path, monkeypatch: pytest.MonkeyPatch) 
     held.release()
 
 
+@pytest.mark.slow
 def test_status_and_cancel_do_not_take_another_machine_for_this_one(
     write_input: WriteInput, here: Path, candle: Candle
 ) -> None:

@@ -251,6 +251,7 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
     again.close()
 
 
+@pytest.mark.slow
 def test_30000_trials_replay_in_a_second(here: Path) -> None:
     path = here / "events.jsonl"
     write(path, [event for number in range(1, 30_001) for event in (started(number), finished(number, float(number)))])

@@ -83,6 +83,7 @@ def test_an_optuna_study_is_the_experiment(candle: Candle, here: Path, direction
     assert optuna.importance.get_param_importances(study)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_exported(candle: Candle, here: Path) -> None:
     make_experiment(here / "X005", 3)
     done = candle("export", "X005", "--to", "parkett")

@@ -22,6 +22,8 @@ from optuna.trial import TrialState
 
 from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 
+pytestmark = pytest.mark.slow
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 SPACE: dict[str, BaseDistribution] = {

@@ -23,6 +23,8 @@ from candle_hpo.search.parametric import known_point, parametric_search, planned
 from candle_hpo.search.space import SearchSpace
 from support.spaces import MIXED, space_of
 
+pytestmark = pytest.mark.slow
+
 SEARCHES = ["random", "candle", "tpe", "gp", "cmaes", "qmc", "random sampler"]
 FINITE = """
 makeIntegerParam("x", lower = 1, upper = 4)

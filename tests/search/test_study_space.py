@@ -60,6 +60,7 @@ def test_a_value_that_rounds_has_one_point() -> None:
     assert len(space.axes["dropout[0]"].choices) == 10
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32))
 @settings(max_examples=60)
 def test_there_and_back(seed: int) -> None:
