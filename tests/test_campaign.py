@@ -21,7 +21,7 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
-from candle_hpo.schedule.scheduler import LongestFirst, Scheduler
+from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
 CTRL_C = Stop(StopReason.CTRL_C)
@@ -310,6 +310,23 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     assert record.history.counts == {Status.COMPLETED: 2}
     assert campaign(record, run, workers=2, deadline=time.monotonic() + 6000).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
+
+
+@pytest.mark.parametrize(("scheduler", "ahead"), [(FirstCome(), 0), (LongestFirst(), 20)])
+def test_a_search_is_asked_only_as_far_ahead_as_the_scheduler_looks(
+    record: Record, scheduler: Scheduler, ahead: int
+) -> None:
+    """A search that learns must not propose earlier than a worker is free."""
+    before: list[int] = []
+
+    class Asked(GridSearch):
+        def propose(self, number: int, running: int) -> Trial | None:
+            before.append(running)
+            return super().propose(number, running)
+
+    assert campaign(record, search=Asked(space(60)), workers=2, scheduler=scheduler).run() is None
+    assert max(before) == 1 + ahead
+    assert len(record.history.trials) == 60
 
 
 def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:

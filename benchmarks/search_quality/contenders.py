@@ -185,14 +185,14 @@ def _hebo_parameter(name: str, distribution: Any) -> dict[str, Any]:
 
 
 def _candle(task: Task, seed: int, _: int) -> Contender:
-    from candle_hpo.search.sampler import GaussianProcessSampler
+    from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 
     is_active = task.active if task.conditions else None
     return OptunaContender(task, GaussianProcessSampler(seed=seed, space=task.space, is_active=is_active))
 
 
 def _candle_learning(task: Task, seed: int, _: int) -> Contender:
-    from candle_hpo.search.sampler import GaussianProcessSampler
+    from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 
     return OptunaContender(task, GaussianProcessSampler(seed=seed))
 

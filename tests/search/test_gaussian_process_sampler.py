@@ -20,7 +20,7 @@ from optuna.testing.pytest_samplers import (
 )
 from optuna.trial import TrialState
 
-from candle_hpo.search.sampler import GaussianProcessSampler
+from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
+import optuna
 import pytest
 
 from candle_hpo.campaign import Search
@@ -15,8 +16,11 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial
+from candle_hpo.search.learning import KnownPoint
+from candle_hpo.search.optuna.sampler import GaussianProcessSampler
+from candle_hpo.search.optuna.study import distribution_of
 from candle_hpo.search.parametric import known_point, parametric_search, planned_trials
-from candle_hpo.search.study_search import KnownPoint
+from candle_hpo.search.space import SearchSpace
 from support.spaces import MIXED, space_of
 
 SEARCHES = ["random", "candle", "tpe", "gp", "cmaes", "qmc", "random sampler"]
@@ -153,6 +157,33 @@ def test_what_learns_beats_chance_in_either_direction(name: str) -> None:
     for sign in (1.0, -1.0):
         learned, random = (sum(best(which, seed, sign) for seed in range(2)) for which in (name, "random"))
         assert learned < 0.7 * random
+
+
+def test_users_of_optuna_get_the_same_points() -> None:
+    """The cube that is made of the space, and the one of Optuna's distributions, are the same one."""
+    space = space_of("""
+        makeIntegerParam("x", lower = 1, upper = 40)
+        makeIntegerParam("n", lower = 2, upper = 9, trafo = function(x) 2^x)
+        makeDiscreteParam("size", values = c(64, 16, 32))
+        makeDiscreteParam("kind", values = c("a", "b"))
+        makeIntegerParam("only", lower = 3, upper = 3)
+    """)
+
+    def value(x: float, size: float) -> float:
+        return (x - 17) ** 2 / 50 + abs(size - 32) / 20
+
+    search = parametric_search(space, settings(max_budget=14), seed=4)
+    ours = run(
+        search, 1, lambda trial: completed(value(*(float(str(trial.hyperparameters[name])) for name in ("x", "size"))))
+    )
+    axes = SearchSpace(space).axes
+    distributions = {name: distribution_of(axis) for name, axis in axes.items()}
+    study = optuna.create_study(sampler=GaussianProcessSampler(seed=4, design_size=5, space=distributions))
+    for _ in ours:
+        trial = study.ask(distributions)
+        study.tell(trial, value(trial.params["x"], trial.params["size"]))
+    theirs = [{name: axes[name].coordinate(each) for name, each in trial.params.items()} for trial in study.trials]
+    assert theirs == [space.coordinates(trial.hyperparameters) for trial in ours]
 
 
 def test_running_trials_count_as_pending_after_a_resume() -> None:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.optimize import approx_fprime
 
-from candle_hpo.search.acquisition import log_expected_improvement, log_improvement_of_standard
-from candle_hpo.search.activity import learned_activity
-from candle_hpo.search.axes import CategoryAxis, OrderedAxis, axis_of
-from candle_hpo.search.candidates import best_candidate
-from candle_hpo.search.cube import Cube, keys
-from candle_hpo.search.gaussian_process import Kernel, Layout, Posterior, fit, matern, negative_log_posterior
-from candle_hpo.search.warping import gaussian_outputs, kumaraswamy, yeo_johnson
+from candle_hpo.search.gp.axes import Axis, CategoryAxis, ContinuousAxis, OrderedAxis, SteppedAxis, choice_axis
+from candle_hpo.search.gp.candidates import best_candidate
+from candle_hpo.search.gp.cube import Cube, keys
+from candle_hpo.search.gp.ensemble import log_expected_improvement, log_improvement_of_standard
+from candle_hpo.search.gp.gaussian_process import Kernel, Layout, Posterior, fit, matern, negative_log_posterior
+from candle_hpo.search.gp.warping import gaussian_outputs, kumaraswamy, yeo_johnson
+from candle_hpo.search.optuna.sampler import axis_of, learned_activity
 
 Array = NDArray[np.float64]
 
@@ -157,21 +157,21 @@ def test_values_and_positions(distribution: BaseDistribution, values: list[Any])
 
 
 def test_listed_numbers_are_ordered_and_others_are_not() -> None:
-    assert isinstance(axis_of(CategoricalDistribution([16, 32, 64])), OrderedAxis)
+    assert isinstance(choice_axis([16, 32, 64]), OrderedAxis)
     others: list[list[bool | int | str]] = [[16, 32], [16, 32, "64"], [False, True, 2]]
     for choices in others:
-        assert isinstance(axis_of(CategoricalDistribution(choices)), CategoryAxis)
+        assert isinstance(choice_axis(choices), CategoryAxis)
 
 
 def test_a_value_outside_of_the_space_has_no_position() -> None:
-    cube = Cube({"a": IntDistribution(0, 5), "b": CategoricalDistribution(["x", "y"])})
+    cube = Cube({"a": SteppedAxis(0, 5), "b": choice_axis(["x", "y"])})
     assert cube.position({"a": 6, "b": "x"}) is None
     assert cube.position({"a": 5, "b": "z"}) is None
     assert cube.position({"a": 5}) is not None
 
 
 def test_what_is_not_active_distinguishes_nothing() -> None:
-    space = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 3)}
+    space: dict[str, Axis] = {"a": choice_axis(["x", "y"]), "b": SteppedAxis(1, 3)}
     cube = Cube(space, lambda assignment: {"a", "b"} if assignment["a"] == "x" else {"a"})
     positions = cube.all_positions()
     assert [cube.assignment(each) for each in positions] == [
@@ -212,7 +212,7 @@ def test_a_condition_that_no_parameter_explains_is_not_invented() -> None:
 @settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_the_search_for_candidates_comes_close(seed: int) -> None:
-    cube = Cube({name: FloatDistribution(0, 1) for name in "abc"} | {"d": IntDistribution(0, 2000)})
+    cube = Cube({name: ContinuousAxis(0, 1) for name in "abc"} | {"d": SteppedAxis(0, 2000)})
     target = np.array([0.2, 0.9, 0.5, 0.25])
     found = best_candidate(
         lambda at: -np.sum((at - target) ** 2, axis=1), cube, np.empty((0, 4)), set(), np.random.default_rng(seed)
@@ -222,7 +222,7 @@ def test_the_search_for_candidates_comes_close(seed: int) -> None:
 
 
 def test_the_last_free_point_is_found() -> None:
-    cube = Cube({name: IntDistribution(0, 15) for name in "abc"})  # too many to be listed at first
+    cube = Cube({name: SteppedAxis(0, 15) for name in "abc"})  # too many to be listed at first
     everything = cube.all_positions()
     taken = set(keys(everything)) - set(keys(everything[[1234]]))
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A search space as Optuna's samplers see it, and the way back."""
+"""A search space as searches see it, and Optuna's samplers, and the way back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from candle_hpo.search.study_space import StudySpace
+from candle_hpo.search.optuna.study import distribution_of
+from candle_hpo.search.space import SearchSpace
 from support.spaces import MIXED, space_of
 
 
@@ -47,7 +48,7 @@ from support.spaces import MIXED, space_of
     ],
 )
 def test_distributions(line: str, distribution: BaseDistribution) -> None:
-    found = StudySpace(space_of(line)).distributions["x"]
+    found = distribution_of(SearchSpace(space_of(line)).axes["x"])
     if isinstance(distribution, CategoricalDistribution) and isinstance(found, CategoricalDistribution):
         assert found.choices == pytest.approx(distribution.choices, abs=0.5)
     else:
@@ -55,20 +56,18 @@ def test_distributions(line: str, distribution: BaseDistribution) -> None:
 
 
 def test_a_value_that_rounds_has_one_point() -> None:
-    space = StudySpace(space_of(MIXED))
-    tenths = space.distributions["dropout[0]"]
-    assert isinstance(tenths, CategoricalDistribution)
-    assert len(tenths.choices) == 10
+    space = SearchSpace(space_of(MIXED))
+    assert len(space.axes["dropout[0]"].choices) == 10
 
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=60)
 def test_there_and_back(seed: int) -> None:
-    space = StudySpace(space_of(MIXED))
+    space = SearchSpace(space_of(MIXED))
     generator = np.random.default_rng(seed)
     params: dict[str, Any] = {}
-    for name, distribution in space.distributions.items():
-        match distribution:
+    for name, axis in space.axes.items():
+        match distribution_of(axis):
             case FloatDistribution(low=low, high=high):
                 params[name] = low + generator.random() * (high - low)
             case IntDistribution(low=low, high=high):
@@ -78,15 +77,15 @@ def test_there_and_back(seed: int) -> None:
     run = space.coordinates(params)
     assert set(run) == set(space.active_names(params))
     assert ("momentum" in run) == (run["optimizer"] == 0)
-    assert space.coordinates(space.params(run) | {"momentum": params["momentum"]}) == run
+    assert space.coordinates(space.values(run) | {"momentum": params["momentum"]}) == run
     assert space.space.coordinates(space.space.hyperparameters(run)) == run
 
 
 def test_points_are_counted() -> None:
-    assert StudySpace(space_of(MIXED)).points() == math.inf
+    assert SearchSpace(space_of(MIXED)).points() == math.inf
     text = """
         makeDiscreteParam("optimizer", values = c("sgd", "adam"))
         makeIntegerParam("warmup", lower = 0, upper = 4, requires = quote(optimizer == "sgd"))
         makeIntegerParam("epochs", lower = 1, upper = 3)
     """
-    assert StudySpace(space_of(text)).points() == (5 + 1) * 3
+    assert SearchSpace(space_of(text)).points() == (5 + 1) * 3

@@ -15,6 +15,10 @@ import msgspec
 
 from candle_hpo.core.errors import MachineError
 
+# Hundredths of a second: the start of the machine is told in whole seconds, and a clock that is set moves it between
+# two looks. No number of a process is given again within that time.
+_ABOUT_THE_SAME = 150
+
 
 class Holder(msgspec.Struct, frozen=True):
     """Who runs an experiment: a process of a host since a time (seconds since 1970), in a SLURM job or none ("").
@@ -95,7 +99,7 @@ def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str =
     started = started_at(holder.process)
     if started is None or holder.started == -1:
         return Life.UNKNOWN
-    return Life.ALIVE if started == holder.started else Life.DEAD
+    return Life.ALIVE if abs(started - holder.started) <= _ABOUT_THE_SAME else Life.DEAD
 
 
 def is_dead(holder: Holder, job_has_ended: Callable[[str], bool]) -> bool:

@@ -22,7 +22,7 @@ from candle_hpo.schedule.scheduler import FirstCome, LongestFirst
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:
-    from candle_hpo.search.study_search import KnownPoint
+    from candle_hpo.search.learning import KnownPoint
 
 
 def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
@@ -78,7 +78,7 @@ def trials_of(space: GridSpace | ParametricSpace, settings: Settings, earlier: S
 def check_search(settings: Settings) -> None:
     """Raise `MachineError` where the package of a search's sampler is missing."""
     if settings.workflow == "bayesian":
-        from candle_hpo.search.samplers import check_sampler
+        from candle_hpo.search.parametric import check_sampler
 
         check_sampler(settings.sampler)
 

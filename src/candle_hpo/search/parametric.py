@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,19 +10,21 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from candle_hpo.core.axes import same_value
+from candle_hpo.core.errors import MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.search.budget import budget_of
+from candle_hpo.search.learning import KnownPoint, LearningSearch, Sampler
 from candle_hpo.search.points import Points, PointSearch
-from candle_hpo.search.samplers import sampler_maker
-from candle_hpo.search.study_search import KnownPoint, StudySearch
-from candle_hpo.search.study_space import StudySpace
+from candle_hpo.search.space import SearchSpace
+
+EXTRAS = {"gp": "torch", "cmaes": "cmaes"}  # the package that a sampler of Optuna's needs besides Optuna
 
 
 def parametric_search(
     space: ParametricSpace, settings: Settings, seed: int, known: Sequence[KnownPoint] = ()
-) -> PointSearch | StudySearch:
+) -> PointSearch | LearningSearch:
     """Return a search at its beginning; what its trials came to, it is to be told.
 
     `known` are results that were there before, of this space. They take the place of as many first, spread points.
@@ -29,20 +32,39 @@ def parametric_search(
     """
     # The campaign shares its CPUs with the models; more threads make these small matrices slower, not faster.
     threadpool_limits(1, user_api="blas")
-    study_space, budget = StudySpace(space), budget_of(settings)
+    search_space, budget = SearchSpace(space), budget_of(settings)
     budget = replace(budget, design=max(0, budget.design - len(known)))
     if settings.workflow == "random" or settings.sampler in ("random", "qmc"):
         evenly = settings.workflow != "random" and settings.sampler == "qmc"
-        return PointSearch(study_space, budget, seed, [each.coordinates for each in known], evenly=evenly)
-    maker = sampler_maker(settings.sampler, study_space, seed, settings.design_size)
-    return StudySearch(study_space, maker, budget, settings.direction, seed, known)
+        return PointSearch(search_space, budget, seed, [each.coordinates for each in known], evenly=evenly)
+    check_sampler(settings.sampler)
+    of_sampler = (search_space, settings.direction, seed, settings.design_size)
+    if settings.sampler == "candle":
+        return LearningSearch(search_space, Sampler(*of_sampler), budget, seed, known)
+    from candle_hpo.search.optuna.study import StudySampler  # candle's own sampler needs no Optuna
+
+    return LearningSearch(search_space, StudySampler(settings.sampler, *of_sampler), budget, seed, known)
+
+
+def check_sampler(name: str) -> None:
+    """Raise `MachineError` where a sampler needs a package that is not installed."""
+    module = EXTRAS.get(name)
+    if module is None:
+        return
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        raise MachineError(
+            f'sampler="{name}" needs the package {module}, which is not installed beside candle; install it there '
+            f"(pip install {module}), or leave sampler away"
+        ) from None
 
 
 def planned_trials(space: ParametricSpace, settings: Settings, known: Sequence[KnownPoint] = ()) -> int:
     """Return how many trials an experiment makes: what its budget allows, or what its space has that is not known."""
-    study_space = StudySpace(space)
-    points = Points(study_space, seed=0)
-    left = study_space.points() - len({points.key_at(each.coordinates) for each in known})
+    search_space = SearchSpace(space)
+    points = Points(search_space, seed=0)
+    left = search_space.points() - len({points.key_at(each.coordinates) for each in known})
     return int(min(budget_of(settings).trials, left))
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from candle_hpo.core.parameters import Coordinates
 from candle_hpo.core.trial import Outcome, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
-from candle_hpo.search.sobol import sobol_points
-from candle_hpo.search.study_space import StudySpace
+from candle_hpo.search.gp.cube import sobol_points
+from candle_hpo.search.space import SearchSpace
 
 PointKey = tuple[str, ...]
 
@@ -23,7 +23,7 @@ TRIES = 200  # random points of a larger space, for one that is not taken
 class Points:
     """Points of a space: the same for the same seed and the same ones taken, whatever was proposed in between."""
 
-    def __init__(self, space: StudySpace, seed: int) -> None:
+    def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._seed = space, seed
         self._names = space.space.names
         self._block: tuple[int, NDArray[np.float64]] | None = None
@@ -83,7 +83,7 @@ class PointSearch:
     """
 
     def __init__(
-        self, space: StudySpace, budget: Budget, seed: int, known: Iterable[Coordinates] = (), *, evenly: bool = False
+        self, space: SearchSpace, budget: Budget, seed: int, known: Iterable[Coordinates] = (), *, evenly: bool = False
     ) -> None:
         self._space, self._budget, self._points = space, budget, Points(space, seed)
         self._next = self._points.evenly if evenly else self._points.random

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 Array = NDArray[np.float64]
 
@@ -24,7 +23,8 @@ Array = NDArray[np.float64]
 class Axis(ABC):
     """One parameter.
 
-    `count` is the number of its values, infinite for a continuous one; `width` the number of its features.
+    `count` is the number of its values, infinite for a continuous one; `width` the number of its features. With one
+    value, its only position is 0.
     """
 
     count: float
@@ -48,7 +48,7 @@ class Axis(ABC):
 
     def every(self) -> Array:
         """Return the positions of all values of a finite parameter."""
-        return np.arange(int(self.count)) / (self.count - 1)
+        return np.arange(int(self.count)) / max(self.count - 1, 1)
 
     def features(self, positions: Array) -> Array:
         """Return what the model sees, one row a position. What is not active (NaN) lies in the middle."""
@@ -58,10 +58,9 @@ class Axis(ABC):
 class ContinuousAxis(Axis):
     """A float on a linear or logarithmic scale."""
 
-    count = math.inf
-
-    def __init__(self, distribution: FloatDistribution) -> None:
-        self._low, self._high, self._is_log = distribution.low, distribution.high, distribution.log
+    def __init__(self, low: float, high: float, *, log: bool = False) -> None:
+        self._low, self._high, self._is_log = low, high, log
+        self.count = math.inf if low < high else 1
         # Half of it each, so that no range overflows.
         self._begin, self._end = (self._scaled(edge) / 2 for edge in (self._low, self._high))
 
@@ -89,12 +88,11 @@ class ContinuousAxis(Axis):
 
 
 class SteppedAxis(Axis):
-    """A whole number, or a float in steps, on a linear or logarithmic scale."""
+    """A float in steps on a linear or logarithmic scale; a whole number, if the step is of that type."""
 
-    def __init__(self, distribution: FloatDistribution | IntDistribution) -> None:
-        self._low, self._high, self._is_log = distribution.low, distribution.high, distribution.log
-        self._step = distribution.step or 1
-        self._is_whole = isinstance(distribution, IntDistribution)
+    def __init__(self, low: float, high: float, step: float = 1, *, log: bool = False) -> None:
+        self._low, self._high, self._step, self._is_log = low, high, step, log
+        self._is_whole = isinstance(step, int)
         self.count = round((self._high - self._low) / self._step) + 1
         self._begin, self._end = self._scaled(np.array([self._low, self._high], dtype=float))
 
@@ -138,7 +136,7 @@ class SteppedAxis(Axis):
 
     def _of_index(self, index: Array) -> Array:
         scaled = self._scaled(self._low + np.clip(index, 0, self.count - 1) * self._step)
-        return np.asarray(np.clip((scaled - self._begin) / (self._end - self._begin), 0.0, 1.0))
+        return np.asarray(np.clip((scaled - self._begin) / ((self._end - self._begin) or 1.0), 0.0, 1.0))
 
 
 class OrderedAxis(Axis):
@@ -200,28 +198,9 @@ class CategoryAxis(Axis):
         return np.asarray(positions[:, None] == np.arange(self.count)) / math.sqrt(2)
 
 
-def axis_of(distribution: BaseDistribution) -> Axis:
-    """Return the axis of a parameter with more than one value."""
-    if isinstance(distribution, FloatDistribution) and distribution.step is None:
-        return ContinuousAxis(distribution)
-    if isinstance(distribution, FloatDistribution | IntDistribution):
-        return SteppedAxis(distribution)
-    choices = choices_of(distribution)
+def choice_axis(choices: Sequence[Any]) -> Axis:
+    """Return the axis of one of some values: ordered if they are at least three different numbers."""
     numbers = [choice for choice in choices if type(choice) in (int, float) and math.isfinite(choice)]
     if len(set(numbers)) == len(choices) > 2:
         return OrderedAxis(numbers)
     return CategoryAxis(choices)
-
-
-def choices_of(distribution: BaseDistribution) -> tuple[Any, ...]:
-    """Return the values of a categorical parameter; raise `TypeError` for a kind of parameter that is not known."""
-    if not isinstance(distribution, CategoricalDistribution):
-        raise TypeError(f"a parameter is a float, an integer or categorical, not {type(distribution).__name__}")
-    return distribution.choices
-
-
-def only_value(distribution: BaseDistribution) -> Any:
-    """Return the value of a parameter that has only one."""
-    if isinstance(distribution, FloatDistribution | IntDistribution):
-        return distribution.low
-    return choices_of(distribution)[0]

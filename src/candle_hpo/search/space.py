@@ -1,80 +1,73 @@
-"""A search space as Optuna's samplers see it: a distribution for each axis, over values that can really be run.
+"""A search space as a unit cube: an edge for each axis, over values that can really be run.
 
-What a sampler proposes is made the nearest coordinate that is run (`core.parameters`) before the sampler itself hears
-of it: so it learns from what was really run, and a study that is built again from a record is the same to the last bit.
+What a search proposes is made the nearest coordinate that is run (`core.parameters`) before the search itself hears
+of it: so it learns from what was really run, and one that is built again from a record is the same to the last bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial
 
 from candle_hpo.core.axes import Axis, find_coordinate, value_at
 from candle_hpo.core.conditions import holds, parameters_of
 from candle_hpo.core.expressions import Expression, evaluate
 from candle_hpo.core.parameters import Coordinates, Parameter, ParametricSpace, parents_first
-from candle_hpo.search.cube import Cube
+from candle_hpo.search.gp.axes import Axis as Edge
+from candle_hpo.search.gp.axes import ContinuousAxis, SteppedAxis, choice_axis
+from candle_hpo.search.gp.cube import Cube
 
 LISTED = 1000  # values of a transform that rounds, or of integers, are looked through one by one, if no more
 MOST_COUNTED = 20_000  # combinations of what conditions ask for
 
-Params = dict[str, Any]  # name of an axis -> what Optuna has for it
+Values = dict[str, Any]  # name of an axis -> what a search sees of it
 
 
 @dataclass(frozen=True)
-class StudyAxis:
-    """One axis: Optuna's distribution, and the way between its values and coordinates.
+class SearchAxis:
+    """One axis: the values that a search sees, and the way between these and coordinates.
 
-    `coordinates` are those of the distribution's choices, where it lists some; with `of_values`, its values are
-    what the transform makes of the coordinates.
+    Either some `choices`, each of which has its place in `coordinates`, or the numbers from `low` to `high`: whole
+    ones where both are integers. With `of_values`, they are what the transform makes of the coordinates.
     """
 
     axis: Axis
     transform: Expression | None
-    distribution: BaseDistribution
+    low: int | float = 0
+    high: int | float = 0
+    log: bool = False
+    choices: tuple[Any, ...] = ()
     coordinates: tuple[int | float, ...] = ()
     of_values: bool = False
 
-    @property
-    def count(self) -> int | None:
-        """The number of values; None where there is no end of them."""
-        match self.distribution:
-            case CategoricalDistribution(choices=choices):
-                return len(choices)
-            case IntDistribution(low=low, high=high):
-                return high - low + 1
-            case each:
-                return 1 if each.single() else None
+    @cached_property
+    def edge(self) -> Edge:
+        """The edge of the cube."""
+        if self.choices:
+            return choice_axis(self.choices)
+        kind = SteppedAxis if isinstance(self.low, int) else ContinuousAxis
+        return kind(self.low, self.high, log=self.log)
 
     def every(self) -> Iterator[int | float]:
         """Yield the coordinates of all values, where they have an end."""
-        match self.distribution:
-            case CategoricalDistribution():
-                yield from self.coordinates
-            case IntDistribution(low=low, high=high):
-                yield from map(self.coordinate, range(low, high + 1))
-            case FloatDistribution(low=low):
-                yield self.coordinate(low)
+        return (self.coordinate(self.edge.value(position)) for position in self.edge.every().tolist())
 
     def coordinate(self, value: Any) -> int | float:
-        """Return the nearest coordinate that is run, of a value of the distribution."""
-        if isinstance(self.distribution, CategoricalDistribution):
-            return self.coordinates[self.distribution.choices.index(value)]
+        """Return the nearest coordinate that is run, of a value."""
+        if self.choices:
+            return self.coordinates[self.choices.index(value)]
         if self.of_values and self.transform is not None:
             found = find_coordinate(self.axis, self.transform, value)
             return self.axis.rounded(self.axis.low) if found is None else found
         return as_run(self.axis, self.transform, value)
 
     def value(self, coordinate: float) -> Any:
-        """Return the distribution's value of a coordinate that is run."""
-        if isinstance(self.distribution, CategoricalDistribution):
-            return self.distribution.choices[self.coordinates.index(coordinate)]
+        """Return the value of a coordinate that is run."""
+        if self.choices:
+            return self.choices[self.coordinates.index(coordinate)]
         if self.of_values and self.transform is not None:
             return int(evaluate(self.transform, coordinate))
         return coordinate
@@ -89,27 +82,26 @@ def as_run(axis: Axis, transform: Expression | None, coordinate: float) -> int |
     return near if found is None else found
 
 
-def study_axis(parameter: Parameter, axis: Axis) -> StudyAxis:
-    """Return how Optuna sees an axis: numbers in their order and on their scale, rounded as the model gets them."""
+def search_axis(parameter: Parameter, axis: Axis) -> SearchAxis:
+    """Return how a search sees an axis: numbers in their order and on their scale, rounded as the model gets them."""
     transform = parameter.transform
     if axis.kind == "categorical":
         places = tuple(range(len(axis.choices)))
         numbers = {
             choice for choice in axis.choices if isinstance(choice, int | float) and not isinstance(choice, bool)
         }
-        choices = axis.choices if len(numbers) == len(places) else map(str, places)
-        return StudyAxis(axis, None, CategoricalDistribution(tuple(choices)), places)  # type: ignore[arg-type]
+        choices = axis.choices if len(numbers) == len(places) else tuple(map(str, places))
+        return SearchAxis(axis, None, choices=choices, coordinates=places)
     made = () if transform is None else _made(axis, transform)
     if transform is not None and parameter.whole and axis.kind == "float":
         low, high = sorted(int(evaluate(transform, end)) for end in (axis.low, axis.high))
         if not made or len(made) == high - low + 1:
             log = parameter.scale == "log" and low >= 1
-            return StudyAxis(axis, transform, IntDistribution(low, high, log=log), of_values=True)
+            return SearchAxis(axis, transform, low, high, log, of_values=True)
     if made and (axis.kind == "float" or len(made) < axis.high - axis.low + 1):
-        return StudyAxis(axis, transform, CategoricalDistribution(made), made)
-    if axis.kind == "integer":
-        return StudyAxis(axis, transform, IntDistribution(int(axis.low), int(axis.high), log=axis.log))
-    return StudyAxis(axis, transform, FloatDistribution(float(axis.low), float(axis.high), log=axis.log))
+        return SearchAxis(axis, transform, choices=made, coordinates=made)
+    number = int if axis.kind == "integer" else float
+    return SearchAxis(axis, transform, number(axis.low), number(axis.high), axis.log)
 
 
 def _made(axis: Axis, transform: Expression) -> tuple[int | float, ...]:
@@ -131,25 +123,25 @@ def _made(axis: Axis, transform: Expression) -> tuple[int | float, ...]:
     return tuple(sorted(as_run(axis, transform, place) for place in values.values())) if len(values) <= LISTED else ()
 
 
-class StudySpace:
-    """A `ParametricSpace` for Optuna. Names are those of the axes."""
+class SearchSpace:
+    """A `ParametricSpace` as a search sees it. Names are those of the axes."""
 
     def __init__(self, space: ParametricSpace) -> None:
         self.space = space
-        self.axes = {axis.name: study_axis(each, axis) for each in space.parameters for axis in each.axes}
-        self.distributions = {name: each.distribution for name, each in self.axes.items()}
+        self.axes = {axis.name: search_axis(each, axis) for each in space.parameters for axis in each.axes}
         self._ordered = parents_first(space.parameters)
         conditions = [parameter.condition for parameter in space.parameters if parameter.condition]
         self._asked = {name for condition in conditions for name in parameters_of(condition)}
-        self.has_conditions = bool(conditions)
+        self._has_conditions = bool(conditions)
 
     @cached_property
     def cube(self) -> Cube:
         """The space as a unit cube."""
-        return Cube(self.distributions, self.active_names if self.has_conditions else None)
+        edges = {name: axis.edge for name, axis in self.axes.items()}
+        return Cube(edges, self.active_names if self._has_conditions else None)
 
-    def active_names(self, params: Mapping[str, Any]) -> Collection[str]:
-        """Return the names of the axes that take part, given a value for every one."""
+    def active_names(self, values: Mapping[str, Any]) -> Collection[str]:
+        """Return the names of the axes that are active, given a value for every one."""
         # Asked for every candidate of a proposal: only what conditions look at is made a coordinate.
         part: Coordinates = {}
         active: list[str] = []
@@ -157,29 +149,28 @@ class StudySpace:
             if parameter.condition is None or holds(parameter.condition, part):
                 names = [axis.name for axis in parameter.axes]
                 active += names
-                part |= {name: self.axes[name].coordinate(params[name]) for name in names if name in self._asked}
+                part |= {name: self.axes[name].coordinate(values[name]) for name in names if name in self._asked}
         return active
 
-    def suggest(self, trial: Trial) -> Coordinates:
-        """Return the coordinates that a study's sampler gives a trial: parents first, and only what takes part."""
+    def suggested(self, ask: Callable[[str], Any]) -> Coordinates:
+        """Return the coordinates of values that are asked for by name: parents first, and only active ones."""
         part: Coordinates = {}
         for parameter in self._ordered:
             if parameter.condition is None or holds(parameter.condition, part):
-                for axis in parameter.axes:
-                    part[axis.name] = self.axes[axis.name].coordinate(_suggest(trial, axis.name, self.axes[axis.name]))
+                part |= {axis.name: self.axes[axis.name].coordinate(ask(axis.name)) for axis in parameter.axes}
         return self.space.rounded(part)
 
-    def coordinates(self, params: Mapping[str, Any]) -> Coordinates:
-        """Return the coordinates that are run, of Optuna's values."""
-        return self.space.rounded({name: self.axes[name].coordinate(value) for name, value in params.items()})
+    def coordinates(self, values: Mapping[str, Any]) -> Coordinates:
+        """Return the coordinates that are run, of values."""
+        return self.space.rounded({name: self.axes[name].coordinate(value) for name, value in values.items()})
 
-    def params(self, coordinates: Coordinates) -> Params:
-        """Return Optuna's values of coordinates that are run."""
+    def values(self, coordinates: Coordinates) -> Values:
+        """Return the values of coordinates that are run."""
         return {name: self.axes[name].value(coordinate) for name, coordinate in coordinates.items()}
 
     def points(self) -> float:
         """Return how many different points there are: infinite where that is not worth counting."""
-        counts = {name: math.inf if axis.count is None else axis.count for name, axis in self.axes.items()}
+        counts = {name: axis.edge.count for name, axis in self.axes.items()}
         if math.prod(counts[name] for name in self._asked if name in counts) > MOST_COUNTED:
             return math.inf
         return self._points_from(0, {}, counts)
@@ -196,14 +187,3 @@ class StudySpace:
             return own * self._points_from(index + 1, part, counts)
         axis = self.axes[parameter.name]
         return sum(self._points_from(index + 1, part | {parameter.name: each}, counts) for each in axis.every())
-
-
-def _suggest(trial: Trial, name: str, axis: StudyAxis) -> Any:
-    match axis.distribution:
-        case FloatDistribution(low=low, high=high, log=log):
-            return trial.suggest_float(name, low, high, log=log)
-        case IntDistribution(low=low, high=high, log=log):
-            return trial.suggest_int(name, low, high, log=log)
-        case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(name, choices)
-    raise TypeError(f"{name} has a distribution of an unknown kind")

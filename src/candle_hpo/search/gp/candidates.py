@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candle_hpo.search.cube import Cube, keys
+from candle_hpo.search.gp.cube import Cube, keys
 
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]
@@ -19,7 +19,7 @@ RANDOM = 400
 PARENTS = 20
 CHILDREN = 100
 SPREADS = (0.2, 0.1, 0.1, 0.05, 0.02, 0.02, 0.01, 0.005)  # of the steps of each generation, in the unit cube
-FRESH = 0.1  # share of changed coordinates that are drawn anew
+FRESH = 0.1  # share of changed coordinates that are drawn again
 CROSSED = 0.3  # share of children that take coordinates from a second parent
 
 
@@ -85,9 +85,9 @@ def _best_first(full: Array, run: Array, scores: Array) -> _Scored:
 
 
 def _children(cube: Cube, parents: Array, spread: float, generator: np.random.Generator) -> Array:
-    """Return full positions made from the parents': some coordinates moved, drawn anew, or taken from another parent.
+    """Return full positions made from the parents': some coordinates moved, drawn again, or taken from another parent.
 
-    What is inactive in a parent is drawn anew. A step of a finite parameter is wide enough to reach its next value.
+    What is inactive in a parent is drawn again. A step of a finite parameter is wide enough to reach its next value.
     """
     shape = (CHILDREN, len(cube.axes))
     first, second = (parents[generator.integers(len(parents), size=CHILDREN)] for _ in range(2))

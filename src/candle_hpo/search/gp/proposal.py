@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from candle_hpo.search.candidates import best_candidate
-from candle_hpo.search.cube import Cube, keys
-from candle_hpo.search.ensemble import Ensemble
-from candle_hpo.search.gaussian_process import Layout, Posterior, fit, fit_several
-from candle_hpo.search.sobol import sobol_points
-from candle_hpo.search.warping import gaussian_outputs
+from candle_hpo.search.gp.candidates import best_candidate
+from candle_hpo.search.gp.cube import Cube, keys, sobol_points
+from candle_hpo.search.gp.ensemble import Ensemble
+from candle_hpo.search.gp.gaussian_process import Layout, Posterior, fit, fit_several
+from candle_hpo.search.gp.warping import gaussian_outputs
 
 Array = NDArray[np.float64]
 
@@ -40,9 +40,38 @@ class Knowledge:
     failed: Array
     pending: Array
 
+    @classmethod
+    def of(cls, cube: Cube, positions: Sequence[Array], ends: Sequence[float | None]) -> Knowledge:
+        """Return what trials say: where they are, and a value, or NaN if they failed, or None while they run.
+
+        A position without a number says nothing.
+        """
+        rows = np.array(positions, dtype=float).reshape(len(positions), len(cube.axes))
+        values = np.array([np.inf if end is None else end for end in ends], dtype=float)
+        is_pending = np.array([end is None for end in ends], dtype=bool)
+        is_there = ~np.isnan(rows).all(axis=1)
+        is_finished = is_there & np.isfinite(values)
+        is_failed = is_there & ~is_finished & ~is_pending
+        return cls(rows[is_finished], values[is_finished], rows[is_failed], rows[is_there & is_pending])
+
     def taken(self) -> set[bytes]:
         """Return the keys of all points that need not be tried again."""
         return {key for positions in (self.finished, self.failed, self.pending) for key in keys(positions)}
+
+
+def next_position(cube: Cube, known: Knowledge, number: int, seed: int, *, in_design: bool) -> Array | None:
+    """Return the position of the proposal of this number, from 0; None where all points are taken.
+
+    While it belongs to the design, or too little is known, it is one of points that fill the space evenly.
+    """
+    if not cube.axes:  # there is one point
+        return np.empty(0)
+    position = None
+    if in_design or len(known.values) < 2:
+        position = design_point(cube, number, seed, known.taken())
+    if position is None and len(known.values):
+        position = propose(cube, known, np.random.default_rng([seed, number]))
+    return position
 
 
 def design_point(cube: Cube, number: int, seed: int, taken: set[bytes]) -> Array | None:

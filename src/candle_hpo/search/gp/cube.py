@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution
+from scipy.stats import qmc
 
-from candle_hpo.search.axes import CategoryAxis, axis_of, only_value
+from candle_hpo.search.gp.axes import Axis, CategoryAxis
 
 Array = NDArray[np.float64]
 # Given a value for every parameter, returns the names of those that are used.
@@ -31,10 +31,10 @@ class Cube:
     of values, infinite where a parameter is continuous.
     """
 
-    def __init__(self, space: Mapping[str, BaseDistribution], is_active: Activity | None = None) -> None:
-        self._fixed = {name: only_value(each) for name, each in space.items() if each.single()}
+    def __init__(self, space: Mapping[str, Axis], is_active: Activity | None = None) -> None:
+        self._fixed = {name: axis.value(0.0) for name, axis in space.items() if axis.count == 1}
         self._names = [name for name in space if name not in self._fixed]
-        self.axes = [axis_of(space[name]) for name in self._names]
+        self.axes = [space[name] for name in self._names]
         self._is_active = is_active
         self.size = math.prod(axis.count for axis in self.axes)
         # The axis that each feature belongs to.
@@ -120,3 +120,14 @@ def unique(positions: Array) -> Array:
     """Return the positions without those that are there twice, in the same order."""
     first = {key: index for index, key in reversed(list(enumerate(keys(positions))))}
     return positions[sorted(first.values())]
+
+
+def sobol_points(width: int, seed: int, first: int, count: int) -> NDArray[np.float64]:
+    """Return points of a scrambled Sobol sequence, a row each, from number `first` (from 0) on.
+
+    `count` is a power of 2. Sobol (1967), scrambled after Owen (1998), as SciPy has it.
+    """
+    sequence = qmc.Sobol(max(width, 1), rng=np.random.default_rng(seed))
+    if first:
+        sequence.fast_forward(first)
+    return np.asarray(sequence.random(count)[:, :width])

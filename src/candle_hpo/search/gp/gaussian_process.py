@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import OptimizeResult, minimize
 
-from candle_hpo.search.warping import kumaraswamy
+from candle_hpo.search.gp.warping import kumaraswamy
 
 Array = NDArray[np.float64]
 
