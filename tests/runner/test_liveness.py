@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from candle_hpo.commands.watch import Watched
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Trial
+from candle_hpo.core.trial import Trial, default_trial_id
+from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import Job, JobState
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialStarted
+from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.folder import add_job
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life
-from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness
+from candle_hpo.record.log import RecordFile
+from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness, replay_now
+from support.made_experiments import make_experiment
 
 HERE, OF_THE_JOB, OF_AN_EARLIER_JOB = "", "7", "6"
 TRIAL = TrialStarted.of(Trial(1, "hpset_00001", {}), 2.0)
@@ -84,3 +93,35 @@ def test_what_people_meet(
     campaign: str | None, is_stopped: bool, life: Life | None, job: str | None, now: Liveness
 ) -> None:
     assert liveness(history_of(campaign, None, is_stopped), sighting_of(life, job)) is now
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "running"), [(JobState.RUNNING, "Running since", 3), (JobState.ENDED, "Interrupted: job 7", 0)]
+)
+def test_one_question_to_the_batch_system_answers_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: JobState, now: str, running: int
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def find_jobs(ids: Sequence[str]) -> list[Job]:
+        asked.append(ids)
+        return [Job("7", state, state.name, "", "1:00", "n1", "")]
+
+    monkeypatch.setattr(slurm, "find_jobs", find_jobs)
+    paths = make_experiment(tmp_path / "X000", 3)
+    paths.record.unlink()
+    record = RecordFile(paths.record)
+    trials = [Trial(number, default_trial_id(number), {}) for number in (1, 2, 3)]
+    record.append([CampaignStarted(1.0, "h", 1, 8, job="7"), *(TrialStarted.of(trial, 2.0) for trial in trials)])
+    record.close()
+    paths.lock.write_bytes(msgspec.json.encode(Holder("h", 1, 1.0, job="7", mark="a")))
+    add_job(paths, "7")
+    watched = Watched(Experiment(paths))
+    for _ in range(3):
+        watched.update()
+    assert asked == [["7"]]
+    assert watched.state.startswith(now)
+    assert len(watched.history.running) == running
+    assert watched.is_over is (running == 0)
+    assert len(replay_now(Experiment(paths)).running) == running
+    assert asked == [["7"], ["7"]]
