@@ -21,11 +21,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
 from candle_hpo.schedule.scheduler import LongestFirst
 from candle_hpo.search.grid import GridSearch
@@ -79,7 +80,7 @@ def run_campaign(count: int, record_file: Path) -> None:
     ]
     record, pool = Record(record_file, Direction.MINIMIZE), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()
-    engine = Engine(
+    engine = PooledEngine(
         pool, lambda _: Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")), WORKERS, lambda: None
     )
     Campaign(

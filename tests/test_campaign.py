@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from candle_hpo.campaign import Campaign, Engine, Search
+from candle_hpo.campaign import Campaign, Search
 from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
@@ -76,7 +77,7 @@ def campaign(
     deadline: float | None = None,
     scheduler: Scheduler | None = None,
 ) -> Campaign:
-    engine = Engine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
+    engine = PooledEngine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
     return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
@@ -417,7 +418,7 @@ def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: 
     campaign(first, run).run()
     first.close()
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
-    engine = Engine(InlineExecutor(), completed, 2, lambda: None)
+    engine = PooledEngine(InlineExecutor(), completed, 2, lambda: None)
     Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), failed_too=failed_too).run()
     assert again.history.counts[Status.COMPLETED] == completed_after
     again.close()

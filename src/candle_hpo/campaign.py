@@ -1,28 +1,26 @@
-"""The campaign: propose, run, record, tell, until nothing is left to do or somebody stops it.
+"""The campaign: propose, choose, start, hear the news, record, observe, until nothing is left or somebody stops it.
 
-It knows neither the search that it drives, nor the scheduler, nor where its trials run: a pool is any standard
-`Executor`.
-A fresh start and a resumed one are the same: both go on from what the record says.
+It knows neither the search that it drives, nor the scheduler, nor where its trials run: an engine brings it the news.
+A fresh start and a resumed one are the same: both continue from what the record says.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
+from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
 from candle_hpo.core.nodes import NodeWatch, node_of
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.record import events
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -55,28 +53,6 @@ class Search(Protocol):
         """Take in how a trial ended."""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Where trials run, as the campaign sees it.
-
-    `run_trial` is what the pool is handed for each trial, at most `workers` at a time. `stop` ends the trials that
-    run, soon, and at once when called again; it does not wait for them. `exclude` keeps work from a node. `collect`
-    returns how an attempt ended of which no news came, or no campaign lived to record it; None where that is not known.
-    `job` is SLURM's number of the job, and `deadline` when it ends (by `time.monotonic`), where there is one.
-    `gpus` are those of the machine that runs the campaign, for the record.
-    """
-
-    pool: Executor
-    run_trial: Callable[[Trial], Outcome]
-    workers: int
-    stop: Callable[[], None]
-    exclude: Callable[[str], None] = lambda _: None
-    collect: Callable[[Trial], Outcome | None] = lambda _: None
-    job: str = ""
-    deadline: float | None = None
-    gpus: tuple[str, ...] = ()
-
-
 class Campaign:
     """Runs the trials that a search proposes, in the order that a scheduler chooses: else as they come.
 
@@ -100,12 +76,12 @@ class Campaign:
         self._search, self._engine, self._record = search, engine, record
         self._scheduler = FirstCome() if scheduler is None else scheduler
         self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
-        # Ended trials, and reasons to stop: a SimpleQueue takes them from threads and signal handlers alike.
-        self._arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
-        self._running: dict[Future[Outcome], Trial] = {}
+        self._has_begun = False
+        self._places = 0  # so many attempts can run at a time
+        self._running: dict[int, Trial] = {}  # by number
         self._unrecorded: list[AnyEvent] = []
         self._again = Attempts(policy)
-        self._failure_watch = FailureWatch(policy, engine.workers)
+        self._failure_watch = FailureWatch(policy)
         self._nodes = NodeWatch()
         self._next_number = 1
         self._waiting: list[Trial] = []  # proposed, not begun
@@ -113,7 +89,7 @@ class Campaign:
 
     def stop(self, stop: Stop) -> None:
         """Ask the campaign to stop and record what ran as interrupted. May be called by a signal handler."""
-        self._arrivals.put(stop)
+        self._engine.ask_to_stop(stop)
 
     def run(self) -> Stop | None:
         """Run trials until the search has no more; return why it stopped earlier, if it did.
@@ -121,16 +97,17 @@ class Campaign:
         Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on. Too many
         failures are a reason to start nothing more; what runs then may end.
         """
-        engine = self._engine
-        self._take_up_the_record()
+        self._hear(self._engine.news(0))
+        self._resume_from_record()
         try:
-            self._record_and_submit()
-            while self._running:
+            self._record_and_start()
+            while self._running or self._lacks_places():
                 self._watch()
-                self._wait_for_arrivals()
-                self._record_and_submit()
+                self._hear(self._engine.news(WAKE_SECONDS))
+                self._exclude_bad_nodes()
+                self._record_and_start()
         except BaseException:
-            engine.stop()
+            self._engine.stop()
             self._record_what_still_ends()
             raise
         stop = self._stop or self._failure_watch.stop
@@ -138,7 +115,12 @@ class Campaign:
         self._watch()
         return stop
 
-    def _take_up_the_record(self) -> None:
+    def _lacks_places(self) -> bool:
+        """Tell whether trials wait, and there is no place for any of them now."""
+        is_ending = self._stop or self._failure_watch.stop
+        return self._places == 0 and not is_ending and bool(self._waiting_trials(0))
+
+    def _resume_from_record(self) -> None:
         """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
 
         One that was killed has trials that ended and are not recorded: these are collected first.
@@ -146,8 +128,9 @@ class Campaign:
         history, engine, now = self._record.history, self._engine, time.time()
         bad_nodes = {excluded.node for excluded in history.excluded}
         ended = [(row.trial, outcome) for row in history.running.values() if (outcome := engine.collect(row.trial))]
-        began = CampaignStarted(now, socket.gethostname(), os.getpid(), engine.workers, engine.job, engine.gpus)
+        began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
+        self._has_begun = True
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._tell(earlier.trial, outcome)
@@ -158,29 +141,24 @@ class Campaign:
             ):
                 self._again.once_more(self._as_listed(earlier.trial))
 
-    def _record_and_submit(self) -> None:
+    def _record_and_start(self) -> None:
         """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.
 
         That is one synced append, or several where proposals take a while: no outcome and no worker waits for all of
         them, and neither does the user who asks to stop.
         """
         while self._record_and_start_some():
-            with suppress(queue.Empty):
-                self._take_in_arrivals(self._arrivals.get_nowait())
+            self._hear(self._engine.news(0))
 
     def _record_and_start_some(self) -> bool:
         """Record and start what can be proposed in a moment; tell whether there may be more."""
-        starting, may_be_more = self._trials_to_start(self._engine.workers - len(self._running))
+        starting, may_be_more = self._trials_to_start(self._places - len(self._running))
         now = time.time()
         self._record.append([*self._unrecorded, *(TrialStarted.of(trial, now) for trial in starting)])
         self._unrecorded.clear()
         for trial in starting:
-            try:
-                future = self._engine.pool.submit(self._engine.run_trial, trial)
-            except RuntimeError as error:
-                raise MachineError(f"the trial {trial.id} cannot be started: {error}") from None
-            self._running[future] = trial
-            future.add_done_callback(self._arrivals.put)
+            self._engine.start(trial)
+            self._running[trial.number] = trial
         return may_be_more
 
     def _trials_to_start(self, free: int) -> tuple[list[Trial], bool]:
@@ -209,7 +187,7 @@ class Campaign:
         again = self._again.first()
         if again is not None:
             return (again,)
-        wanted = 1 + self._scheduler.look_ahead(self._engine.workers)
+        wanted = 1 + self._scheduler.look_ahead(self._places)
         while len(self._waiting) < wanted:
             while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
                 self._next_number += 1
@@ -221,23 +199,27 @@ class Campaign:
         return self._waiting
 
     def _moment(self) -> Moment:
-        deadline, workers = self._engine.deadline, self._engine.workers
-        return Moment(workers) if deadline is None else Moment(workers, deadline - time.monotonic())
+        deadline, places = self._engine.deadline, self._places
+        return Moment(places) if deadline is None else Moment(places, deadline - time.monotonic())
 
-    def _wait_for_arrivals(self) -> None:
-        """Wait until a trial ends or somebody asks to stop, and take in all that has come by then."""
-        with suppress(queue.Empty):
-            self._take_in_arrivals(self._arrivals.get(timeout=WAKE_SECONDS))
-        self._exclude_bad_nodes()
-
-    def _take_in_arrivals(self, arrival: Future[Outcome] | Stop) -> None:
-        """Take in what has come, and all that is there besides it; raises `queue.Empty` after that."""
-        while True:
-            if isinstance(arrival, Stop):
-                self._take_in_stop(arrival)
-            else:
-                self._unrecorded.append(self._event_of(arrival))
-            arrival = self._arrivals.get_nowait()
+    def _hear(self, news: Sequence[News]) -> None:
+        """Act on what has happened; an error that an attempt broke with is raised after all else is noted."""
+        broken: BaseException | None = None
+        for each in news:
+            match each:
+                case Ended(trial, outcome):
+                    self._unrecorded.append(self._finish(trial, outcome))
+                case Broke(trial, error):
+                    del self._running[trial.number]
+                    broken = error
+                case PlacesChanged(places):
+                    self._places = self._failure_watch.workers = places
+                    if self._has_begun:
+                        self._unrecorded.append(events.PlacesChanged(time.time(), places))
+                case StopAsked(stop):
+                    self._take_in_stop(stop)
+        if broken is not None:
+            raise broken
 
     def _take_in_stop(self, stop: Stop) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
@@ -249,25 +231,19 @@ class Campaign:
         """After an error: record how the trials that ran have ended, as far as the record can be written."""
         deadline = time.monotonic() + _LAST_WAIT_SECONDS
         while self._running and time.monotonic() < deadline:
-            try:
-                arrival = self._arrivals.get(timeout=0.5)
-            except queue.Empty:
-                continue
-            if not isinstance(arrival, Stop):
-                trial = self._running.pop(arrival)
-                outcome = arrival.result() if arrival.exception() is None else self._engine.collect(trial) or _LOST
-                self._unrecorded.append(TrialFinished.of(trial, outcome, time.time()))
+            for each in self._engine.news(WAKE_SECONDS):
+                if isinstance(each, Ended | Broke):
+                    del self._running[each.trial.number]
+                    known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.trial)
+                    self._unrecorded.append(TrialFinished.of(each.trial, known or _LOST, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append(self._unrecorded)
             lost = [TrialFinished.of(row.trial, _LOST, time.time()) for row in self._record.history.running.values()]
             self._record.append([*lost, CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
-    def _event_of(self, future: Future[Outcome]) -> TrialFinished:
-        trial = self._running.pop(future)
-        try:
-            outcome = future.result()
-        except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
-            outcome = self._engine.collect(trial) or Outcome.interrupted(str(error))
+    def _finish(self, trial: Trial, outcome: Outcome) -> TrialFinished:
+        """Let everything know how an attempt ended; return what the record is to have of it."""
+        del self._running[trial.number]
         self._again.take_in(trial, outcome)
         self._tell(trial, outcome)
         self._failure_watch.take_in(trial, outcome)
@@ -282,11 +258,10 @@ class Campaign:
         """Take nodes out of use that fail everything; what they failed is attempted again on others."""
         for node, failed in self._nodes.pick_out().items():
             self._engine.exclude(node)
-            running = {trial.number for trial in self._running.values()}
             for trial in failed:
                 self._failure_watch.forget(trial)
                 is_its_last = self._record.history.trials[trial.number].trial.attempt == trial.attempt
-                if is_its_last and trial.number not in running and not self._again.waits(trial.number):
+                if is_its_last and trial.number not in self._running and not self._again.waits(trial.number):
                     self._again.once_more(trial)
             reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
             self._unrecorded.append(NodeExcluded(time.time(), node, reason))

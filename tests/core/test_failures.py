@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
 from candle_hpo.report.summary import stop_text
 from candle_hpo.search.grid import GridSearch
@@ -35,7 +36,8 @@ def completed(number: int = 0) -> Outcome:
 
 
 def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -> FailureWatch:
-    watch = FailureWatch(policy, workers)
+    watch = FailureWatch(policy)
+    watch.workers = workers
     for number, outcome in enumerate(outcomes, start=1):
         watch.take_in(trial(number), outcome)
     return watch
@@ -62,7 +64,7 @@ def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Out
 
 
 def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
-    watch = FailureWatch(FailurePolicy(), 1)
+    watch = FailureWatch(FailurePolicy())
     watch.take_in_earlier(completed())
     for number in range(1, 21):
         watch.take_in(trial(number), BROKEN)
@@ -85,7 +87,7 @@ def test_failures_are_counted_where_the_user_says_so() -> None:
 
 
 def test_the_same_trial_is_one_failure_however_often() -> None:
-    watch = FailureWatch(FailurePolicy(max_failures=2), 1)
+    watch = FailureWatch(FailurePolicy(max_failures=2))
     for _ in range(5):
         watch.take_in(trial(1), BROKEN)
     assert watch.stop is None
@@ -121,7 +123,7 @@ def run(
 ) -> Stop | None:
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
-        return Campaign(GridSearch(space), Engine(pool, run_trial, workers, lambda: None), record, policy).run()
+        return Campaign(GridSearch(space), PooledEngine(pool, run_trial, workers, lambda: None), record, policy).run()
 
 
 def test_a_broken_script_ends_the_experiment_and_a_mended_one_goes_on(record: Record) -> None:
@@ -187,7 +189,7 @@ def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_for_want_of_th
         raise OSError("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
-        engine = Engine(
+        engine = PooledEngine(
             pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
         )
         Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
@@ -206,7 +208,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
     with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
-        engine = Engine(pool, lambda trial: completed(trial.number), 2, lambda: None)
+        engine = PooledEngine(pool, lambda trial: completed(trial.number), 2, lambda: None)
         campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
         campaign._record_what_still_ends = lambda: None  # type: ignore[method-assign]  # as kill -9 would have it
         campaign.run()
@@ -220,7 +222,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         return completed(trial.number)
 
     with ThreadPoolExecutor(2) as pool:
-        engine = Engine(
+        engine = PooledEngine(
             pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
         )
         assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None

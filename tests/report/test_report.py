@@ -15,7 +15,7 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
-from candle_hpo.record.events import AnyEvent, TrialFinished, TrialStarted
+from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report import words
@@ -38,7 +38,7 @@ OUTCOMES = [
 
 
 def history(direction: Direction = Direction.MINIMIZE, outcomes: list[Outcome] = OUTCOMES) -> History:
-    events: list[AnyEvent] = []
+    events: list[AnyEvent] = [CampaignStarted(99.0, "here", 1, 2)]
     for number, values in enumerate(SETS, start=1):
         trial = Trial(number, f"hpset_{number:05d}", values)
         events.append(TrialStarted.of(trial, 100.0))
@@ -168,7 +168,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_live_page_fits_its_terminal(width: int) -> None:
     console = Console(file=Terminal(), width=width, height=24, force_terminal=True, highlight=False)
-    with Progress(history(), stored(100_000), 1000, console) as progress:
+    with Progress(history(), stored(100_000), console) as progress:
         progress.update()
     text = console.file.getvalue()  # type: ignore[attr-defined]
     shown_lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in text.splitlines()]
@@ -183,7 +183,7 @@ def test_the_live_page_fits_its_terminal(width: int) -> None:
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    with Progress(history(), stored(6), 2, console) as progress:
+    with Progress(history(), stored(6), console) as progress:
         for _ in range(100):
             progress.update()
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]

@@ -92,8 +92,8 @@ class Screen:
         self._console.print()
         self._console.print(best_table(rows, names, direction))
 
-    def progress(self, history: History, stored: StoredExperiment, workers: int) -> AbstractContextManager[Progress]:
+    def progress(self, history: History, stored: StoredExperiment) -> AbstractContextManager[Progress]:
         """Show a live page, or lines, while a campaign runs."""
         from candle_hpo.report.progress import Progress
 
-        return Progress(history, stored, workers, self._console)
+        return Progress(history, stored, self._console)

@@ -128,8 +128,7 @@ def _print_lines(watched: Watched, console: Console) -> None:
 
 def _plain_line(watched: Watched) -> str:
     history, total = watched.history, watched.stored.total
-    workers = history.campaign.workers if history.campaign else 1
-    left = seconds_left(history, total, workers)
+    left = seconds_left(history, total)
     when = "" if left is None else f", about {duration(left)} left"
     return (
         f"{history.ended:,}/{total:,} ended, {counts_text(history)}{when}, {best_text(history, watched.stored.names)}"

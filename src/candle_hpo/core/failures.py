@@ -36,10 +36,10 @@ class FailureWatch:
     still run, one of them can show that the script works after all.
     """
 
-    def __init__(self, policy: FailurePolicy, workers: int) -> None:
+    def __init__(self, policy: FailurePolicy) -> None:
         self.stop: Stop | None = None
         self._most = policy.max_failures
-        self._most_refusals = max(REFUSALS_IN_A_ROW, 2 * workers)
+        self.workers = 0
         self._refusals = 0
         self._failed: dict[int, str] = {}  # the kind of failure of each trial that has failed, by its number
         self._kinds: Counter[str] = Counter()
@@ -72,7 +72,7 @@ class FailureWatch:
             self._kinds = +self._kinds  # without what is zero now
 
     def _judge(self, last: Outcome) -> Stop | None:
-        if self._refusals >= self._most_refusals:
+        if self._refusals >= max(REFUSALS_IN_A_ROW, 2 * self.workers):
             return Stop(StopReason.TRIALS_REFUSED, self._refusals, last=last.reason)
         failed = len(self._failed)
         if self._most is None:

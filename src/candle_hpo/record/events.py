@@ -29,7 +29,10 @@ class RecordHeader(Event, frozen=True, tag=True):
 
 
 class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
-    """A process began to run the experiment's trials, in the SLURM job `job`, on a machine with these `gpus`."""
+    """A process began to run the experiment's trials, in the SLURM job `job`, on a machine with these `gpus`.
+
+    It had so many `workers` then.
+    """
 
     time: float
     host: str
@@ -37,6 +40,13 @@ class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
     workers: int
     job: str = ""
     gpus: tuple[str, ...] = ()
+
+
+class PlacesChanged(Event, frozen=True, tag=True):
+    """Workers came or went: from now on, so many trials can run at a time."""
+
+    time: float
+    places: int
 
 
 class TrialStarted(Event, frozen=True, tag=True):
@@ -88,4 +98,6 @@ class CampaignStopped(Event, frozen=True, tag=True, omit_defaults=True):
     stop: Stop | None = None
 
 
-AnyEvent = RecordHeader | CampaignStarted | TrialStarted | TrialFinished | NodeExcluded | CampaignStopped
+AnyEvent = (
+    RecordHeader | CampaignStarted | PlacesChanged | TrialStarted | TrialFinished | NodeExcluded | CampaignStopped
+)

@@ -17,6 +17,7 @@ from candle_hpo.record.events import (
     CampaignStarted,
     CampaignStopped,
     NodeExcluded,
+    PlacesChanged,
     RecordHeader,
     TrialFinished,
     TrialStarted,
@@ -61,13 +62,23 @@ class NodeCounts:
 class CampaignHistory:
     """A process that ran trials, until its last event in seconds since 1970, and what it added up to.
 
-    `worked` is for how many seconds its workers ran the attempts that ended.
+    `worked` is for how many seconds its workers ran the attempts that ended; `places` has how many workers there were,
+    each time with the time since when.
     """
 
     started: CampaignStarted
     ended: float
     worked: float = 0.0
     nodes: dict[str, NodeCounts] = field(default_factory=dict)
+    places: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.places.append((self.started.time, self.started.workers))
+
+    def place_seconds(self, until: float) -> float:
+        """Return for how many seconds there were places, all of them added up, until a time in seconds since 1970."""
+        ends = [*(time for time, _ in self.places[1:]), until]
+        return sum(max(0.0, end - began) * places for (began, places), end in zip(self.places, ends, strict=True))
 
     def add(self, outcome: Outcome) -> None:
         """Count an attempt that ended."""
@@ -124,6 +135,10 @@ class History:
                 self.end_running("the campaign that ran it died")
             case CampaignStopped():
                 self.stopped = event
+            case PlacesChanged():
+                if not self.campaigns:
+                    raise RecordError("workers came or went, and no campaign has begun")
+                self.campaigns[-1].places.append((event.time, event.places))
             case NodeExcluded():
                 self.excluded.append(event)
             case RecordHeader():
@@ -144,12 +159,16 @@ class History:
 
     def busy_share(self, now: float) -> float | None:
         """Return the share of the workers' time, since the last campaign began, in which they ran trials."""
-        elapsed = self.elapsed(now)
-        if elapsed <= 0 or self.campaigns[-1].started.workers <= 0:
+        if not self.campaigns:
             return None
+        there = self.campaigns[-1].place_seconds(now if self.stopped is None else self.stopped.time)
         running = sum(max(0.0, now - trial.started) for trial in self.running.values())
-        campaign = self.campaigns[-1]
-        return min(1.0, (campaign.worked + running) / (campaign.started.workers * elapsed))
+        return min(1.0, (self.campaigns[-1].worked + running) / there) if there > 0 else None
+
+    @property
+    def places(self) -> int:
+        """How many trials the last campaign can run at a time; 0 where it has stopped, or none has begun."""
+        return self.campaigns[-1].places[-1][1] if self.campaigns and self.stopped is None else 0
 
     @property
     def ended(self) -> int:

@@ -85,7 +85,7 @@ def _head(history: History, names: Sequence[str], total: int, frame: Frame) -> l
         Text(f"{history.ended:,}/{total:,} ended"),
         Text(share),
     )
-    workers = history.campaign.workers if history.campaign else 0
+    workers = history.places
     busy = history.busy_share(frame.now)
     use = "" if busy is None else f"{count(workers, 'worker')}, busy {busy:.0%} of the time"
     return [
@@ -94,15 +94,15 @@ def _head(history: History, names: Sequence[str], total: int, frame: Frame) -> l
         bar,
         _line(counts_text(history), frame),
         *([_line(use, frame)] if use else []),
-        _line(_times(history, total, workers, frame.now), frame),
+        _line(_times(history, total, frame.now), frame),
         _line(best_line(history, names), frame, "bold"),
         _line(sparkline_text(history, frame.now, _bar_width(frame)), frame),
     ]
 
 
-def _times(history: History, total: int, workers: int, now: float) -> str:
+def _times(history: History, total: int, now: float) -> str:
     text = f"{duration(history.elapsed(now))} since it began"
-    left = seconds_left(history, total, max(1, workers))
+    left = seconds_left(history, total)
     if left is None or history.stopped is not None:
         return text
     return f"{text}, about {duration(left)} left; ends about {_clock(now + left, now)}"
@@ -154,9 +154,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def _running(history: History, names: Sequence[str], frame: Frame, room: int) -> list[Text]:
     running = sorted(history.running.values(), key=lambda trial: trial.started)
-    campaign = history.campaign
-    workers = campaign.workers if campaign and history.stopped is None else 0
-    idle = max(0, workers - len(running))
+    idle = max(0, history.places - len(running))
     lines = [_line(f"Running: {len(running):,}" + (f"; {count(idle, 'worker')} idle" if idle else ""), frame, "bold")]
     shown = running if len(running) <= room else running[: room - 1]
     widest = max([len(trial.trial.id) for trial in shown], default=0)

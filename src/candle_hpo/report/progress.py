@@ -29,11 +29,11 @@ class Progress:
     `stopping` is set, by a signal handler too, once the user has asked the experiment to stop.
     """
 
-    def __init__(self, history: History, stored: StoredExperiment, workers: int, console: Console) -> None:
+    def __init__(self, history: History, stored: StoredExperiment, console: Console) -> None:
         self.stopping = False
         self._history, self._stored = history, stored
         self._names, self._total = stored.names, stored.total
-        self._workers, self._console = workers, console
+        self._console = console
         self._began = time.monotonic()
         self._next_picture = 0.0
         self._last_line = ""
@@ -97,7 +97,7 @@ class Progress:
         return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))
 
     def _counts(self) -> str:
-        left = None if self.stopping else seconds_left(self._history, self._total, self._workers)
+        left = None if self.stopping else seconds_left(self._history, self._total)
         return counts_text(self._history) + ("" if left is None else f", about {duration(left)} left")
 
 
@@ -108,12 +108,12 @@ def counts_text(history: History) -> str:
     return ", ".join([parts[0], f"{len(history.running):,} running", *parts[1:]])
 
 
-def seconds_left(history: History, total: int, workers: int) -> float | None:
+def seconds_left(history: History, total: int) -> float | None:
     """Return the time left, if durations go on as they were and all workers stay busy; None where nothing tells."""
     ended, left = history.ended, total - history.ended
     if not ended or left <= 0 or not history.running:
         return None
-    return history.seconds_of_ended / ended * left / min(workers, left)
+    return history.seconds_of_ended / ended * left / min(max(1, history.places), left)
 
 
 def best_text(history: History, names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
@@ -32,6 +32,7 @@ from candle_hpo.engine.batch.slurm_text import (
 )
 from candle_hpo.engine.devices import GpuShare
 from candle_hpo.engine.pilot.own_program import own_program
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
@@ -144,13 +145,13 @@ class _HeardSignals:
         self._campaign: Campaign | None = None
 
     def hear(self, stop: Stop) -> None:
-        """Remember a reason to stop, and hand it to the campaign; called by signal handlers."""
+        """Remember a reason to stop, and let it be news; called by signal handlers."""
         self.heard.append(stop)
         if self._campaign is not None:
             self._campaign.stop(stop)
 
     def hand_to(self, campaign: Campaign) -> None:
-        """Tell a campaign of what was heard before it, and of what will be."""
+        """Let a campaign know what was heard before it, and what will be."""
         self._campaign = campaign
         for stop in self.heard:
             campaign.stop(stop)
@@ -178,10 +179,10 @@ def _run_campaign(
     deadline = _deadline(job, settings)
     pool = ClusterPool(_workers_folder(paths), nodes)
     try:
-        engine = Engine(
+        engine = PooledEngine(
             pool,
             cluster_runner(model, paths, gpus=gpus),
-            workers=sum(nodes),
+            sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,
             collect=collector(paths),
@@ -190,7 +191,7 @@ def _run_campaign(
             gpus=_gpus_here(),
         )
         search = search_of(paths, stored)
-        with listener.progress(record.history, stored, sum(nodes)) as progress:
+        with listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, settings, engine, record, progress, failed_too)
             signals.hand_to(campaign)
             return campaign.run()

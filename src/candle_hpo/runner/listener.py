@@ -31,5 +31,5 @@ class Listener(Protocol):
     def best(self, rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> None:
         """Hear of the best trials, with what they have of the hyperparameters of these names."""
 
-    def progress(self, history: History, stored: StoredExperiment, workers: int) -> AbstractContextManager[Progress]:
+    def progress(self, history: History, stored: StoredExperiment) -> AbstractContextManager[Progress]:
         """Return what shows the progress of a campaign while it runs."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from candle_hpo.campaign import Engine
 from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool, local_runner
 from candle_hpo.engine.open_files import allow_open_files
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
@@ -42,7 +42,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
         _end_leftovers(paths, record.history, listener.say)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
-        engine = Engine(
+        engine = PooledEngine(
             pool,
             local_runner(pool, model, paths),
             len(workers),
@@ -51,7 +51,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
             gpus=stored.latest.gpus,
         )
         search = search_of(paths, stored)
-        with pool, listener.progress(record.history, stored, len(workers)) as progress:
+        with pool, listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, stored.settings, engine, record, progress, failed_too)
 
             def stop(why: Stop) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from candle_hpo.campaign import Campaign, Engine, Search
+from candle_hpo.campaign import Campaign, Search
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import USUAL_BUDGET, Settings
+from candle_hpo.core.news import Engine
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet

@@ -132,7 +132,7 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         (2, 1002.0, 1004.0),
     ]
     data = page_data("X000", told, ["x"])
-    assert data.campaigns == ((0.0, 2), (6.0, 4)), "the time between campaigns does not count"
+    assert data.places == ((0.0, 2), (6.0, 4)), "the time between campaigns does not count"
     assert data.runs.began == (2.0, 8.0)
     assert data.running_time == 10.0
     assert data.workers == ("n1:0", "n2:1")

@@ -19,10 +19,11 @@ import msgspec
 import pytest
 
 import candle_hpo
-from candle_hpo.campaign import Campaign, Engine
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
@@ -322,7 +323,7 @@ def busy_share(proposals: str, here: Path) -> float:
     search = parametric_search(space_of(SPACE), settings, seed=1)
     record = Record(here / f"{proposals}.jsonl", Direction.MINIMIZE)
     Campaign(
-        search, Engine(pool, lambda _: pytest.fail(), 8, lambda: None), record, FailurePolicy(), pool.advance
+        search, PooledEngine(pool, lambda _: pytest.fail(), 8, lambda: None), record, FailurePolicy(), pool.advance
     ).run()
     assert record.history.counts == {Status.COMPLETED: 100}
     last = max(begin for begin, _ in pool.spans)

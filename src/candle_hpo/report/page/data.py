@@ -62,7 +62,7 @@ class PageData(msgspec.Struct, frozen=True):
 
     `order` is the places of those that ended, in the order of their ends; `best` is the place of the best.
     Running time counts from the first campaign's start, without the times between campaigns; `campaigns` are their
-    beginnings in it, and how many workers each had.
+    beginnings in it, and `places` how many workers there were, with the time since when.
     """
 
     name: str
@@ -79,7 +79,8 @@ class PageData(msgspec.Struct, frozen=True):
     metrics: tuple[MetricColumn, ...]
     workers: tuple[str, ...]
     runs: AttemptColumns
-    campaigns: tuple[tuple[float, int], ...]
+    campaigns: tuple[float, ...]
+    places: tuple[tuple[float, int], ...]
     running_time: float
     statuses: tuple[str, ...] = STATUSES
 
@@ -108,6 +109,7 @@ def page_data(
         workers=clock.workers,
         runs=clock.runs({row.trial.number: place for place, row in enumerate(rows)}),
         campaigns=clock.campaigns,
+        places=clock.places,
         running_time=clock.end,
     )
 
@@ -167,14 +169,16 @@ class _RunningTime:
     def __init__(self, history: History) -> None:
         self._attempts = history.attempts
         self._shifts: list[tuple[float, float]] = []  # (a campaign's beginning, what is subtracted from then on)
-        campaigns: list[tuple[float, int]] = []
+        campaigns: list[float] = []
+        places: list[tuple[float, int]] = []
         end = 0.0
         for campaign in history.campaigns:
             began = campaign.started.time
             self._shifts.append((began, began - end))
-            campaigns.append((round(end, 2), campaign.started.workers))
+            campaigns.append(round(end, 2))
+            places += [(round(end + time - began, 2), number) for time, number in campaign.places]
             end += campaign.ended - began
-        self.campaigns, self.end = tuple(campaigns), round(end, 2)
+        self.campaigns, self.places, self.end = tuple(campaigns), tuple(places), round(end, 2)
         names = {attempt.outcome.worker or "not known" for attempt in history.attempts}
         self.workers = tuple(sorted(names, key=_by_node_and_slot))
 

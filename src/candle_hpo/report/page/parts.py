@@ -89,8 +89,8 @@ def _what_else(history: History) -> str:
 
 def busy_share(data: PageData) -> str:
     """Return the share of the workers' time in which they ran trials, by the attempts that have ended."""
-    ends = [began for began, _ in data.campaigns[1:]] + [data.running_time]
-    there = sum((end - began) * workers for (began, workers), end in zip(data.campaigns, ends, strict=False))
+    ends = [began for began, _ in data.places[1:]] + [data.running_time]
+    there = sum((end - began) * places for (began, places), end in zip(data.places, ends, strict=False))
     return f"{min(1.0, sum(data.runs.seconds) / there):.0%}" if there > 0 else "not known"
 
 

@@ -21,7 +21,7 @@ function busyWorkers() {
 drawn("busy", (holder) => {
   if (!ran) return;
   const steps = busyWorkers();
-  const most = Math.max(...page.campaigns.map(([, workers]) => workers), 1);
+  const most = Math.max(...page.places.map(([, workers]) => workers), 1);
   const made = chart(holder, {
     title: "Busy workers over the running time",
     x: timeAxis(), y: { scale: linearScale(0, most * 1.05), label: "busy workers" }, height: 210,
@@ -42,8 +42,8 @@ drawn("busy", (holder) => {
   context.globalAlpha = 1;
   context.strokeStyle = colour("text");
   context.setLineDash([5, 4]);
-  page.campaigns.forEach(([began, workers], k) => {
-    const end = k + 1 < page.campaigns.length ? page.campaigns[k + 1][0] : page.running_time;
+  page.places.forEach(([began, workers], k) => {
+    const end = k + 1 < page.places.length ? page.places[k + 1][0] : page.running_time;
     context.beginPath();
     context.moveTo(px(began / time.divisor), py(workers));
     context.lineTo(px(end / time.divisor), py(workers));
@@ -78,7 +78,7 @@ drawn("gantt", (holder) => {
     context.fillStyle = tones[page.runs.status[k]];
     context.fillRect(from, inner.top + page.runs.worker[k] * high, Math.max(0.7, to - from - 0.6), high - gap);
   }
-  for (const [began] of page.campaigns.slice(1)) {
+  for (const began of page.campaigns.slice(1)) {
     context.fillStyle = colour("text");
     context.fillRect(px(began / time.divisor), inner.top, 1, inner.height);
   }

@@ -1,0 +1,72 @@
+"""What an engine is asked to do, and the news that it brings: the one way on which a campaign hears of anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from candle_hpo.core.stopping import Stop
+from candle_hpo.core.trial import Outcome, Trial
+
+
+class Ended(NamedTuple):
+    """An attempt ended."""
+
+    trial: Trial
+    outcome: Outcome
+
+
+class Broke(NamedTuple):
+    """An attempt ended with an error that is not the model's and not the machine's."""
+
+    trial: Trial
+    error: BaseException
+
+
+class PlacesChanged(NamedTuple):
+    """Workers came or went: from now on, so many attempts can run at a time."""
+
+    places: int
+
+
+class StopAsked(NamedTuple):
+    """Somebody asks the campaign to stop."""
+
+    stop: Stop
+
+
+News = Ended | Broke | PlacesChanged | StopAsked
+
+
+class Engine(Protocol):
+    """Where attempts run. How many places there are is its first news."""
+
+    @property
+    def job(self) -> str:
+        """The number of the batch system's job; empty outside of one."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When all places go (by `time.monotonic`); None where that is not known."""
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs of the machine that runs the campaign, for the record."""
+
+    def start(self, trial: Trial) -> None:
+        """Start an attempt on a free place. Raises `MachineError` where there will never be one."""
+
+    def stop(self) -> None:
+        """End all attempts, soon; at once when called again. Their ends are news, and so are not waited for."""
+
+    def ask_to_stop(self, stop: Stop) -> None:
+        """Let this reason to stop be news. May be called by a signal handler."""
+
+    def exclude(self, node: str) -> None:
+        """Start nothing more on a node."""
+
+    def collect(self, trial: Trial) -> Outcome | None:
+        """Return how an attempt ended that no campaign lived to record; None where that is not known."""
+
+    def news(self, timeout: float) -> Sequence[News]:
+        """Return what has happened since the last call; wait so many seconds for something to happen."""

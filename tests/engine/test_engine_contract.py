@@ -1,0 +1,112 @@
+"""What every engine does, as the campaign sees it: the local one, and the cluster's on workers of this machine.
+
+`srun` alone is a fake, as in test_parsl_workers.py; on a cluster, tests/system/slurm runs whole experiments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from engine.test_parsl_workers import SRUN
+
+pytestmark = pytest.mark.slow
+
+MODEL = """
+[ "$CANDLE_TRIAL_NUMBER" -gt 2 ] && sleep 600
+echo "$CANDLE_TRIAL_NUMBER" > "$CANDLE_RESULT_FILE"
+"""
+
+SCRIPT = """
+import json, pathlib, sys, time
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.news import Ended, StopAsked
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Trial
+from candle_hpo.engine.pooled import PooledEngine
+from candle_hpo.launch.command import model_command
+
+kind, root = sys.argv[1], pathlib.Path.cwd() / "X000"
+paths = ExperimentPaths(root)
+paths.runs.mkdir(parents=True)
+script = str(root.parent / "model")
+model = model_command(Settings(model_script=script, workflow="grid"), script, 1, root)
+if kind == "local":
+    from candle_hpo.engine.local import LocalPool, local_runner
+    from candle_hpo.engine.workers import Worker
+    pool = LocalPool([Worker(0, {}), Worker(1, {})])
+    run = local_runner(pool, model, paths)
+else:
+    from candle_hpo.engine.pilot.pool import ClusterPool
+    from candle_hpo.engine.pilot.worker import cluster_runner
+    (root / "workers").mkdir()
+    pool = ClusterPool(root / "workers", [2])
+    run = cluster_runner(model, paths, gpus=None)
+engine = PooledEngine(pool, run, 2, pool.stop)
+
+def hear(count, seconds=90):
+    found, latest = [], time.monotonic() + seconds
+    while len(found) < count and time.monotonic() < latest:
+        found += engine.news(0.5)
+    return found
+
+def ends(found):
+    return sorted([each.trial.number, each.outcome.status, each.outcome.value, each.outcome.reason] for each in found)
+
+seen = {"first": [tuple(each) for each in engine.news(0)], "nothing": engine.news(0)}
+for number in (1, 2):
+    engine.start(Trial(number, f"hpset_{number:05d}", {}))
+seen["ended"] = ends(ended := hear(2))
+seen["workers"] = sorted(each.outcome.worker.rpartition(":")[2] for each in ended)
+for number in (3, 4):
+    engine.start(Trial(number, f"hpset_{number:05d}", {}))
+latest = time.monotonic() + 60
+while not all((paths.trial(f"hpset_{number:05d}").hyperparameters).exists() for number in (3, 4)):
+    assert time.monotonic() < latest
+    time.sleep(0.05)
+engine.ask_to_stop(Stop(StopReason.CTRL_C))
+(asked,) = hear(1)
+seen["asked"] = isinstance(asked, StopAsked) and asked.stop == Stop(StopReason.CTRL_C)
+engine.stop()
+seen["stopped"] = ends(hear(2))
+pool.shutdown()
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module", params=["local", "cluster"])
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    here = tmp_path_factory.mktemp(request.param)
+    for name, text in (("srun", SRUN), ("model", "#!/bin/bash" + MODEL)):
+        (here / name).write_text(text)
+        (here / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_NAME": "x"}
+    command = [sys.executable, "-c", SCRIPT, request.param]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_how_many_places_there_are_is_the_first_news(seen: dict[str, Any]) -> None:
+    assert seen["first"] == [[2]]
+    assert seen["nothing"] == []
+
+
+def test_each_attempt_that_was_started_ends_once_with_its_outcome(seen: dict[str, Any]) -> None:
+    assert seen["ended"] == [[1, "completed", 1.0, ""], [2, "completed", 2.0, ""]]
+    assert set(seen["workers"]) <= {"0", "1"}
+
+
+def test_a_wish_to_stop_is_news_and_stops_nothing_by_itself(seen: dict[str, Any]) -> None:
+    assert seen["asked"]
+
+
+def test_what_is_stopped_ends_as_interrupted(seen: dict[str, Any]) -> None:
+    assert seen["stopped"] == [[number, "interrupted", None, "stopped while it ran"] for number in (3, 4)]
