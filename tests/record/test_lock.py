@@ -89,7 +89,7 @@ def test_a_dead_holder_is_followed_at_once(path: Path) -> None:
 
 def test_the_number_of_a_dead_holder_may_be_anothers(path: Path) -> None:
     own = Holder.of_this_process("")
-    leave(path, msgspec.structs.replace(own, started=own.started - 1))
+    leave(path, msgspec.structs.replace(own, started=own.started - 200))
     take(path).release()
 
 

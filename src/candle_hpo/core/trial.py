@@ -19,7 +19,7 @@ def default_trial_id(number: int) -> str:
     return f"hpset_{number:05d}"
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, gc=False):
     """One attempt at running the model script with one set of hyperparameters.
 
     `number` counts from 1: the place in a grid's list, or the order of the proposals. So does `attempt`.
@@ -78,7 +78,7 @@ class SlowImport(msgspec.Struct, frozen=True):
     because: str
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended.
 
     `value` is the objective: finite, and present if and only if the status is `completed`; `failure`, of every

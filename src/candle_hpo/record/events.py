@@ -15,7 +15,7 @@ from candle_hpo.core.stopping import Stop
 from candle_hpo.core.trial import Hyperparameters, Outcome, Trial
 
 
-class Event(msgspec.Struct, frozen=True, tag_field="event"):
+class Event(msgspec.Struct, frozen=True, tag_field="event", gc=False):
     """What all events have: the name of their kind, in the field `event`."""
 
 

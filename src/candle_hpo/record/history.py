@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
@@ -41,7 +43,7 @@ class TrialHistory:
         return None if self.outcome is None else self.outcome.value
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One attempt at a trial that ended; `began` and `ended` are in seconds since 1970."""
 
     trial: Trial
@@ -167,8 +169,8 @@ class History:
 
     @property
     def places(self) -> int:
-        """How many trials the last campaign can run at a time; 0 where it has stopped, or none has begun."""
-        return self.campaigns[-1].places[-1][1] if self.campaigns and self.stopped is None else 0
+        """How many trials the last campaign can run at a time, or could before it stopped."""
+        return self.campaigns[-1].places[-1][1] if self.campaigns else 0
 
     @property
     def ended(self) -> int:

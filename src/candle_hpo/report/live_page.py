@@ -154,7 +154,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def _running(history: History, names: Sequence[str], frame: Frame, room: int) -> list[Text]:
     running = sorted(history.running.values(), key=lambda trial: trial.started)
-    idle = max(0, history.places - len(running))
+    idle = 0 if history.stopped else max(0, history.places - len(running))
     lines = [_line(f"Running: {len(running):,}" + (f"; {count(idle, 'worker')} idle" if idle else ""), frame, "bold")]
     shown = running if len(running) <= room else running[: room - 1]
     widest = max([len(trial.trial.id) for trial in shown], default=0)
