@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.test_parsl_workers import SRUN
+from support.fake_srun import SRUN
 
 pytestmark = pytest.mark.slow
 

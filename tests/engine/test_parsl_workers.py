@@ -17,12 +17,9 @@ from typing import Any
 
 import pytest
 
-ADVICE = f"(Parsl {version('parsl')}; see engine/pilot/parsl_workers.py, and fix it there or keep this version out)"
+from support.fake_srun import SRUN
 
-SRUN = """#!/bin/bash
-while [[ $1 != bash ]]; do shift; done
-SLURM_NODEID=0 exec setsid "$@"
-"""
+ADVICE = f"(Parsl {version('parsl')}; see engine/pilot/parsl_workers.py, and fix it there or keep this version out)"
 
 # Each task is an expression, for a builtin can be sent to any worker.
 CAMPAIGN = """
