@@ -7,6 +7,7 @@ A fresh start and a resumed one are the same: both go on from what the record sa
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import socket
@@ -40,6 +41,8 @@ WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome.interrupted("an error ended the campaign while it ran")
+
+_logger = logging.getLogger(__name__)
 
 
 class Search(Protocol):
@@ -241,6 +244,7 @@ class Campaign:
 
     def _take_in_stop(self, stop: Stop) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
+        _logger.info("asked to stop: %s", stop.reason.value)
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
             self._engine.stop()
         self._stop = stop

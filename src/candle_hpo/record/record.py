@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.experiment import Direction
+from candle_hpo.record.campaign_log import log_events
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -35,6 +36,7 @@ class Record:
         self._file.append(events)
         for event in events:
             self.history.apply(event)
+        log_events(events)
 
     def close(self) -> None:
         """Give the log back."""
