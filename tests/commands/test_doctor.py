@@ -68,7 +68,7 @@ def test_no_planted_secret_reaches_the_file(here: Path, write_input: WriteInput,
     assert 'prepare: "(set, not shown)"' in found["Settings"]
     assert "2 failed: no_value" in found["Experiment"]
     assert found["job.out"][1:] == ["slurmstepd: error: *** JOB 17 CANCELLED ***"]
-    assert any("a campaign starts with 1 workers" in line for line in found["campaign.log"])
+    assert any("a campaign starts in no job; workers: 1" in line for line in found["campaign.log"])
 
 
 def test_it_says_what_there_is_and_overwrites_nothing(here: Path, candle: Candle) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.core.experiment import Direction
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
@@ -26,6 +27,7 @@ from candle_hpo.record.events import (
     TrialStarted,
 )
 from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.record import Record
 from conftest import Candle, WriteInput
 from support.made_experiments import make_experiment
 
@@ -150,12 +152,29 @@ def test_what_happened_at_once_is_told_at_once_and_no_line_is_one_trials(here: P
     with logging_to(here / "campaign.log"):
         log_events(events)
     assert [(level, message) for level, _, message in entries(here / "campaign.log")] == [
-        ("INFO", "a campaign starts in job 123 with 4 workers, GPUs: A100"),
-        ("INFO", "attempt 2 at hpset_00002 starts"),
+        (
+            "WARNING",
+            "interrupted at once: trial 2 on n3:1; trial 3 on n3:1; trial 4 on n3:1 and 2 more: its worker was lost",
+        ),
+        ("INFO", "retried: hpset_00002, attempt 2"),
+        ("INFO", "a campaign starts in job 123; workers: 4; GPUs: A100"),
         ("WARNING", "node n3 is out of use: it failed 3 trials"),
-        ("WARNING", "the campaign ends before its end: all_failed_alike (of trials: 10)"),
-        ("WARNING", "interrupted, 5 at once (trials 2 on n3:1, 3 on n3:1, 4 on n3:1, …): its worker was lost"),
+        ("WARNING", "the campaign ends before everything was done: all_failed_alike"),
     ]
+
+
+def test_notes_are_logged_where_they_are_new_and_not_for_ever(here: Path) -> None:
+    record = Record(here / "events.jsonl", Direction.MINIMIZE)
+    with logging_to(here / "campaign.log"):
+        for number in range(1, 151):
+            trial = Trial(number, f"hpset_{number:05d}", {})
+            note = "no warm host" if number <= 20 else f"a note of trial {number}"
+            done = Outcome(Status.COMPLETED, 0.5, worker="n1:1", notes=(note,))
+            record.append([TrialStarted.of(trial, 0.0)])
+            record.append([TrialFinished.of(trial, done, 0.0)])
+    record.close()
+    messages = [message for *_, message in entries(here / "campaign.log")]
+    assert messages == ["n1:1: no warm host", *(f"n1:1: a note of trial {number}" for number in range(21, 120))]
 
 
 def test_a_campaign_leaves_its_log_in_the_experiments_folder(write_input: WriteInput, candle: Candle) -> None:
@@ -163,6 +182,6 @@ def test_a_campaign_leaves_its_log_in_the_experiments_folder(write_input: WriteI
     assert done.returncode == 0, done.stdout + done.stderr
     (root,) = (Path.cwd() / "candle_generated_files" / "experiments").iterdir()
     messages = [message for *_, message in entries(ExperimentPaths(root).log)]
-    assert messages == ["a campaign starts with 2 workers", "the campaign ends"]
+    assert messages == ["a campaign starts in no job; workers: 2", "the campaign ends"]
     assert candle("resume", CANDLE_LOG_LEVEL="DEBUG").returncode == 0
     assert messages == [message for *_, message in entries(ExperimentPaths(root).log)][:2]

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -33,8 +33,9 @@ LEVEL = "CANDLE_LOG_LEVEL"  # of both loggers; without it, each has its own
 _LEVELS = {"candle_hpo": logging.INFO, "parsl": logging.WARNING, "concurrent.futures": logging.WARNING}
 _MOST_BYTES = 5_000_000  # of the file, and of the one before it
 _NAMED = 3
+_MOST_NOTES = 100
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("candle_hpo.campaign")  # whose events these are
 
 
 class _Line(logging.Formatter):
@@ -91,36 +92,46 @@ def logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def log_events(events: Sequence[AnyEvent]) -> None:
+def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) -> None:
     """Log what was recorded at once: campaigns, nodes, interruptions and retries; single trials for debugging alone.
+
+    Notes, of warm hosts that cannot be had for instance, are logged where they are new, up to a hundred.
 
     Why the model failed is not in it, for that may quote its output; the record has it.
     """
     interrupted: dict[str, list[str]] = defaultdict(list)
+    retried: list[str] = []
+    for event in events:
+        match event:
+            case TrialStarted():
+                _logger.debug("attempt %d at %s starts", event.attempt, event.id)
+                retried += [f"{event.id}, attempt {event.attempt}"] if event.attempt > 1 else []
+            case TrialFinished():
+                outcome, name = event.outcome, f"trial {event.number} on {event.outcome.worker or 'no worker'}"
+                _logger.debug("%s: %s after %.1f s", name, outcome.status, outcome.seconds)
+                for note in outcome.notes:
+                    if note not in known_notes and len(known_notes) < _MOST_NOTES:
+                        _logger.warning("%s: %s", outcome.worker, note)
+                if outcome.status is Status.INTERRUPTED:
+                    interrupted[outcome.reason].append(name)
+    for reason, names in interrupted.items():
+        _logger.warning("interrupted at once: %s: %s", _some(names), reason)
+    if retried:
+        _logger.info("retried: %s", _some(retried))
     for event in events:
         match event:
             case CampaignStarted():
-                in_job = f" in job {event.job}" if event.job else ""
-                gpus = f", GPUs: {'; '.join(event.gpus)}" if event.gpus else ""
-                _logger.info("a campaign starts%s with %d workers%s", in_job, event.workers, gpus)
+                place = f"job {event.job}" if event.job else "no job"
+                gpus = f"; GPUs: {', '.join(event.gpus)}" if event.gpus else ""
+                _logger.info("a campaign starts in %s; workers: %d%s", place, event.workers, gpus)
             case CampaignStopped():
                 stop = event.stop
-                why = "" if stop is None else f" before its end: {stop.reason.value} (of trials: {stop.trials})"
+                why = "" if stop is None else f" before everything was done: {stop.reason.value}"
                 _logger.log(logging.INFO if stop is None else logging.WARNING, "the campaign ends%s", why)
             case NodeExcluded():
                 _logger.warning("node %s is out of use: %s", event.node, event.reason)
-            case TrialStarted():
-                level = logging.INFO if event.attempt > 1 else logging.DEBUG
-                _logger.log(level, "attempt %d at %s starts", event.attempt, event.id)
-            case TrialFinished():
-                outcome = event.outcome
-                _logger.debug(
-                    "trial %d: %s after %.1f s on %s", event.number, outcome.status, outcome.seconds, outcome.worker
-                )
-                if outcome.status is Status.INTERRUPTED:
-                    at = f" on {outcome.worker}" if outcome.worker else ""
-                    interrupted[outcome.reason].append(f"{event.number}{at}")
-    for reason, trials in interrupted.items():
-        more = ", …" if len(trials) > _NAMED else ""
-        named = ", ".join(trials[:_NAMED]) + more
-        _logger.warning("interrupted, %d at once (trials %s): %s", len(trials), named, reason)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return "; ".join(names[:_NAMED]) + more

@@ -34,9 +34,9 @@ class Record:
         """Write the events and sync them once; then, and only then, take them into the history."""
         self._check()
         self._file.append(events)
+        log_events(events, self.history.notes)
         for event in events:
             self.history.apply(event)
-        log_events(events)
 
     def close(self) -> None:
         """Give the log back."""
