@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["LoadedExperiment", "LoadedTrial", "__version__", "load"]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # nothing is printed where there is no campaign.log
 
 
 def load(experiment: str | os.PathLike[str] = "last-candle-job") -> LoadedExperiment:

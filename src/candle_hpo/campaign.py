@@ -6,6 +6,7 @@ A fresh start and a resumed one are the same: both continue from what the record
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -38,6 +39,8 @@ WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome.interrupted("an error ended the campaign while it ran")
+
+_logger = logging.getLogger(__name__)
 
 
 class Search(Protocol):
@@ -223,6 +226,7 @@ class Campaign:
 
     def _take_in_stop(self, stop: Stop) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
+        _logger.info("asked to stop: %s", stop.reason.value)
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
             self._engine.stop()
         self._stop = stop

@@ -201,6 +201,14 @@ def site() -> None:
     _exit(command(_console()))
 
 
+@app.command("doctor")
+def doctor(experiment: ExperimentArgument = None) -> None:
+    """Write down what somebody needs to know who is to help you."""
+    from candle_hpo.commands.doctor import doctor as command
+
+    _exit(command(experiment, _console()))
+
+
 @app.command("run-job", hidden=True)
 def run_job(experiment: str, failed_too: bool = False) -> None:
     """Run an experiment within its SLURM job; for job scripts."""
@@ -253,7 +261,10 @@ def _run() -> int:
     except Exception as error:
         if os.environ.get("CANDLE_TRACEBACK"):
             raise
-        _say(f"candle: a mistake of candle's own: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it")
+        _say(
+            f"candle: a mistake of candle's own: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it "
+            "with the file that candle doctor writes"
+        )
         return ExitStatus.MACHINE_REFUSED
     return ExitStatus.ALL_WELL
 

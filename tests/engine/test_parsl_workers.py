@@ -23,7 +23,7 @@ ADVICE = f"(Parsl {version('parsl')}; see engine/pilot/parsl_workers.py, and fix
 
 # Each task is an expression, for a builtin can be sent to any worker.
 CAMPAIGN = """
-import json, os, pathlib, sys, time
+import json, logging, os, pathlib, sys, time
 import psutil
 from candle_hpo.engine.pilot.pool import ClusterPool
 from candle_hpo.engine.pilot.worker import node_name
@@ -58,6 +58,11 @@ try:
     seen["afterwards"] = "another task was taken"
 except RuntimeError as error:
     seen["afterwards"] = str(error)
+class Logged(logging.Handler):
+    def emit(self, record):
+        seen["logged"].append(record.getMessage())
+seen["logged"] = []
+logging.getLogger("parsl.programs").addHandler(Logged())
 pool.shutdown()
 psutil.wait_procs(processes, timeout=20)
 seen["left"] = [each.cmdline() for each in processes if each.is_running() and each.status() != "zombie"]
@@ -142,3 +147,34 @@ def test_one_file_alone_knows_parsl() -> None:
         or (isinstance(node, ast.Constant) and str(node.value).startswith(("PARSL_", "parsl.")))
     }
     assert knowing == {"parsl_workers.py"}
+
+
+def test_faults_of_its_programs_are_logged_before_their_files_go(seen: dict[str, Any]) -> None:
+    (killed,) = [line for line in seen["logged"] if " Killed " in line]
+    assert ".err: " in killed
+    assert "process_worker_pool" in killed
+
+
+FAULTS = """
+import logging, pathlib, sys
+from parsl.log_utils import set_file_logger
+from candle_hpo.engine.pilot.parsl_workers import log_faults
+
+folder = pathlib.Path(sys.argv[1]) / "block-0" / "17"
+folder.mkdir(parents=True)
+end = set_file_logger(str(folder / "manager.log"), name="theirs", level=logging.DEBUG)
+for number in range(30):
+    logging.getLogger("theirs").info("WARNING: this is no warning")
+    logging.getLogger("theirs").warning("lost %d", number)
+logging.getLogger("theirs").critical("all lost")
+end()
+logging.basicConfig(stream=sys.stdout, format="%(name)s %(message)s")
+log_faults(folder.parent.parent)
+"""
+
+
+def test_warnings_and_errors_are_found_in_the_logs_of_its_programs(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS, str(tmp_path)], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("parsl.programs manager.log: ") for line in lines), ADVICE
+    assert [line.rpartition(": ")[2] for line in lines] == [*(f"lost {number}" for number in range(11, 30)), "all lost"]

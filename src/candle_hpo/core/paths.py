@@ -97,6 +97,11 @@ class ExperimentPaths:
         return self.root / "campaign.lock"
 
     @property
+    def log(self) -> Path:
+        """What happened to the campaigns: for whoever has to find out why a machine misbehaves."""
+        return self.root / "campaign.log"
+
+    @property
     def job_script(self) -> Path:
         """On a cluster: what was submitted."""
         return self.root / "job.sbatch"

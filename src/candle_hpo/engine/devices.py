@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+_logger = logging.getLogger(__name__)
 
 
 class GpuShare(NamedTuple):
@@ -54,8 +57,11 @@ def visible_gpus() -> list[str]:
             timeout=60,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _logger.warning("GPUs cannot be asked for: %s", error)
         return []
+    if done.returncode != 0:
+        _logger.warning("nvidia-smi: exit status %d: %s", done.returncode, " ".join(done.stderr.split()))
     return done.stdout.split() if done.returncode == 0 else []
 
 

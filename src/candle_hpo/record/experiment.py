@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import ParameterSet
+from candle_hpo.record.campaign_log import logging_to
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.folder import (
     StoredExperiment,
@@ -25,6 +27,8 @@ from candle_hpo.record.history import History
 from candle_hpo.record.lock import ExperimentLock
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
+
+_logger = logging.getLogger(__name__)
 
 
 class Experiment:
@@ -98,17 +102,24 @@ class Experiment:
 
 
 class Claim:
-    """The right to run an experiment and to change what is kept of it, until the block ends."""
+    """The right to run an experiment and to change what is kept of it, until the block ends.
+
+    What happens meanwhile is logged; so is an error that ends the block, unless it is the user's own.
+    """
 
     def __init__(self, experiment: Experiment, lock: ExperimentLock) -> None:
-        self.experiment, self._lock = experiment, lock
+        self.experiment, self._lock, self._log = experiment, lock, logging_to(experiment.paths.log)
 
     def __enter__(self) -> Claim:
+        self._log.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is not None and not isinstance(error, InputError):
+            _logger.error("%s", error or kind, exc_info=error)
+        self._log.__exit__(None, None, None)
         self._lock.release()
 
     def keep(self, stored: StoredExperiment, added: Sequence[ParameterSet] = ()) -> None:

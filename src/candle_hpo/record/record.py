@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.experiment import Direction
+from candle_hpo.record.campaign_log import log_events
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -33,6 +34,7 @@ class Record:
         """Write the events and sync them once; then, and only then, take them into the history."""
         self._check()
         self._file.append(events)
+        log_events(events, self.history.notes)
         for event in events:
             self.history.apply(event)
 

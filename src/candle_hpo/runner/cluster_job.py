@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ from candle_hpo.engine.batch.slurm_text import (
 )
 from candle_hpo.engine.devices import GpuShare
 from candle_hpo.engine.pilot.own_program import own_program
+from candle_hpo.engine.pilot.parsl_workers import log_faults
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
@@ -46,6 +48,8 @@ from candle_hpo.runner.moved_files import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
+
+_logger = logging.getLogger(__name__)
 
 _SIGNALS = {
     signal.SIGUSR1: StopReason.WALLTIME,
@@ -203,7 +207,8 @@ def _gpus_here() -> tuple[str, ...]:
     """Return the GPUs of this node, of which the login node knew nothing; none where they cannot be found out."""
     try:
         return gpus_of_this_machine()
-    except MachineError:
+    except MachineError as error:
+        _logger.warning("GPUs cannot be asked for: %s", error)
         return ()
 
 
@@ -236,5 +241,6 @@ def _workers_folder(paths: ExperimentPaths) -> Path:
         prefix += hashlib.sha256(str(paths.root).encode()).hexdigest()[:16] + "_"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in place.glob(f"{prefix}*"):
+        log_faults(stale)
         shutil.rmtree(stale, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=prefix, dir=place))

@@ -72,7 +72,7 @@ def surroundings(settings: Settings, interpreter: str, modules: Sequence[str], s
         "the GPUs": gpus_of_this_machine,
         "the repository of the script": lambda: _git(Path(settings.model_script)),
     }
-    answers, unknown = _asked_together(questions, MOST_SECONDS)
+    answers, failed = asked_together(questions, MOST_SECONDS)
     state: ScriptState | None = answers.get("the script")
     name, packages = answers.get("the interpreter and its packages") or ("", {})
     return Surroundings(
@@ -81,12 +81,12 @@ def surroundings(settings: Settings, interpreter: str, modules: Sequence[str], s
         packages=packages,
         gpus=answers.get("the GPUs") or (),
         git=answers.get("the repository of the script"),
-        unknown=tuple(unknown),
+        unknown=tuple(f"{name}: {why}" for name, why in failed.items()),
     )
 
 
-def _asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) -> tuple[dict[str, Any], list[str]]:
-    """Return the answers that came in time, and which did not, and why.
+def asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the answers that came in time, and why the others did not, in the order of the questions.
 
     Each has its own thread, which nobody waits for at the end: a program on a file system that hangs cannot be ended.
     """
@@ -111,9 +111,10 @@ def _asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) 
         thread.join(max(0.0, end - time.monotonic()))
         if thread.is_alive():
             failed[name] = f"there was no answer within {seconds:.0f} s"
-    return {name: each for name, each in answers.items() if name not in failed}, [
-        f"{name}: {failed[name]}" for name in questions if name in failed
-    ]
+    return (
+        {name: each for name, each in answers.items() if name not in failed},
+        {name: failed[name] for name in questions if name in failed},
+    )
 
 
 def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
 from candle_hpo.user_environment import user_environment
+
+_logger = logging.getLogger(__name__)
 
 
 class NoAnswer(MachineError):
@@ -84,10 +87,12 @@ def _run(command: Sequence[str], directory: Path | None = None, *, with_errors: 
     except FileNotFoundError:
         raise MachineError(f"{command[0]} is not on the PATH; is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired as error:
+        _logger.warning("%s does not answer: %s", command[0], error)
         raise NoAnswer(f"{command[0]} does not answer: {error}") from None
     except OSError as error:
         raise MachineError(f"{command[0]} cannot be run: {error}") from None
     if done.returncode != 0:
         said = " ".join((done.stderr + done.stdout).split())
+        _logger.warning("%s: exit status %d: %s", " ".join(command[:3]), done.returncode, said)
         raise MachineError(f"{command[0]} refused (exit status {done.returncode}): {said}")
     return done.stdout + done.stderr if with_errors else done.stdout

@@ -14,6 +14,8 @@ take half a second of processor time and 50 MB each, and all read the same thous
 from __future__ import annotations
 
 import importlib.util
+import logging
+import re
 import runpy
 import shlex
 import signal
@@ -21,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,16 @@ _SRUN = "--overlap --ntasks-per-node=1 --cpu-bind=none --mem=0 --export=ALL --ki
 
 # Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
 _WORKERS_HERE = f"--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\${WORKERS_BY_NODE})"
+
+
+# Where Parsl's programs write what they do (as DEFAULT_FORMAT in its log_utils.py), and their step what it prints.
+_FAULTS = {
+    "*.err": r".*\S.*",
+    **dict.fromkeys(("interchange.log", "manager.log"), r"[^:]*:\d\d:\d\d[^:]*:\d+ \S+ (WARNING|ERROR|CRITICAL): .*"),
+}
+_MOST_FILES, _MOST_LINES, _MOST_BYTES = 20, 20, 64_000
+
+_logger = logging.getLogger("parsl.programs")
 
 
 class ParslWorkers:
@@ -110,6 +123,21 @@ class ParslWorkers:
     def end(self) -> None:
         """End all workers, now; nothing is waited for."""
         self._end()
+
+
+def log_faults(folder: Path) -> None:
+    """Log the last warnings and errors of the programs that have this folder, which is soon to go."""
+    for name, fault in _FAULTS.items():
+        for file in islice(folder.rglob(name), _MOST_FILES):
+            try:
+                with file.open("rb") as opened:
+                    opened.seek(max(0, file.stat().st_size - _MOST_BYTES))
+                    lines = opened.read().decode(errors="replace").splitlines()
+            except OSError as error:
+                _logger.warning("%s cannot be read: %s", file, error.strerror)
+                continue
+            for line in [line for line in lines if re.fullmatch(fault, line)][-_MOST_LINES:]:
+                _logger.warning("%s: %s", file.name, line)
 
 
 def _launch_command(of_parsl: str) -> str:

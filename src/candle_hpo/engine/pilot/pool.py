@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from candle_hpo.engine.pilot.parsl_workers import ParslWorkers
+from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
 from candle_hpo.engine.pilot.worker import WorkerStopped, forget_tasks, with_its_place
 
 
@@ -74,6 +74,7 @@ class ClusterPool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the workers and all that runs on them, now: nothing that could be waited for is left."""
         self.stop()
+        log_faults(self._folder)  # before they are ended, which each of Parsl's programs has a word for
         self._workers.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -61,9 +61,10 @@ def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[],
     if ended.status in _KILLED and killed_for_memory():
         reason += "; the system ended a process for want of memory meanwhile"
         return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, _with_last_line(reason, output), ended)
+    for text in DISK_FULL:
+        if any(text in line for line in words):
+            return _without_value(Status.INTERRUPTED, FailureKind.MACHINE, f"{reason}; its last output: {text}", ended)
     reason = _with_last_line(reason, output)
-    if any(text in line for line in words for text in DISK_FULL):
-        return _without_value(Status.INTERRUPTED, FailureKind.MACHINE, reason, ended)
     if ended.status > 0 and speaks_of_memory(words):
         return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, reason, ended)
     kind = FailureKind.EXIT_STATUS if ended.status > 0 else FailureKind.SIGNAL
