@@ -17,7 +17,7 @@ help:
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
 	@echo "make pictures   take the pictures of the documentation again, from a real run (needs Chromium)"
 	@echo "make benchmark  measure again what docs/performance.md shows (on an idle machine, with SLURM)"
-	@echo "make libraries  compare libraries in warm and cold trials (installs them in an environment of their own: 10 GB)"
+	@echo "make libraries  compare libraries in warm and cold trials (installs them in their own environment: 10 GB)"
 	@echo "make clean      remove what these commands have set up"
 
 exercise: $(VENV)/has-exercise
@@ -68,7 +68,7 @@ $(VENV)/has-%: pyproject.toml | $(VENV)/bin/python
 	"$(BIN)/python" -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
-# In an environment of its own: the versions of libraries that others need are not ours to heed. But what the models
+# In its own environment: the versions of libraries that others need are not ours to heed. But what the models
 # import is the same in both.
 $(VENV)/peers/are-installed: benchmarks/peers.txt | $(VENV)/bin/python
 	"$(BIN)/python" -m venv $(VENV)/peers

@@ -1,7 +1,7 @@
 """What the campaign itself costs: processor time and memory a trial, replay, and how fast the commands answer.
 
 The pool is faked (every trial ends at once, with a value); the loop, the search and the synced record are real. Each
-size has a process of its own.
+size has its own process.
 
     python benchmarks/campaign_cost.py     writes its part of docs/performance.md
 """

@@ -3,7 +3,7 @@
 Trials of uneven lengths on 3 nodes with 2 pretend GPUs each; a hyperparameter says how long one is, as the number of
 epochs would, and each round has other lengths. The ideal is the sum of the lengths over six workers (or the longest
 trial, if that is longer). The trials' script imports nothing, or what a small model does, which a fresh interpreter
-imports anew for each trial. Everything runs on one machine, with the cluster of tests/support/slurm_cluster.py.
+imports again for each trial. Everything runs on one machine, with the cluster of tests/support/slurm_cluster.py.
 
     python benchmarks/makespan.py [ROUNDS]        writes its part of docs/performance.md
 """
@@ -173,7 +173,7 @@ def part(found: dict[tuple[str, str], list[Took]], rounds: int) -> str:
     limits = f"""
         Where others wait in the queue, each job of an array waits for itself, and candle's one job waits once; here
         none waits. The {os.cpu_count()} cores are fewer than the workers, so what takes processor time takes
-        longer than on nodes of their own: imports, and candle's start-up, which is that of a dozen interpreters.
+        longer than on separate nodes: imports, and candle's start-up, which is that of a dozen interpreters.
         """
     return "\n".join([*lines, "", _filled(bounds), "", _filled(limits)])
 

@@ -151,7 +151,7 @@ def process_pool(folder: Path, task: Task, count: int) -> None:
 def ray(peers: str, way: str) -> Run:
     """Return how Ray Tune runs the trials: `script` calls it; `functions` and `processes` run its text as their own.
 
-    Ray gives the next trial of a function the same process (`functions`), unless told not to (`processes`).
+    Ray gives the next trial of a function the same process (`functions`), unless asked not to (`processes`).
     """
 
     def run(folder: Path, task: Task, count: int) -> None:

@@ -39,7 +39,7 @@ def input_text(control: str, default_model: str = "", param_space: str = "") -> 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own, where the test stands; its name is as unpleasant as a user's may be."""
+    """A fresh folder, where the test stands; its name is as unpleasant as a user's may be."""
     folder = tmp_path / "a folder's “name” $HOME"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""The campaign loop, with a pool in this process: what it hands out, records and tells, and how it stops."""
+"""The campaign loop, with a pool in this process: what it hands out, records and reports, and how it stops."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class InlineExecutor(Executor):
         return future
 
 
-class Told(GridSearch):
-    """A grid search that remembers what it was told."""
+class Observer(GridSearch):
+    """A grid search that remembers what it observed."""
 
     def __init__(self, space: GridSpace) -> None:
         super().__init__(space)
-        self.told: list[tuple[int, int, Status]] = []
+        self.observed: list[tuple[int, int, Status]] = []
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        self.told.append((trial.number, trial.attempt, outcome.status))
+        self.observed.append((trial.number, trial.attempt, outcome.status))
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def campaign(
 
 
 def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> None:
-    search = Told(space(5))
+    search = Observer(space(5))
     assert campaign(record, search=search).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
-    assert sorted(search.told) == [(number, 1, Status.COMPLETED) for number in range(1, 6)]
+    assert sorted(search.observed) == [(number, 1, Status.COMPLETED) for number in range(1, 6)]
     kinds = [type(event).__name__ for event in read_events(here / "events.jsonl")]
     assert kinds.count("TrialStarted") == kinds.count("TrialFinished") == 5
     assert kinds[:2] == ["RecordHeader", "CampaignStarted"]
@@ -228,10 +228,10 @@ def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: 
     assert record.history.stopped.stop == CTRL_C
 
 
-def test_a_campaign_goes_on_from_the_record(here: Path) -> None:
+def test_a_campaign_continues_from_the_record(here: Path) -> None:
     """The same code path starts and resumes: a stop after each trial, until none is left."""
     ran: list[tuple[int, int]] = []
-    search = Told(space(5))
+    search = Observer(space(5))
     for _ in range(20):
         record = Record(here / "events.jsonl", Direction.MINIMIZE)
 
@@ -290,7 +290,7 @@ def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record
     assert attempts == {2, 3, 4}
 
 
-def test_a_script_that_fails_everywhere_is_no_bad_node(record: Record) -> None:
+def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> None:
     excluded: list[str] = []
 
     def run(trial: Trial) -> Outcome:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 
 def main() -> int:
-    """Fuzz the targets that the arguments name, each in a process of its own."""
+    """Fuzz the targets that the arguments name, each in its own process."""
     if sys.argv[1:2] == ["--one"]:
         fuzz(sys.argv[2], sys.argv[3:])
         return 0

@@ -173,7 +173,7 @@ def _without(names: Mapping[str, str], value: str) -> str:
     return value
 
 
-# What tells where something lies in memory, or how the script was started, and nothing that could matter to it.
+# What shows where something lies in memory, or how the script was started, and nothing that could matter to it.
 PASSED_OVER = re.compile(
     r"_?ctypes\..*|sys\.(orig_argv|path_importer_cache|meta_path).*|threading\._main_thread\._ident|threading\._active.*"
     r"|.*\._dirty_len|.*\._EMPTY_HASH"  # of a dictionary of weak references; of None's address

@@ -1,7 +1,7 @@
 """Run at the end of a trial: writes down what can be seen of its process and of every module in it.
 
 `fingerprint.json` has a line for each place: where it is, and what stands there. Two trials for which no line differs
-cannot be told apart by a model either. What is drawn, or noted of the time or the process, differs from trial to trial.
+look the same to a model. What is drawn, or noted of the time or the process, differs from trial to trial.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class OptunaContender:
 
 
 class ScikitOptimizeContender:
-    """scikit-optimize's Gaussian process; running trials are told as the best value so far (its `cl_min`)."""
+    """scikit-optimize's Gaussian process; running trials are reported as the best value so far (its `cl_min`)."""
 
     def __init__(self, task: Task, seed: int) -> None:
         import skopt
@@ -69,7 +69,7 @@ class ScikitOptimizeContender:
     def ask(self, number: int) -> dict[str, Any]:
         """Return all hyperparameters."""
         if len(self._values) < DESIGN:
-            # Its own design: it goes on to random points by itself until so many are told.
+            # Its own design: it would draw random points by itself until so many are observed.
             point = self._optimizer.space.rvs(random_state=self._optimizer.rng)[0]
         else:
             believer = self._optimizer.copy(random_state=self._optimizer.rng.randint(2**31 - 1))
@@ -141,7 +141,7 @@ class SmacContender:
 
 
 def _not_called(config: object, seed: int) -> float:
-    """Stand for the objective, which SMAC wants to have even where it is asked and told."""
+    """Stand for the objective, which SMAC wants to have even where candidates are asked for one by one."""
     raise NotImplementedError(config, seed)
 
 

@@ -84,7 +84,7 @@ class Scores:
     def compare(self, ours: str, other: str, budget: int) -> Comparison | None:
         """Return a paired bootstrap of the difference of mean scores, 95 % of its resamples between the bounds.
 
-        Pairs are of the same task and seed (so of the same lengths of trials). Seeds are drawn anew within each task:
+        Pairs are of the same task and seed (so of the same lengths of trials). Seeds are drawn again within each task:
         the tasks are what they are, and count the same.
         """
         first, second = self.of(ours, budget), self.of(other, budget)

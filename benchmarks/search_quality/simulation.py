@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
 
 def simulate(task: Task, contender: str, seed: int, budget: int) -> Run:
-    """Run a search: eight trials at a time of uneven lengths; who ends first is told, and the next is asked for."""
+    """Run a search: eight trials at a time of uneven lengths; who ends first is reported, and the next is asked for."""
     lengths = np.random.default_rng([zlib.crc32(task.name.encode()), seed]).lognormal(0.0, 0.5, budget)
     values: list[float] = []
     running: list[tuple[float, int]] = []

@@ -13,7 +13,7 @@ FAMILIES = MODELS | FUNCTIONS
 
 
 def is_reported(name: str) -> bool:
-    """Tell which half a task is in.
+    """Return whether a task is in the half that is reported.
 
     Every family has two tasks. In the order of the families' names, the first family reports its second task, by name,
     and tunes on its first; the next the other way round; and so on. So both halves have one task of every family.

@@ -21,7 +21,7 @@ class Task(NamedTuple):
     """One function to minimize.
 
     `space` lists parents before their children. `function` is given the active parameters. `best_known` is the least
-    value that is known to exist, as far as theory tells; else None.
+    value that is known to exist, as far as theory says; else None.
     """
 
     name: str

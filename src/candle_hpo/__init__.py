@@ -21,7 +21,7 @@ def load(experiment: str | os.PathLike[str] = "last-candle-job") -> LoadedExperi
     """Read an experiment's trials: `candle_hpo.load("last-candle-job").to_dataframe()`.
 
     `experiment` is its folder, a link to it, or its name such as `X003` below the current folder. `LoadedExperiment`
-    tells what is returned. Raises `candle_hpo.core.errors.CandleError` with a message that says what is wrong.
+    describes what is returned. Raises `candle_hpo.core.errors.CandleError` with a message that says what is wrong.
     """
     from candle_hpo.api import load_experiment  # so that `import candle_hpo` costs nothing
 

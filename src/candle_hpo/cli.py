@@ -122,7 +122,7 @@ def aggregate_results(
 @app.command("logs")
 def logs(
     names: Annotated[list[str], typer.Argument(metavar="[EXP-DIR] TRIAL", help="The trial: its id, or its number.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on while the trial runs.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue while the trial runs.")] = False,
     attempt: Annotated[
         int | None, typer.Option(metavar="N", help="An earlier attempt at it.", show_default="the last one")
     ] = None,
@@ -179,7 +179,7 @@ def resume(
         bool, typer.Option("--retry-failed", help="Attempt trials that the model failed again, too.")
     ] = False,
 ) -> None:
-    """Go on with what was interrupted or never begun."""
+    """Resume an experiment: run what was interrupted or never started."""
     from candle_hpo.commands.resume import resume as command
 
     _exit(command(experiment, retry_failed, _console()))
@@ -240,7 +240,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):  # a closed pipe; Python would complain of it once more
+        except (OSError, ValueError, AttributeError):  # a closed pipe; Python would complain about it again
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if stream is sys.stdout else 2)
     sys.exit(status)
 
@@ -256,13 +256,13 @@ def _run() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitStatus.ALL_WELL
     except OSError as error:
-        _say(f"candle: the machine refused: {error}")
+        _say(f"candle: system error: {error}")
         return ExitStatus.MACHINE_REFUSED
     except Exception as error:
         if os.environ.get("CANDLE_TRACEBACK"):
             raise
         _say(
-            f"candle: a mistake of candle's own: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it "
+            f"candle: internal error: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it "
             "with the file that candle doctor writes"
         )
         return ExitStatus.MACHINE_REFUSED

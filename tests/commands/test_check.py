@@ -1,4 +1,4 @@
-"""`candle check`: three mistakes at once, each enough to mend it; and what is right is not called wrong."""
+"""`candle check`: three mistakes at once, each enough to fix it; and what is right is not called wrong."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_one_trial_fails(candle: Candle, write_input: WriteInput) -> None:
     assert "all that it printed is in candle_generated_files/check_run/" in done.stderr
 
 
-def test_notes_are_no_mistakes(candle: Candle, write_input: WriteInput) -> None:
+def test_notes_are_not_mistakes(candle: Candle, write_input: WriteInput) -> None:
     script = """
         x = hyperparams["x"]
         rate = hyperparams.get("yy", 0.1)
@@ -109,7 +109,7 @@ def test_the_templates_are_right(candle: Candle, here: Path, name: str) -> None:
     (path,) = here.glob("*.in")
     done = candle("check", path, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr
-    assert "note" not in re.sub("note  .*--run tells.*", "", done.stdout)
+    assert "note" not in re.sub("note  .*--run measures.*", "", done.stdout)
 
 
 DEFAULTS = "defaults = {'z': 1, 'w': 2}\n"
@@ -125,7 +125,7 @@ DEFAULTS = "defaults = {'z': 1, 'w': 2}\n"
         f"{DEFAULTS}def run(hyperparams): return hyperparams['z']\nval_to_return = run({{**defaults, **hyperparams}})",
     ],
 )
-def test_defaults_of_the_script_itself_are_no_mistakes(candle: Candle, write_input: WriteInput, script: str) -> None:
+def test_defaults_of_the_script_itself_are_not_mistakes(candle: Candle, write_input: WriteInput, script: str) -> None:
     done = candle("check", write_input(script), "--run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    one trial: 1 after" in done.stdout
@@ -170,7 +170,7 @@ def test_what_a_script_is_merely_given_is_not_said_to_be_read(
     assert done.returncode == 0, done.stderr
     assert ("ok    the hyperparameters that model.py reads" in done.stdout) is bool(seen)
     assert f"ok    the hyperparameters that model.py reads: {seen}\n" in done.stdout or not seen
-    assert f"note  whether model.py reads {unclear}, its text does not tell\n" in done.stdout
+    assert f"note  whether model.py reads {unclear} is not clear from its text\n" in done.stdout
     assert (f'it reads the hyperparameter "{lacking}"' in done.stdout) is bool(lacking)
     assert "Nothing is certainly wrong (see the notes)" in done.stdout
 
@@ -232,7 +232,7 @@ def test_data_that_lies_where_the_user_stands(
     (here / "data" / "d.csv").write_text("1\n")
     done = candle(*command, write_input("val_to_return = float(open('data/d.csv').read())"))
     assert done.returncode != 0
-    hint = f"data/d.csv is in {here}: a trial runs in a folder of its own, so use the whole path in the script"
+    hint = f"data/d.csv is in {here}: a trial runs in its own folder, so use the whole path in the script"
     assert hint in done.stdout + done.stderr
 
 
@@ -250,7 +250,7 @@ def test_data_that_lies_where_the_user_stands(
     ],
 )
 @pytest.mark.parametrize("mode", [0o644, 0o755])
-def test_files_that_are_no_scripts(
+def test_files_that_are_not_scripts(
     candle: Candle, write_input: WriteInput, here: Path, name: str, says: str, mode: int
 ) -> None:
     path = write_input()
@@ -273,7 +273,7 @@ def test_a_bash_script_that_changes_its_own_syntax_is_not_refused(
     path.write_text(path.read_text().replace("model.py", "a.sh"))
     done = candle("check", path, "--run")
     assert done.returncode == 0, done.stderr
-    assert "a.sh:2: this is no valid bash" in done.stdout
+    assert "a.sh:2: this is not valid bash" in done.stdout
     assert "ok    one trial: 3 after" in done.stdout
 
 
@@ -307,7 +307,7 @@ def test_an_interpreter_that_talks_is_understood_all_the_same(
     assert "note  model.py:1: the module not_there_at_all is not installed" in done.stdout
     assert "valid Python" not in done.stdout + done.stderr
     path = write_input("val_to_return = ")
-    assert "model.py:1: this is no valid Python" in candle("check", path, PYTHONPATH=str(here / "lib")).stderr
+    assert "model.py:1: this is not valid Python" in candle("check", path, PYTHONPATH=str(here / "lib")).stderr
 
 
 def test_submit_job_refuses_what_cannot_be_parsed_and_warns_of_the_rest(
@@ -317,7 +317,7 @@ def test_submit_job_refuses_what_cannot_be_parsed_and_warns_of_the_rest(
     before = sorted(here.iterdir())
     done = candle("submit-job", path)
     assert done.returncode == 2
-    assert "model.py:2: this is no valid Python for /" in done.stderr
+    assert "model.py:2: this is not valid Python for /" in done.stderr
     assert sorted(here.iterdir()) == before
     done = candle("submit-job", write_input("val_to_return = hyperparams.get('x') or hyperparams['z']"))
     assert done.returncode == 0, done.stderr

@@ -74,7 +74,7 @@ def test_ids_that_people_give() -> None:
     assert (found.changed, found.removed) == (["Short"], ["gone"])
 
 
-def test_default_models_of_every_submission_count() -> None:
+def test_defaults_of_every_submission_count() -> None:
     there = [
         ParameterSet("a", {"x": 1, "y": 1}),
         ParameterSet("b", {"x": 2, "y": 2}),
@@ -135,7 +135,7 @@ def test_sets_are_added_again_and_again_while_defaults_change(candle: Candle, wr
 
 
 def test_a_default_that_is_added_reaches_what_has_not_completed(candle: Candle, write_input: WriteInput) -> None:
-    """Also a trial that failed for want of it."""
+    """Also a trial that failed for lack of memory."""
     script = "val_to_return = hyperparams['x'] + hyperparams['y'] if hyperparams['x'] == 1 else hyperparams['z']"
     sets = '{"x": 1}\n{"x": 3}'
     assert candle("submit-job", write_input(script, param_space=sets)).returncode == 1
@@ -172,7 +172,7 @@ def test_a_file_without_sets_keeps_those_that_are_there(candle: Candle, write_in
 def test_no_such_experiment(candle: Candle, write_input: WriteInput, command: str) -> None:
     done = candle(command, write_input(SUM, "restart_from_exp=X007"))
     assert done.returncode == 2
-    assert "X007 is no experiment; there is none here" in done.stderr
+    assert "X007 is not an experiment; there is none here" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "submit-job"])
@@ -274,7 +274,7 @@ def test_a_script_that_vanishes_while_it_runs_is_not_the_models_fault(
     sets = "\n".join(f'{{"x": {number}}}' for number in range(1, 20))
     done = candle("submit-job", write_input(script, preload, param_space=sets))
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "the machine refuses one trial after the other" in done.stdout
+    assert "system errors ended one trial after the other" in done.stdout
     assert "model.py is not there any more; put it back" in done.stdout
     assert "failed" not in candle("status").stdout
     write_input("val_to_return = 1", param_space=sets)

@@ -96,7 +96,7 @@ def test_improvements_end_with_the_best(tmp_path: Path) -> None:
     assert history.busy_share(0.0) == pytest.approx(0.95, abs=0.05)
 
 
-def test_a_trial_that_is_attempted_again_is_no_failure_any_more() -> None:
+def test_a_trial_that_is_attempted_again_is_not_a_failure_any_more() -> None:
     trial, again = Trial(0, "a", {}), Trial(0, "a", {}, 2)
     history = History(Direction.MAXIMIZE)
     lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
@@ -150,7 +150,7 @@ def test_sparklines() -> None:
 
 
 class Terminal:
-    """A program on a terminal of its own, as wide and high as a person's."""
+    """A program on its own terminal, as wide and high as a person's."""
 
     def __init__(self, *command: str | Path, cwd: Path, columns: int = 80, rows: int = 24) -> None:
         self._end, theirs = pty.openpty()
@@ -225,7 +225,7 @@ def test_watch_on_a_terminal_until_q_and_until_the_end(here: Path, slow_experime
     terminal.wait_for("2 running")
     terminal.press("\x03")
     assert terminal.end() == 0
-    assert "X000 goes on" in terminal.text
+    assert "X000 keeps running" in terminal.text
     assert slow_experiment.poll() is None
     terminal = Terminal("watch", cwd=here)
     terminal.wait_for("2 running")
@@ -275,7 +275,7 @@ def test_watch_an_experiment_whose_campaign_died(
     done = candle("watch")
     assert done.returncode == 0, done.stderr
     assert "Interrupted: process" in done.stdout
-    assert "candle resume X000 goes on" in done.stdout
+    assert "candle resume X000 continues it" in done.stdout
 
 
 def test_logs(candle: Candle, write_input: WriteInput, here: Path) -> None:
@@ -296,7 +296,7 @@ def test_logs(candle: Candle, write_input: WriteInput, here: Path) -> None:
         (["hpset_9"], 'X000 has no trial "hpset_9" that has begun; there are hpset_00001, hpset_00002'),
         (["../x"], "has no trial"),
         (["2", "--attempt", "7"], "there is no output of attempt 7 at hpset_00002"),
-        (["X009", "1"], "X009 is no experiment"),
+        (["X009", "1"], "X009 is not an experiment"),
         (["X000", "1", "2"], "name one trial"),
     ]:
         done = candle("logs", *arguments)

@@ -109,7 +109,7 @@ def test_a_machine_that_refuses_everything_is_not_asked_for_ever(workers: int, m
     assert watch_of(FailurePolicy(), [REFUSED] * (most - 1), workers).stop is None
     stop = watch_of(FailurePolicy(), [REFUSED] * most, workers).stop
     assert stop == Stop(StopReason.TRIALS_REFUSED, most, last="Too many open files")
-    assert stop_text(stop) == f"the machine refuses one trial after the other, the last {most}: Too many open files"
+    assert stop_text(stop) == f"system errors ended one trial after the other, the last {most}: Too many open files"
     assert watch_of(FailurePolicy(), [REFUSED] * (most - 1) + [BROKEN] + [REFUSED] * (most - 1), workers).stop is None
 
 
@@ -126,7 +126,7 @@ def run(
         return Campaign(GridSearch(space), PooledEngine(pool, run_trial, workers, lambda: None), record, policy).run()
 
 
-def test_a_broken_script_ends_the_experiment_and_a_mended_one_goes_on(record: Record) -> None:
+def test_a_broken_script_ends_the_experiment_and_a_fixed_one_continues(record: Record) -> None:
     stopped = run(record, lambda _: BROKEN, FailurePolicy())
     assert stopped is not None
     assert stopped.reason is StopReason.ALL_FAILED_ALIKE
@@ -139,7 +139,7 @@ def test_a_broken_script_ends_the_experiment_and_a_mended_one_goes_on(record: Re
 
 
 def test_what_runs_when_failures_are_too_many_may_end(record: Record) -> None:
-    """Ten workers fail at once, one works: nothing more is started, and all goes on when that one completes."""
+    """Ten workers fail at once, one works: nothing more is started, and all continues when that one completes."""
     attempts: Counter[int] = Counter()
 
     def run_trial(trial: Trial) -> Outcome:
@@ -181,7 +181,7 @@ def test_what_the_model_failed_is_attempted_again_where_the_user_says_so(
     assert record.history.counts[Status.COMPLETED] == (5 if completes else 4)
 
 
-def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_for_want_of_the_news(record: Record) -> None:
+def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_though_no_news_of_it_came(record: Record) -> None:
     """The pool gives up on all futures, as a cluster's does when it is stopped."""
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
 
@@ -235,7 +235,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
     assert Record(here / "events.jsonl", Direction.MINIMIZE).history.counts == {Status.COMPLETED: 4}
 
 
-def test_what_a_mended_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
+def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
     """Both lines of a trial in the middle, and the last one of another, were damaged and are taken out."""
     run(record, lambda trial: completed(trial.number), FailurePolicy(), count=6)
     record.close()

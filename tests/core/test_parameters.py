@@ -74,7 +74,7 @@ def test_the_axes_are_those_of_all_parameters_in_order() -> None:
     assert SPACE.names == ("momentum", "optimizer", "rate", "decay", "batch", "units", "nesterov")
 
 
-def test_hyperparameters_are_values_over_the_default_model() -> None:
+def test_hyperparameters_are_values_over_the_defaults() -> None:
     assert SPACE.hyperparameters(POINT) == {
         "epochs": 3,
         "momentum": 0.25,
@@ -87,14 +87,14 @@ def test_hyperparameters_are_values_over_the_default_model() -> None:
     assert type(SPACE.hyperparameters(POINT)["batch"]) is int
 
 
-def test_what_takes_no_part_has_the_value_of_the_default_model_or_none() -> None:
+def test_what_is_inactive_has_its_default_value_or_none() -> None:
     found = SPACE.hyperparameters({**POINT, "optimizer": 1, "batch": 5})
     assert found["momentum"] == 0.9
     assert "units" not in found
     assert "nesterov" not in found
 
 
-def test_a_parameter_whose_parent_takes_no_part_takes_none() -> None:
+def test_a_parameter_whose_parent_is_inactive_is_inactive() -> None:
     point = {**POINT, "optimizer": 1, "momentum": 0.9}
     assert "nesterov" not in SPACE.active(point)
     assert "nesterov" in SPACE.active({**point, "optimizer": 0})
@@ -102,7 +102,7 @@ def test_a_parameter_whose_parent_takes_no_part_takes_none() -> None:
     assert "nesterov" in SPACE.active({**point, "batch": 4})
 
 
-def test_coordinates_of_what_takes_no_part_need_not_be_there() -> None:
+def test_coordinates_of_what_is_inactive_need_not_be_there() -> None:
     part = SPACE.active({**POINT, "optimizer": 1, "batch": 5})
     assert list(part) == ["optimizer", "rate", "decay", "batch"]
     assert SPACE.active(part) == part
@@ -180,7 +180,7 @@ def test_logic_with_what_is_unknown(condition: Condition, expected: bool | None)
     assert holds(condition, {"here": 1}) is expected
 
 
-def test_values_of_json_are_told_apart() -> None:
+def test_values_of_json_are_distinguished() -> None:
     assert same_value(1, 1.0)
     assert same_value([1, {"b": 2.0, "a": None}], [1.0, {"a": None, "b": 2}])
     assert not same_value(1, True)

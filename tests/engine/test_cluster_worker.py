@@ -21,7 +21,7 @@ from conftest import gone
 
 
 @pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
-def test_a_killed_model_is_told_only_when_its_worker_lives_on(
+def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     script: str, waits: bool, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
@@ -73,7 +73,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux notifies a process of its parent's end")
 def test_a_parent_that_has_ended_already_is_missed_too() -> None:
     """A worker may be forked just before its fork server ends, and ask only then to end with it."""
     ask = "import signal; from candle_hpo.process.parent import end_with_parent; end_with_parent(signal.SIGTERM{})"
@@ -81,7 +81,7 @@ def test_a_parent_that_has_ended_already_is_missed_too() -> None:
         assert subprocess.run([sys.executable, "-c", ask.format(parent)], check=False).returncode == status
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's end")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux notifies a process of its parent's end")
 def test_a_fork_server_and_its_workers_end_with_the_manager() -> None:
     command = [sys.executable, "-c", MANAGER, "candle_hpo.engine.pilot.fork_server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as manager:

@@ -56,7 +56,7 @@ def test_a_machine_without_gpus_has_none(here: Path, monkeypatch: pytest.MonkeyP
     assert visible_gpus() == []
 
 
-def test_each_worker_has_a_gpu_of_its_own() -> None:
+def test_each_worker_has_its_own_gpu() -> None:
     force = share_out(settings(nworkers=2, worker_type="k80"), ["4", "5", "6"], 100)
     assert [worker.environment for worker in force.workers] == [
         {"CUDA_VISIBLE_DEVICES": "4"},

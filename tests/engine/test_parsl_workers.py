@@ -1,7 +1,7 @@
 """What candle takes for granted of Parsl and Parsl does not promise: an upgrade of it that breaks any fails here.
 
 All that knows of Parsl is engine/pilot/parsl_workers.py. The workers are real, on this machine; `srun` alone is a fake,
-which runs its command here, in a process group of its own. On a cluster of several nodes, tests/system/slurm runs them.
+which runs its command here, in its own process group. On a cluster of several nodes, tests/system/slurm runs them.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def only(text: str) -> Parameter:
 
 
 def nearly(found: object, expected: object) -> bool:
-    """Tell whether two values are the same but for the last digit of a float, which is the C library's."""
+    """Return whether two values are the same but for the last digit of a float, which is the C library's."""
     if isinstance(expected, list):
         return isinstance(found, list) and len(found) == len(expected) and all(map(nearly, found, expected))
     if isinstance(expected, float) and not isinstance(found, bool) and isinstance(found, int | float):
@@ -237,7 +237,7 @@ def test_whole_numbers_among_values_are_integers() -> None:
             'makeNumericParam("x", 0, 1, 0.5)',
             "makeNumericParam takes id, lower, upper without names; write the name of what else there is",
         ),
-        ('makeNumericParam("x", lower = 0, lower = 1, upper = 2)', '"lower" is there twice; keep one'),
+        ('makeNumericParam("x", lower = 0, lower = 1, upper = 2)', '"lower" appears twice; keep one'),
         ("makeNumericParam(x, 0, 1)", '"x" is a name whose value is not known here; write the value, text in quotes'),
         ("makeNumericParam(7, 0, 1)", "makeNumericParam: the name 7 is not text; put it in quotes"),
         (
@@ -245,21 +245,24 @@ def test_whole_numbers_among_values_are_integers() -> None:
             'makeNumericParam: the name is missing; write for instance makeNumericParam("dropout", …)',
         ),
         ('makeNumericParam("x", 2, 1)', "x: lower, 2, is above upper, 1; exchange them"),
-        ('makeNumericParam("x", -Inf, 1)', "Inf is no value of a parameter; use a finite number, text, TRUE or FALSE"),
+        (
+            'makeNumericParam("x", -Inf, 1)',
+            "Inf is not a value of a parameter; use a finite number, text, TRUE or FALSE",
+        ),
         ('makeNumericParam("x", 0, 1e999)', "a number is too large for a floating-point number"),
         ('makeNumericParam("x", "0", 1)', "lower is a number; write for instance 0.001"),
         ('makeIntegerParam("x", 0.5, 2)', "x: the bounds of an integer are whole numbers, not 0.5 and 2"),
         ('makeDiscreteParam("x")', 'x: values is missing; write for instance values = c("sgd", "adam")'),
         ('makeDiscreteParam("x", values = list())', "x: there are no choices; name at least one"),
-        ('makeDiscreteParam("x", values = c(1, 1.0))', "x: the choice 1 is there twice; keep one"),
+        ('makeDiscreteParam("x", values = c(1, 1.0))', "x: the choice 1 appears twice; keep one"),
         (
             'makeDiscreteParam("x", values = c(1, "a"))',
             "R makes one kind of all values in c(…): of numbers text, or of TRUE a 1; write list(…) to keep them",
         ),
-        ('makeDiscreteParam("x", values = c(True))', "True is no word of R; write TRUE"),
+        ('makeDiscreteParam("x", values = c(True))', "True is not an R value; write TRUE"),
         (
             'makeDiscreteParam("x", values = c(NA, 1))',
-            "NA is no value of a parameter; use a finite number, text, TRUE or FALSE",
+            "NA is not a value of a parameter; use a finite number, text, TRUE or FALSE",
         ),
         ('makeDiscreteParam("x", values = c(1, NULL))', "R leaves NULL out of c(…); write list(…) to keep it"),
         ('makeDiscreteParam("x", values(0, 1))', '"values" makes no values here; valid are c, list, seq, seq_len'),
@@ -275,7 +278,10 @@ def test_whole_numbers_among_values_are_integers() -> None:
             'the quote " is not closed in its line; add one at the end of the text',
         ),
         ("makeDiscreteParam(“x”, values = 1)", "“ is a typographic quote; write \" or '"),
-        ('makeDiscreteParam("x", values = "\\q")', "\\q is no character of R; a backslash itself is written twice"),
+        (
+            'makeDiscreteParam("x", values = "\\q")',
+            "\\q is not a valid escape in R; a backslash itself is written twice",
+        ),
         (
             'makeNumericParam("x", 0, 1, tunable = FALSE)',
             "x: tunable = … is not understood; put the value into &default_model, and leave the parameter away",
@@ -327,7 +333,7 @@ def test_whole_numbers_among_values_are_integers() -> None:
         ('makeNumericParam("x", 0, 1, trafo = 5)', "trafo is a function of one argument, such as function(x) 2^x"),
         (
             'makeNumericParam("x", 0, 1, trafo = function(x) {\n x\n - 1 })',
-            "a function is one expression here, in one piece; put brackets around what goes on in the next line",
+            "a function is one expression here, in one piece; put brackets around what continues on the next line",
         ),
         (
             'makeNumericVectorParam("x", 2, 0, 1, trafo = function(x) max(x, 1))',
@@ -339,14 +345,14 @@ def test_whole_numbers_among_values_are_integers() -> None:
         ),
         (
             'makeLogicalParam("x", requires = quote(yy == 1))',
-            'x: the condition asks for "yy", which is no parameter; valid are x',
+            'x: the condition asks for "yy", which is not a parameter; valid are x',
         ),
         ('makeLogicalParam("x", requires = quote(x))', 'the conditions go in a circle: "x" needs "x"; leave one away'),
         ('makeLogicalParam("x")) ', 'this ")" closes nothing; remove it'),
         ("library(mlr)\nx", '"x" is not understood here; parameters are make…Param(…), perhaps in makeParamSet(…)'),
         (
             'ps <- makeParamSet(makeLogicalParam("x"), forbidden = quote(x == 1))',
-            "forbidden is not understood; say with requires of a parameter when it takes part",
+            "forbidden is not understood; say with requires in a parameter when it is active",
         ),
         ('ps <- makeParamSet(makeLogicalParam("x")', 'makeParamSet( is not closed; add ")" at the end'),
         (
@@ -376,9 +382,9 @@ makeLogicalParam("flag")
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
-        ('optimizer == "sdg"', '"sdg" is no value of optimizer; did you mean "sgd"?'),
+        ('optimizer == "sdg"', '"sdg" is not a value of optimizer; did you mean "sgd"?'),
         ("optimizer", '"optimizer" is not TRUE or FALSE; compare it, such as optimizer == 1'),
-        ('optimizer < "b"', 'the choices of optimizer are no numbers; "<" says nothing of them'),
+        ('optimizer < "b"', 'the choices of optimizer are not numbers; "<" says nothing of them'),
         (
             "power > 32",
             "power > 32 never holds: power is from 3 to 6 before its trafo, where conditions look",
@@ -389,8 +395,8 @@ makeLogicalParam("flag")
         ("power == flag", "power == flag: a parameter is compared with a value, not with another"),
         ("power == c(3, 4)", "this is not a single value; write %in% c(…) for several"),
         ("1 == 2", 'one side of "==" is the name of a parameter'),
-        ("is.null(power)", '"is.null" is no condition; write comparisons of a parameter with a value'),
-        ("TRUE", '"TRUE" is no condition'),
+        ("is.null(power)", '"is.null" is not a condition; write comparisons of a parameter with a value'),
+        ("TRUE", '"TRUE" is not a condition'),
     ],
 )
 def test_what_is_wrong_with_conditions(condition: str, expected: str) -> None:
@@ -423,7 +429,7 @@ def test_conditions(condition: str, coordinates: dict[str, float], active: bool)
     assert ("x" in space.active(point)) is active
 
 
-def test_everything_wrong_in_a_file_is_told_at_once() -> None:
+def test_everything_wrong_in_a_file_is_reported_at_once() -> None:
     _, problems, _ = read(
         """param.set <- makeParamSet(
           makeDiscreteParam("a", values = c(1, 2),

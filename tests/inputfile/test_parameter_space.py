@@ -67,7 +67,7 @@ def test_both_forms_in_an_input_file(here: Path, workflow: str) -> None:
         assert read_file(here, text, control, "epochs = 9\nseed = 1") == expected
 
 
-def test_a_name_of_the_space_overrides_the_default_model(here: Path) -> None:
+def test_a_name_of_the_space_overrides_its_default(here: Path) -> None:
     space = read_file(here, 'makeIntegerParam("epochs", 2, 5)', default_model="epochs = 9\nseed = 1")
     assert space.hyperparameters({"epochs": 3}) == {"epochs": 3, "seed": 1}
 
@@ -131,7 +131,7 @@ def test_with_run_workflow_0_the_parameters_are_not_judged(write_input: WriteInp
     assert read_experiment(Path("x.in")).space is None
 
 
-def test_a_range_that_no_float_can_tell(here: Path) -> None:
+def test_a_range_that_no_float_can_resolve(here: Path) -> None:
     (found,) = problems_of(here, '{"name": "x", "type": "float", "low": -1.7e308, "high": 1.7e308}')
     assert found == "x.in:9: x: the range is too wide to be computed with; keep its bounds below 1e300"
 
@@ -211,7 +211,7 @@ def test_conditions() -> None:
     [
         ('{"type": "int"}', '"name" is missing, or no text; write for instance "name": "dropout"'),
         ('{"name": "x"}', 'x: "type" is missing, or no text; valid are float, int, integer, categorical'),
-        ('{"name": "x", "type": "floot"}', 'x: "floot" is no type; did you mean "float"?'),
+        ('{"name": "x", "type": "floot"}', 'x: "floot" is not a type; did you mean "float"?'),
         ('{"name": "x", "type": "float", "lo": 1}', 'x: "lo" says nothing of a float parameter; did you mean "low"?'),
         ('{"name": "x", "type": "float", "low": 1}', 'x: "high" is missing, or no number'),
         ('{"name": "x", "type": "float", "low": "1", "high": 2}', 'x: "low" is missing, or no number'),
@@ -232,7 +232,7 @@ def test_conditions() -> None:
         ('{"name": "x", "type": "int", "low": 1, "high": 9, "requires": "y"}', 'x: "requires" is an object, such as'),
         (
             '{"name": "x", "type": "int", "low": 1, "high": 9, "requires": {"y": 1}}',
-            'x: the condition asks for "y", which is no parameter; valid are x',
+            'x: the condition asks for "y", which is not a parameter; valid are x',
         ),
         ('{"name": "x", "type": "int", "low": 1, "high": 9,}', 'remove the comma before "}"; a parameter is one JSON'),
         ('{"name": "id", "type": "int", "low": 1, "high": 9}', '"id" names the trials; call the parameter something'),
@@ -249,12 +249,12 @@ def test_what_is_wrong(line: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ('{"o": "sdg"}', '"sdg" is no value of o; did you mean "sgd"?'),
-        ('{"o": {"low": 1}}', 'the choices of o are no numbers; ">=" says nothing of them'),
+        ('{"o": "sdg"}', '"sdg" is not a value of o; did you mean "sgd"?'),
+        ('{"o": {"low": 1}}', 'the choices of o are not numbers; ">=" says nothing of them'),
         ('{"n": 9}', "n == 9 never holds: n is from 1 to 5; choose another value"),
         ('{"n": {"high": 0}}', "n <= 0 never holds"),
         ('{"n": {"lower": 0}}', '"requires" of "n": a range has "low", "high" or both'),
-        ('{"n": [1, 6]}', "6 is no value of n, which is from 1 to 5"),
+        ('{"n": [1, 6]}', "6 is not a value of n, which is from 1 to 5"),
         ('{"n": "a"}', "n is a number, which a is not; compare it with a number"),
         ('{"f": [0.5]}', "f has too many values to ask for some of them; compare it with < or >"),
         ('{"x": 1}', 'the conditions go in a circle: "x" needs "x"; leave one away'),
@@ -274,7 +274,7 @@ def test_what_is_wrong_with_conditions(asked: str, expected: str) -> None:
 def test_vectors_and_scalars_share_no_name() -> None:
     fields = '"type": "int", "low": 1, "high": 2'
     _, problems, _ = read(f'{{"name": "v", {fields}, "length": 2}}\n{{"name": "v[1]", {fields}}}')
-    assert problems == ['x.in:2: "v[1]" is there twice (first in line 1); keep one']
+    assert problems == ['x.in:2: "v[1]" appears twice (first in line 1); keep one']
 
 
 _JSON = st.recursive(

@@ -76,14 +76,14 @@ def test_order_case_blanks_and_comments_do_not_matter(here: Path) -> None:
             direction = maximize
         / # the end
         &Default_Model
-            y = 'a # is no comment'  # this is one
+            y = 'a # is not a comment'  # this is one
         /
         """
     )
     experiment = read_experiment(here / "x.in")
     assert experiment.settings.direction is Direction.MAXIMIZE
     assert isinstance(experiment.space, GridSpace)
-    assert experiment.space.sets[0].hyperparameters == {"y": "a # is no comment", "x": 1}
+    assert experiment.space.sets[0].hyperparameters == {"y": "a # is not a comment", "x": 1}
 
 
 def test_windows_line_ends_and_a_byte_order_mark(write_input: WriteInput) -> None:
@@ -113,7 +113,7 @@ def test_windows_line_ends_and_a_byte_order_mark(write_input: WriteInput) -> Non
         ),
         (
             f"&control\n{CONTROL}\n/\n&control\n/\n&param_space\n{SET}\n/\n",
-            ['x.in:5: section "&control" is there twice (first in line 1); keep one'],
+            ['x.in:5: section "&control" appears twice (first in line 1); keep one'],
         ),
         (
             f"stray\n&control\n{CONTROL}\n/\n/\n&param_space\n{SET}\n/\n",
@@ -132,7 +132,7 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
     ("lines", "expected"),
     [
         ("nworker=2", ['x.in:4: unknown keyword "nworker"; did you mean "nworkers"?']),
-        ("nworkers=2\nnworkers=3", ['x.in:5: keyword "nworkers" is there twice (first in line 4); keep one']),
+        ("nworkers=2\nnworkers=3", ['x.in:5: keyword "nworkers" appears twice (first in line 4); keep one']),
         ("nworkers=2\nngpus=3", ['x.in:5: "ngpus" means the same as "nworkers" in line 4; keep one']),
         ("nworkers=two", ['x.in:4: nworkers: "two" is not a whole number from 1 up (at most 9 digits)']),
         ("ngpus=0", ['x.in:4: ngpus: "0" is not a whole number from 1 up (at most 9 digits)']),
@@ -141,8 +141,8 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             "walltime=20",
             ['x.in:4: walltime: "20" is not a time such as 00:20:00 (HH:MM:SS, HH:MM or D-HH:MM:SS)'],
         ),
-        ("direction=up", ['x.in:4: direction: "up" is no value of it; valid are minimize, maximize']),
-        ("engine=slrum", ['x.in:4: engine: "slrum" is no value of it; did you mean "slurm"?']),
+        ("direction=up", ['x.in:4: direction: "up" is not a valid value; valid are minimize, maximize']),
+        ("engine=slrum", ['x.in:4: engine: "slrum" is not a valid value; did you mean "slurm"?']),
         ("queue=\u201cnorm\u201d", ["x.in:4: queue: \u201c is a typographic quote; write \" or '"]),
         (
             "supp_pythonpath=/nope",
@@ -160,7 +160,7 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
         (
             "result_pattern='loss: ('",
             [
-                "x.in:4: result_pattern: loss: ( is no regular expression: "
+                "x.in:4: result_pattern: loss: ( is not a regular expression: "
                 "missing ), unterminated subpattern at position 6"
             ],
         ),
@@ -186,12 +186,12 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
         ),
         (
             "preload=sklearn.svm, a-b",
-            ['x.in:4: preload: "a-b" is no name of a Python module such as sklearn.svm; "none" turns it off'],
+            ['x.in:4: preload: "a-b" is not the name of a Python module such as sklearn.svm; "none" turns it off'],
         ),
         ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern both say it; keep one"]),
         (
             "argument_style=--my_nam=value",
-            ['x.in:4: argument_style: "--my_nam=value" is no style of arguments; did you mean "--my_name=value"?'],
+            ['x.in:4: argument_style: "--my_nam=value" is not an argument style; did you mean "--my_name=value"?'],
         ),
         (
             "argument_style=x:b",
@@ -237,30 +237,33 @@ def test_the_model_script_must_be_there(here: Path) -> None:
     ("lines", "expected"),
     [
         ("epochs 2", 'x.in:6: "epochs 2" is not of the form name = value'),
-        ("epochs = 2\nepochs = 3", 'x.in:7: "epochs" is there twice (first in line 6); keep one'),
+        ("epochs = 2\nepochs = 3", 'x.in:7: "epochs" appears twice (first in line 6); keep one'),
         (
             "rate = 1e-3,",
             "x.in:6: rate: a comma outside brackets makes a list of it; remove the comma, or write [ and ]",
         ),
         ("id = 5", 'x.in:6: "id" names the sets themselves; call the hyperparameter something else'),
-        ("rate = 1/3", "x.in:6: rate: 1/3 is no Python literal; put text in quotes"),
-        ("rate = -inf", "x.in:6: rate: -inf is no Python literal; put text in quotes"),
+        ("rate = 1/3", "x.in:6: rate: 1/3 is not a Python literal; put text in quotes"),
+        ("rate = -inf", "x.in:6: rate: -inf is not a Python literal; put text in quotes"),
         ("rate = np.nan", "x.in:6: rate: np.nan is not a finite number; put it in quotes if it is meant as text"),
-        ("rate = 1e-3x", "x.in:6: rate: 1e-3x is no Python literal; put text in quotes"),
-        ("layers = 10 20", "x.in:6: layers: 10 20 is no Python literal; put text in quotes"),
+        ("rate = 1e-3x", "x.in:6: rate: 1e-3x is not a Python literal; put text in quotes"),
+        ("layers = 10 20", "x.in:6: layers: 10 20 is not a Python literal; put text in quotes"),
         ("epochs =", "x.in:6: epochs: there is no value; write for instance name = 0.5"),
-        ("rate = 1e999", "x.in:6: rate: NaN, infinities and endless numbers are no values of a hyperparameter"),
+        (
+            "rate = 1e999",
+            "x.in:6: rate: NaN, infinities and numbers too large for a float are not valid values of a hyperparameter",
+        ),
         (
             "shape = {1, 2}",
             "x.in:6: shape: {1, 2} is a Python set; use a number, text, True, False, None or a list",
         ),
     ],
 )
-def test_default_model(here: Path, lines: str, expected: str) -> None:
+def test_defaults(here: Path, lines: str, expected: str) -> None:
     assert problems_of(input_text(CONTROL, lines, SET), here) == [expected]
 
 
-def test_default_model_values(write_input: WriteInput) -> None:
+def test_values_of_defaults(write_input: WriteInput) -> None:
     experiment = read_experiment(
         write_input(
             default_model="""
@@ -307,7 +310,7 @@ def test_a_word_that_looks_like_a_truth_value_is_noted(write_input: WriteInput) 
         ('{"x": relu}', 'this is not JSON, from "relu}" on'),
     ],
 )
-def test_what_is_nearly_json_is_told_how_it_would_be_right(here: Path, line: str, expected: str) -> None:
+def test_what_is_nearly_json_is_shown_as_it_would_be_right(here: Path, line: str, expected: str) -> None:
     (found,) = problems_of(input_text(CONTROL, "", line), here)
     assert found == f"x.in:9: {expected}; a set is one JSON object on one line"
 
@@ -336,11 +339,11 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         ),
         (
             '{"id": "a", "x": 1}\n{"id": "a", "x": 2}',
-            ['x.in:10: the id "a" is there twice (first in line 9); every id is unique'],
+            ['x.in:10: the id "a" appears twice (first in line 9); every id is unique'],
         ),
         (
             '{"id": "hpset_00002", "x": 1}\n{"x": 2}',
-            ['x.in:10: the id "hpset_00002" is there twice (first in line 9); every id is unique'],
+            ['x.in:10: the id "hpset_00002" appears twice (first in line 9); every id is unique'],
         ),
         (
             '{"id": "../x", "x": 1}',
@@ -350,7 +353,7 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
             ],
         ),
         ('{"id": 7, "x": 1}', ['x.in:9: the id 7 is not text; write "id": "7"']),
-        ('{"x": 1, "x": 2}', ['x.in:9: "x" is there twice; keep one; a set is one JSON object on one line']),
+        ('{"x": 1, "x": 2}', ['x.in:9: "x" appears twice; keep one; a set is one JSON object on one line']),
         (
             "[1]",
             [
@@ -365,7 +368,7 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         (
             '{"x": NaN}',
             [
-                "x.in:9: NaN is no value of JSON; a hyperparameter is a finite number, text, true, false or null; "
+                "x.in:9: NaN is not a JSON value; a hyperparameter is a finite number, text, true, false or null; "
                 "a set is one JSON object on one line"
             ],
         ),
@@ -387,17 +390,17 @@ def test_parameter_sets(here: Path, lines: str, expected: list[str]) -> None:
     assert problems_of(input_text(CONTROL, "", lines), here) == expected
 
 
-def test_a_grid_without_sets_is_told_beside_other_errors(here: Path) -> None:
+def test_a_grid_without_sets_is_reported_beside_other_errors(here: Path) -> None:
     found = problems_of(input_text(f"{CONTROL}\nnworker=1", "", ""), here)
     assert [problem.split(": ")[0] for problem in found] == ["x.in:4", "x.in:9"]
 
 
 def test_ids_that_one_folder_would_serve_on_some_systems(here: Path) -> None:
     found = problems_of(input_text(CONTROL, "", '{"id": "Run", "x": 1}\n{"id": "run", "x": 1}'), here)
-    assert found == ['x.in:10: the id "run" is there twice (first in line 9); every id is unique']
+    assert found == ['x.in:10: the id "run" appears twice (first in line 9); every id is unique']
 
 
-def test_everything_that_is_wrong_is_told_at_once(here: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(here: Path) -> None:
     text = input_text(f"{CONTROL}\nnworker=1\nseed=x", "epochs 2", '{"x": 1}\n{')
     assert [problem.split(": ")[0] for problem in problems_of(text, here)] == [
         "x.in:4",
@@ -456,13 +459,13 @@ def test_problems_in_such_a_file_name_it(here: Path) -> None:
         (b"&control\n\n\0", "x.in:3: there is a NUL byte; an input file is plain text in UTF-8"),
     ],
 )
-def test_what_is_no_text(here: Path, data: bytes, expected: str) -> None:
+def test_what_is_not_text(here: Path, data: bytes, expected: str) -> None:
     (here / "x.in").write_bytes(data)
     with pytest.raises(InputError, match=re.escape(expected)):
         read_experiment(Path("x.in"))
 
 
-def test_what_is_no_file(here: Path) -> None:
+def test_what_is_not_a_file(here: Path) -> None:
     with pytest.raises(InputError, match=r"^gone\.in: there is no such file; look at the name and the folder$"):
         read_experiment(Path("gone.in"))
     with pytest.raises(InputError, match="this is a folder; name a file in it"):

@@ -73,8 +73,8 @@ def test_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
         ("$(open", '"$(" is not closed; add ")"'),
         ("${open", '"${" is not closed; add "}"'),
         ("$NOT_THERE", "the environment variable NOT_THERE is not set; set it, or write '$' in single quotes"),
-        ("a; rm b", 'bash gives ";" a meaning of its own; put the value in quotes'),
-        ("a | b", 'bash gives "|" a meaning of its own; put the value in quotes'),
+        ("a; rm b", '";" has a special meaning in bash; put the value in quotes'),
+        ("a | b", '"|" has a special meaning in bash; put the value in quotes'),
         ("$(exit 3)", "$(exit 3) ended with exit status 3; try it in bash"),
     ],
 )
@@ -84,7 +84,7 @@ def test_what_bash_would_not_read_is_an_error(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_a_failing_command_tells_what_it_said() -> None:
+def test_a_failing_command_shows_what_it_said() -> None:
     with pytest.raises(ShellValueError, match=r"exit status 127 \(.*no_such_program.*not found\)"):
         read("$(no_such_program)")
 

@@ -83,9 +83,7 @@ def test_a_relative_path_that_is_there(write_input: WriteInput, here: Path) -> N
     (here / "relu").touch()
     path = write_input(default_model='y = "data/d.csv"', param_space='{"x": "relu"}\n{"x": "data/gone.csv"}')
     (note,) = notes_of(path)
-    assert note.startswith(
-        f'x.in:6: y is "data/d.csv", which is in {here}; a trial runs in a folder of its own: write '
-    )
+    assert note.startswith(f'x.in:6: y is "data/d.csv", which is in {here}; a trial runs in its own folder: write ')
     path = write_input(control="run_workflow=0", default_model='y = "data/d.csv"')
     assert notes_of(path) == []
 

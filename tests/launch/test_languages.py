@@ -236,7 +236,7 @@ def test_no_value_is_a_failure(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "words"])
-def test_what_is_no_finite_number_is_a_failure(run: Runner, text: str) -> None:
+def test_what_is_not_a_finite_number_is_a_failure(run: Runner, text: str) -> None:
     spelled = {
         "Python": {"nan": "float('nan')", "inf": "1e999", "words": "'words'"},
         "R": {"nan": "NaN", "inf": "Inf", "words": "'words'"},
@@ -276,7 +276,7 @@ def test_a_file_that_lies_beside_the_script_and_not_in_the_trials_folder(run: Ru
     )
     assert outcome.status is Status.FAILED
     assert outcome.reason.endswith(
-        f"; my data.csv is in {here}: a trial runs in a folder of its own, so use the whole path in the script"
+        f"; my data.csv is in {here}: a trial runs in its own folder, so use the whole path in the script"
     )
 
 

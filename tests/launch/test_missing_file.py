@@ -53,7 +53,7 @@ def run_folder(here: Path) -> Path:
 def test_whose_words_they_are_does_not_matter(run_folder: Path, here: Path, name: str, said: str) -> None:
     line = said.replace("{run}", str(run_folder)).replace("{}", name)
     hint = hint_of_missing_file([line, "  warnings follow"], run_folder, here / "model.py", [here])
-    assert hint.startswith(f"{name} is in {here}: a trial runs in a folder of its own")
+    assert hint.startswith(f"{name} is in {here}: a trial runs in its own folder")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_whose_words_they_are_does_not_matter(run_folder: Path, here: Path, name
         "not found: \0",
     ],
 )
-def test_what_is_no_file_of_the_users_gives_no_hint(run_folder: Path, here: Path, said: str) -> None:
+def test_what_is_not_a_file_of_the_users_gives_no_hint(run_folder: Path, here: Path, said: str) -> None:
     assert hint_of_missing_file([said.replace("{}", "x" * 5000)], run_folder, here / "model.py", [here]) == ""
 
 

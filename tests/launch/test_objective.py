@@ -36,7 +36,7 @@ def test_styles_of_arguments(style: str, arguments: str) -> None:
     assert as_arguments(values, read_argument_style(style)) == arguments.split()
 
 
-def test_a_negative_number_is_no_option_to_argparse() -> None:
+def test_a_negative_number_is_not_an_option_to_argparse() -> None:
     assert as_arguments({"rate": -1e-5, "shift": -2}, ArgumentStyle()) == ["--rate=-1.0e-05", "--shift", "-2"]
 
 

@@ -340,7 +340,7 @@ def test_a_child_process_imports_the_script_as_often_as_by_hand(here: Path, meth
     assert by_host == sorted((here / "imports").read_text().split())
 
 
-def test_a_model_in_an_environment_of_its_own_sees_nothing_of_ours(candle: Candle, here: Path) -> None:
+def test_a_model_in_its_own_environment_sees_nothing_of_ours(candle: Candle, here: Path) -> None:
     """Its Python is another one where the machine has one; its packages, its paths and its `python3` are its own."""
     other = interpreters()[-1]
     subprocess.run([other, "-m", "venv", "--without-pip", str(here / "environment")], check=True)

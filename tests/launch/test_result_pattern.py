@@ -67,7 +67,7 @@ def found(output: str | bytes, pattern: str) -> float:
         ("loss: 0.5 at step: 30\n", r"(?<=loss: )[0-9.]+(?= at)", 0.5),
         ("loss: 0.5\n", r"(?<=loss: )[0-9.]+", 0.5),
         ("loss: 0.1D-03", r"loss: (\S+)", 1e-4),
-        # What tells which line it is may stand behind the number, before it, or in another line.
+        # What shows which line it is may stand behind the number, before it, or in another line.
         ("loss: 0.5 (validation)\nloss: nan (training)\n", r"loss: ([0-9.]+) \(validation\)", 0.5),
         ("loss: 0.5 - val_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
         ("loss: 0.5\nval_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
@@ -240,7 +240,7 @@ def _grouped(number: float, digits: int, mark: str, point: str) -> str:
 
 @st.composite
 def written_numbers(draw: st.DrawFn) -> tuple[str, float | None]:
-    """Return a number as some language writes it, with what a person reads there; None is no number."""
+    """Return a number as some language writes it, with what a person reads there; None is not a number."""
     number = draw(NUMBERS)
     digits = draw(st.integers(0, 12))
     style = draw(

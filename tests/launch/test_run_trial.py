@@ -1,4 +1,4 @@
-"""One trial on a worker: what it finds, how each way of ending is told, what it leaves behind."""
+"""One trial on a worker: what it finds, how each way of ending is reported, what it leaves behind."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
         ("import os; os.kill(os.getpid(), 9)", "ended by signal SIGKILL"),
     ],
 )
-def test_failures_are_told_as_what_they_are(run: Runner, script: str, reason: str) -> None:
+def test_failures_are_reported_as_what_they_are(run: Runner, script: str, reason: str) -> None:
     outcome = run(script)
     assert (outcome.status, outcome.value) == (Status.FAILED, None)
     assert outcome.reason.startswith(reason)
@@ -239,7 +239,7 @@ def test_trial_timeout_ends_the_whole_group(run: Runner, ignores: bool, monkeypa
 
 
 @pytest.mark.parametrize("ignores", [False, True])
-def test_stopping_ends_the_whole_group_and_tells_so(run: Runner, ignores: bool) -> None:
+def test_stopping_ends_the_whole_group_and_says_so(run: Runner, ignores: bool) -> None:
     def stop_when_it_runs() -> None:
         output = run.folder / "subprocess_out_and_err.txt"
         while not (output.exists() and output.read_text()):

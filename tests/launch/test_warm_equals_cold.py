@@ -39,7 +39,7 @@ LOOKS = {
         "json.dump(value, open(CKPT, 'w')); print('loss:', value)",
         True,
     ),
-    "a generator of a class of its own": (
+    "a generator of a class of the script": (
         "import random\nclass S(random.Random): pass\ns = S()",
         "import lab; print('loss:', lab.s.random())",
         True,

@@ -1,4 +1,4 @@
-"""Warm start: what is imported beforehand and what is not, what the user is told, and how hosts come and go."""
+"""Warm start: what is imported beforehand and what is not, what the user reads, and how hosts come and go."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from support.warm_trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")]
 
-TELL = "\nimport os, sys\nprint(os.getppid())\nval_to_return = 1\n"
+SHOW_HOST = "\nimport os, sys\nprint(os.getppid())\nval_to_return = 1\n"
 
 
 @pytest.fixture
 def trials(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
     """An experiment with an installed library `good`, which is known, and counts how often it is imported."""
-    trials = Trials(here, "X000", "import good" + TELL)
+    trials = Trials(here, "X000", "import good" + SHOW_HOST)
     know(monkeypatch, "good", "odd", "brings")
     install(trials, "good", f"print('x', end='', file=open({str(here / 'imports')!r}, 'a'))\n")
     yield trials
@@ -108,7 +108,7 @@ def test_what_of_a_script_is_imported_beforehand(trials: Trials, here: Path, scr
     (trials.installed / "namespace").mkdir()
     install(trials, "brings", "try:\n    import stranger\nexcept BaseException:\n    stranger = None\n")
     for _ in range(3):
-        assert trials.run(script + TELL, x=1).value == 1, trials.output
+        assert trials.run(script + SHOW_HOST, x=1).value == 1, trials.output
     assert (imports(here), trials.notes) == (count, [])
 
 
@@ -135,7 +135,7 @@ def test_what_python_itself_loads_at_its_start_must_be_known(here: Path) -> None
     trials.host.close()
 
 
-def test_an_import_that_each_trial_does_itself_is_told_where_it_is_slow(
+def test_an_import_that_each_trial_does_itself_is_reported_where_it_is_slow(
     candle: Candle, write_input: WriteInput, here: Path
 ) -> None:
     """With the time that `preload` would save; not each of those that take no time."""
@@ -145,10 +145,10 @@ def test_an_import_that_each_trial_does_itself_is_told_where_it_is_slow(
     done = candle("submit-job", write_input(script, "engine=local\nnworkers=2"))
     assert done.returncode == 0, done.stdout + done.stderr
     for text in (done.stdout, candle("status").stdout):
-        told = [line for line in text.splitlines() if "is imported by each trial itself" in line]
-        assert len(told) == 1 and told[0].startswith("slow is imported by each trial itself, which takes 0."), text
-        assert "not a library that is known to behave the same" in told[0]
-        assert 'preload="slow" would save 0:00:0' in told[0]
+        notes = [line for line in text.splitlines() if "is imported by each trial itself" in line]
+        assert len(notes) == 1 and notes[0].startswith("slow is imported by each trial itself, which takes 0."), text
+        assert "not a library that is known to behave the same" in notes[0]
+        assert 'preload="slow" would save 0:00:0' in notes[0]
     done = candle("submit-job", write_input(script, 'engine=local\nnworkers=2\npreload="slow"'))
     assert done.returncode == 0 and "is imported by each trial itself" not in done.stdout
 
@@ -179,7 +179,7 @@ def test_a_host_that_hangs_keeps_nobody_waiting(trials: Trials, here: Path, monk
     trials.switch.stop()
     thread.join(timeout=20)
     assert not thread.is_alive()
-    assert "did not tell its end" in str(ended[0])
+    assert "did not report its end" in str(ended[0])
 
 
 def test_a_file_beside_the_script_may_change_between_trials(trials: Trials, here: Path) -> None:
@@ -240,9 +240,9 @@ def test_a_package_that_python_loads_at_its_start_from_a_namespace_must_be_known
         ("import subprocess; child = subprocess.Popen(['sleep', '2'])", "starts a process"),
         ("import os; kept = open(__file__)", "/odd.py open"),
         ("import socket; kept = socket.socket()", "open"),
-        ("import random; generator = random.Random()", "it keeps random numbers of its own (a Random)"),
-        ("import random\nclass S(random.Random): pass\ns = S()", "it keeps random numbers of its own (a S)"),
-        ("import numpy; s = numpy.random.default_rng()", "it keeps random numbers of its own (a PCG64)"),
+        ("import random; generator = random.Random()", "it keeps its own random numbers (a Random)"),
+        ("import random\nclass S(random.Random): pass\ns = S()", "it keeps its own random numbers (a S)"),
+        ("import numpy; s = numpy.random.default_rng()", "it keeps its own random numbers (a PCG64)"),
         ("import os; seed = int(os.environ['CANDLE_SEED'])", "its import fails: KeyError"),
         ("from __main__ import hyperparams", "its import fails: ImportError: cannot import name 'hyperparams'"),
         ("import os, sys\nif 'CANDLE_' + 'SEED' not in {**os.environ}: os._exit(7)", "its import ends the process (7)"),
@@ -254,11 +254,11 @@ def test_a_module_that_no_process_can_share_is_left_to_the_trials(here: Path, li
     install(trials, "good", f"print('x', end='', file=open({str(here / 'imports')!r}, 'a'))\n")
     install(trials, "odd", library)
     for _ in range(3):
-        assert trials.run("import good\nimport odd\nimport calendar" + TELL).value == 1, trials.output
-    told = [one for one in trials.notes if one.startswith("preload: odd is imported by each trial itself: ")]
-    assert len(told) == 1 and note in told[0], trials.notes
+        assert trials.run("import good\nimport odd\nimport calendar" + SHOW_HOST).value == 1, trials.output
+    notes = [one for one in trials.notes if one.startswith("preload: odd is imported by each trial itself: ")]
+    assert len(notes) == 1 and note in notes[0], trials.notes
     assert len({trials.output for _ in range(2) if trials.run().value}) == 1  # the same host all the time
-    assert imports(here) == 2  # of the host that met it, and of the one that goes on
+    assert imports(here) == 2  # of the host that met it, and of the one that continues
     trials.host.close()
 
 
@@ -352,8 +352,8 @@ def test_a_stop_does_not_wait_for_an_import(here: Path) -> None:
     trials.host.close()
 
 
-def test_pools_of_threads_that_survive_a_fork_are_no_obstacle(here: Path) -> None:
-    """OpenBLAS, in NumPy, starts its threads when it is loaded, ends them before a fork, and starts them anew after."""
+def test_pools_of_threads_that_survive_a_fork_are_not_an_obstacle(here: Path) -> None:
+    """OpenBLAS, in NumPy, starts its threads when it is loaded, ends them before a fork, and restarts them after."""
     numpy = "import numpy, os, sys\n"
     script = f"""{numpy}
 print(os.getppid(), len(os.listdir("/proc/self/task")))
@@ -374,10 +374,10 @@ def test_the_host_that_a_trial_ends_is_the_machines_fault_and_another_one_comes(
     for _ in range(2):
         with pytest.raises(OSError, match="its warm host was lost"):
             trials.run(kill)
-        assert trials.run("import good" + TELL).value == 1
+        assert trials.run("import good" + SHOW_HOST).value == 1
     with pytest.raises(OSError, match="its warm host was lost"):
         trials.run(kill)
-    trials.run("import good" + TELL)
+    trials.run("import good" + SHOW_HOST)
     assert int(trials.output) == os.getpid()
     assert trials.notes == ["Each trial starts a fresh interpreter, because its warm host was lost, 3 times"]
 
@@ -470,7 +470,7 @@ def test_what_cannot_start_warm_says_why(settings: dict[str, object], because: s
 @pytest.mark.parametrize(
     "options", [("-u",), ("-W", "ignore"), ("-Wignore", "-uO"), ("-X", "utf8", "-s"), ("-uX", "dev")]
 )
-def test_options_of_the_interpreter_are_no_obstacle(options: tuple[str, ...], here: Path) -> None:
+def test_options_of_the_interpreter_are_not_an_obstacle(options: tuple[str, ...], here: Path) -> None:
     settings = Settings(model_script="/m.py", workflow="grid", extra_script_args=options, dl_backend="pytorch")
     assert preload_of(settings) == Preload(())
     assert cold_start_note(settings) == ()
@@ -489,7 +489,7 @@ def test_the_user_names_more(here: Path) -> None:
         trials := Trials(
             here,
             "X000",
-            "x = input and 1\nprint(os) if x == 2 else 0" + TELL,
+            "x = input and 1\nprint(os) if x == 2 else 0" + SHOW_HOST,
             preload=("good.more", "beside"),
         ),
         "x",
@@ -507,7 +507,7 @@ def test_the_user_names_more(here: Path) -> None:
     trials.host.close()
 
 
-def test_the_command_line_tells_what_is_not_warm(candle: Candle, write_input: WriteInput, here: Path) -> None:
+def test_the_command_line_says_what_is_not_warm(candle: Candle, write_input: WriteInput, here: Path) -> None:
     (here / "helper.py").write_text("import socket; kept = socket.socket()")
     script = "import helper\nval_to_return = hyperparams['x']"
     done = candle("submit-job", write_input(script, 'engine=local\nnworkers=2\npreload="helper"'))
@@ -528,10 +528,10 @@ def test_a_wrapper_that_stays_in_between_gets_no_warm_host(here: Path) -> None:
     trials.model, trials.host = model, warm_host.WarmHost(model)
     assert trials.run().value == 1
     (note,) = trials.notes
-    assert "is a wrapper that starts Python in a process of its own" in note
+    assert "is a wrapper that starts Python in its own process" in note
 
 
-def test_an_interpreter_that_does_not_start_is_told_by_the_trial(here: Path) -> None:
+def test_an_interpreter_that_does_not_start_is_reported_by_the_trial(here: Path) -> None:
     trials = Trials(here, "X000", "val_to_return = 1")
     model = msgspec.structs.replace(trials.model, command=("false", *trials.model.command[1:]))
     trials.model, trials.host = model, warm_host.WarmHost(model)

@@ -111,12 +111,12 @@ numpy.kept = f; f.left = left = open('left', 'w'); left.write('all of it'); del 
     "a stdout of its own making": "class S:\n    def write(self, text): os.write(1, text.encode())\nsys.stdout = S()",
     "a closed stdout": "sys.stdout.close(); val_to_return = 1",
     "what C prints": "import ctypes; ctypes.CDLL(None).printf(b'from C'); val_to_return = 1",
-    "a thread that goes on": """
+    "a thread that continues": """
 def train():
     global val_to_return
     import time; time.sleep(0.2); val_to_return = 4
 threading.Thread(target=train).start()""",
-    "a daemon that goes on": "threading.Thread(target=threading.Event().wait, daemon=True).start(); val_to_return = 1",
+    "a daemon": "threading.Thread(target=threading.Event().wait, daemon=True).start(); val_to_return = 1",
     "a pool of threads": """
 from concurrent.futures import ThreadPoolExecutor
 pool = ThreadPoolExecutor(2); val_to_return = sum(pool.map(abs, [-1, 2]))""",
@@ -132,7 +132,7 @@ val_to_return = 1""",
 import subprocess
 val_to_return = int(subprocess.run([sys.executable, '-c', 'print(7)'], capture_output=True, check=True).stdout)""",
     "a process left behind": "import subprocess; subprocess.Popen(['sleep', '600']); val_to_return = 1",
-    "an import of its own": "import sqlite3, helper; val_to_return = helper.x",
+    "its own import": "import sqlite3, helper; val_to_return = helper.x",
     "warnings": "import warnings; warnings.warn('careful'); numpy.float64(1) / 0; val_to_return = 1",
     "computing": "import torch; torch.manual_seed(3); val_to_return = torch.nn.Linear(9, 1)(torch.ones(9)).item()",
     "numpy's threads": "val_to_return = float((numpy.ones((500, 500)) @ numpy.ones((500, 500))).sum())",
@@ -215,7 +215,7 @@ def test_what_a_library_registers_for_the_end_is_done(tmp_path: Path) -> None:
     trials.host.close()
 
 
-def test_no_two_trials_share_a_random_stream_and_none_has_seeds_of_its_own_changed(tmp_path: Path) -> None:
+def test_no_two_trials_share_a_random_stream_and_none_has_its_own_seeds_changed(tmp_path: Path) -> None:
     script = """
         import random
         import json

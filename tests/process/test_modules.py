@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two modules: one with a Python of its own, one that sets a variable to something odd."""
+    """A folder with two modules: one with its own Python, one that sets a variable to something odd."""
     folder = tmp_path / "modulefiles"  # Lmod itself takes no quotes in paths and values
     (folder / "mypython").mkdir(parents=True)
     (folder / "odd").mkdir()

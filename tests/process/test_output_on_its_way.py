@@ -56,7 +56,7 @@ IDIOMS = {
         f"os.dup2(tee.stdin.fileno(), 1)\n{PYTHON_200}",
         200,
     ),
-    "a program in a session of its own": (
+    "a program in its own session": (
         "py",
         "import os, subprocess\n"
         "tee = subprocess.Popen(['tee', '-a', 'train.log'], stdin=subprocess.PIPE, start_new_session=True)\n"

@@ -60,10 +60,10 @@ def test_an_experiment_is_found_by_name_by_path_and_as_the_last(write_input: Wri
 def test_an_experiment_that_is_not_there(write_input: WriteInput, here: Path) -> None:
     with pytest.raises(InputError, match="there is no experiment here"):
         find_experiment(None, here)
-    with pytest.raises(InputError, match=r"^X007 is no experiment; there is none here$"):
+    with pytest.raises(InputError, match=r"^X007 is not an experiment; there is none here$"):
         find_experiment("X007", here)
     create(write_input(), here)
-    with pytest.raises(InputError, match=r"^X007 is no experiment; here are X000$"):
+    with pytest.raises(InputError, match=r"^X007 is not an experiment; here are X000$"):
         find_experiment("X007", here)
 
 

@@ -50,9 +50,7 @@ def path(here: Path) -> Path:
     return here / "X003" / "campaign.lock"
 
 
-def test_a_job_that_is_begun_anew_takes_over_from_its_dead_process_only(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_requeued_job_takes_over_from_its_dead_process_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SLURM says of both lives of a requeued job that it runs: they are one job."""
     leave(path, msgspec.structs.replace(of_a_dead_process(), job="7"))
     second = take(path, job="7")
@@ -66,7 +64,7 @@ def test_a_job_that_is_begun_anew_takes_over_from_its_dead_process_only(
     assert time.monotonic() - began >= 1.0, "it may have lived"
 
 
-def test_the_second_is_told_who_holds_it(path: Path) -> None:
+def test_the_second_learns_who_holds_it(path: Path) -> None:
     first = take(path)
     with pytest.raises(InputError, match=rf"X003 is being run by process {os.getpid()} on .*, since \d{{4}}-"):
         take(path)
@@ -270,7 +268,7 @@ def test_a_full_disk_leaves_no_lock(path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(path.parent.iterdir()) == []
 
 
-def test_one_that_lost_its_lock_is_told_and_leaves_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_lost_its_lock_learns_it_and_leaves_the_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "SIGN_SECONDS", 0.05)
     held = take(path)
     held.keep()

@@ -1,4 +1,4 @@
-"""The record: what is appended is there, what is torn is cut, what is damaged is told, and it replays."""
+"""The record: what is appended is there, what is torn is cut, what is damaged is reported, and it replays."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def test_a_newer_version_is_refused_by_name(here: Path) -> None:
         list(read_events(path))
 
 
-def test_another_file_is_no_record(here: Path) -> None:
+def test_another_file_is_not_a_record(here: Path) -> None:
     path = here / "events.jsonl"
     path.write_text('{"some": "json"}\n')
-    with pytest.raises(RecordError, match=r"events\.jsonl:1: this is no record of candle"):
+    with pytest.raises(RecordError, match=r"events\.jsonl:1: this is not a record of candle"):
         list(read_events(path))
 
 
@@ -152,7 +152,7 @@ def test_an_append_that_fails_leaves_whole_events_only(here: Path, monkeypatch: 
 
 
 def test_after_a_sync_that_failed_nothing_more_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a failed fsync leaves on the disk nobody knows, and a later one that works does not tell (fsync(2))."""
+    """What a failed fsync leaves on the disk nobody knows, and a later one that works does not show (fsync(2))."""
     path = here / "events.jsonl"
     record = RecordFile(path)
     before = path.read_bytes()

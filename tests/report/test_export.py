@@ -114,7 +114,7 @@ def test_in_python(here: Path) -> None:
     assert list(frame.columns[:4]) == ["number", "id", "value", "learning_rate"]
     assert frame.loc[frame["value"].idxmin(), "id"] == loaded.best.id
     assert frame["momentum"].isna().sum() == (frame["optimizer"] != "sgd").sum()
-    with pytest.raises(InputError, match="X009 is no experiment"):
+    with pytest.raises(InputError, match="X009 is not an experiment"):
         candle_hpo.load("X009")
     with pytest.raises(AttributeError):
         candle_hpo.nothing  # noqa: B018

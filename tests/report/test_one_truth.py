@@ -123,7 +123,7 @@ ENDS = st.one_of(
 
 @st.composite
 def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
-    """Return the events of a record in which trials begin and end in any order, and some failed ones once more."""
+    """Return the events of a record in which trials begin and end in any order, and some failed ones again."""
     count = draw(st.integers(0, 12))
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 4)]
     trials: list[Trial] = []
@@ -162,7 +162,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         history = replay_now(Experiment(paths))
         rows = result_rows(history)
         completed = [row for row in rows if row.value is not None]
-        # What is right, from the record alone; what was left running by a campaign that is no more was interrupted.
+        # What is right, from the record alone; what was left running by a campaign that is gone was interrupted.
         last = {event.number: event for event in events if isinstance(event, TrialFinished)}
         begun = {event.number: event.attempt for event in events if isinstance(event, TrialStarted)}
         ended = {number: event for number, event in last.items() if event.attempt == begun[number]}
@@ -315,7 +315,7 @@ def test_values_that_are_all_the_same_are_noted() -> None:
     assert note_on_one_value(completed(GRID, [0.5] * 5 + [0.5000000000000001])) == ""
 
 
-def test_an_experiment_whose_hyperparameters_do_not_arrive_is_told_everywhere(here: Path) -> None:
+def test_an_experiment_whose_hyperparameters_do_not_arrive_is_reported_everywhere(here: Path) -> None:
     trials = [Trial(number, default_trial_id(number), {"x": number, "kind": "a"}) for number in (1, 2, 3)]
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 1)]
     for trial in trials:

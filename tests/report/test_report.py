@@ -78,8 +78,8 @@ def test_a_result_format() -> None:
 
 
 @pytest.mark.parametrize("text", ["%d%d", "%", "3", "%s and %s", "", "%q"])
-def test_what_is_no_result_format(text: str) -> None:
-    with pytest.raises(InputError, match=r"is no printf format for one number; write for instance %07.3f"):
+def test_what_is_not_a_result_format(text: str) -> None:
+    with pytest.raises(InputError, match=r"is not a printf format for one number; write for instance %07.3f"):
         check_result_format(text)
     check_result_format("%07.3f")
     check_result_format(None)
@@ -139,7 +139,7 @@ def test_the_summary(here: Path) -> None:
     ]
 
 
-def test_failures_of_one_kind_are_told_once(here: Path) -> None:
+def test_failures_of_one_kind_are_reported_once(here: Path) -> None:
     failed = [Outcome(Status.FAILED, None, Failure(FailureKind.EXIT_STATUS, "exit status 1: same")) for _ in SETS]
     lines = list(failure_lines(history(outcomes=failed), ExperimentPaths(here)))
     assert lines[0] == "4 failed (hpset_00001, hpset_00002, hpset_00003, …): exit status 1: same"

@@ -231,7 +231,7 @@ def test_options_of_a_parser() -> None:
     assert found.options == ("-b", "--batch-size", "--lr")
 
 
-def test_what_cannot_be_parsed_tells_nothing() -> None:
+def test_what_cannot_be_parsed_says_nothing() -> None:
     assert read("print 'as in Python 2'") == ScriptReading()
     assert read("(" * 500 + ")" * 500) == ScriptReading()
     assert read("anything", Language.PROGRAM) == ScriptReading()

@@ -116,7 +116,7 @@ def test_running_trials_are_kept_away_from() -> None:
     assert len({tuple(trial.params.items()) for trial in trials}) == 10
 
 
-def test_a_study_that_is_built_again_goes_on_in_the_same_way() -> None:
+def test_a_study_that_is_built_again_continues_in_the_same_way() -> None:
     whole = study_of()
     run(whole, 12)
     begun = [whole.ask(SPACE) for _ in range(3)]

@@ -97,7 +97,7 @@ class TestEverySearch:
         assert [trial.id for trial in trials] == [f"hpset_{number:05d}" for number in range(1, len(trials) + 1)]
         assert len(set(texts(trials))) == len(trials) == settings(name).max_budget
         for trial in trials:
-            assert trial.hyperparameters["steps"] == 7  # of the default model
+            assert trial.hyperparameters["steps"] == 7  # of the default hyperparameters
             assert ("momentum" in trial.hyperparameters) == (trial.hyperparameters["optimizer"] == "sgd")
 
     def test_the_seed_decides(self, name: str) -> None:
@@ -114,7 +114,7 @@ class TestEverySearch:
         trials = run(search, outcome=lambda trial: completed(len(trial.id)))
         assert len(set(texts(trials))) == len(trials) == 16
 
-    def test_failures_and_interruptions_are_taken_in(self, name: str) -> None:
+    def test_failures_and_interruptions_are_observed(self, name: str) -> None:
         most = settings(name).max_budget
 
         def outcome(trial: Trial) -> Outcome:
@@ -126,9 +126,9 @@ class TestEverySearch:
         assert len(run(parametric_search(space_of(MIXED), settings(name), seed=1), outcome=lambda _: FAILED)) == most
 
     @pytest.mark.parametrize("cut", [3, 8])
-    def test_told_again_it_goes_on_as_if_nothing_had_happened(self, name: str, cut: int) -> None:
+    def test_given_the_record_it_continues_as_if_nothing_had_happened(self, name: str, cut: int) -> None:
         if name == "cmaes":
-            pytest.xfail("CMA-ES begins anew after a resume: docs/bayesian.md says so")
+            pytest.xfail("CMA-ES starts again after a resume: docs/bayesian.md says so")
 
         def outcome(trial: Trial) -> Outcome:
             return FAILED if trial.number % 4 == 0 else completed(loss(trial.hyperparameters))
@@ -201,7 +201,7 @@ def test_running_trials_count_as_pending_after_a_resume() -> None:
     assert whole.propose(15, 0) == again.propose(15, 0) is not None
 
 
-def test_a_failed_trial_that_was_mended_counts() -> None:
+def test_a_failed_trial_that_was_fixed_counts() -> None:
     search = parametric_search(space_of(MIXED), settings(max_budget=40), seed=2)
     trials = run(search, outcome=lambda trial: FAILED if trial.number <= 8 else completed(trial.number), most=20)
     for trial in trials[:8]:

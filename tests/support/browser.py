@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# Nothing of the browser's own goes to any host; a page that asks for one is told so in its log.
+# Nothing of the browser's own goes to any host; a page that asks for one finds that in its log.
 _QUIETLY = (
     "--headless",
     "--no-sandbox",

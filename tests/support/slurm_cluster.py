@@ -193,7 +193,7 @@ class SlurmCluster:
         return found
 
     def _is_interchange(self, process: Path, command: str) -> bool:
-        """Tell whether this is Parsl's interchange of a job here: it writes its title over its environment."""
+        """Return whether this is Parsl's interchange of a job here: it writes its title over its environment."""
         try:
             return command.startswith("parsl:") and (process / "cwd").resolve().is_relative_to(self.folder.parent)
         except OSError:

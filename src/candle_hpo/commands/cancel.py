@@ -23,15 +23,15 @@ def cancel(experiment: str | None, console: Console) -> ExitStatus:
     holder, job = seen.holder, seen.job
     if job is not None and job.found is not None and job.found.state in (JobState.PENDING, JobState.RUNNING):
         slurm.cancel(job.id)
-        show(console, f"{name}: job {job.id} is cancelled; candle resume {name} goes on")
+        show(console, f"{name}: job {job.id} is cancelled; candle resume {name} continues it")
         return ExitStatus.ALL_WELL
     if holder is None or not seen.is_held:
-        raise InputError(f"{name} does not run; candle status tells how it is")
+        raise InputError(f"{name} is not running; see candle status")
     if holder.place != this_place():
         raise InputError(f"{name} is being run by {holder}; cancel it on that host")
     try:
         os.kill(holder.process, signal.SIGTERM)
     except OSError as error:
         raise MachineError(f"process {holder.process} cannot be stopped: {error.strerror}") from None
-    show(console, f"{name}: process {holder.process} is stopping; candle resume {name} goes on")
+    show(console, f"{name}: process {holder.process} is stopping; candle resume {name} continues it")
     return ExitStatus.ALL_WELL

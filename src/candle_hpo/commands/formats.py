@@ -16,4 +16,4 @@ def format_called(name: str, formats: type[Format], noun: str) -> Format:
         return formats(name)
     except ValueError:
         names = [each.value for each in formats]
-        raise InputError(f'"{name}" is no format of {noun}; ' + nearest(name, names)) from None
+        raise InputError(f'"{name}" is not a format of {noun}; ' + nearest(name, names)) from None

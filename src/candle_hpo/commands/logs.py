@@ -58,7 +58,7 @@ class _FollowedTrial:
         if numbered is not None:
             return numbered.trial.id
         if not ids:
-            raise InputError(f"no trial of {self._paths.root.name} has begun; candle status tells how it is")
+            raise InputError(f"no trial of {self._paths.root.name} has begun; see candle status")
         running = [row.trial.id for row in self._history.running.values()]
         shown = running or sorted(ids)
         which = "running are" if running else "there are"
@@ -87,11 +87,11 @@ class _FollowedTrial:
         return path
 
     def output_is_there(self) -> bool:
-        """Tell whether the attempt that runs has begun to write."""
+        """Return whether the running attempt has begun to write."""
         return self._paths.trial(self.id).output.is_file()
 
     def still_runs(self) -> bool:
-        """Read on in the record, and tell whether this trial runs."""
+        """Read on in the record, and return whether this trial runs."""
         self._read()
         return self._row.outcome is None and self._history.stopped is None
 
@@ -115,7 +115,7 @@ def _copy(path: Path) -> None:
 
 
 def _copy_while_it_runs(trial: _FollowedTrial) -> None:
-    """Copy the output of a trial until it has ended, and that of a next attempt, which begins a file of its own."""
+    """Copy the output of a trial until it has ended, and that of a next attempt, which begins its own file."""
     while trial.still_runs() and not trial.output_is_there():
         time.sleep(_LOOK_SECONDS)
     attempt = trial.attempt

@@ -1,4 +1,4 @@
-"""`candle resume`, and `restart_from_exp`: go on with an experiment, with what is not completed."""
+"""`candle resume`, and `restart_from_exp`: run what an experiment has not completed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from candle_hpo.runner.site_choice import uses_slurm
 
 
 def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:
-    """Go on with an experiment as it was submitted: with what was interrupted or never begun.
+    """Resume an experiment as it was submitted: run what was interrupted or never started.
 
     What the model failed is attempted again with `retry_failed`, or where the keyword of that name says so.
     """
@@ -41,7 +41,7 @@ def _note_on_a_changed_file(opened: Experiment) -> list[str]:
     input_file = Path(opened.stored.input_file)
     try:
         is_as_submitted = input_file.read_bytes() == opened.paths.input_file.read_bytes()
-    except OSError:  # moved away, which is no matter here
+    except OSError:  # moved away, which does not matter here
         return []
     if is_as_submitted:
         return []
@@ -52,7 +52,7 @@ def _note_on_a_changed_file(opened: Experiment) -> list[str]:
 
 
 def resume_with(request: Request, interpreter: Interpreter, screen: Screen) -> ExitStatus:
-    """Go on with an earlier experiment, with other settings (more workers, another script), and the sets that are new.
+    """Resume an earlier experiment, with other settings (more workers, another script), and the sets that are new.
 
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
     """
@@ -86,7 +86,7 @@ def _go_on(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
     left = opened.history.left(total) + (failed if failed_too else 0)
     if left <= 0 and failed:
         screen.say(
-            f"{name}: nothing is left to do, {failed:,} of {count(total, 'trial')} have failed; mend the model script, "
+            f"{name}: nothing is left to do, {failed:,} of {count(total, 'trial')} have failed; fix the model script, "
             f"then candle resume {name} --retry-failed attempts them again"
         )
         return ExitStatus.TRIALS_FAILED
@@ -95,7 +95,7 @@ def _go_on(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
     not_again = "" if failed_too else not_again
-    screen.say(f"Going on with {name}: {count(left, 'trial')} of {total:,} left{not_again}")
+    screen.say(f"Resuming {name}: {count(left, 'trial')} of {total:,} left{not_again}")
     point_last_experiment(Path.cwd(), opened.paths)
     on_cluster = uses_slurm(opened.settings)
     note_resumption(claim, on_cluster, screen.say)

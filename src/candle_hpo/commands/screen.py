@@ -47,7 +47,7 @@ class LenientStream(io.TextIOBase):
                 self._stream = None
 
     def isatty(self) -> bool:
-        """Tell whether a person looks at it."""
+        """Return whether a person looks at it."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:

@@ -82,7 +82,7 @@ def _run_workflow(
     on_cluster: bool,
     screen: Screen,
 ) -> ExitStatus:
-    """Make the experiment's folder, and hand it to the engine; one that the machine refuses leaves no folder."""
+    """Make the experiment's folder, and hand it to the engine; one that cannot be started leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
     screen.say(*notes_on_the_last(here, experiment.text))
@@ -104,7 +104,7 @@ def _run_workflow(
             raise
     point_last_experiment(here, paths)
     if on_cluster:
-        screen.say("Input file submitted successfully", "How it is: candle status")
+        screen.say("Input file submitted successfully", "Status: candle status")
         return ExitStatus.ALL_WELL
     with OpenedExperiment(paths).claim(job_has_ended, screen.say) as claim:
         return run_here(claim, screen)

@@ -38,7 +38,7 @@ def watch(experiment: str | None, console: Console) -> ExitStatus:
         else:
             _print_lines(watched, console)
     except KeyboardInterrupt:
-        show(console, f"{paths.root.name} goes on; candle watch {paths.root.name} shows it again")
+        show(console, f"{paths.root.name} keeps running; candle watch {paths.root.name} shows it again")
         return ExitStatus.ALL_WELL
     if watched.is_over:
         _conclude(watched, console)

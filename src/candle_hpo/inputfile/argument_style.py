@@ -27,7 +27,7 @@ def read_argument_style(text: str) -> ArgumentStyle:
     words = text.split()
     example = " ".join(word for word in words if ":" not in word)
     if example and example not in STYLES:
-        raise ValueError(f'"{example}" is no style of arguments; ' + nearest(example, STYLES))
+        raise ValueError(f'"{example}" is not an argument style; ' + nearest(example, STYLES))
     style = STYLES[example or "--my-name value"]
     options: dict[str, str] = {}
     flags: dict[str, tuple[str, str]] = {}
@@ -40,7 +40,7 @@ def read_argument_style(text: str) -> ArgumentStyle:
                 )
             name, option, if_false = match[1], match[2] or "", match[3] or ""
             if name in options or name in flags:
-                raise ValueError(f'"{name}" is there twice; keep one')
+                raise ValueError(f'"{name}" appears twice; keep one')
             if "/" in word:
                 flags[name] = (option, if_false)
             else:

@@ -89,6 +89,6 @@ def _notes_on_the_search(there: Mapping[str, int], values: Mapping[str, object])
     elif isinstance(points, int) and isinstance(workers, int) and points < workers:
         notes.append(
             f"propose_points={points}: {workers - points} of {workers} workers have nothing to do after the first "
-            f"design_size trials; leave it away, or set it to {workers}"
+            f"design_size trials; omit it, or set it to {workers}"
         )
     return notes

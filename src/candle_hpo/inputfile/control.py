@@ -76,7 +76,7 @@ def _read_value(
 
 def _twice(name: str, first_name: str, first_line: int) -> str:
     if name.lower() == first_name.lower():
-        return f'keyword "{name}" is there twice (first in line {first_line}); keep one'
+        return f'keyword "{name}" appears twice (first in line {first_line}); keep one'
     return f'"{name}" means the same as "{first_name}" in line {first_line}; keep one'
 
 

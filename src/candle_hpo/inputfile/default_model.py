@@ -1,4 +1,4 @@
-"""The default model: `name = Python literal` lines -> hyperparameters."""
+"""`&default_model`: `name = Python literal` lines -> hyperparameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_default_model(
         if name == "id":
             problems.add(file, line.number, '"id" names the sets themselves; call the hyperparameter something else')
         if name in found:
-            problems.add(file, line.number, f'"{name}" is there twice (first in line {where[name]}); keep one')
+            problems.add(file, line.number, f'"{name}" appears twice (first in line {where[name]}); keep one')
             continue
         where[name] = line.number
         found[name] = None
@@ -76,7 +76,7 @@ def read_literal(text: str) -> object:
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         word = _BARE_WORD.fullmatch(text)
         if not word:
-            raise NotJson(f"{text[:60]} is no Python literal; put text in quotes") from None
+            raise NotJson(f"{text[:60]} is not a Python literal; put text in quotes") from None
         value = word[1]
         if value.lower() in _NOT_FINITE:
             raise NotJson(f"{value} is not a finite number; put it in quotes if it is meant as text") from None

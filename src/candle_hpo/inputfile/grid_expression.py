@@ -66,7 +66,7 @@ def read_axes(arguments: Sequence[str]) -> list[GridAxis]:
         try:
             axis = _read_axis(argument)
             if axis.name in [other.name for other in axes]:
-                raise GridExpressionError(f'"{axis.name}" is there twice; keep one')
+                raise GridExpressionError(f'"{axis.name}" appears twice; keep one')
             axes.append(axis)
         except GridExpressionError as error:
             problems.append(f"{argument}: {error}")

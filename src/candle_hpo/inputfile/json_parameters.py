@@ -86,7 +86,7 @@ class _Reader:
         if not isinstance(kind, str):
             raise self._error(f'"type" is missing, or no text; valid are {", ".join(_TYPES)}')
         if kind not in _TYPES:
-            raise self._error(f'"{kind}" is no type; {nearest(kind, _TYPES)}')
+            raise self._error(f'"{kind}" is not a type; {nearest(kind, _TYPES)}')
         return _TYPES[kind]
 
     def _axis_names(self) -> list[str]:

@@ -8,13 +8,13 @@ from typing import NoReturn
 
 
 class NotJson(ValueError):
-    """A text that is no JSON, or a value that JSON cannot hold; the text says why."""
+    """A text that is not JSON, or a value that JSON cannot hold; the text says why."""
 
 
 def read_object(text: str) -> dict[str, object]:
     """Return the JSON object that `text` holds, perhaps with a `#` comment after it; raise `NotJson` otherwise.
 
-    Names that are there twice, NaN, infinities and numbers too large for a float are refused: each would
+    Names that appear twice, NaN, infinities and numbers too large for a float are refused: each would
     otherwise change its meaning silently.
     """
     try:
@@ -60,7 +60,9 @@ def check(value: object) -> None:
     except RecursionError:
         raise NotJson("this is nested too deeply") from None
     except ValueError:
-        raise NotJson("NaN, infinities and endless numbers are no values of a hyperparameter") from None
+        raise NotJson(
+            "NaN, infinities and numbers too large for a float are not valid values of a hyperparameter"
+        ) from None
     if _holds_nul(value):
         raise NotJson("there is the character NUL in it, which neither R nor bash nor a command line can hold")
 
@@ -75,13 +77,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise NotJson(f'"{name}" is there twice; keep one')
+            raise NotJson(f'"{name}" appears twice; keep one')
         found[name] = value
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise NotJson(f"{name} is no value of JSON; a hyperparameter is a finite number, text, true, false or null")
+    raise NotJson(f"{name} is not a JSON value; a hyperparameter is a finite number, text, true, false or null")
 
 
 def _finite(text: str) -> float:

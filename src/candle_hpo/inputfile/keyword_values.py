@@ -118,7 +118,9 @@ def python_modules(text: str) -> tuple[str, ...]:
         return NO_PRELOAD
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
-            raise KeywordValueError(f'"{name}" is no name of a Python module such as sklearn.svm; "none" turns it off')
+            raise KeywordValueError(
+                f'"{name}" is not the name of a Python module such as sklearn.svm; "none" turns it off'
+            )
     return names
 
 
@@ -127,7 +129,7 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text.lower() not in choices:
-            raise KeywordValueError(f'"{text}" is no value of it; ' + nearest(text, choices))
+            raise KeywordValueError(f'"{text}" is not a valid value; ' + nearest(text, choices))
         return text.lower()
 
     return read
@@ -146,7 +148,7 @@ def pattern(text: str) -> str:
     try:
         expression = re.compile(text, re.MULTILINE)
     except (re.error, RecursionError, OverflowError) as error:
-        raise KeywordValueError(f"{text} is no regular expression: {error}") from None
+        raise KeywordValueError(f"{text} is not a regular expression: {error}") from None
     if expression.groups > 1 and not expression.groupindex:
         raise KeywordValueError(
             f"{text} has {expression.groups} groups; keep the one around the number, and write (?:...) for others"

@@ -43,7 +43,7 @@ KEYWORDS = (
         also="gpu_type",
         default_shown="on one machine a GPU each, where there are any; on a cluster `cpu`",
     ),
-    Keyword("trials_per_gpu", values.whole_number(1), "so many trials share a GPU, each on a worker of its own"),
+    Keyword("trials_per_gpu", values.whole_number(1), "how many trials share a GPU, each on its own worker"),
     Keyword("gpus_per_trial", values.whole_number(1), "each worker has so many GPUs"),
     Keyword(
         "walltime",
@@ -54,7 +54,7 @@ KEYWORDS = (
     Keyword(
         "run_workflow",
         values.yes_or_no,
-        "0: run the model once, now, here, with the default model; 1: run the workflow",
+        "0: run the model once, now, here, with the default hyperparameters; 1: run the workflow",
         also="use_candle",
     ),
     Keyword("dry_run", values.yes_or_no, "1: read and check everything, show it, run nothing"),
@@ -192,7 +192,7 @@ KEYWORDS = (
     Keyword(
         "auto_resubmit",
         values.yes_or_no,
-        "1: when the walltime ends with trials left, go on in a next job, until all are done or a job completes none",
+        "1: when the walltime ends with trials left, continue in a new job, until all are done or a job completes none",
     ),
 )
 

@@ -54,7 +54,7 @@ def read_param_helpers(lines: Sequence[Line], file: str, problems: Problems, not
             drafts.append(_Maker(call).draft())
             if any(argument.name == "default" for argument in call.arguments):
                 notes.append(
-                    f"{file}:{call.line}: default has no effect on the search; while {drafts[-1].name} takes no part, "
+                    f"{file}:{call.line}: default has no effect on the search; while {drafts[-1].name} is inactive, "
                     "the model gets the value of &default_model"
                 )
         except ParameterError as error:
@@ -116,7 +116,7 @@ class _Maker:
                 valid = nearest(argument.name, (*places, *others))
                 raise ParameterError(argument.node.line, f'{self._function} has no argument "{argument.name}"; {valid}')
             if argument.name in given:
-                raise ParameterError(argument.node.line, f'"{argument.name}" is there twice; keep one')
+                raise ParameterError(argument.node.line, f'"{argument.name}" appears twice; keep one')
             given[argument.name] = argument.node
         free = [name for name in places if name not in given]
         unnamed = [argument.node for argument in call.arguments if argument.name is None]

@@ -51,7 +51,9 @@ class Draft:
 def find_draft(name: str, drafts: Mapping[str, Draft], line: int) -> Draft:
     """Return the scalar parameter that a condition names; raise `ParameterError` where there is none."""
     if name not in drafts:
-        raise UnknownParameter(line, f'the condition asks for "{name}", which is no parameter; {nearest(name, drafts)}')
+        raise UnknownParameter(
+            line, f'the condition asks for "{name}", which is not a parameter; {nearest(name, drafts)}'
+        )
     draft = drafts[name]
     if draft.parameter.is_vector:
         raise ParameterError(line, f'the condition asks for "{name}", a vector; only a single value can be asked for')
@@ -95,7 +97,7 @@ def among(draft: Draft, literals: Sequence[object], line: int) -> Condition:
     of_values = {coordinate: _value(draft, coordinate) for coordinate in range(int(axis.low), int(axis.high) + 1)}
     for number in numbers:
         if number not in of_values.values():
-            raise ParameterError(line, f"{number:g} is no value of {draft.name}, which is {_range(draft)}")
+            raise ParameterError(line, f"{number:g} is not a value of {draft.name}, which is {_range(draft)}")
     return _among_places(draft, [place for place, value in of_values.items() if value in numbers])
 
 
@@ -105,7 +107,7 @@ def _choices_compared(draft: Draft, comparison: str, literal: object, line: int)
         return is_one if comparison == "==" else Not(is_one)
     choices = draft.parameter.axes[0].choices
     if not all(_is_number(choice) for choice in choices):
-        raise ParameterError(line, f'the choices of {draft.name} are no numbers; "{comparison}" says nothing of them')
+        raise ParameterError(line, f'the choices of {draft.name} are not numbers; "{comparison}" says nothing of them')
     number = _number(draft, literal, line)
     places = [place for place, choice in enumerate(choices) if COMPARISONS[comparison](cast(float, choice), number)]
     if not places:
@@ -133,7 +135,7 @@ def _places(draft: Draft, literal: object, line: int) -> list[int]:
     if not (by_value or by_name):
         valid = [text_of(choice) for choice in choices]
         raise ParameterError(
-            line, f'"{text_of(literal)}" is no value of {draft.name}; ' + nearest(text_of(literal), valid)
+            line, f'"{text_of(literal)}" is not a value of {draft.name}; ' + nearest(text_of(literal), valid)
         )
     return by_value or by_name
 

@@ -22,7 +22,7 @@ _CLOSE = 0.8  # how alike two names are that one may be typed for the other, as 
 class SetsOfLines(SetsOnDemand):
     """The sets of a grid as their lines: each is read when it is asked for, so that a million of them fit into memory.
 
-    All lines have been read once and found right. What a set does not name, it has from the default model.
+    All lines have been read once and found right. What a set does not name has its default value.
     """
 
     def __init__(self, lines: Sequence[str], default_model: Hyperparameters) -> None:
@@ -45,7 +45,7 @@ class SetsOfLines(SetsOnDemand):
 def read_parameter_sets(
     lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems, values_seen: ValueNotes
 ) -> GridSpace:
-    """Read the sets of a grid and fill what they do not name from the default model.
+    """Read the sets of a grid and fill what they do not name with the default values.
 
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to
     `problems`; `values_seen` sees all values.
@@ -88,7 +88,7 @@ def read_parameter_sets(
 
 
 def _misspelt(shapes: Mapping[tuple[str, ...], Sized], default_model: Hyperparameters) -> dict[str, str]:
-    """Return the names that are probably misspelt, with what is meant: a name of the default model or of most sets.
+    """Return the names that are probably misspelt, with what is meant: a name in `&default_model` or in most sets.
 
     Only a name that few sets have, and that nothing gives to the others, is; and only where none of its sets has the
     other name too.
@@ -120,7 +120,7 @@ def _problem_of_id(set_id: object, lines_of_ids: dict[str, int]) -> str | None:
         )
     # Folders `A` and `a` are one on some file systems.
     first = lines_of_ids.get(set_id.lower())
-    return f'the id "{set_id}" is there twice (first in line {first}); every id is unique' if first else None
+    return f'the id "{set_id}" appears twice (first in line {first}); every id is unique' if first else None
 
 
 def _problem_of_names(values: Hyperparameters) -> str | None:

@@ -69,7 +69,7 @@ def read_parameter_space(
 
 
 def is_param_helpers(line: Line) -> bool:
-    """Tell whether a line begins a parameter of ParamHelpers."""
+    """Return whether a line begins a parameter of ParamHelpers."""
     return _IS_PARAM_HELPERS.match(line.text) is not None
 
 
@@ -81,7 +81,7 @@ def _checked(drafts: Sequence[Draft], file: str, problems: Problems) -> dict[str
         problem = _problem_of_name(draft.name) or _problem_of_choices(draft) or _problem_of_range(draft)
         first = next((taken[name] for name in (draft.name, *_axis_names(draft)) if name in taken), None)
         if first is not None:
-            problem = f'"{draft.name}" is there twice (first in line {first}); keep one'
+            problem = f'"{draft.name}" appears twice (first in line {first}); keep one'
         if problem:
             problems.add(file, draft.line, problem)
         for name in (draft.name, *_axis_names(draft)):
@@ -119,7 +119,7 @@ def _problem_of_choices(draft: Draft) -> str | None:
         except NotJson as error:
             return f"{draft.name}: {error}"
         if key_of(choice) in keys:
-            return f"{draft.name}: the choice {text_of(choice)} is there twice; keep one"
+            return f"{draft.name}: the choice {text_of(choice)} appears twice; keep one"
         keys.add(key_of(choice))
     return None
 

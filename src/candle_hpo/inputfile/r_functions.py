@@ -94,7 +94,7 @@ def _condition(node: Node, drafts: Mapping[str, Draft]) -> Condition:
         raise ParameterError(node.line, f'"{draft.name}" is not TRUE or FALSE; compare it, such as {draft.name} == 1')
     shown = f'"{node.value}"' if node.kind != "function" else "a function"
     raise ParameterError(
-        node.line, f"{shown} is no condition; write comparisons of a parameter with a value, %in%, &, | and !"
+        node.line, f"{shown} is not a condition; write comparisons of a parameter with a value, %in%, &, | and !"
     )
 
 

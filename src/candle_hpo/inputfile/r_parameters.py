@@ -42,7 +42,7 @@ class _Reader:
         self._at = 0
         self._open: list[Token] = []
         self._sets = 0
-        self._told = 0  # the last line of which something was said
+        self._reported = 0  # the last line of which something was said
 
     def calls(self) -> list[Node]:
         found: list[Node] = []
@@ -54,7 +54,7 @@ class _Reader:
             else:
                 self._between()
         for token in self._open:
-            self._tell(token, f'{token.value}( is not closed; add ")" at the end')
+            self._report(token, f'{token.value}( is not closed; add ")" at the end')
         return found
 
     def _parameter(self) -> Node | None:
@@ -66,7 +66,7 @@ class _Reader:
             self._at = next(
                 (at for at in range(start + 1, len(self._tokens)) if self._is_parameter(at)), len(self._tokens)
             )
-            self._tell(name, f'{name.value}( is not closed; add ")" at its end')
+            self._report(name, f'{name.value}( is not closed; add ")" at its end')
             return None
         self._at = end
         try:
@@ -76,7 +76,7 @@ class _Reader:
             return None
 
     def _between(self) -> None:
-        """Go past one thing that may stand around parameters; tell of anything else."""
+        """Go past one thing that may stand around parameters; report anything else."""
         token = self._tokens[self._at]
         if token.type in ("NEWLINE", "COMMA", "_END"):
             self._at += 1
@@ -104,24 +104,24 @@ class _Reader:
     def _begin_set(self, token: Token) -> None:
         self._sets += 1
         if self._sets == 2:
-            self._tell(token, "there is a second makeParamSet(; write all parameters in one")
+            self._report(token, "there is a second makeParamSet(; write all parameters in one")
         self._open.append(token)
         self._at += 2
 
     def _stray(self, token: Token) -> None:
-        """Tell what cannot stand here, once a line, and go to the next thing that can."""
+        """Report what cannot stand here, once a line, and go to the next thing that can."""
         shown = self._texts[line_of(token)][:40]
         name = name_of(token) if token.type == "NAME" else ""
         if self._open and name in ("forbidden", "keys") and self._type(self._at + 1) == "EQUAL":
-            self._tell(token, f"{name} is not understood; say with requires of a parameter when it takes part")
+            self._report(token, f"{name} is not understood; say with requires in a parameter when it is active")
             self._at = self._end_of_argument(self._at)
             return
         if token.type == "RPAR":
-            self._tell(token, 'this ")" closes nothing; remove it')
-        elif line_of(token) != self._told and self._sets_follow():
-            self._tell(token, f'"{shown}": a set of parameters begins with param.set <- makeParamSet(')
-        elif line_of(token) != self._told:
-            self._tell(
+            self._report(token, 'this ")" closes nothing; remove it')
+        elif line_of(token) != self._reported and self._sets_follow():
+            self._report(token, f'"{shown}": a set of parameters begins with param.set <- makeParamSet(')
+        elif line_of(token) != self._reported:
+            self._report(
                 token, f'"{shown}" is not understood here; parameters are make…Param(…), perhaps in makeParamSet(…)'
             )
         self._at = self._end_of_stray(self._at + 1)
@@ -138,7 +138,7 @@ class _Reader:
         return at
 
     def _sets_follow(self) -> bool:
-        """Tell whether a makeParamSet( follows in this line."""
+        """Return whether a makeParamSet( follows in this line."""
         line = line_of(self._tokens[self._at])
         at = self._at
         while at < len(self._tokens) and line_of(self._tokens[at]) == line:
@@ -178,13 +178,13 @@ class _Reader:
         return _MAKER.fullmatch(name) is not None and name.lower() != _SET
 
     def _is_call(self, at: int, *names: str) -> bool:
-        """Tell whether a call of one of these functions, in small letters, begins here."""
+        """Return whether a call of one of these functions, in small letters, begins here."""
         is_call = self._type(at) == "NAME" and self._type(at + 1) == "LPAR"
         return is_call and name_of(self._tokens[at]).lower() in names
 
     def _type(self, at: int) -> str:
         return self._tokens[at].type if at < len(self._tokens) else ""
 
-    def _tell(self, token: Token, text: str) -> None:
-        self._told = line_of(token)
-        self._problems.add(self._file, self._told, text)
+    def _report(self, token: Token, text: str) -> None:
+        self._reported = line_of(token)
+        self._problems.add(self._file, self._reported, text)

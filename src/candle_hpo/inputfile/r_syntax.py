@@ -46,7 +46,7 @@ class Node:
         return tuple(argument.node for argument in self.arguments)
 
     def is_call(self, *names: str) -> bool:
-        """Tell whether this is a call of one of these functions or operators."""
+        """Return whether this is a call of one of these functions or operators."""
         return self.kind == "call" and self.value in names
 
 
@@ -129,7 +129,7 @@ def _explained(error: UnexpectedToken, last: Token) -> str:
     if token.value in ("'", '"', "`"):
         return f"the quote {token.value} is not closed in its line; add one at the end of the text"
     if token.type == "_END" or set(error.expected) <= {"RBRACE", "_END"}:
-        return "a function is one expression here, in one piece; put brackets around what goes on in the next line"
+        return "a function is one expression here, in one piece; put brackets around what continues on the next line"
     if token.type in ("NUMBER", "TEXT", "NAME") and "COMMA" in error.expected:
         return f'"{shown}" comes without a comma or an operator before it; add it'
     if token.type in _CLOSERS:
@@ -218,7 +218,7 @@ def unescaped(text: str, line: int) -> str:
                 return chr(number)
         elif sign in "\\\"'`" or sign in _ESCAPES:
             return _ESCAPES.get(sign, sign)
-        raise ParameterError(line, f"{match[0]} is no character of R; a backslash itself is written twice")
+        raise ParameterError(line, f"{match[0]} is not a valid escape in R; a backslash itself is written twice")
 
     pattern = r"\\(?:([0-7]{1,3})|(?:x|u|U)([0-9a-fA-F]{1,8}|\{[0-9a-fA-F]{1,8}\})|(.))"
     return re.sub(pattern, replace, text)

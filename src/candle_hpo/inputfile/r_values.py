@@ -51,7 +51,7 @@ class Vector:
 
 
 def constant(node: Node) -> Vector:
-    """Return the value of an expression without names of its own.
+    """Return the value of an expression that defines no names.
 
     Raises `ParameterError` for everything that is not a value written out.
     """
@@ -64,7 +64,7 @@ def constant(node: Node) -> Vector:
     if node.kind == "name":
         return _named(node)
     if node.kind == "function":
-        raise ParameterError(node.line, "a function is no value; write the values themselves")
+        raise ParameterError(node.line, "a function is not a value; write the values themselves")
     if node.is_call("c", "list"):
         return _list(node) if node.value == "list" else _combined(node)
     if node.is_call(":"):
@@ -99,7 +99,7 @@ def _vector(items: Sequence[object]) -> Vector:
 
 
 def _tidy(value: float) -> int | float:
-    """Return whole numbers as integers: R tells 16 and 16L apart, JSON and the models do not."""
+    """Return whole numbers as integers: R distinguishes 16 from 16L, JSON and the models do not."""
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
@@ -110,9 +110,11 @@ def _named(node: Node) -> Vector:
     if name in _CONSTANTS:
         return _vector([_CONSTANTS[name]])
     if name in _NO_VALUES:
-        raise ParameterError(node.line, f"{name} is no value of a parameter; use a finite number, text, TRUE or FALSE")
+        raise ParameterError(
+            node.line, f"{name} is not a value of a parameter; use a finite number, text, TRUE or FALSE"
+        )
     if name in _OTHER_LANGUAGES:
-        raise ParameterError(node.line, f"{name} is no word of R; write {_OTHER_LANGUAGES[name]}")
+        raise ParameterError(node.line, f"{name} is not an R value; write {_OTHER_LANGUAGES[name]}")
     raise ParameterError(
         node.line, f'"{name}" is a name whose value is not known here; write the value, text in quotes'
     )

@@ -85,7 +85,7 @@ def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Readi
 
 
 def _space_counts(sections: dict[str, Section], control: Control) -> bool:
-    """Tell whether the parameter space is read: a search that goes on has its own, a grid may get more sets."""
+    """Return whether the parameter space is read: a search that continues has its own, a grid may get more sets."""
     if "restart_from_exp" not in control.values or not control.values.get("run_workflow", True):
         return bool(control.values.get("run_workflow", True))
     section = sections.get("param_space")
@@ -104,7 +104,7 @@ def _value_notes(control: Control) -> ValueNotes:
 
 
 def _notes_on_names(space: GridSpace | ParametricSpace, default_model: Hyperparameters) -> list[str]:
-    """Return notes on names that look misspelt: the space's name that the default model has in another spelling."""
+    """Return notes on names that look misspelt: the space's name that `&default_model` has in another spelling."""
     who = "sets name" if isinstance(space, GridSpace) else "parameters name"
     untouched = [name for name in default_model if name not in space.names]
     notes: list[str] = []

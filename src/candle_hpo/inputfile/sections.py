@@ -96,13 +96,13 @@ def _refuse_endless_lines(data: bytes, shown: str) -> None:
 
 def text_lines(text: str) -> list[Line]:
     """Return the lines that hold something: no blank ones, no comments."""
-    # Not `splitlines()`: a JSON string may hold U+2028 and its like, which are no ends of lines here.
+    # Not `splitlines()`: a JSON string may hold U+2028 and its like, which do not end a line here.
     stripped = (Line(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     return [line for line in stripped if line.text and not line.text.startswith("#")]
 
 
 def closes_a_section(text: str) -> bool:
-    """Tell whether this line, stripped, is the "/" at the end of a section."""
+    """Return whether this line, stripped, is the "/" at the end of a section."""
     return _CLOSING.match(text) is not None
 
 
@@ -142,7 +142,7 @@ def _open(line: Line, file: str, sections: dict[str, Section], problems: Problem
         problems.add(file, line.number, f'unknown section "&{name}"; ' + nearest(name, SECTION_NAMES))
     elif name in sections:
         first = sections[name].header
-        problems.add(file, line.number, f'section "&{name}" is there twice (first in line {first}); keep one')
+        problems.add(file, line.number, f'section "&{name}" appears twice (first in line {first}); keep one')
     else:
         sections[name] = section
     return section

@@ -34,8 +34,8 @@ def run_bash(expansion: str) -> str:
         raise ShellValueError(f"bash could not be started for {expansion}: {error}") from None
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        told = f" ({said[-1]})" if said else ""
-        raise ShellValueError(f"{expansion} ended with exit status {done.returncode}{told}; try it in bash")
+        reason = f" ({said[-1]})" if said else ""
+        raise ShellValueError(f"{expansion} ended with exit status {done.returncode}{reason}; try it in bash")
     return done.stdout.decode(errors="replace")
 
 
@@ -76,7 +76,7 @@ class ShellReader:
                 parts.append(value)
                 kept = len(parts)
             elif character in _OPERATORS:
-                raise ShellValueError(f'bash gives "{character}" a meaning of its own; put the value in quotes')
+                raise ShellValueError(f'"{character}" has a special meaning in bash; put the value in quotes')
             else:
                 parts.append(character)
                 at += 1

@@ -28,8 +28,8 @@ _MAY_BE_FILE = re.compile(r"[^\s/].*(?:/.*|\.\w{1,6})")
 class ValueNotes:
     """Collects notes, one of each kind for a hyperparameter, however many sets have it.
 
-    `texts_matter`: the model can tell a text from a number; `relative_to` is where relative paths begin for the user,
-    if they do not for the model.
+    `texts_matter`: the model can distinguish texts from numbers; `relative_to` is where relative paths begin for the
+    user, if they do not for the model.
     """
 
     def __init__(self, *, texts_matter: bool = True, relative_to: Path | None = None) -> None:
@@ -90,7 +90,7 @@ class ValueNotes:
             if is_there(self._relative_to / text):
                 yield (
                     "relative",
-                    f'is "{text}", which is in {self._relative_to}; a trial runs in a folder of its own: write '
+                    f'is "{text}", which is in {self._relative_to}; a trial runs in its own folder: write '
                     f"{self._relative_to / text}, unless the script knows that folder",
                 )
 

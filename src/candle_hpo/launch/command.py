@@ -42,7 +42,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 PARAMS_FILE = "CANDLE_PARAMS_FILE"
 
-# The variables that each trial has of its own; all others are the same for all trials of a worker.
+# The variables that differ from trial to trial; all others are the same for all trials of a worker.
 OF_A_TRIAL = (
     "CANDLE_TRIAL_ID",
     "CANDLE_TRIAL_NUMBER",
@@ -171,7 +171,7 @@ def trial_environment(
 
 
 def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the language's model host is told by the environment; the host takes it away again."""
+    """Return what the language's model host learns from the environment; the host takes it away again."""
     match model.language:
         case Language.R:
             return {"CANDLE_MODEL_SCRIPT": model.script}

@@ -97,7 +97,7 @@ def _program(script: Path) -> Interpreter:
     except OSError as error:
         if not os.access(script, os.X_OK):
             raise MachineError(f"{script} cannot be read: {error.strerror}; look at it with ls -l") from None
-        return Interpreter(str(script), "a program of its own")  # it may be executed, and no more than that
+        return Interpreter(str(script), "an executable program")  # it may be executed, and no more than that
     begins_as_script = first.startswith(b"#!")
     is_text = b"\0" not in first
     if is_text and not begins_as_script:
@@ -109,7 +109,7 @@ def _program(script: Path) -> Interpreter:
         )
     if not os.access(script, os.X_OK):
         raise InputError(f"model_script: {script} is not executable; chmod +x {script.name}")
-    return Interpreter(str(script), "a program of its own")
+    return Interpreter(str(script), "an executable program")
 
 
 def _how_to_run(script: Path) -> str:

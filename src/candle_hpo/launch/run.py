@@ -50,7 +50,7 @@ def run_trial(
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
-    name, for the record; `warm` is its warm host, for trials that need not start cold; `script` tells which version of
+    name, for the record; `warm` is its warm host, for trials that need not start cold; `script` knows which version of
     the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
@@ -151,7 +151,7 @@ def _fault_of_the_model(error: OSError, model: ModelCommand) -> str | None:
 
 
 def _make_run_folder(paths: TrialPaths) -> bool:
-    """Make the trial's folder in that of all trials, which is not made where that was removed; tell if it is new."""
+    """Make the trial's folder in that of all trials, which must still be there; return whether it is new."""
     with contextlib.suppress(FileExistsError):
         paths.run.mkdir()
         return paths.output.parent == paths.run

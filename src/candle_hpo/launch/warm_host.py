@@ -108,7 +108,7 @@ class WarmHost:
         self.note(f"Each trial starts a fresh interpreter, because {reason}")
 
     def _is_ready(self, environment: Mapping[str, str], switch: StopSwitch) -> bool:
-        """See that there is a host for this environment, if there can be one; tell whether nobody asked to stop."""
+        """See that there is a host for this environment, if there can be one; return whether nobody asked to stop."""
         if self._given_up:
             return True
         base = {name: value for name, value in environment.items() if name not in OF_A_TRIAL}

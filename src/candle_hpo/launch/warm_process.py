@@ -24,7 +24,7 @@ from candle_hpo.process.group import is_readable_before
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
 _FORK_SECONDS = 60.0
-_REAP_SECONDS = 20.0  # for a host to tell the end of a process that was killed
+_REAP_SECONDS = 20.0  # for a host to report the end of a process that was killed
 _LONG_PATH = "/" * 4096  # in whose place each trial's process shows the path of its hyperparameters, to `leftovers`
 
 
@@ -58,14 +58,14 @@ class HostProcess:
 
     def __init__(self, model: ModelCommand, environment: Mapping[str, str]) -> None:
         ours, its = socket.socketpair()
-        with its, tempfile.TemporaryFile() as told:
+        with its, tempfile.TemporaryFile() as output:
             try:
                 self.process = subprocess.Popen(
                     [*model.command[:-2], str(WARM_HOST)],
                     cwd=model.experiment,
                     env={**environment, PARAMS_FILE: _LONG_PATH},
                     stdin=its.fileno(),
-                    stdout=told,
+                    stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
@@ -83,7 +83,7 @@ class HostProcess:
         self.process.wait()
 
     def prepare(self, model: ModelCommand, left: Mapping[str, str], deadline: float) -> Ready | Unsafe | str:
-        """Have the host import all but what is `left`; return that it is ready, or what is not, or why it is no use."""
+        """Have the host import all but what is `left`; return whether it is ready, or what is unsafe, or a problem."""
         assert model.preload is not None  # noqa: S101  # else there is no host
         known = known_libraries()
         plan = {
@@ -112,7 +112,7 @@ class HostProcess:
                 elif message["process"] == [self.process.pid, _process_namespace()]:
                     return Ready(message["waiting"])
                 else:
-                    return "its interpreter is a wrapper that starts Python in a process of its own"
+                    return "its interpreter is a wrapper that starts Python in its own process"
         except OSError:
             status = self.process.wait()
             if importing:
@@ -175,14 +175,14 @@ class HostProcess:
 
 
 class WarmProcess:
-    """The process of a trial, a child of the host, which reaps it only when told to: its number stays its own."""
+    """The process of a trial, a child of the host, which reaps it only on request: its number stays its own."""
 
     def __init__(self, host: HostProcess, pid: int) -> None:
         self._host = host
         self.pid = pid
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, or its host is lost, at most so many seconds; tell whether it is so."""
+        """Wait until it has ended, or its host is lost, at most so many seconds; return whether it is so."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except (AttributeError, OSError):  # a kernel before 5.3, or a container that forbids it
@@ -196,14 +196,14 @@ class WarmProcess:
     def reap(self) -> int:
         """Wait for its end; return its exit status, or minus the number of a signal. Raises `HostLost`."""
         if not self._host.wait(_REAP_SECONDS):
-            raise HostLost(f"its warm host did not tell its end within {_REAP_SECONDS:g} s")
+            raise HostLost(f"its warm host did not report its end within {_REAP_SECONDS:g} s")
         status = self._host.status()
         self._host.reap()
         return status
 
 
 def _process_namespace() -> str:
-    """Return in which namespace this process's numbers of processes are; "" where that cannot be told."""
+    """Return in which namespace this process's numbers of processes are; "" where that is unknown."""
     with suppress(OSError):
         return str(Path("/proc/self/ns/pid").readlink())
     return ""

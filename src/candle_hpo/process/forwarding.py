@@ -51,7 +51,7 @@ class _Way(NamedTuple):
 def let_output_arrive(find: Callable[[], Iterable[int]], output: Path, is_over: Callable[[], bool]) -> bool:
     """Wait until no process that is found has anything on its way to a file of output, or none does anything for it.
 
-    Tell whether all has arrived: not where a program has not read all of its standard input in the end, nor where
+    Return whether all has arrived: not where a program has not read all of its standard input in the end, nor where
     the output still grew, or something was unread, when it was over.
     """
     began = moved = time.monotonic()
@@ -77,7 +77,7 @@ def let_output_arrive(find: Callable[[], Iterable[int]], output: Path, is_over: 
 def let_group_write(group: int, output: Path, is_over: Callable[[], bool]) -> bool:
     """Wait, on a system that does not show what processes do, while a group has one and the output grows (macOS).
 
-    Tell whether it grows no more.
+    Return whether it grows no more.
     """
     before, latest = -1, time.monotonic() + MOST_SECONDS
     with suppress(ProcessLookupError, PermissionError):  # none is left, or none but zombies
@@ -93,7 +93,7 @@ def let_group_write(group: int, output: Path, is_over: Callable[[], bool]) -> bo
 def _on_its_way(found: list[tuple[int, _Process]], output: Path) -> _Way:
     """Return what these processes may have to pass on: none can where none reads, or none holds the output.
 
-    Four signs tell that a process passes on what it reads from a pipe: that is its standard input; nobody writes to it
+    Four signs show that a process passes on what it reads from a pipe: that is its standard input; nobody writes to it
     any more; something in it is unread; the process works. Two are enough. One alone is what a pool's worker shows,
     too: it has a pipe by which it notices its parent's end.
     """

@@ -1,4 +1,4 @@
-"""One process of a model: started in a process group of its own, waited for, stopped with all its children."""
+"""One process of a model: started in its own process group, waited for, stopped with all its children."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class Ended(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a process may take: so many seconds, and so many bytes in its file of output; None is no limit."""
+    """What a process may take: so many seconds, and so many bytes in its file of output; None: no limit."""
 
     seconds: float | None = None
     output_bytes: int | None = None
 
 
 class Process(Protocol):
-    """A process that leads a group of its own, however it was started; `pid` is its number until `reap`."""
+    """A process that leads its own group, however it was started; `pid` is its number until `reap`."""
 
     @property
     def pid(self) -> int:
         """The number of the process, and of its group."""
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, without reaping it where that can be; tell whether it did before `timeout`."""
+        """Wait until it has ended, without reaping it where that can be; return whether it did before `timeout`."""
 
     def reap(self) -> int:
         """Wait for its end and give its number back; return its exit status, or minus the number of a signal."""
@@ -109,7 +109,7 @@ class StopSwitch:
                 self._ask(process, signal.SIGKILL if self._grace_is_over else signal.SIGTERM)
 
     def discard(self, process: Process) -> bool:
-        """Leave a process alone, whose number will soon be another's; tell whether it had been asked to end."""
+        """Leave a process alone, whose number will soon be another's; return whether it had been asked to end."""
         with self._lock:
             if self._guard is not None and process in self._running:
                 self._guard.end(process.pid)
@@ -119,7 +119,7 @@ class StopSwitch:
             return was_asked
 
     def has_asked(self, process: Process) -> bool:
-        """Tell whether a process has been asked to end."""
+        """Return whether a process has been asked to end."""
         with self._lock:
             return process in self._asked
 
@@ -203,7 +203,7 @@ def run_to_its_end(
 
 
 def _wait_within(process: Process, deadline: float, output: Path, limits: Limits) -> tuple[bool, bool]:
-    """Wait for the end of a process; tell whether it was too long in coming, and whether too much was printed.
+    """Wait for the end of a process; return whether it was too long in coming, and whether too much was printed.
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
@@ -245,7 +245,7 @@ class OwnProcess:
         return self._process.wait()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, at most so many seconds; tell whether it has."""
+        """Wait until it has ended, at most so many seconds; return whether it has."""
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             descriptor = os.pidfd_open(self.pid)
@@ -270,7 +270,7 @@ class OwnProcess:
 
 
 def is_readable_before(descriptors: Sequence[int], deadline: float | None) -> bool:
-    """Wait until one of them has something to read, or its end has come; tell whether it was so before the deadline."""
+    """Wait until one of them has something to read, or has been closed; return whether that was before the deadline."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

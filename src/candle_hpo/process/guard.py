@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from candle_hpo.process.leftovers import leave_alone
 
-# Told of each group of processes as it begins ("+ 4711") and before its number is given back ("- 4711"). The end of its
-# input is the end of whoever spoke. It is in a session of its own, so that what ends that one does not end it.
+# Notified of each group of processes as it begins ("+ 4711") and before its number is given back ("- 4711"). The end of
+# its input is the end of whoever wrote it. It is in its own session, so that what ends that one does not end it.
 _GUARD = r"""
 trap '' HUP INT TERM
 running=()
@@ -41,13 +41,13 @@ class Guard:
 
     def begin(self, group: int) -> None:
         """Take care of a group of processes."""
-        self._tell(b"+ %d\n" % group)
+        self._send(b"+ %d\n" % group)
 
     def end(self, group: int) -> None:
         """Leave it alone: its number will soon be another's."""
-        self._tell(b"- %d\n" % group)
+        self._send(b"- %d\n" % group)
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         with suppress(BrokenPipeError):  # somebody has ended the guard; the trials need not suffer for it
             assert self._process.stdin is not None  # noqa: S101  # it was asked for
             self._process.stdin.write(line)

@@ -103,7 +103,7 @@ def _kill(found: Iterable[psutil.Process]) -> list[psutil.Process]:
 def _orphans() -> Iterator[psutil.Process]:
     """Yield the live processes that this one has become the parent of; reap those that have ended.
 
-    Children that this process itself has started without a session of their own are none.
+    Children that this process itself has started in its own session do not count.
     """
     own_session = os.getsid(0)
     for number in _own_children():
@@ -124,7 +124,7 @@ def _with_descendants(process: int) -> Iterator[int]:
 
 
 def _has(process: psutil.Process, variable: str, value: str) -> bool:
-    """Tell whether a process began with this value of a variable."""
+    """Return whether a process began with this value of a variable."""
     try:
         return bool(process.environ().get(variable) == value)
     except (OSError, psutil.Error):  # it has ended, or does not let anybody look

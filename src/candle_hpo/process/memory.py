@@ -1,4 +1,4 @@
-"""Telling death for want of memory from other deaths: by the kernel's count, and by a model's own last words."""
+"""Whether a model ran out of memory: by the kernel's count, and by the model's own last words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LAST_WORDS = re.compile(
 
 
 def speaks_of_memory(lines: Sequence[str]) -> bool:
-    """Tell whether the last lines of a model that failed say that it was refused memory."""
+    """Return whether the last lines of a model that failed say that it ran out of memory."""
     return any(map(_LAST_WORDS.search, lines))
 
 
 class MemoryWatch:
-    """Counts, from its making, the processes that the kernel has ended for want of memory.
+    """Counts, from its making, the processes that the kernel has ended for lack of memory.
 
     The count is that of this process's cgroup, which its trials share; where there is none, of the whole machine.
     """
@@ -30,7 +30,7 @@ class MemoryWatch:
         self._before = _kills()
 
     def has_killed(self) -> bool:
-        """Tell whether a process was ended since then."""
+        """Return whether a process was ended since then."""
         return _kills() > self._before
 
 

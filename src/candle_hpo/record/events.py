@@ -1,7 +1,7 @@
 """The events of an experiment: every kind of line that its record may hold.
 
 The version in the header grows when a reader of the earlier version would misunderstand a record: an event
-that is new, a field that is gone or means something else. A new field with a default is no new version.
+that is new, a field that is gone or means something else. A new field with a default is not a new version.
 Times are in seconds since 1970 (UTC), by the clock of the machine that ran the campaign.
 """
 
@@ -60,12 +60,12 @@ class TrialStarted(Event, frozen=True, tag=True):
 
     @classmethod
     def of(cls, trial: Trial, time: float) -> TrialStarted:
-        """Return the event that tells of this attempt."""
+        """Return the event for this attempt."""
         return cls(time, trial.number, trial.id, trial.attempt, trial.hyperparameters)
 
     @property
     def trial(self) -> Trial:
-        """The attempt that the event tells of."""
+        """The attempt that the event is about."""
         return Trial(self.number, self.id, self.hyperparameters, self.attempt)
 
 
@@ -79,7 +79,7 @@ class TrialFinished(Event, frozen=True, tag=True):
 
     @classmethod
     def of(cls, trial: Trial, outcome: Outcome, time: float) -> TrialFinished:
-        """Return the event that tells how this attempt ended."""
+        """Return the event that says how this attempt ended."""
         return cls(time, trial.number, trial.attempt, outcome)
 
 

@@ -28,7 +28,7 @@ from candle_hpo.record.stored_sets import StoredSets
 
 
 class Provenance(Surroundings, frozen=True, kw_only=True):
-    """Where an experiment comes from, or how it was resumed: enough to run it again, and to tell what it was.
+    """Where an experiment comes from, or how it was resumed: enough to run it again, and to know what it was.
 
     `candle` and `python` are the versions of candle and of its own interpreter, `interpreter` that of the script's.
     """
@@ -241,7 +241,7 @@ def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:
         )
     known = sorted(path.name for path in experiments_folder(directory).glob("X*"))
     here = ("here are " + ", ".join(known[-10:])) if known else "there is none here"
-    raise InputError(f"{named} is no experiment; {here}")
+    raise InputError(f"{named} is not an experiment; {here}")
 
 
 def read_experiment_settings(paths: ExperimentPaths) -> StoredExperiment:

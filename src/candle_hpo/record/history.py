@@ -183,7 +183,7 @@ class History:
         return self.ended - self.counts[Status.COMPLETED] - self.counts[Status.INTERRUPTED]
 
     def left(self, total: int) -> int:
-        """Return how many of so many trials have no outcome of their own: not begun, running, or interrupted."""
+        """Return how many of so many trials have no outcome yet: not started, running, or interrupted."""
         return total - self.counts[Status.COMPLETED] - self.failed
 
     def rank(self, row: TrialHistory) -> tuple[bool, float, int]:

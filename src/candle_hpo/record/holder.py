@@ -15,7 +15,7 @@ import msgspec
 
 from candle_hpo.core.errors import MachineError
 
-# Hundredths of a second: the start of the machine is told in whole seconds, and a clock that is set moves it between
+# Hundredths of a second: the start of the machine is given in whole seconds, and a clock that is set moves it between
 # two looks. No number of a process is given again within that time.
 _ABOUT_THE_SAME = 150
 
@@ -23,9 +23,9 @@ _ABOUT_THE_SAME = 150
 class Holder(msgspec.Struct, frozen=True):
     """Who runs an experiment: a process of a host since a time (seconds since 1970), in a SLURM job or none ("").
 
-    The number of a process is given again after its end, by other machines of the same name too. So `place` tells where
+    The number of a process is given again after its end, by other machines of the same name too. So `place` says where
     the number counts, and `started` when the process began by that place's own clock; -1 where the system does not say.
-    `mark` is drawn anew for each lock that is made.
+    `mark` is drawn for each lock that is made.
     """
 
     host: str
@@ -58,7 +58,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Life(Enum):
-    """What can be told of a holder without waiting for a sign of it."""
+    """What can be said of a holder without waiting for a sign of it."""
 
     ALIVE = "alive"
     DEAD = "dead"
@@ -84,7 +84,7 @@ def read_holder(path: Path) -> Holder | None:
 def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str = "") -> Life:
     """Return what is known of a holder: SLURM knows its jobs, and this machine its own processes.
 
-    That this very job runs says nothing of who held the experiment before SLURM began it anew (requeued it).
+    That this very job runs says nothing of who held the experiment before SLURM requeued it.
     """
     if holder.job and holder.job != own_job:
         return Life.DEAD if job_has_ended(holder.job) else Life.ALIVE
@@ -103,13 +103,13 @@ def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str =
 
 
 def is_dead(holder: Holder, job_has_ended: Callable[[str], bool]) -> bool:
-    """Tell whether a holder has certainly ended; one of another machine, outside a job, may live."""
+    """Return whether a holder has certainly ended; one of another machine, outside a job, may live."""
     return life_of(holder, job_has_ended) is Life.DEAD
 
 
 @cache
 def this_place() -> str:
-    """Return what tells where numbers of processes count: this start of this machine, and its container (Linux).
+    """Return what identifies where numbers of processes count: this start of this machine, and its container (Linux).
 
     Elsewhere, the name of the host has to do.
     """

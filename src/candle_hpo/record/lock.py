@@ -1,4 +1,4 @@
-"""The lock of an experiment: only one campaign may run it, and the second is told who does."""
+"""The lock of an experiment: only one campaign may run it, and the second learns who does."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ExperimentLock:
 
     def _give_signs(self) -> None:
         while not self._ended.wait(SIGN_SECONDS):
-            with suppress(OSError):  # `keep` sees that the last sign is old, and tells
+            with suppress(OSError):  # `keep` sees that the last sign is old, and says so
                 if self._is_own():
                     os.utime(self._descriptor)
                     self._last_sign = _now()
@@ -197,7 +197,7 @@ def _written_aside(path: Path, holder: Holder) -> tuple[Path, int]:
 
 
 def _written(path: Path, holder: Holder) -> int:
-    """Make a file that tells of a holder, and nothing where it cannot be written; return its descriptor."""
+    """Make a file that names a holder, and nothing where it cannot be written; return its descriptor."""
     data = msgspec.json.encode(holder) + b"\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -224,7 +224,7 @@ def _refuse_if_alive(
 
 
 def _shows_life(path: Path) -> bool:
-    """Wait for a holder to touch its lock; tell whether it did within the time it has for that."""
+    """Wait for a holder to touch its lock; return whether it did within the time it has for that."""
     first, deadline = _signature(path), _now() + LEASE_SECONDS
     while _now() < deadline:
         time.sleep(_LOOK_SECONDS)
@@ -247,5 +247,5 @@ def _signature(path: Path) -> tuple[int, int] | None:
 
 
 def _now() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while a machine sleeps, where there is one."""
+    """Return the seconds of a clock that nobody sets and that runs while a machine sleeps, where there is one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

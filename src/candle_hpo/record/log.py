@@ -84,7 +84,7 @@ class RecordFile:
         free = "free some space there, then " if error.errno in (errno.ENOSPC, errno.EDQUOT) else "once that works, "
         return (
             f"{self._path}: the record cannot be {what}: {error.strerror}; what is in it is safe: {free}"
-            f"candle resume {self._path.parent.name} goes on"
+            f"candle resume {self._path.parent.name} continues it"
         )
 
     def _take_back(self) -> None:
@@ -101,7 +101,7 @@ class RecordFile:
 def read_events(path: Path) -> Iterator[AnyEvent]:
     """Yield the events of a record, but for a torn last line.
 
-    Raises `RecordError` where the file is missing, is no record, is of another version, or is damaged
+    Raises `RecordError` where the file is missing, is not a record, is of another version, or is damaged
     before its last line; the message names the line, and says what can be saved.
     """
     decoder = msgspec.json.Decoder(AnyEvent)
@@ -146,12 +146,12 @@ def how_to_save(path: str, lines: Iterable[int]) -> str:
     deletions = " ".join(f"-e {line}d" for line in lines)
     return (
         f"every other line is whole: sed -i.damaged {deletions} {path} keeps them, and the file as it is beside it; "
-        "what that line told of a trial is found in its folder by candle resume, or else the trial is attempted again"
+        "what that line said of a trial is found in its folder by candle resume, or else the trial is attempted again"
     )
 
 
 def _damage(path: Path, first: int, error: Exception) -> str:
-    """Return the message about a damaged record, of which all lines are looked at once more."""
+    """Return the message about a damaged record, of which all lines are looked at again."""
     decoder = msgspec.json.Decoder(AnyEvent)
     damaged: list[int] = []
     with path.open("rb") as lines:
@@ -177,7 +177,7 @@ def _check_header(path: Path, line: bytes) -> None:
     if header.get("format") != RecordHeader().format or not isinstance(version, int) or not _has_its_checksum(line):
         whole = msgspec.json.encode(RecordHeader()).decode()
         raise RecordError(
-            f"{path}:1: this is no record of candle, or its first line is damaged; if the others are those of one, "
+            f"{path}:1: this is not a record of candle, or its first line is damaged; if the others are those of one, "
             f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} mends it"
         )
     if version != RecordHeader.CURRENT:

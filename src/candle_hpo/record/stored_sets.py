@@ -16,7 +16,7 @@ from candle_hpo.core.trial import Hyperparameters
 class StoredSets(SetsOnDemand):
     """The first `most` sets that a file holds; in memory are only the places of its lines, 8 bytes each.
 
-    What a set does not have, because it was not there yet when the set was stored, it has from the default model.
+    What a set lacks, because it was not there yet when the set was stored, has its default value.
     Raises `RecordError` where the file cannot be read, and for a line that is damaged, when that is asked for.
     """
 

@@ -18,7 +18,7 @@ class RecordChanged(RecordError):
 class RecordTail:
     """Reads what a record has gained since the last time, never the whole again.
 
-    `path` need not exist yet. The file is opened anew for each reading, for that is when a network file system asks
+    `path` need not exist yet. The file is opened again for each reading, for that is when a network file system asks
     its server.
     """
 
@@ -42,7 +42,7 @@ class RecordTail:
             if self._end:
                 raise RecordChanged(f"{self._path}: the record is not what it was: {error}") from None
             for _ in read_events(self._path):
-                pass  # up to the damage, of which it tells
+                pass  # up to the damage, which it reports
             raise RecordChanged(f"{self._path}: the record was damaged a moment ago: {error}") from None
         self._end += sum(map(len, lines))
         return events

@@ -55,7 +55,7 @@ def columns_of(
 ) -> list[Column]:
     """Return the columns of these hyperparameters, in their order.
 
-    `log_scales` tells of those whose scale the search space fixes; that of others is seen in their values.
+    `log_scales` has those whose scale the search space fixes; that of others is seen in their values.
     """
     columns: list[Column] = []
     scales = log_scales or {}
@@ -101,7 +101,7 @@ _MISSING = _Missing()
 
 
 def are_numbers(values: Iterable[object]) -> bool:
-    """Tell whether values have places on an axis of numbers, with different places for different ones.
+    """Return whether values have places on an axis of numbers, with different places for different ones.
 
     The whole number 1 and the float 1.0 are different to a model, and have the same place: together they are choices.
     """
@@ -115,7 +115,7 @@ def are_numbers(values: Iterable[object]) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value has a place on an axis of numbers."""
+    """Return whether a value has a place on an axis of numbers."""
     if isinstance(value, bool):
         return False
     return (isinstance(value, int) and abs(value) <= _LARGEST_WHOLE) or (
@@ -155,7 +155,7 @@ def _of_numbers(name: str, values: Iterable[object], is_log: bool | None) -> Col
 
 
 def looks_logarithmic(numbers: Sequence[float]) -> bool:
-    """Tell whether positive numbers are spread more evenly by their logarithms: the median is nearer the middle."""
+    """Return whether positive numbers are spread more evenly by their logarithms: the median is nearer the middle."""
     different = sorted(set(numbers))
     if len(different) < 3 or different[0] <= 0 or different[-1] / different[0] < _ACROSS_LOG:
         return len(different) >= 4 and different[0] > 0 and _is_geometric(different)

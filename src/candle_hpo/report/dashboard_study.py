@@ -32,10 +32,10 @@ class _Storage(InMemoryStorage):
 
 
 class DashboardStudy:
-    """Keeps a study in `storage` in step with a record; `update` takes in what is new.
+    """Keeps a study in `storage` in step with a record; `update` adds what is new.
 
     `known` are sets of hyperparameters that will be run, from which the ranges and choices are known before they are.
-    An attempt at a trial that had ended already is a trial of its own, for Optuna ends each one once.
+    A further attempt at a trial that had ended is a separate trial, for Optuna ends each one once.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DashboardStudy:
         self.storage.best = None
 
     def update(self) -> None:
-        """Take in what the record has gained. Raises `RecordError`."""
+        """Add what the record has gained. Raises `RecordError`."""
         try:
             events = self._tail.read()
         except RecordChanged:
@@ -85,7 +85,7 @@ class DashboardStudy:
             self._take_in(rows)
 
     def _take_in(self, rows: Sequence[TrialHistory]) -> None:
-        """Put trials into the study; make it anew where they have a choice that was not known: Optuna fixes those."""
+        """Put trials into the study; rebuild it where they have a choice that was not known: Optuna fixes those."""
         if self._are_new([row.trial.hyperparameters for row in rows]) and self._choices:
             self._make_study()
             rows = [row for _, row in sorted(self.history.trials.items())]
@@ -98,7 +98,7 @@ class DashboardStudy:
         self.storage.best = None if best is None else self._ended[best.trial.number]
 
     def _are_new(self, sets: Sequence[Hyperparameters]) -> bool:
-        """Tell whether sets have a choice that was not known; from now on, it is."""
+        """Return whether sets have a choice that was not known; from now on, it is."""
         self._known = representative_sets(self._names, [*self._known, *sets])
         return {column.name: column.choices for column in self._columns([])} != self._choices
 

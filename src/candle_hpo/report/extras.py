@@ -1,4 +1,4 @@
-"""Libraries that only some people need: told how to get them where they are missing."""
+"""Libraries that only some people need: how to get them where they are missing."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "candle",  # the same figure is the same file
 }
-# Of Okabe and Ito, which people with and without colour blindness tell apart.
+# Of Okabe and Ito, which people with and without colour blindness can distinguish.
 _COLOURS = {
     Status.COMPLETED.value: "#0072b2",
     Status.FAILED.value: "#cc79a7",
@@ -37,7 +37,7 @@ _BEST_COLOUR = "#d55e00"
 _MOST_AT_ONCE = 12  # hyperparameters in the figure of all
 _MOST_NAMED = 30  # workers on an axis
 _LONGEST_TICK = 14  # characters
-_MOST_DRAWN = 2000  # marks, each as a shape of its own
+_MOST_DRAWN = 2000  # marks, each a separate shape
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 

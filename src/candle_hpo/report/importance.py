@@ -21,7 +21,7 @@ def importance(
     """Return the share of each column in what makes the best tenth of the trials the best; the shares add up to 1.
 
     By PED-ANOVA (Watanabe et al., IJCAI 2023, https://arxiv.org/abs/2304.10255), which takes hyperparameters that some
-    trials do not have, too. None where too few trials have completed, or no column tells them apart.
+    trials do not have, too. None where too few trials have completed, or no column distinguishes them.
     """
     completed = [place for place, row in enumerate(rows) if row.outcome is not None and row.outcome.value is not None]
     completed = completed[:: len(completed) // _MOST_TRIALS + 1]

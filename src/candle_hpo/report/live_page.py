@@ -30,7 +30,7 @@ _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
 class Frame(msgspec.Struct, frozen=True):
     """What a picture is made for: the terminal's size, the clock (seconds since 1970), and texts from elsewhere.
 
-    `state` tells where the experiment runs; `outputs` are the last lines that running trials printed, by their ids.
+    `state` says where the experiment runs; `outputs` are the last lines that running trials printed, by their ids.
     """
 
     width: int
@@ -50,7 +50,7 @@ def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group
         *(_line(line, frame) for line in script_version_lines(history, stored)[:_MOST_VERSIONS]),
         *_failures(history, frame),
         *_nodes(history, frame),
-        _line("q leaves, the experiment goes on; candle logs TRIAL shows what a trial printed", frame, "dim"),
+        _line("q leaves, the experiment continues; candle logs TRIAL shows what a trial printed", frame, "dim"),
     ]
     room = max(_FEWEST_RUNNING, frame.height - len(head) - len(foot) - 3)
     return Group(*head, *_running(history, names, frame, room), Text(), *foot)

@@ -34,7 +34,7 @@ def check_result_format(result_format: str | None) -> None:
     if result_format is None:
         return
     if not re.fullmatch(r"%[-+ 0#]*\d{0,2}(\.\d{1,2})?[eEfFgG]", result_format):
-        raise InputError(f'"{result_format}" is no printf format for one number; write for instance %07.3f')
+        raise InputError(f'"{result_format}" is not a printf format for one number; write for instance %07.3f')
 
 
 def as_csv(rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None) -> str:
@@ -48,7 +48,7 @@ def as_csv(rows: Sequence[TrialHistory], names: Sequence[str], result_format: st
 
 
 def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None) -> str:
-    """Return the table as JSON: a list of objects, with all hyperparameters, the default model's included."""
+    """Return the table as JSON: a list of objects, with all hyperparameters, the default ones included."""
     table = []
     for row in rows:
         outcome = row.outcome

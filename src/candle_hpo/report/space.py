@@ -1,4 +1,4 @@
-"""What an experiment's stored search space tells before its trials do: scales, and every choice there is."""
+"""What an experiment's stored search space shows before its trials do: scales, and every choice there is."""
 
 from __future__ import annotations
 

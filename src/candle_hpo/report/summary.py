@@ -17,7 +17,7 @@ from candle_hpo.report.words import count, duration, hyperparameter_lines, hyper
 
 _MOST_FAILURES = 5
 _MOST_RUNNING = 20
-_FEWEST_CONFIGURATIONS = 3  # of one value, that are no coincidence
+_FEWEST_CONFIGURATIONS = 3  # of one value, that can hardly be coincidence
 
 
 def counts_line(history: History, total: int) -> str:
@@ -44,7 +44,7 @@ def stop_text(stop: Stop) -> str:
         case StopReason.MAX_FAILURES:
             return f"too many failures: {stop.trials} trials have failed, and max_failures={stop.limit}"
         case StopReason.TRIALS_REFUSED:
-            return f"the machine refuses one trial after the other, the last {stop.trials}: {stop.last}"
+            return f"system errors ended one trial after the other, the last {stop.trials}: {stop.last}"
         case StopReason.OUT_OF_TIME:
             return "the time left is too short for another trial"
         case StopReason.WALLTIME:

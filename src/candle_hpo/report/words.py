@@ -80,7 +80,7 @@ def column_texts(values: Sequence[object]) -> list[str]:
 
 
 def number_texts(values: Sequence[float]) -> list[str]:
-    """Return results for a column on a screen: in six digits, or in all where six do not tell them apart."""
+    """Return results for a column on a screen: in six digits, or in all where six do not distinguish them."""
     return texts_apart(values, number, repr)
 
 
@@ -91,7 +91,7 @@ def hyperparameters(values: Mapping[str, object], names: Sequence[str], longest:
 
 
 def hyperparameter_lines(sets: Sequence[Mapping[str, object]], names: Sequence[str], longest: int = 200) -> list[str]:
-    """Return a line for each set, as `hyperparameters` does, with as many digits as tell the sets apart."""
+    """Return a line for each set, as `hyperparameters` does, with as many digits as distinguish the sets."""
     parts: list[list[str]] = [[] for _ in sets]
     for name in names or dict.fromkeys(name for each in sets for name in each):
         with_it = [place for place, each in enumerate(sets) if name in each]

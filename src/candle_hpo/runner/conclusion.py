@@ -42,15 +42,17 @@ def conclude(
         listener.say(f"Stopped: {stop_text(stop)}", how_to_go_on(history, paths.root.name))
         return _EXIT_STATUSES[stop.reason]
     if stop is not None:
-        listener.say(f"Stopped ({stop_text(stop)}): what was done is kept; candle resume {paths.root.name} goes on")
+        listener.say(
+            f"Stopped ({stop_text(stop)}): what was done is kept; candle resume {paths.root.name} continues it"
+        )
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
         listener.say(f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     if history.not_completed:
         listener.say(
-            f"With the script mended: candle resume {paths.root.name} --retry-failed",
-            "With the input file mended: submit it again, as a new experiment, or with "
+            f"With the script fixed: candle resume {paths.root.name} --retry-failed",
+            "With the input file fixed: submit it again, as a new experiment, or with "
             f"restart_from_exp={paths.root.name} to keep its sets and what is completed",
         )
         return ExitStatus.TRIALS_FAILED
@@ -58,7 +60,7 @@ def conclude(
 
 
 def how_to_go_on(history: History, name: str) -> str:
-    """Return which command goes on with an experiment, and which one attempts its failed trials again."""
+    """Return which command resumes an experiment, and which one attempts its failed trials again."""
     failed = history.failed
     again = f"; candle resume {name} --retry-failed attempts the {failed:,} that failed again, too" if failed else ""
-    return f"candle resume {name} goes on{again}"
+    return f"candle resume {name} continues it{again}"

@@ -62,11 +62,11 @@ class Findings:
         self.say(f"  ok    {text}")
 
     def note(self, text: str) -> None:
-        """Tell something that is perhaps not as it was meant."""
+        """Report something that is perhaps not as it was meant."""
         self.has_doubts = True
-        self.tell(text)
+        self.mention(text)
 
-    def tell(self, text: str) -> None:
+    def mention(self, text: str) -> None:
         """Show something that is good to know."""
         self.say(f"  note  {text}")
 
@@ -103,13 +103,13 @@ def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
         seconds = _run_one_trial(reading.experiment, first, interpreter, findings)
     elif run:
         findings.note("no trial was run, for what is wrong" if trials != 0 else "no trial was run: none is left")
-    _tell_cost(trials, settings, on_cluster, seconds, run, findings)
+    _show_cost(trials, settings, on_cluster, seconds, run, findings)
 
 
 def _what_it_asks(reading: Reading) -> str:
     settings = reading.settings
     if settings is None or not settings.run_workflow:
-        return "the input file; run_workflow=0: the model once, with the default model"
+        return "the input file; run_workflow=0: the model once, with the default hyperparameters"
     return f"the input file: {settings.workflow}, {_trials_text(reading)}"
 
 
@@ -171,7 +171,7 @@ def _check_hyperparameters(
     if found.seen and not reading.problems:
         findings.right(f"the hyperparameters that {script} reads: {', '.join(found.seen)}")
     if found.unclear and not reading.problems:
-        findings.note(f"whether {script} reads {', '.join(found.unclear)}, its text does not tell")
+        findings.note(f"whether {script} reads {', '.join(found.unclear)} is not clear from its text")
     for each in found.lacking:
         if each.name not in words:
             findings.note(note_on_lacking(each, names, settings, input_file))
@@ -233,7 +233,7 @@ def _check_batch_system(settings: Settings, findings: Findings) -> None:
 
 
 def _number_of_trials(reading: Reading) -> int | None:
-    """Return how many trials there will be; None where the input file does not tell, or is wrong."""
+    """Return how many trials there will be; None where the input file does not say, or is wrong."""
     settings, space = reading.settings, reading.space
     if space is None or settings is None or settings.restart_from_exp or (reading.problems and not space.names):
         return None
@@ -274,10 +274,10 @@ def _run_one_trial(
     return outcome.seconds
 
 
-def _tell_cost(
+def _show_cost(
     trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: Findings
 ) -> None:
-    """Tell what the experiment would cost: for sure at most, and by the one trial, if there was one."""
+    """Say what the experiment would cost: for sure at most, and by the one trial, if there was one."""
     if not trials or not settings.run_workflow:
         return
     workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
@@ -286,11 +286,11 @@ def _tell_cost(
         most = workers * settings.walltime / 3600
         text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
     if seconds is None:
-        findings.tell(text if run else f"{text}; how long it takes, --run tells (one real trial)")
+        findings.mention(text if run else f"{text}; --run measures how long it takes (one real trial)")
         return
     whole = math.ceil(trials / workers) * seconds
     hours = f"about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
-    findings.tell(f"{text}; if all take as long as this first one, {hours}")
+    findings.mention(f"{text}; if all take as long as this first one, {hours}")
     if on_cluster and whole > settings.walltime:
         findings.note(
             f"that is longer than the walltime of {duration(settings.walltime)}: raise walltime or nworkers, or set "
@@ -311,7 +311,7 @@ def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> 
         findings.take(error)
         return None
     for note in restart.notes:
-        findings.tell(note)
+        findings.mention(note)
     name = restart.earlier.name
     left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
     if restart.left:

@@ -1,4 +1,4 @@
-"""What to say of the last experiment of a folder when its input file is submitted once more."""
+"""What to say of the last experiment of a folder when its input file is submitted again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from candle_hpo.runner.liveness import look
 
 
 def notes_on_the_last(directory: Path, text: str) -> list[str]:
-    """Return how to go on with the last experiment of a folder, where its input file is this text and it is not done.
+    """Return how to resume the last experiment of a folder, where its input file is this text and it is not done.
 
     Nothing is asked: who submits may be a script.
     """
@@ -33,5 +33,5 @@ def _notes(last: Experiment) -> list[str]:
         return []
     return [
         f"{name} has the same input file, and of its {count(last.stored.total, 'trial')} {left:,} were interrupted or "
-        f"never begun: candle resume {name} goes on with it. This is a new experiment"
+        f"never started: candle resume {name} continues it. This is a new experiment"
     ]

@@ -117,7 +117,7 @@ def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | N
     try:
         seen = look(paths)
     except MachineError as error:  # a file that is just being written, a batch system that does not answer
-        return State(None, f"How it is, cannot be told just now: {error}")
+        return State(None, f"Status unknown just now: {error}")
     now = liveness(history, seen)
     if now is Liveness.LOST and history.running and seen.holder != holder_before:
         now = Liveness.RUNNING
@@ -159,7 +159,7 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
         case Liveness.DONE if stopped is not None:
             return f"Ended at {_clock(stopped.time)}"
         case Liveness.STOPPED if stopped is not None and stopped.stop is not None:
-            return f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}; candle resume {name} goes on"
+            return f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}; candle resume {name} continues it"
         case Liveness.RUNNING if campaign is not None:
             return _running(name, campaign, paths, seen)
         case Liveness.LOST if job is not None and (campaign is None or campaign.job not in ("", job.id)):
@@ -170,7 +170,7 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
             if campaign.job:
                 where = f"job {campaign.job} ({job.found.slurm_state if job and job.found else 'gone'})"
             since = _clock(campaign.time)
-            return f"Interrupted: {where}, which ran it since {since}, is no more; candle resume {name} goes on"
+            return f"Interrupted: {where}, which ran it since {since}, is gone; candle resume {name} continues it"
     return "It has not begun" if campaign is None else f"It is being started by {seen.holder}"
 
 

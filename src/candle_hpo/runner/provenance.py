@@ -20,13 +20,13 @@ from candle_hpo.script.version import ScriptWatch, keep_script
 
 
 def find_surroundings(settings: Settings, interpreter: str, on_cluster: bool) -> Surroundings:
-    """Return what the script of these settings is run with, as far as this machine tells."""
+    """Return what the script of these settings is run with, as far as this machine shows."""
     script = ScriptWatch(settings.model_script, settings.language)
     return surroundings(settings, interpreter, (*site_modules(on_cluster), *modules_of(settings)), script)
 
 
 def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path, say: Say) -> None:
-    """Keep a copy of the script; where that cannot be done, say so, and go on."""
+    """Keep a copy of the script; where that cannot be done, say so, and continue."""
     if state is None:
         return
     try:

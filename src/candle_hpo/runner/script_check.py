@@ -32,10 +32,10 @@ _HOW_TO_KEEP = {
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What a script's text tells of the hyperparameters that it is given.
+    """What a script's text says of the hyperparameters that it is given.
 
-    `seen` are those that it reads by name, `unclear` those of which its text does not tell; `lacking` is what it reads
-    and nobody gives, `notes` is what else may not be meant so.
+    `seen` are those that it reads by name, `unclear` those of which its text does not show it; `lacking` is what it
+    reads and nobody gives, `notes` is what else may not be meant so.
     """
 
     seen: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> 
     if placeholder and lost:
         yield (
             f"{script}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
-            "within a function of its own: the value of every trial would be this constant; "
+            "within its own function: the value of every trial would be this constant; "
             f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif placeholder:
@@ -183,7 +183,7 @@ def _notes_on_program(settings: Settings, script: str) -> Iterator[str]:
 
 
 def _mentions(settings: Settings, *words: bytes) -> bool:
-    """Tell whether one of these words is in the file of a program, or may be."""
+    """Return whether one of these words is in the file of a program, or may be."""
     try:
         with (
             Path(settings.model_script).open("rb") as file,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
-    """Return the search of an experiment at its beginning; the campaign tells it what the record has.
+    """Return the search of an experiment at its beginning; the campaign gives it what the record has.
 
     Raises `RecordError` where the experiment's folder is damaged, `MachineError` where a sampler's package is missing.
     """

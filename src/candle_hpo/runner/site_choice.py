@@ -8,7 +8,7 @@ from candle_hpo.engine.batch.slurm import slurm_is_here
 
 
 def uses_slurm(settings: Settings) -> bool:
-    """Tell whether the workflow of these settings goes to the cluster."""
+    """Return whether the workflow of these settings goes to the cluster."""
     return settings.engine == "slurm" or (settings.engine == "auto" and slurm_is_here())
 
 

@@ -10,7 +10,7 @@ from candle_hpo.core.errors import MachineError
 
 _MOST_SECONDS = 120.0  # an interpreter on a cold network file system may need that long
 
-ANSWER = "candle asked, and the answer is "  # an interpreter may print words of its own before and after it
+ANSWER = "candle asked, and the answer is "  # an interpreter may print something else before and after it
 
 # A question to Python begins with this. What the folder where the user stands, or PYTHONPATH, has under the name of a
 # module of Python's own (`types.py`) must not be imported by it.

@@ -28,7 +28,7 @@ def names_and_copies(tree: ast.Module, names: set[str]) -> tuple[set[str], dict[
 
 
 def _is_copy(node: ast.expr, names: set[str]) -> bool | None:
-    """Return whether a copy of the hyperparameters may hold more than they; None for what is no copy."""
+    """Return whether a copy of the hyperparameters may hold more than they; None for what is not a copy."""
 
     def is_whole(each: ast.expr | None) -> bool:
         return isinstance(each, ast.Name) and each.id in names

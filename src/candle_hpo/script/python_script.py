@@ -22,7 +22,7 @@ _OF_A_DICTIONARY = {*_GIVES_DEFAULT, "clear", "copy", "fromkeys", "items", "keys
 
 
 def read_python(text: str) -> ScriptReading:
-    """Return what a script's text tells.
+    """Return what a script's text says.
 
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
@@ -262,7 +262,7 @@ def _keep(found: dict[str, Mention], mention: Mention) -> None:
 
 
 def _is_constant(node: ast.expr) -> bool:
-    """Tell whether an expression is a number or the like, whatever the hyperparameters are."""
+    """Return whether an expression is a number or the like, whatever the hyperparameters are."""
     match node:
         case ast.Constant() | ast.Attribute(attr="inf" | "nan"):
             return True

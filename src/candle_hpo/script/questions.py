@@ -61,7 +61,7 @@ def syntax_error(script: str, language: Language, interpreter: str, environment:
             if answer is None:
                 return None
             line, message = answer
-            return Problem(name, line, f"this is no valid Python for {interpreter}: {message}")
+            return Problem(name, line, f"this is not valid Python for {interpreter}: {message}")
         case Language.BASH:
             done = run_program([interpreter, "-n", script], environment, may_fail=True)
             return None if done.returncode == 0 else _problem(name, done.stderr, r"line (\d+): (.*)", "bash")
@@ -92,4 +92,4 @@ def find_modules(
 def _problem(name: str, said: str, pattern: str, language: str) -> Problem:
     match = re.search(pattern, said)
     line, message = (int(match[1]), match[2]) if match else (0, " ".join(said.split())[-300:])
-    return Problem(name, line, f"this is no valid {language}: {message.strip()}")
+    return Problem(name, line, f"this is not valid {language}: {message.strip()}")

@@ -1,4 +1,4 @@
-"""What a model script asks for, as far as its text tells: hyperparameters, modules, and whether it leaves a value.
+"""What a model script asks for, as far as its text shows: hyperparameters, modules, and whether it leaves a value.
 
 Reading a text is a guess: what a script does not say plainly is not reported.
 """
@@ -23,7 +23,7 @@ _WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
 
 
 def read_script(text: str, language: Language) -> ScriptReading:
-    """Return what the text of a script in this language tells; of a program of its own, that is nothing."""
+    """Return what the text of a script in this language says; for any other program, that is nothing."""
     match language:
         case Language.PYTHON:
             return _of_python(text)

@@ -35,7 +35,7 @@ class _Text(NamedTuple):
 
 
 class ScriptWatch:
-    """Tells at any moment which version of a script lies there; a file is read again only when it may have changed.
+    """Knows at any moment which version of a script lies there; a file is read again only when it may have changed.
 
     May be asked by several threads. What cannot be read has no version: a script that is not there fails by itself.
     """

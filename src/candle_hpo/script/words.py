@@ -1,4 +1,4 @@
-"""What the text of a model script can tell, in whatever language it is written."""
+"""What the text of a model script can say, in whatever language it is written."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Mention(msgspec.Struct, frozen=True):
 
 
 class ScriptReading(msgspec.Struct, frozen=True):
-    """What a script's text tells.
+    """What a script's text says.
 
     `reads` are the hyperparameters that it asks for by their names; `hands_on`: it gives them all to something else, so
     that it may use others as well; `fills_in`: it may give some of them values itself. `modules` are what it imports,
     `options` those of its own command line.
 
-    `leaves_value` is None where the text does not tell. Where it is not true, `placeholder` is the line that sets the
-    value to a constant, and `lost_value` the one that sets it in a function, whose variables are its own.
+    `leaves_value` is None where the text does not show it. Where it is not true, `placeholder` is the line that sets
+    the value to a constant, and `lost_value` the one that sets it in a function, whose variables are its own.
     """
 
     reads: tuple[Mention, ...] = ()

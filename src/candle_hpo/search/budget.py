@@ -24,7 +24,7 @@ class Budget:
     batches: bool = False
 
     def allows(self, number: int, running: int) -> bool:
-        """Tell whether the trial of this number may be proposed while so many others run."""
+        """Return whether the trial of this number may be proposed while so many others run."""
         if number > self.trials:
             return False
         if number <= self.design or not self.in_flight:

@@ -25,7 +25,7 @@ EXTRAS = {"gp": "torch", "cmaes": "cmaes"}  # the package that a sampler of Optu
 def parametric_search(
     space: ParametricSpace, settings: Settings, seed: int, known: Sequence[KnownPoint] = ()
 ) -> PointSearch | LearningSearch:
-    """Return a search at its beginning; what its trials came to, it is to be told.
+    """Return a search at its beginning; it has observed no trials yet.
 
     `known` are results that were there before, of this space. They take the place of as many first, spread points.
     Raises `MachineError` where the package of a sampler is missing.
@@ -73,7 +73,7 @@ def known_point(
 ) -> KnownPoint | None:
     """Return an earlier result as a search takes it in; None where it is not of this space.
 
-    `texts` are cells of a table, which do not tell the text "16" from the number: what the space has is taken.
+    `texts` are cells of a table, which do not distinguish the text "16" from the number: what the space has is taken.
     """
     fitting: Hyperparameters = dict(hyperparameters)
     for parameter in space.parameters:
@@ -85,7 +85,7 @@ def known_point(
 
 
 def _is_value_of(parameter: Parameter, value: object) -> bool:
-    """Tell whether a parameter makes this value, to the precision of a printed number."""
+    """Return whether a parameter makes this value, to the precision of a printed number."""
     try:
         found = parameter.find(value)
     except OverflowError:  # a whole number that no float can hold

@@ -101,5 +101,5 @@ class PointSearch:
         return Trial(number, default_trial_id(number), hyperparameters)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
-        """Take in that a trial ended, perhaps one that an earlier campaign proposed."""
+        """Record that a trial ended, perhaps one that an earlier campaign proposed."""
         self._taken.add(self._points.key(trial.hyperparameters))

@@ -98,8 +98,8 @@ def test_values_far_off_are_kept_out_of_the_charts_range_at_the_worse_end_only()
 
 def test_importance_finds_what_matters(tmp_path: Path) -> None:
     paths = make_experiment(tmp_path / "X000", 400)
-    told = History(Direction.MINIMIZE, read_events(paths.record))
-    rows = [row for _, row in sorted(told.trials.items())]
+    history = History(Direction.MINIMIZE, read_events(paths.record))
+    rows = [row for _, row in sorted(history.trials.items())]
     columns = columns_of(CONDITIONAL, [row.trial.hyperparameters for row in rows])
     shares = importance(rows, columns, Direction.MINIMIZE)
     assert shares is not None
@@ -122,16 +122,16 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         TrialStarted.of(again, 1001.0),
         TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, None, 2.0, "n2:1"), 1004.0),
     ]
-    told = History(Direction.MINIMIZE, events)
-    assert [(span.started.time, span.ended, span.started.workers) for span in told.campaigns] == [
+    history = History(Direction.MINIMIZE, events)
+    assert [(span.started.time, span.ended, span.started.workers) for span in history.campaigns] == [
         (100, 106, 2),
         (1000, 1004, 4),
     ]
-    assert [(attempt.trial.attempt, attempt.began, attempt.ended) for attempt in told.attempts] == [
+    assert [(attempt.trial.attempt, attempt.began, attempt.ended) for attempt in history.attempts] == [
         (1, 102.0, 105.0),
         (2, 1002.0, 1004.0),
     ]
-    data = page_data("X000", told, ["x"])
+    data = page_data("X000", history, ["x"])
     assert data.places == ((0.0, 2), (6.0, 4)), "the time between campaigns does not count"
     assert data.runs.began == (2.0, 8.0)
     assert data.running_time == 10.0
@@ -346,7 +346,7 @@ setTimeout(() => {
 
 @pytest.mark.browser
 def test_the_page_in_use(tmp_path: Path) -> None:
-    """Sorting, paging, searching, another axis, a range of parallel coordinates, what the pointer tells, printing."""
+    """Sorting, paging, searching, another axis, a range of parallel coordinates, what the pointer shows, printing."""
     make_experiment(tmp_path / "X001", 250)
     page = page_of(tmp_path / "X001", tmp_path / "page.html")
     page.write_text(page.read_text().replace("</body>", f"{USE_THE_PAGE}</body>"))
@@ -354,18 +354,18 @@ def test_the_page_in_use(tmp_path: Path) -> None:
     assert seen.console == []
     assert 'data-problems="' not in seen.html.split("<body", 1)[0]
     said = json.loads(html.unescape(re.search(r'data-said="([^"]*)"', seen.html)[1]))  # type: ignore[index]
-    lowest, highest, paged, found, told, ranges = said
+    lowest, highest, paged, found, pointed, ranges = said
     assert float(lowest) < 2e-5
     assert float(highest) > 0.09
     assert paged == "101 to 200 of 250 trials"
     assert re.fullmatch(r"1 to (\d+) of \1 trials", found)
-    assert "hpset_" in told
-    assert "learning_rate = " in told
+    assert "hpset_" in pointed
+    assert "learning_rate = " in pointed
     assert ranges == "1"
 
 
 @pytest.mark.browser
-def test_that_the_browser_would_tell_of_errors_and_of_requests(tmp_path: Path) -> None:
+def test_that_the_browser_would_report_errors_and_requests(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<script>nothing.there</script>")
     assert any("nothing is not defined" in line for line in open_page(page_address(page)).console)

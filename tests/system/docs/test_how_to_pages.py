@@ -82,8 +82,8 @@ def test_the_readmes_own_script_and_its_three_mistakes(candle: Candle, here: Pat
     for line, example in zip(said, shown, strict=True):
         assert line.startswith(example.split(" -m pip install")[0].removesuffix("…")), line
     (here / "my.in").write_text(input_file)
-    mended = script.replace("import tensorboard\n", "").replace(' + hyperparams["dropout"]', "")
-    (here / "my_model.py").write_text(mended)
+    fixed = script.replace("import tensorboard\n", "").replace(' + hyperparams["dropout"]', "")
+    (here / "my_model.py").write_text(fixed)
     done = candle("check", "my.in", "--run")
     assert done.returncode == 0, done.stderr
     assert "Nothing is wrong; candle submit-job my.in runs it" in done.stdout

@@ -133,7 +133,7 @@ def test_what_had_ended_and_was_not_recorded_is_collected(write_input: WriteInpu
     assert [history.trials[number].trial.attempt for number in range(1, 5)] == [1, 2, 2, 1]
 
 
-def test_a_model_goes_on_from_its_checkpoint(write_input: WriteInput, here: Path, candle: Candle) -> None:
+def test_a_model_continues_from_its_checkpoint(write_input: WriteInput, here: Path, candle: Candle) -> None:
     script = """
         import os, pathlib, time
         folder = pathlib.Path(os.environ["CANDLE_CHECKPOINT_DIR"])
@@ -184,7 +184,7 @@ def test_a_second_campaign_is_refused_and_a_killed_one_is_followed(
     assert "waiting" not in resumed.stdout + resumed.stderr
 
 
-def test_a_broken_script_stops_early_and_a_mended_one_completes_all(
+def test_a_broken_script_stops_early_and_a_fixed_one_completes_all(
     write_input: WriteInput, here: Path, candle: Candle
 ) -> None:
     sets = "\n".join(json.dumps({"x": number}) for number in range(30))
@@ -193,7 +193,7 @@ def test_a_broken_script_stops_early_and_a_mended_one_completes_all(
     assert done.returncode == 1
     assert "Stopped: too many failures: the first 1" in done.stdout
     assert "ModuleNotFoundError: No module named 'numbre'" in done.stdout
-    assert "candle resume X000 goes on; candle resume X000 --retry-failed attempts the 1" in done.stdout
+    assert "candle resume X000 continues it; candle resume X000 --retry-failed attempts the 1" in done.stdout
     failed = History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl")).counts[Status.FAILED]
     assert 10 <= failed <= 12
     (here / "model.py").write_text("val_to_return = 1")

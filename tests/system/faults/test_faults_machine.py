@@ -1,4 +1,4 @@
-"""A machine that misbehaves: told in one message with status 3, and once it is well again everything completes."""
+"""A machine that misbehaves: reported in one message with status 3, and once it is well again everything completes."""
 
 from __future__ import annotations
 
@@ -180,8 +180,8 @@ def test_an_experiments_folder_that_becomes_unwritable(
     make_writable = unwritable((here / "last-candle-job").resolve() / "run")
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 3, stdout + stderr
-    assert "Stopped: the machine refuses one trial after the other, the last 3: [Errno " in stdout
-    assert "candle resume X000 goes on" in stdout
+    assert "Stopped: system errors ended one trial after the other, the last 3: [Errno " in stdout
+    assert "candle resume X000 continues it" in stdout
     assert len(history(here).trials) < 12
     make_writable()
     resumed = candle("resume")
@@ -326,7 +326,7 @@ def test_a_disk_that_does_not_sync(write_input: WriteInput, here: Path, candle: 
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 3, stdout + stderr
     assert "the record cannot be synced to the disk: Input/output error; what is in it is safe" in stderr
-    assert "once that works, candle resume X000 goes on" in stderr
+    assert "once that works, candle resume X000 continues it" in stderr
     status = candle("status")
     assert status.returncode == 0, status.stderr
     refused = candle("resume", **faults)
@@ -361,9 +361,7 @@ def test_a_clock_that_jumps(
     assert_all_completed_once(here, 20)
 
 
-def test_a_new_submission_says_how_to_go_on_with_the_old_one(
-    write_input: WriteInput, here: Path, candle: Candle
-) -> None:
+def test_a_new_submission_says_how_to_resume_the_old_one(write_input: WriteInput, here: Path, candle: Candle) -> None:
     script = "import time; open('began', 'w'); time.sleep(600 if hyperparams['x'] else 0); val_to_return = 1"
     path = write_input(script, "", "", sets(3))
     process = start(here, "submit-job", path.name)
@@ -376,6 +374,6 @@ def test_a_new_submission_says_how_to_go_on_with_the_old_one(
     (here / "last-candle-job").symlink_to("candle_generated_files/experiments/X000")
     again = candle("submit-job", path)
     assert again.returncode == 0
-    said = "X000 has the same input file, and of its 3 trials 2 were interrupted or never begun: candle resume X000"
+    said = "X000 has the same input file, and of its 3 trials 2 were interrupted or never started: candle resume X000"
     assert said in again.stdout
     assert "X00" not in candle("submit-job", path).stdout.partition("Experiment X")[0]

@@ -1,4 +1,4 @@
-"""Damage to the record, at every byte: cut off, told, or harmless, and never a silent loss."""
+"""Damage to the record, at every byte: cut off, reported, or harmless, and never a silent loss."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def path(here: Path) -> Path:
     return here / "events.jsonl"
 
 
-def test_torn_at_each_of_its_last_2000_bytes_it_replays_and_goes_on(path: Path) -> None:
+def test_torn_at_each_of_its_last_2000_bytes_it_replays_and_continues(path: Path) -> None:
     events = write_record(path, 100)
     data = path.read_bytes()
     lines = data.count(b"\n")
@@ -67,7 +67,7 @@ def test_torn_at_each_of_its_last_2000_bytes_it_replays_and_goes_on(path: Path) 
 def test_a_bit_flipped_anywhere_is_an_error_that_names_the_line_or_changes_nothing(path: Path, mask: int) -> None:
     events = write_record(path, 4)
     data = path.read_bytes()
-    told = 0
+    refused = 0
     for position in range(len(data) - 1):  # without its last newline: that is a torn last line
         flipped = bytearray(data)
         flipped[position] ^= mask
@@ -77,11 +77,11 @@ def test_a_bit_flipped_anywhere_is_an_error_that_names_the_line_or_changes_nothi
             _, *read = read_events(path)
         except RecordError as error:
             assert re.match(rf"{re.escape(str(path))}:{line}: ", str(error)), (position, error)
-            told += 1
+            refused += 1
         else:
             assert read == events, position
     # Harmless are only flips in the name of the checksum's field.
-    assert len(data) - 1 - told <= 4 * data.count(b"\n")
+    assert len(data) - 1 - refused <= 4 * data.count(b"\n")
 
 
 def test_what_the_message_says_saves_all_other_lines(path: Path) -> None:
@@ -107,10 +107,10 @@ def test_what_the_message_says_saves_all_other_lines(path: Path) -> None:
     assert read == [event for line, event in enumerate(events, start=2) if line not in (4, 9)]
 
 
-def test_a_damaged_first_line_can_be_mended(path: Path) -> None:
+def test_a_damaged_first_line_can_be_repaired(path: Path) -> None:
     events = write_record(path, 2)
     path.write_bytes(path.read_bytes().replace(b'"version":2', b'"version":3', 1))
-    with pytest.raises(RecordError, match=":1: this is no record of candle, or its first line is damaged") as error:
+    with pytest.raises(RecordError, match=":1: this is not a record of candle, or its first line is damaged") as error:
         list(read_events(path))
     command = re.search(r"(sed -i.damaged .*) mends it", str(error.value))
     assert command

@@ -1,4 +1,4 @@
-"""Trials that misbehave, each in its own way: how each death is told, and that nothing of them is left."""
+"""Trials that misbehave, each in its own way: how each failure is reported, and that nothing of them is left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def note(*pids):
         print(os.getpid(), *pids, file=file)
 
 def daemon():
-    # As daemons do it: a child in a session of its own, whose parent ends.
+    # As daemons do it: a child in its own session, whose parent ends.
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -124,7 +124,7 @@ def sets(names: list[str]) -> str:
 
 
 @pytest.mark.skipif(not LINUX, reason="escaped processes are found on Linux alone")
-def test_each_death_is_told_as_what_it_is_and_leaves_nothing(
+def test_each_failure_is_reported_as_what_it_is_and_leaves_nothing(
     write_input: WriteInput, here: Path, candle: Candle
 ) -> None:
     path = write_input(
@@ -228,7 +228,7 @@ def cgroup() -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("script", ["python", "bash"])
-def test_what_the_kernel_ends_for_want_of_memory_is_told_from_what_others_kill(
+def test_what_the_kernel_ends_for_lack_of_memory_is_distinguished_from_what_others_kill(
     write_input: WriteInput, here: Path, cgroup: Callable[[], None], script: str
 ) -> None:
     grow = "x = bytearray(400_000_000); import os; os.write(1, x[:1])"
@@ -255,7 +255,7 @@ def test_what_the_kernel_ends_for_want_of_memory_is_told_from_what_others_kill(
     assert done.returncode == 1, done.stdout + done.stderr
     found = outcomes(here)
     assert found["grows"].status is Status.OUT_OF_MEMORY, found
-    assert "the system ended a process for want of memory meanwhile" in found["grows"].reason
+    assert "the system ended a process that ran out of memory meanwhile" in found["grows"].reason
     assert found["is killed"].status is Status.FAILED
     assert "memory" not in found["is killed"].reason
     assert "1 out of memory" in done.stdout

@@ -41,7 +41,7 @@ def test_arbitrary_bytes_are_read_or_reported(name: str) -> None:
     @settings(max_examples=150)
     @given(st.one_of(changed(SEEDS[name]), st.binary(max_size=200)))
     def feed(data: bytes) -> None:
-        began = time.process_time()  # a disk that syncs slowly is no hang
+        began = time.process_time()  # a disk that syncs slowly is not a hang
         TARGETS[name](data)
         assert time.process_time() - began < 5
 

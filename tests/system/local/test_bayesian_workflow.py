@@ -120,7 +120,7 @@ def test_the_same_seed_makes_the_same_search(write_bayesian: Callable[..., Path]
     assert proposals(EXPERIMENTS / "X000") == proposals(EXPERIMENTS / "X001")
 
 
-def test_killed_and_resumed_it_goes_on_as_if_nothing_had_happened(
+def test_killed_and_resumed_it_continues_as_if_nothing_had_happened(
     write_bayesian: Callable[..., Path], candle: Candle, here: Path
 ) -> None:
     """With one worker, the order of the outcomes is fixed, and so must every proposal be."""
@@ -144,7 +144,7 @@ def test_killed_and_resumed_it_goes_on_as_if_nothing_had_happened(
     assert proposals(EXPERIMENTS / "X001") == whole
 
 
-def test_a_larger_budget_goes_on_with_an_earlier_experiment(
+def test_a_larger_budget_continues_an_earlier_experiment(
     write_bayesian: Callable[..., Path], candle: Candle, here: Path
 ) -> None:
     source = write_bayesian()
@@ -186,7 +186,7 @@ def test_warm_start(form: str, write_bayesian: Callable[..., Path], candle: Cand
 @pytest.mark.parametrize(
     ("control", "status", "message"),
     [
-        ("warm_start=X007", 2, "X007 is no experiment; there is none here"),
+        ("warm_start=X007", 2, "X007 is not an experiment; there is none here"),
         ("warm_start=none.csv", 2, "warm_start: none.csv cannot be read: "),
         (
             "warm_start=other.csv",
@@ -194,10 +194,10 @@ def test_warm_start(form: str, write_bayesian: Callable[..., Path], candle: Cand
             "warm_start: none of 1 result in other.csv is of this search space (parameters: x",
         ),
         ("warm_start=no.csv", 2, 'warm_start: no.csv has no row with a column "result"'),
-        ("sampler=tpee", 2, 'x.in:7: sampler: "tpee" is no value of it; did you mean "tpe"?'),
+        ("sampler=tpee", 2, 'x.in:7: sampler: "tpee" is not a valid value; did you mean "tpe"?'),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_made(
+def test_what_is_wrong_is_reported_and_nothing_is_made(
     control: str, status: int, message: str, write_bayesian: Callable[..., Path], candle: Candle, here: Path
 ) -> None:
     (here / "other.csv").write_text("result,dirname,id,x,kind\n1.5,a,a,7,b\n")

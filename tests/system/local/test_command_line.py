@@ -51,7 +51,7 @@ def test_a_grid_from_end_to_end(candle: Candle, write_input: WriteInput, here: P
     assert (run / "hpset_00001" / "result.txt").read_text() == "5.0\n"
 
 
-def test_failures_are_told_the_others_run_on_and_the_status_is_1(candle: Candle, write_input: WriteInput) -> None:
+def test_failures_are_reported_the_others_run_on_and_the_status_is_1(candle: Candle, write_input: WriteInput) -> None:
     script = """
         import math, os, sys
         kind = hyperparams["kind"]
@@ -114,7 +114,7 @@ def test_a_dry_run_makes_nothing(candle: Candle, write_input: WriteInput, here: 
     assert sorted(here.iterdir()) == before
 
 
-def test_wrong_input_is_told_with_status_2_and_nothing_is_made(
+def test_wrong_input_is_reported_with_status_2_and_nothing_is_made(
     candle: Candle, write_input: WriteInput, here: Path
 ) -> None:
     path = write_input(control="nworker=2", param_space='{"x": 1, "z": 1}\n{"x": 1}')
@@ -128,14 +128,14 @@ def test_wrong_input_is_told_with_status_2_and_nothing_is_made(
     assert sorted(here.iterdir()) == before
 
 
-def test_a_missing_interpreter_is_told(candle: Candle, write_input: WriteInput, here: Path) -> None:
+def test_a_missing_interpreter_is_reported(candle: Candle, write_input: WriteInput, here: Path) -> None:
     (here / "empty").mkdir()
     done = candle("submit-job", write_input(control="python_bin_path=empty"))
     assert done.returncode == 2
     assert f"there is no python3 in python_bin_path ({here}/empty)" in done.stderr
 
 
-def test_an_interpreter_that_does_not_run_is_told(candle: Candle, write_input: WriteInput, here: Path) -> None:
+def test_an_interpreter_that_does_not_run_is_reported(candle: Candle, write_input: WriteInput, here: Path) -> None:
     (here / "bin").mkdir()
     (here / "bin" / "python3").write_text("#!/bin/sh\necho broken >&2; exit 5\n")
     (here / "bin" / "python3").chmod(0o755)
@@ -231,7 +231,7 @@ def test_a_single_run_is_stopped_with_its_children(write_input: WriteInput, here
     assert gone(*pids)
 
 
-def test_status_tells_of_a_campaign_that_died(write_input: WriteInput, here: Path, candle: Candle) -> None:
+def test_status_reports_a_campaign_that_died(write_input: WriteInput, here: Path, candle: Candle) -> None:
     process = start(here, write_input(WAITS, control="nworkers=2"))
     pids = pids_of_trials(here, 2)
     assert "Running since" in candle("status").stdout
@@ -307,14 +307,14 @@ def test_odd_names_of_experiments(candle: Candle, here: Path, name: str) -> None
     (here / "loop").symlink_to("loop")
     done = candle("status", name)
     assert done.returncode == 2
-    assert "is no experiment" in done.stderr
+    assert "is not an experiment" in done.stderr
 
 
 def test_a_folder_that_was_removed(candle: Candle, here: Path) -> None:
     command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m candle_hpo status"
     done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
-    assert done.stderr.startswith("candle: the machine refused:")
+    assert done.stderr.startswith("candle: system error:")
 
 
 def test_an_input_that_can_be_read_once_is_kept_as_submitted(write_input: WriteInput, here: Path) -> None:
@@ -325,7 +325,7 @@ def test_an_input_that_can_be_read_once_is_kept_as_submitted(write_input: WriteI
     assert (here / "last-candle-job" / "input.in").read_text() == path.read_text()
 
 
-def test_an_interrupted_experiment_goes_on(write_input: WriteInput, here: Path, candle: Candle) -> None:
+def test_an_interrupted_experiment_continues(write_input: WriteInput, here: Path, candle: Candle) -> None:
     """Stopped, refused a second campaign while one runs, resumed: every trial completes once."""
     script = WAITS.replace("time.sleep(600)", "time.sleep(600 if not os.path.exists('../../../../../on') else 0)")
     script += "    val_to_return = 2\n"
@@ -340,7 +340,7 @@ def test_an_interrupted_experiment_goes_on(write_input: WriteInput, here: Path, 
     (here / "on").touch()
     resumed = candle("resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert "Going on with X000: 3 trials of 4 left" in resumed.stdout
+    assert "Resuming X000: 3 trials of 4 left" in resumed.stdout
     assert "4 trials: 4 completed" in resumed.stdout
     assert "nothing is left to do, all 4 trials are completed" in candle("resume").stdout
     assert candle("cancel").returncode == 2
@@ -401,12 +401,12 @@ def test_a_million_sets_stream_to_the_file(here: Path) -> None:
         (["generate-grid", "epochs"], "epochs: this is not a list of a name and its values"),
         (["submit-job", "gone.in"], "gone.in: there is no such file"),
         (["status"], "there is no experiment here"),
-        (["aggregate-results", "X007"], "X007 is no experiment"),
-        (["aggregate-results", "--format", "cvs"], '"cvs" is no format of results; did you mean "csv"?'),
-        (["aggregate-results", "%d%d"], "is no printf format for one number"),
+        (["aggregate-results", "X007"], "X007 is not an experiment"),
+        (["aggregate-results", "--format", "cvs"], '"cvs" is not a format of results; did you mean "csv"?'),
+        (["aggregate-results", "%d%d"], "is not a printf format for one number"),
     ],
 )
-def test_mistakes_are_told_with_status_2(candle: Candle, arguments: list[str], message: str) -> None:
+def test_mistakes_are_reported_with_status_2(candle: Candle, arguments: list[str], message: str) -> None:
     done = candle(*arguments)
     assert done.returncode == 2
     assert message in done.stderr

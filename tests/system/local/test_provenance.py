@@ -237,7 +237,7 @@ def test_every_change_of_a_script_is_another_version_and_nothing_else_is(here: P
     assert watch.version() == versions[-1]
 
 
-def test_a_folder_of_data_beside_a_script_is_no_module(here: Path) -> None:
+def test_a_folder_of_data_beside_a_script_is_not_a_module(here: Path) -> None:
     (here / "data").mkdir()
     for number in range(4000):
         (here / "data" / f"{number}.txt").touch()
@@ -281,7 +281,9 @@ def test_a_copy_is_of_what_was_looked_at_and_not_of_a_huge_program(here: Path) -
     assert note.startswith("model changes just now")
 
 
-def test_a_script_edited_while_it_runs_is_told_everywhere(write_input: WriteInput, here: Path, candle: Candle) -> None:
+def test_a_script_edited_while_it_runs_is_reported_everywhere(
+    write_input: WriteInput, here: Path, candle: Candle
+) -> None:
     path = write_input(WAITS, "nworkers=1", "", "\n".join(f'{{"x": {number}}}' for number in range(1, 7)))
     first = sha(here / "model.py")[:8]
     process = subprocess.Popen(
@@ -298,13 +300,13 @@ def test_a_script_edited_while_it_runs_is_told_everywhere(write_input: WriteInpu
     (here / "go").touch()
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    told = [
+    expected = [
         "model.py changed after x.in was submitted; of the trials that have ended,",
         f"  version {first} (as submitted): 2 trials (1-2)",
         f"  version {first} (as submitted), {second} at their end: 1 trial (3)",
         f"  version {second}: 3 trials (4-6)",
     ]
-    text = "\n".join(told)
+    text = "\n".join(expected)
     assert text in out
     assert "model.py changed: 4 trials, from trial 3 on, ran another version" in out, "while it ran"
     assert text in candle("status").stdout
@@ -320,7 +322,7 @@ def test_a_script_edited_while_it_runs_is_told_everywhere(write_input: WriteInpu
 
 
 @pytest.mark.parametrize("by_restart", [False, True])
-def test_what_changed_before_a_resumption_is_told_and_nothing_is_overwritten(
+def test_what_changed_before_a_resumption_is_reported_and_nothing_is_overwritten(
     write_input: WriteInput, here: Path, candle: Candle, by_restart: bool
 ) -> None:
     path = write_input("assert hyperparams['x'] != 2\nval_to_return = hyperparams['x']\n")

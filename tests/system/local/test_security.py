@@ -109,8 +109,8 @@ def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, ch
     outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, worker="here:1")
     write_outcome(trial, TRIAL, outcome)
     assert read_outcome(trial, TRIAL) == outcome
-    told = json.loads(trial.outcome.read_text())
-    trial.outcome.write_text(json.dumps({**told, **change}))
+    outcome = json.loads(trial.outcome.read_text())
+    trial.outcome.write_text(json.dumps({**outcome, **change}))
     assert read_outcome(trial, TRIAL) is None
 
 
@@ -129,7 +129,7 @@ def test_an_attempt_that_was_ended_is_not_collected(paths: ExperimentPaths, outc
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"id":', "\0" * 100, '{"status": "completed"}', "9" * 2_000_000])
-def test_what_is_no_outcome_is_not_collected(paths: ExperimentPaths, text: str) -> None:
+def test_what_is_not_an_outcome_is_not_collected(paths: ExperimentPaths, text: str) -> None:
     trial = paths.trial(TRIAL.id)
     trial.run.mkdir()
     trial.outcome.write_text(text)

@@ -79,7 +79,7 @@ def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, s
     path = write_input(SCRIPT, GPUS, "y = 0", "\n".join(map(json.dumps, sets)))
     done = on_cluster("submit-job", path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["Input file submitted successfully", "How it is: candle status"]
+    assert done.stdout.splitlines()[-2:] == ["Input file submitted successfully", "Status: candle status"]
     assert "JOB_ID=" in done.stdout
     slurm.wait_until_empty(90)
 
@@ -178,7 +178,7 @@ def test_an_experiment_in_the_queue_is_seen_and_cancelled(
     assert "ended (CANCELLED), before any trial ran" in on_cluster("status").stdout
     again = on_cluster("cancel")
     assert again.returncode == 2
-    assert "X000 does not run" in again.stderr
+    assert "X000 is not running" in again.stderr
 
 
 def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
@@ -333,7 +333,7 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
     assert {history(here).trials[number].trial.attempt for number in collected} == {1}
 
 
-def test_a_job_that_slurm_begins_anew_goes_on(
+def test_a_job_that_slurm_requeues_continues(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     """It is requeued while its campaign hangs, and so cannot let its lock go."""
@@ -413,7 +413,7 @@ def test_a_job_that_loses_all_its_workers_stops_and_says_so(
     assert_each_completed_once(here, 60)
 
 
-def test_a_cancelled_job_tells_the_truth_and_can_be_resumed(
+def test_a_cancelled_job_shows_the_truth_and_can_be_resumed(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     path = write_input(SCRIPT, GPUS, "y = 0", SIXTY)
@@ -423,7 +423,7 @@ def test_a_cancelled_job_tells_the_truth_and_can_be_resumed(
     slurm.wait_until_empty(60)
     slurm.wait_until_nothing_runs(10)
     status = on_cluster("status").stdout
-    assert "candle resume X000 goes on" in status
+    assert "candle resume X000 continues it" in status
     assert " interrupted, " in status
     assert " running" not in status
     path.write_text(path.read_text().replace("workflow=", "restart_from_exp=X000\nworkflow="))
@@ -450,7 +450,7 @@ def test_a_bad_node_is_taken_out_of_use(
     assert history(here).counts["completed"] >= 27  # type: ignore[index]
 
 
-def test_what_a_user_cancels_does_not_go_on_by_itself(
+def test_what_a_user_cancels_does_not_continue_by_itself(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     control = f"{GPUS}\nauto_resubmit=1"
@@ -459,7 +459,7 @@ def test_what_a_user_cancels_does_not_go_on_by_itself(
     assert on_cluster("cancel").returncode == 0
     slurm.wait_until_empty(60)
     assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
-    assert "candle resume X000 goes on" in on_cluster("status").stdout
+    assert "candle resume X000 continues it" in on_cluster("status").stdout
 
 
 def test_an_experiment_three_walltimes_long_ends_unattended(

@@ -71,7 +71,7 @@ def _r_value(value: object) -> str:
         case dict():
             return _r_list(value)
         case _:
-            raise TypeError(f"{value!r} is no value of JSON")
+            raise TypeError(f"{value!r} is not a JSON value")
 
 
 def _r_number(value: float) -> str:

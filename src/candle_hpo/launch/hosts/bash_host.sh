@@ -2,7 +2,7 @@
 # first, and then runs the script as its main one, with its own $0, BASH_SOURCE and line numbers.
 #
 # It defines candle_get_param, and has the variable val_to_return written to the file named by CANDLE_RESULT_FILE when
-# the script ends. A value that is no number goes there as a text that shows it.
+# the script ends. A value that is not a number goes there as a text that shows it.
 
 if [ -n "${CANDLE_OWN_BASH_ENV-}" ]; then
   export BASH_ENV=$CANDLE_OWN_BASH_ENV
@@ -33,7 +33,7 @@ _candle_report() {
 }
 
 # What the script itself sets for its exit runs after the report, since it may end the shell, and before another one, since
-# it may set the value. There, $? is the status with which the script ends, as by hand, and that it may not be 0 is no error
+# it may set the value. There, $? is the status with which the script ends, as by hand, and a status other than 0 is not an error
 # to `set -e` or to an ERR trap (hence the `&&`).
 trap() {
   local action=- signal others=()

@@ -5,7 +5,7 @@ This file runs in the user's interpreter, from Python 3.7 on, and needs nothing 
     python [INTERPRETER ARGUMENTS] python_host.py SCRIPT
 
 The hyperparameters come from the JSON file named by CANDLE_PARAMS_FILE; the value goes to the one named by
-CANDLE_RESULT_FILE, as {"val_to_return": …}. A value that is no number goes there as a text that shows it.
+CANDLE_RESULT_FILE, as {"val_to_return": …}. A value that is not a number goes there as a text that shows it.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def number_of(value: Any, otherwise: object) -> object:
 
 
 def describe(value: object) -> str:
-    """Return what a value that is no number looks like."""
+    """Return what a value that is not a number looks like."""
     try:
         return f"{repr(value)[:80]} ({type(value).__name__})"
     except Exception:
@@ -238,7 +238,7 @@ def losses_of(history: object) -> list[object] | tuple[object, ...] | None:
 
 
 def last_of_each(history: object) -> dict[str, object]:
-    """Return the last value of everything that a Keras history holds; nothing of what is no such history."""
+    """Return the last value of everything that a Keras history holds; nothing of anything else."""
     history = getattr(history, "history", history)
     if not isinstance(history, dict):
         return {}
@@ -281,7 +281,7 @@ def explain_missing(name: object, traceback: types.TracebackType, hyperparameter
 def follow_into_child_processes(host: str) -> None:
     """Make the processes that multiprocessing spawns find the hyperparameters too.
 
-    Such a process imports the main script anew, from its path. Here it imports this file instead, which then
+    Such a process imports the main script again, from its path. Here it imports this file instead, which then
     runs the script with its hyperparameters there. Nothing is imported for it that the script does not import.
     """
     watched = "multiprocessing.spawn"

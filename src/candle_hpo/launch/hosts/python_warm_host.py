@@ -38,7 +38,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def main() -> None:
-    """Import what the script imports, then fork a process for each request, which goes on below `serve`."""
+    """Import what the script imports, then fork a process for each request, which runs what follows `serve`."""
     files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_times.py", "warm_end.py")
     host, script, imports, timing, ending = map(load, files)
     host.end_with_parent()
@@ -62,7 +62,7 @@ def main() -> None:
     imports.import_all(wanted, named, imports.Gate(script, known), channel.write)
     sys.stdout.flush()
     sys.stderr.flush()
-    told = os.pread(1, 1 << 20, 0)
+    printed = os.pread(1, 1 << 20, 0)
     inherited = ending.Inherited(plan["harmless"], plan["patterns"])
 
     def begins_with() -> set[str]:
@@ -74,7 +74,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})
-    request = serve(channel, imports.threads, own_files.have_changed, marker, told, times)
+    request = serve(channel, imports.threads, own_files.have_changed, marker, printed, times)
     if request is None:
         os._exit(0)
     imports.renew(plan["folders"], plan["generators"], began_in)
@@ -144,14 +144,19 @@ class Marker:
                 self._place, self._size = begin + found + 1 + len(entry), len(value)
 
     def set(self, value: str) -> None:
-        """Show this value; what is left of the place is an entry of its own, for an empty one would end the list."""
+        """Show this value; what is left of the place is a separate entry, for an empty one would end the list."""
         data = os.fsencode(value)
         if len(data) <= self._size:
             ctypes.memmove(self._place, (data + b"\0").ljust(self._size, b"/")[: self._size], self._size)
 
 
 def serve(
-    channel: Channel, threads: Callable[[], str], is_stale: Callable[[], bool], marker: Marker, told: bytes, times: Any
+    channel: Channel,
+    threads: Callable[[], str],
+    is_stale: Callable[[], bool],
+    marker: Marker,
+    printed: bytes,
+    times: Any,
 ) -> Any:
     """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
     me = os.getpid()
@@ -184,7 +189,7 @@ def serve(
                 end_with_parent(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
                 if os.getppid() != me:
                     os._exit(1)
-                become_the_trial(request, told)
+                become_the_trial(request, printed)
                 marker.set(request["environment"][Marker.VARIABLE])
             except OSError as error:
                 channel.write({"error": [error.errno, str(error)], "forked": True})
@@ -198,13 +203,13 @@ def serve(
         channel.write({"status": status, "seconds": times.take()})
 
 
-def become_the_trial(request: Any, told: bytes) -> None:
+def become_the_trial(request: Any, printed: bytes) -> None:
     """Give this process the directory, the environment and the output of its trial."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
-    while told:
-        told = told[os.write(output, told) :]
+    while printed:
+        printed = printed[os.write(output, printed) :]
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)

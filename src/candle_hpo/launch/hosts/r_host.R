@@ -4,7 +4,7 @@
 #
 # This file runs in the user's R, version 3.5 or newer, and needs nothing but base R. The hyperparameters come, as an R
 # expression, from the file next to the one that CANDLE_PARAMS_FILE names; the value goes to the one named by
-# CANDLE_RESULT_FILE, as {"val_to_return": ...}. A value that is no number goes there as a text that shows it.
+# CANDLE_RESULT_FILE, as {"val_to_return": ...}. A value that is not a number goes there as a text that shows it.
 
 local({
   script <- Sys.getenv("CANDLE_MODEL_SCRIPT")
@@ -82,7 +82,7 @@ local({
     writeLines(paste0("{", paste(entries, collapse = ", "), "}"), file, useBytes = TRUE)
     close(file)
   }
-  # However R ends, quit() included. After an error its exit status tells that the value does not count.
+  # However R ends, quit() included. After an error its exit status shows that the value does not count.
   reg.finalizer(environment(), function(ours) report(), onexit = TRUE)
 
   # R names the lines of a failed call only where it can; the calls that led to it have theirs.
@@ -107,5 +107,5 @@ local({
   )
 })
 
-# Here only a script comes that has ended well, or one that failed and whose own `error` option lets R go on.
+# Only a script that has ended well comes here, or one that failed and whose own `error` option lets R continue.
 if (isTRUE(getOption("candle.failed"))) quit("no", status = 1L)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-# Libraries loaded with these have business of their own at the end of every process.
+# Libraries loaded with these do something at the end of every process.
 ADDED_LIBRARIES = ("LD_PRELOAD", "LD_AUDIT")
 
 
@@ -50,7 +50,7 @@ class Inherited:
         self.flushes = list(flushes_of(libraries))
 
     def are_harmless(self, libraries: set[str]) -> bool:
-        """Tell whether all these shared libraries are known to have nothing to do at the end of a process."""
+        """Return whether all these shared libraries are known to have nothing to do at the end of a process."""
         return all(map(self._has_nothing_to_do, libraries))
 
     def _has_nothing_to_do(self, path: str) -> bool:
@@ -80,7 +80,7 @@ def loads_of_libraries() -> int:
 
     def look(found: Any, size: int, _: object) -> int:
         counts.append(found.contents.adds if size >= LoadedObject.subs.offset else -1)
-        return 1  # the first one tells it all
+        return 1  # the first one says it all
 
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(LoadedObject), ctypes.c_size_t, ctypes.c_void_p)
     ctypes.CDLL(None).dl_iterate_phdr(kind(look), None)
@@ -124,13 +124,13 @@ def end_as(run: Callable[[], None], inherited: Inherited) -> None:
         sys.exit(status)
     try:
         end_what_is_own(inherited)
-    except Exception:  # output that cannot be flushed, or a stdout of the script's own making: Python tells of it
+    except Exception:  # output that cannot be flushed, or a stdout of the script's own making: Python reports it
         sys.exit(status)
     os._exit(status)
 
 
 def needs_the_usual_end(inherited: Inherited) -> bool:
-    """Tell whether a library in this process may have something to do at its end."""
+    """Return whether a library in this process may have something to do at its end."""
     if not inherited.is_harmless or any(os.environ.get(name) for name in ADDED_LIBRARIES):
         return True
     if loads_of_libraries() == inherited.loads != -1:

@@ -42,7 +42,7 @@ class Gate:
         if path is not None or not self._known.objection(name):
             return None
         found = self._script.spec_of(name)
-        # A library may only ask whether there is such a module: it is told the truth.
+        # A library may only ask whether there is such a module: it gets the true answer.
         return None if found is None else importlib.machinery.ModuleSpec(name, self, origin=found.origin)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> Any:
@@ -67,7 +67,7 @@ def import_all(
     wanted: list[tuple[str, tuple[str, ...]]],
     named: list[str],
     gate: Gate,
-    tell: Callable[[dict[str, object]], None],
+    report: Callable[[dict[str, object]], None],
 ) -> None:
     """Import modules one by one; end this process at one that cannot be shared: what it has begun cannot be taken back.
 
@@ -76,10 +76,10 @@ def import_all(
     tops = {name.partition(".")[0] for name in named}
     files = open_files()
     for name, members in [*wanted, *((name, ()) for name in named if name not in dict(wanted))]:
-        tell({"importing": name})
+        report({"importing": name})
         is_named = name.partition(".")[0] in tops
         if is_named:
-            gc.freeze()  # so that its objects are told apart
+            gc.freeze()  # so that its objects can be distinguished
         else:
             sys.meta_path.insert(0, gate)
         try:
@@ -94,7 +94,7 @@ def import_all(
         trouble = trouble or gpu() or threads() or processes() or opened(files)
         trouble = trouble or (random_numbers() if is_named else "")
         if trouble:
-            tell({"unsafe": name, "because": trouble})
+            report({"unsafe": name, "because": trouble})
             os._exit(0)
 
 
@@ -124,7 +124,7 @@ def random_numbers() -> str:
     theirs = {id(getattr(random, "_inst", None)), id(getattr(generator_of_numpy(), "_bit_generator", None))}
     found = [each for each in gc.get_objects() if issubclass(type(each), kinds) and id(each) not in theirs]
     found = [each for each in found if type(each).__name__ != "SystemRandom"]  # which the system itself renews
-    return f"it keeps random numbers of its own (a {type(found[0]).__name__})" if found else ""
+    return f"it keeps its own random numbers (a {type(found[0]).__name__})" if found else ""
 
 
 def generator_of_numpy() -> Any:
@@ -173,7 +173,7 @@ def found_at(places: list[str]) -> Iterator[tuple[Any, str, Any]]:
 
 
 def is_drawn(bits: Any) -> bool:
-    """Tell whether a generator of NumPy was seeded by chance, with 128 random bits, not with somebody's number."""
+    """Return whether a generator of NumPy was seeded by chance, with 128 random bits, not with somebody's number."""
     sequence = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
     entropy = getattr(sequence, "entropy", None)
     return isinstance(entropy, int) and entropy >= 1 << 64
@@ -194,7 +194,7 @@ class OwnFiles:
         self._files = {path: stamp(path) for path in paths if path and not script.is_installed(path)}
 
     def have_changed(self) -> bool:
-        """Tell whether a file is not the one that was imported, or the script begins with other imports now."""
+        """Return whether a file is not the one that was imported, or the script begins with other imports now."""
         if any(stamp(path) != was for path, was in self._files.items()):
             return True
         before, self._stamp = self._stamp, stamp(self._script)
@@ -202,7 +202,7 @@ class OwnFiles:
 
 
 def stamp(path: str) -> tuple[int, int, int] | None:
-    """Return what tells whether a file was written again; None where it is gone."""
+    """Return what shows whether a file was written again; None where it is gone."""
     try:
         status = os.stat(path)
     except OSError:
@@ -219,8 +219,8 @@ def gpu() -> str:
 def threads() -> str:
     """Return whether there are threads that a fork would lose, in words.
 
-    A pool that ends itself before a fork and begins anew after it, as OpenBLAS's does, is gone once one was tried. The
-    thread of jemalloc (which pandas has from PyArrow) begins anew in a forked process by jemalloc's own handlers.
+    A pool that ends itself before a fork and starts again after it, as OpenBLAS's does, is gone once one was tried. The
+    thread of jemalloc (which pandas has from PyArrow) starts again in a forked process by jemalloc's own handlers.
     """
     if not other_threads():
         return ""

@@ -1,4 +1,4 @@
-"""What a script imports that can be imported before it: that which no trial could tell from its own import.
+"""What a script imports that can be imported before it: that which no trial could distinguish from its own import.
 
 Read by `python_warm_host.py`, in the user's interpreter. The script is read, never run. What counts is the block of
 imports with which it begins, as long as each of them is known: everything else may change what the next import finds.
@@ -23,7 +23,7 @@ STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 class Known:
-    """Tells which modules may be imported beforehand.
+    """Knows which modules may be imported beforehand.
 
     Those of Python itself, those that the user has named, and the `libraries` that are known to behave the same:
     top-level modules with the distributions that bring them. One that lies elsewhere, or comes from another
@@ -43,7 +43,7 @@ class Known:
         return self._objections[top]
 
     def is_standard(self, name: str) -> bool:
-        """Tell whether a module is of Python's own library."""
+        """Return whether a module is of Python's own library."""
         places = places_of(name.partition(".")[0])
         return places is not None and all(map(is_of_python, places))
 
@@ -59,19 +59,19 @@ class Known:
 
 
 def is_of_python(path: str) -> bool:
-    """Tell whether a file is one of Python's own library."""
+    """Return whether a file is one of Python's own library."""
     return os.path.abspath(path).startswith(STANDARD) and INSTALLED.isdisjoint(path.split(os.sep))
 
 
 def is_installed(path: str) -> bool:
-    """Tell whether a file is of Python's own library, or in a folder where pip or conda installs."""
+    """Return whether a file is of Python's own library, or in a folder where pip or conda installs."""
     folders = path.split(os.sep)
     places = [number for number, folder in enumerate(folders) if folder in INSTALLED]
     return is_of_python(path) or (bool(places) and bool(installed_in(os.sep.join(folders[: places[-1] + 1]))))
 
 
 def is_brought_by(distributions: list[str], path: str) -> bool:
-    """Tell whether a module or package lies where pip or conda has installed it, with one of these distributions."""
+    """Return whether a module or package lies where pip or conda has installed it, with one of these distributions."""
     folder = os.path.dirname(path)
     if os.path.basename(folder) not in INSTALLED:
         return False
@@ -175,7 +175,7 @@ def imported_within(node: Any) -> Iterator[str]:
 
 
 def is_only_a_constant(statement: Any) -> bool:
-    """Tell whether a statement is a text or number by itself, as a docstring is, or one that is given a name."""
+    """Return whether a statement is a text or number by itself, as a docstring is, or one that is given a name."""
     if isinstance(statement, _ast.Assign) and not all(isinstance(target, _ast.Name) for target in statement.targets):
         return False
     kinds = ("Constant", "Num", "Str", "NameConstant")  # the last three are those of Python 3.7

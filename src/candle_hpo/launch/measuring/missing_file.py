@@ -8,7 +8,7 @@ from pathlib import Path
 
 from candle_hpo.core.paths import is_there
 
-# As operating systems, and the libraries that have words of their own (NumPy, pandas, readr, Pillow, …), say it.
+# As operating systems, and the libraries that have their own words for it (NumPy, pandas, readr, Pillow, …), say it.
 _SAYS_MISSING = re.compile(
     r"no such file|FileNotFoundError|not found|(?:does|do) not exist|doesn't exist|(?:can(?:no|')t|could(?: not|n't)"
     r"|unable to|failed to|error|failed)\b.*\b(?:open|find|read|load)|(?:open|read|load)\w*\b.*\bfailed",
@@ -29,7 +29,7 @@ def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Pat
         for name in dict.fromkeys(_names_in(line, directory)):
             for place in places:
                 if Path(name).name != script.name and is_there(place / name) and not is_there(directory / name):
-                    own = "a trial runs in a folder of its own, so use the whole path in the script"
+                    own = "a trial runs in its own folder, so use the whole path in the script"
                     return f"{name} is in {place}: {own}"
     return ""
 

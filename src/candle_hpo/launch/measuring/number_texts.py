@@ -8,15 +8,16 @@ import re
 _LONGEST_QUOTE = 200  # characters
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([ed][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE | re.ASCII)
 
-# What makes the digits before it a part of a longer number, however the pattern goes on: digits (after a point, a sign,
-# the letters of an exponent or of C's hexadecimal numbers), marks between groups of digits, `1.#QNAN`, powers of ten.
-_GOES_ON = re.compile(
+# What makes the digits before it a part of a longer number, however the pattern continues: digits (after a point, a
+# sign, the letters of an exponent or of C's hexadecimal numbers), marks between groups of digits, `1.#QNAN`, powers of
+# ten.
+_CONTINUES = re.compile(
     r"[^\W_]*[+\-\u2212]?\.?\d | \.[edq][+-]?\d | ['\u2019_]\d | [\u00a0\u2007\u2009\u202f]\d{3}(?!\d)"
     r"| \.?\# | \ufffd | [ \t][edq][+-]\d | [\^\u207a\u207b] | \*\*[+-]?\d | \(\d+\)[edq]"
     r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\-\u2212\u207b])",
     re.VERBOSE | re.IGNORECASE,
 )
-_GOES_ON_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d")  # a unit, a time of day, a fraction
+_CONTINUES_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d")  # a unit, a time of day, a fraction
 
 # The same before the digits.
 _BEGINS_EARLIER = re.compile(
@@ -58,16 +59,16 @@ def finite(value: object, name: str) -> float:
 
 
 def goes_on(number: str, after: str) -> bool:
-    """Tell whether what follows a number belongs to it."""
+    """Return whether what follows a number belongs to it."""
     if after[:1] == "," and after[1:2].isdecimal():
         return bool(_WHOLE.fullmatch(number))
     if after[:1] == " " and _FIRST_DIGITS.fullmatch(number) and _THREE_DIGITS.match(after, 1):
         return True
-    return bool(_GOES_ON.match(after))
+    return bool(_CONTINUES.match(after))
 
 
 def begins_earlier(number: str, before: str) -> bool:
-    """Tell whether what stands before a number belongs to it."""
+    """Return whether what stands before a number belongs to it."""
     if before[-1:] == "," and before[-2:-1].isdecimal():
         return bool(_WHOLE.fullmatch(number) or _THREE_DIGITS.match(number))
     if _THREE_DIGITS.match(number) and _THOUSANDS_BEFORE.search(before):
@@ -76,12 +77,12 @@ def begins_earlier(number: str, before: str) -> bool:
 
 
 def may_go_on(after: str) -> bool:
-    """Tell whether a number may be a part of something longer, such as `980ms` or `1:30`."""
-    return bool(_GOES_ON_UNLESS_SPELLED.match(after))
+    """Return whether a number may be a part of something longer, such as `980ms` or `1:30`."""
+    return bool(_CONTINUES_UNLESS_SPELLED.match(after))
 
 
 def may_begin_earlier(before: str) -> bool:
-    """Tell the same of what stands before a number: the `float` of `float32`, the `03-` of `03-0.25`."""
+    """Return the same of what stands before a number: the `float` of `float32`, the `03-` of `03-0.25`."""
     return bool(_BEGINS_EARLIER_UNLESS_SPELLED.search(before))
 
 

@@ -46,7 +46,7 @@ def measurement(
 
 
 def _signature(file: Path) -> tuple[int, ...] | None:
-    """Return what tells whether a file was written again; None for a file that is not there, or is none."""
+    """Return what shows whether a file was written again; None for a file that is not there, or is none."""
     try:
         status = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""`outcome.json` in a trial's folder: how its last attempt ended, whole, and of which attempt it tells."""
+"""`outcome.json` in a trial's folder: how its last attempt ended, whole, and which attempt that was."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
     """Return how this attempt ended, as its worker left it; None where nothing whole is there, or of another attempt.
 
     An interrupted attempt has not ended by itself; it counts as none. Neither does one that a signal ended: what ended
-    its worker, before that could tell, may have ended it too.
+    its worker, before that could report it, may have ended it too.
     """
     try:
         status = paths.outcome.lstat()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_STEPS = ("step", "epoch", "iteration", "iter")  # named groups that are no measurement
+_STEPS = ("step", "epoch", "iteration", "iter")  # named groups that are not measurements
 SKIPPED = "skipped_by_wildcard"  # the name of a group
 
 # Parts of a regular expression, https://docs.python.org/3/library/re.html; a group that opens is one of them.
@@ -36,7 +36,7 @@ class Variants(NamedTuple):
     """A pattern, and what is made of it; None where that cannot be made.
 
     `value` is the number of the group that holds the value, 0 for all of the match; `metrics` those of all named
-    groups that are no step.
+    groups that are not steps.
 
     `elsewhere` has anything in place of the number, so that it finds where the script has printed something that the
     guess does not fit. `skipping` has a name, `SKIPPED`, for what `.*` skips before the number, which may be the
@@ -63,7 +63,7 @@ class _Group(NamedTuple):
 def variants(text: str) -> Variants:
     """Return what is made of a pattern. Raises `re.error` for what is none.
 
-    The value is in the first of its named groups that is no step, else in its first group, else all that it matches.
+    The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
     """
     text = _with_label(text)
     parts = _parts(text)
@@ -119,7 +119,7 @@ def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
 def _relaxed(parts: list[tuple[int, str]], begin: int, end: int) -> str:
     """Return a part of a pattern with no guess at what numbers look like, and how they are aligned.
 
-    A line that begins after something without a line end of its own, such as a progress bar, counts as a beginning.
+    A line that begins after something without its own line end, such as a progress bar, counts as a beginning.
     """
     changed = ""
     for start, part in parts:
@@ -137,7 +137,7 @@ def _relaxed(parts: list[tuple[int, str]], begin: int, end: int) -> str:
 
 
 def _matches(part: str, character: str) -> bool:
-    """Tell whether a part of a pattern stands for characters, and for this one, too."""
+    """Return whether a part of a pattern stands for characters, and for this one, too."""
     is_class = part.startswith("[") or part in (r"\d", r"\s", r"\ ", " ", r"\t")
     return is_class and bool(re.fullmatch(part, character))
 

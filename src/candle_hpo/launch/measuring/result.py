@@ -29,8 +29,8 @@ def outcome_of(
     """Return the outcome of a process that ended.
 
     An exit status other than 0 is a failure, whatever was measured before it; `measure` is asked only where there is
-    none, and raises `ValueError` with the reason where there is no value. `killed_for_memory` tells whether the kernel
-    ended a process for want of memory while this one ran; it is asked of one that was killed.
+    none, and raises `ValueError` with the reason where there is no value. `killed_for_memory` returns whether the
+    kernel ended a process that ran out of memory while this one ran; it is asked about one that was killed.
     """
     if ended.stopped:
         return _without_value(Status.INTERRUPTED, FailureKind.STOPPED, "stopped while it ran", ended)
@@ -54,12 +54,12 @@ def outcome_of(
 def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:
     """Return the outcome of a process that ended with a status other than 0.
 
-    Whose fault that is can be told where the kernel has counted a kill for want of memory, or the model's last words
+    Whose fault that is can be said where the kernel has counted a kill for lack of memory, or the model's last words
     are unmistakable: then they say that memory was refused, or that a disk is full, which is the machine's fault.
     """
     reason, words = _how_it_ended(ended.status), last_lines(output, _LAST_WORDS)
     if ended.status in _KILLED and killed_for_memory():
-        reason += "; the system ended a process for want of memory meanwhile"
+        reason += "; the system ended a process that ran out of memory meanwhile"
         return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, _with_last_line(reason, output), ended)
     for text in DISK_FULL:
         if any(text in line for line in words):

@@ -91,7 +91,7 @@ def metrics_of(found: Mapping[str, object]) -> Metrics:
 
 
 def read_json(text: str) -> object:
-    """Return what a text in JSON says; a key that is there twice has no value. Raises `ValueError`."""
+    """Return what a text in JSON says; a key that appears twice has no value. Raises `ValueError`."""
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:

@@ -50,7 +50,7 @@ class Found(NamedTuple):
 class ResultPattern:
     """A regular expression for the line of output with the value. Raises `re.error` for what is none.
 
-    The value is in the first of its named groups that is no step, else in its first group, else all that it matches.
+    The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
     """
 
     def __init__(self, text: str) -> None:
@@ -89,7 +89,7 @@ class ResultPattern:
         return match
 
     def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
-        """Tell whether a match has its label within a word of which the pattern does not demand the beginning."""
+        """Return whether a match has its label within a word of which the pattern does not demand the beginning."""
         text, label = match.string, _last(self._its.label.finditer(match.string, match.start(), match.end()))
         if label is None or label.end() != match.end():
             label = match
@@ -185,7 +185,7 @@ def _begins_within_a_word(match: re.Match[str]) -> bool:
 
 
 def _spells(match: re.Match[str], at: int) -> bool:
-    """Tell whether a pattern demands the character there: with another one, or without it, it would not match."""
+    """Return whether a pattern demands the character there: with another one, or without it, it would not match."""
     text, start = match.string, match.start()
     others = (
         match.re.match(text[:at] + "\0" + text[at + 1 :], start),

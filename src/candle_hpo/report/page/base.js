@@ -59,7 +59,7 @@ function ticksAt(values) {
   return values.map((value, place) => [value, texts[place]]);
 }
 
-// Units for a time axis: what its largest value is told in.
+// Units for a time axis: that of its largest value.
 function timeUnit(seconds) {
   if (seconds < 180) return { divisor: 1, name: "s" };
   if (seconds < 3 * 3600) return { divisor: 60, name: "min" };

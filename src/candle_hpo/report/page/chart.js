@@ -46,7 +46,7 @@ function axis(svg, inner, { scale, label, ticks, rotate }, horizontal, toPixel) 
       class: "label" }, label));
 }
 
-// Tells what is nearest to the pointer; `points` are [x, y, place of the trial].
+// Shows what is nearest to the pointer; `points` are [x, y, place of the trial].
 function tellNearest(svg, points, lines = trialLines) {
   const nearest = (event) => {
     const box = svg.getBoundingClientRect();

@@ -153,7 +153,7 @@ def what_was_run(stored: StoredExperiment, history: History, paths: ExperimentPa
         ("interpreter", f"{stored.interpreter} ({provenance.interpreter or 'version not known'})"),
         ("workflow", f"{settings.workflow}, {settings.direction.value}"),
         ("hyperparameters varied", ", ".join(stored.names)),
-        ("default model", hyperparameters(stored.default_model, (), 2000) or "none"),
+        ("default hyperparameters", hyperparameters(stored.default_model, (), 2000) or "none"),
         ("seed", str(stored.seed)),
         ("settings beside the defaults", _changed(settings)),
         ("submitted", f"{provenance.created} by {provenance.user} on {provenance.host}"),
@@ -196,7 +196,7 @@ def _script_facts(provenance: Provenance) -> list[tuple[str, str]]:
         state = {
             True: ", with changes that are not in it",
             False: "",
-            None: "; git did not tell whether anything changed",
+            None: "; git did not say whether anything changed",
         }
         found.append(("its git commit", git.commit + state[git.dirty]))
     return found + [("not found out", text) for text in provenance.unknown]

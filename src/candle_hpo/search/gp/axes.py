@@ -2,7 +2,7 @@
 
 A position is a number from 0 to 1 on the parameter's own scale, or the index of a category. Every position that leaves
 this module stands for a value that can really be run: whole numbers and steps are rounded before the model sees them,
-so that it never tells apart what the user's script cannot (Garrido-Merchán and Hernández-Lobato, "Dealing with
+so that it never distinguishes what the user's script cannot (Garrido-Merchán and Hernández-Lobato, "Dealing with
 categorical and integer-valued variables in Bayesian optimization with Gaussian processes", Neurocomputing 380, 2020).
 """
 

@@ -117,7 +117,7 @@ def keys(positions: Array) -> list[bytes]:
 
 
 def unique(positions: Array) -> Array:
-    """Return the positions without those that are there twice, in the same order."""
+    """Return the positions without those that appear twice, in the same order."""
     first = {key: index for index, key in reversed(list(enumerate(keys(positions))))}
     return positions[sorted(first.values())]
 

@@ -1,4 +1,4 @@
-"""Several Gaussian processes on the same data, which differ in what the data do not tell.
+"""Several Gaussian processes on the same data, which differ in what the data leave open.
 
 With few points, many length scales explain them. A search that believes the most probable one alone creeps around the
 best point so far; one that asks several of them explores where they disagree. In the way of Snoek, Larochelle and

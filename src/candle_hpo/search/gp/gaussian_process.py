@@ -23,7 +23,7 @@ SMALLEST_NOISE = 1e-6  # keeps the Cholesky decomposition sound
 SMALLEST_VARIANCE = 1e-12
 BOUND = 5.0  # prior standard deviations within which hyperparameters are looked for
 STEPS = 40
-DRAWS = 4  # for each kernel that is wanted, at the most
+DRAWS = 4  # for each kernel that is wanted, at most
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def fit(inputs: Array, targets: Array, layout: Layout) -> Kernel:
 def fit_several(
     inputs: Array, targets: Array, layout: Layout, count: int, generator: np.random.Generator
 ) -> list[Kernel]:
-    """Return the most probable kernel, and others that are about as probable as their distance from it tells.
+    """Return the most probable kernel, and others that are about as probable as their distance from it shows.
 
     These are drawn from a normal distribution with the curvature that L-BFGS-B found there. What turns out to be far
     less probable than that is left out.

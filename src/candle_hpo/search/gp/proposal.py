@@ -110,7 +110,7 @@ def propose(cube: Cube, known: Knowledge, generator: np.random.Generator) -> Arr
 
 
 def _warped(cube: Cube, points: int) -> NDArray[np.bool_]:
-    """Tell which features are stretched: numbers, once there are enough points to tell how."""
+    """Return which features are stretched: numbers, once there are enough points to see how."""
     return ~cube.is_category[cube.owners] & (points >= WARPED_FROM)
 
 

@@ -33,7 +33,7 @@ class GaussianProcessSampler(BaseSampler):
     failed trials included. No point is tried twice while there are others. One objective, either direction.
 
     A proposal depends on the seed, the number of its trial, and the other trials of the study, and on nothing else: no
-    state is kept between proposals, so a study that is loaded again goes on as if nothing had happened.
+    state is kept between proposals, so a study that is loaded again continues as if nothing had happened.
 
     `space` names the whole search space in advance; without it, it is learned from the trials. `is_active` says which
     parameters are used: given a value for each parameter, it returns their names. Without it, it is learned too.
@@ -89,7 +89,7 @@ class GaussianProcessSampler(BaseSampler):
         return cube.assignment(*cube.spread(generator.random((1, len(cube.axes)))))[param_name]
 
     def is_exhausted(self, study: Study) -> bool:
-        """Tell whether every point of the (finite) space has been tried or is being tried."""
+        """Return whether every point of the (finite) space has been tried or is being tried."""
         trials = study.get_trials(deepcopy=False)
         space = self._space or {name: each for trial in trials for name, each in trial.distributions.items()}
         cube = self._cube(trials, space)
@@ -145,7 +145,7 @@ def _knowledge(cube: Cube, trials: Sequence[FrozenTrial], direction: StudyDirect
 
 
 def learned_activity(trials: Sequence[Mapping[str, Any]]) -> Activity | None:
-    """Return which parameters are used, as far as complete trials tell; None where all of them had the same ones.
+    """Return which parameters are used, as far as complete trials show; None where all of them had the same ones.
 
     A parameter that some trials lack is conditional. If the value of one other parameter decides in every trial whether
     it was there, that is taken as its condition; values not met yet may have it. If there is no such parameter, it is

@@ -1,4 +1,4 @@
-"""Gradient boosting that tells malignant from benign tumours (scikit-learn's bundled data, 569 samples of 30 measurements).
+"""Gradient boosting that distinguishes malignant from benign tumours (scikit-learn's bundled data, 569 samples of 30 measurements).
 
 The dictionary `hyperparams` is there when candle runs the script; what `val_to_return` holds in the end, the mean accuracy
 of a cross-validation, is what candle maximizes.
