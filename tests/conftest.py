@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from support.browser import find_browser
 from support.slurm_cluster import SlurmCluster, missing_programs
@@ -35,6 +36,15 @@ def input_text(control: str, default_model: str = "", param_space: str = "") -> 
     """Return the text of an input file with these sections."""
     sections = {"control": control, "default_model": default_model, "param_space": param_space}
     return "".join(f"&{name}\n{textwrap.dedent(text).strip()}\n/\n" for name, text in sections.items())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_for_algebra() -> Iterator[None]:
+    """Let tests of the search use as many threads as a search does: others would wait for each other on a busy CPU."""
+    import numpy  # noqa: F401  # its library of algebra has to be there
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture
