@@ -135,7 +135,7 @@ def test_notes_are_shown_once_and_kept_with_each_trial(candle: Candle, here: Pat
     assert " ".join(done.stdout.split()).count(note) == 1
     assert note in " ".join(candle("status").stdout.split())
     for path in (here / "last-candle-job" / "run").glob("*/outcome.json"):
-        assert json.loads(path.read_text())["notes"] == [note]
+        assert json.loads(path.read_text())["outcome"]["notes"] == [note]
 
 
 def test_another_table_below_is_not_read_as_rows_of_the_first(tmp_path: Path) -> None:
