@@ -203,7 +203,7 @@ def site() -> None:
 
 @app.command("doctor")
 def doctor(experiment: ExperimentArgument = None) -> None:
-    """Write down what somebody needs to know who is to help you."""
+    """Collect in one file what others need to know to help you."""
     from candle_hpo.commands.doctor import doctor as command
 
     _exit(command(experiment, _console()))

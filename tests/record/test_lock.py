@@ -312,3 +312,25 @@ def test_status_and_cancel_do_not_take_another_machine_for_this_one(
     assert sleeper.poll() is None
     sleeper.kill()
     sleeper.wait()
+
+
+def test_signs_of_life_that_fail_or_come_late_are_logged(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stale(_: int) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    def logged(text: str) -> bool:
+        deadline = time.monotonic() + 30
+        while not any(text in message for message in caplog.messages) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return any(text in message for message in caplog.messages)
+
+    monkeypatch.setattr("candle_hpo.record.lock.SIGN_SECONDS", 0.05)
+    lock = take(path)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "utime", stale)
+        assert logged("no sign of life can be given: Stale file handle")
+        time.sleep(0.2)
+    assert logged("s between two signs of life: a slow file system or machine")
+    lock.release()

@@ -1,4 +1,4 @@
-"""`candle doctor`: what to send somebody who is to help."""
+"""`candle doctor`: one file with what others need to know to help."""
 
 from __future__ import annotations
 

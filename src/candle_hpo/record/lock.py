@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ _ATTEMPTS = 5
 
 # What file systems answer that know no hard links (link(2)).
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+_logger = logging.getLogger(__name__)
 
 
 class ExperimentLock:
@@ -63,10 +66,14 @@ class ExperimentLock:
 
     def _give_signs(self) -> None:
         while not self._ended.wait(SIGN_SECONDS):
-            with suppress(OSError):  # `keep` sees that the last sign is old, and says so
+            try:
                 if self._is_own():
                     os.utime(self._descriptor)
-                    self._last_sign = _now()
+                    late, self._last_sign = _now() - self._last_sign, _now()
+                    if late > 2 * SIGN_SECONDS:
+                        _logger.warning("%.0f s between two signs of life: a slow file system or machine", late)
+            except OSError as error:  # `keep` sees that the last sign is old, and raises
+                _logger.warning("no sign of life can be given: %s", error.strerror)
 
     def _is_own(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What somebody needs to know of a machine, and of an experiment on it, to help from afar: `candle doctor`.
+"""What others need to know of a machine, and of an experiment on it, to help from afar: `candle doctor`.
 
 A section is some lines, the first of which says the most. Each is asked for by itself, in bounded time: what does not
 answer or fails says so in its place.

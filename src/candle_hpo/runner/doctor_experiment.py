@@ -120,7 +120,7 @@ def _end_of_log(path: Path) -> list[str]:
     if not path.exists():
         return ["none: no campaign has written one"]
     lines = _log(path)
-    return [f"{len(lines):,} lines, the last of them:", *lines[-_MOST_LINES:]]
+    return [f"{len(lines):,} lines in all", *lines[-_MOST_LINES:]]
 
 
 def _job_output(path: Path) -> list[str]:
