@@ -29,7 +29,8 @@ class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `brought`. Those in `own_end` have something to do at the end of a process; of other shared libraries, those whose
     names match `without_end` are known to have nothing.
     `folders` are variables that hold a path in the working directory of whoever imported their modules, and
-    `generators` such that are seeded by chance then.
+    `generators` such that are seeded by chance then. `later` are modules of these libraries that are imported where a
+    script has a word, which shows that its run will import them.
     """
 
     libraries: dict[str, tuple[str, ...]]
@@ -38,6 +39,7 @@ class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without_end: tuple[str, ...]
     folders: tuple[str, ...]
     generators: tuple[str, ...]
+    later: dict[str, str]
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:

@@ -95,6 +95,7 @@ class HostProcess:
             "patterns": known.without_end,
             "folders": known.folders,
             "generators": known.generators,
+            "later": known.later,
         }
         importing = ""
         try:

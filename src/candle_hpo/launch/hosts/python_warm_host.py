@@ -59,7 +59,9 @@ def main() -> None:
         return
     wanted, waiting = script.read_imports(plan["script"], known, plan["left"])
     named = [name for name in plan["modules"] if name not in plan["left"]]
-    imports.import_all(wanted, named, imports.Gate(script, known), channel.write)
+    later = script.imported_later(plan["script"], plan["later"], wanted, plan["left"])
+    gate = imports.Gate(script, known)
+    imports.import_all([*wanted, *later], named, gate, plan["generators"], channel.write)
     sys.stdout.flush()
     sys.stderr.flush()
     printed = os.pread(1, 1 << 20, 0)

@@ -67,11 +67,13 @@ def import_all(
     wanted: list[tuple[str, tuple[str, ...]]],
     named: list[str],
     gate: Gate,
+    generators: list[str],
     report: Callable[[dict[str, object]], None],
 ) -> None:
     """Import modules one by one; end this process at one that cannot be shared: what it has begun cannot be taken back.
 
-    `named` are those that the user names, which come in with all that they bring.
+    `named` are those that the user names, which come in with all that they bring; `generators` are renewed in each
+    trial.
     """
     tops = {name.partition(".")[0] for name in named}
     files = open_files()
@@ -92,7 +94,7 @@ def import_all(
         if gate.turned_away:
             trouble = f"its import loads {gate.turned_away}, which is not known to behave the same"
         trouble = trouble or gpu() or threads() or processes() or opened(files)
-        trouble = trouble or (random_numbers() if is_named else "")
+        trouble = trouble or (random_numbers(generators) if is_named else "")
         if trouble:
             report({"unsafe": name, "because": trouble})
             os._exit(0)
@@ -116,12 +118,13 @@ def open_files() -> dict[str, str]:
     return found
 
 
-def random_numbers() -> str:
+def random_numbers(renewed: list[str]) -> str:
     """Return whether there are sources of random numbers among the objects of an import, in words."""
     gc.collect()
     numpy, random = sys.modules.get("numpy.random"), sys.modules.get("random")
     kinds = tuple(filter(None, [getattr(random, "Random", None), getattr(numpy, "BitGenerator", None)]))
     theirs = {id(getattr(random, "_inst", None)), id(getattr(generator_of_numpy(), "_bit_generator", None))}
+    theirs.update(id(generator) for _, _, generator in found_at(renewed))
     found = [each for each in gc.get_objects() if issubclass(type(each), kinds) and id(each) not in theirs]
     found = [each for each in found if type(each).__name__ != "SystemRandom"]  # which the system itself renews
     return f"it keeps its own random numbers (a {type(found[0]).__name__})" if found else ""

@@ -58,6 +58,24 @@ class Known:
         return "it is not a library that is known to behave the same when it is imported beforehand"
 
 
+def imported_later(
+    path: str, later: dict[str, str], wanted: list[tuple[str, tuple[str, ...]]], left: dict[str, str]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return which modules of wanted libraries the run of a script will import, as a word in its text shows."""
+    tops = {name.partition(".")[0] for name, _ in wanted}
+    text = b""
+    if wanted:
+        with open(path, "rb") as file:
+            text = file.read()
+    return [
+        (name, ())
+        for name, word in later.items()
+        if name.partition(".")[0] in tops
+        and name not in left
+        and re.search(rb"\b" + re.escape(word.encode()) + rb"\b", text)
+    ]
+
+
 def is_of_python(path: str) -> bool:
     """Return whether a file is one of Python's own library."""
     return os.path.abspath(path).startswith(STANDARD) and INSTALLED.isdisjoint(path.split(os.sep))
