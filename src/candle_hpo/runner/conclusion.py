@@ -47,7 +47,7 @@ def conclude(
         )
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
-        listener.say(f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
+        listener.say(f"Trials were interrupted; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     if history.not_completed:
         listener.say(
