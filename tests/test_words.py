@@ -22,12 +22,12 @@ BETTER = {
     r"telling": "saying, distinguishing",
     r"(?<![.`_])tell(?![`(_])": "return, say, report, show",
     r"(take|takes|taking|taken|took) in(?! the last)": "record, observe, add",
-    r"anew|once more": "again",
+    r"anew|once more": "again; restart",
     r"(go|goes|going|went) on": "continue, resume",
-    r"mend|mended|mending": "fix",
+    r"mend|mends|mended|mending": "fix",
     r"mistake of candle's": "internal error",
     r"machine('s)? (has |had )?refuse[sd]?": "system error; the batch system rejected the job",
-    r"(leave|leaves|left) (it )?away": "omit",
+    r"(leave|leaves|left) (\S+ ){0,2}away": "omit",
     r"there twice": "appears twice",
     r"(?<!there )(is|are) no (?!longer)[a-z]\w*": "is not a …",
     r"at the (most|least)": "at most, at least",
@@ -36,14 +36,14 @@ BETTER = {
     r"of (its|their|your|our) own(?= ?[^\w ]| (with|for|in|on|and|or|at|to|that|where|which|is|as)\b|$)": "its own …",
     r"default model": "default hyperparameters, &default_model",
     r"how it is:": "Status:",
-    r"(begun|begins|begin) anew": "restart",
     r"never begun": "never started",
 }
 LISTED = [
     (re.compile(rf"\b(?:{words})\b".replace(" ", r"\s"), re.IGNORECASE | re.MULTILINE), better)
     for words, better in BETTER.items()
 ]
-TEST_NAME = re.compile(r"\bdef test_\w+")
+FUNCTION_NAME = re.compile(r"\bdef \w+")
+SECTION = "default_model"  # of an input file
 LINE_BREAK = re.compile(r"\n[ \t]*(?:(?:#|//)[ \t]*)?")  # with what a comment begins with
 
 
@@ -58,7 +58,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def puzzling(name: str, text: str) -> list[str]:
     """Return each place of a text where a listed word is, with what to write instead."""
-    named = TEST_NAME.sub(lambda name: name[0].replace("_", " "), text)
+    named = FUNCTION_NAME.sub(lambda name: name[0].replace("_", " ").replace("default model", SECTION), text)
     flat = LINE_BREAK.sub("\n", named)
     return [
         f'{name}:{flat.count(chr(10), 0, found.start()) + 1}: "{" ".join(found[0].split())}"; write: {better}'

@@ -232,7 +232,7 @@ def test_a_folder_that_was_moved(half_done: Path, here: Path, way_out: str) -> N
     here.rename(moved)
     done = run("resume", "--retry-failed", where=moved)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert f"the model script {here / 'model.py'} is not there any more; supp_pythonpath: the folder" in done.stderr
+    assert f"the model script {here / 'model.py'} no longer exists; supp_pythonpath: the folder" in done.stderr
     assert f"Either move {moved} back to {here}, and candle resume X000 continues" in done.stderr
     assert f'model_script="{moved / "model.py"}" and restart_from_exp=X000 into the input file' in done.stderr
     assert "4 trials: 2 completed, 2 failed" in run("status", where=moved).stdout
@@ -249,7 +249,7 @@ def test_a_folder_that_was_moved(half_done: Path, here: Path, way_out: str) -> N
 
 def test_a_script_that_was_renamed(candle: Candle, half_done: Path, here: Path) -> None:
     (here / "model.py").rename(here / "train.py")
-    said = refused(candle, f"the model script {here / 'model.py'} is not there any more")
+    said = refused(candle, f"the model script {here / 'model.py'} no longer exists")
     assert "Either put back what is gone, and candle resume X000 continues" in said
     (here / "train.py").rename(here / "model.py")
     assert candle("resume", "--retry-failed").returncode == 0
@@ -258,12 +258,12 @@ def test_a_script_that_was_renamed(candle: Candle, half_done: Path, here: Path) 
 def test_a_link_that_leads_nowhere(candle: Candle, half_done: Path, here: Path) -> None:
     (here / "model.py").unlink()
     (here / "model.py").symlink_to("gone.py")
-    refused(candle, "is not there any more (it is a link to gone.py)")
+    refused(candle, "no longer exists (it is a link to gone.py)")
 
 
 def test_a_folder_of_libraries_that_is_gone(candle: Candle, half_done: Path, here: Path) -> None:
     (here / "lib").rmdir()
-    refused(candle, f"supp_pythonpath: the folder {here / 'lib'} is not there any more")
+    refused(candle, f"supp_pythonpath: the folder {here / 'lib'} no longer exists")
 
 
 @pytest.mark.parametrize("preload", ["", "preload=none"])
@@ -275,7 +275,7 @@ def test_a_script_that_vanishes_while_it_runs_is_not_the_models_fault(
     done = candle("submit-job", write_input(script, preload, param_space=sets))
     assert done.returncode == 3, done.stdout + done.stderr
     assert "system errors ended one trial after the other" in done.stdout
-    assert "model.py is not there any more; put it back" in done.stdout
+    assert "model.py no longer exists; put it back" in done.stdout
     assert "failed" not in candle("status").stdout
     write_input("val_to_return = 1", param_space=sets)
     done = candle("resume")

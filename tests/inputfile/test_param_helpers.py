@@ -244,7 +244,7 @@ def test_whole_numbers_among_values_are_integers() -> None:
             "makeNumericParam(lower = 0, upper = 1)",
             'makeNumericParam: the name is missing; write for instance makeNumericParam("dropout", …)',
         ),
-        ('makeNumericParam("x", 2, 1)', "x: lower, 2, is above upper, 1; exchange them"),
+        ('makeNumericParam("x", 2, 1)', "x: lower, 2, is above upper, 1; swap them"),
         (
             'makeNumericParam("x", -Inf, 1)',
             "Inf is not a value of a parameter; use a finite number, text, TRUE or FALSE",
@@ -284,7 +284,7 @@ def test_whole_numbers_among_values_are_integers() -> None:
         ),
         (
             'makeNumericParam("x", 0, 1, tunable = FALSE)',
-            "x: tunable = … is not understood; put the value into &default_model, and leave the parameter away",
+            "x: tunable = … is not understood; put the value into &default_model, and omit the parameter",
         ),
         (
             'makeNumericParam("x", 0, 1, special.vals = list(2))',
@@ -347,7 +347,7 @@ def test_whole_numbers_among_values_are_integers() -> None:
             'makeLogicalParam("x", requires = quote(yy == 1))',
             'x: the condition asks for "yy", which is not a parameter; valid are x',
         ),
-        ('makeLogicalParam("x", requires = quote(x))', 'the conditions go in a circle: "x" needs "x"; leave one away'),
+        ('makeLogicalParam("x", requires = quote(x))', 'the conditions are circular: "x" needs "x"; omit one'),
         ('makeLogicalParam("x")) ', 'this ")" closes nothing; remove it'),
         ("library(mlr)\nx", '"x" is not understood here; parameters are make…Param(…), perhaps in makeParamSet(…)'),
         (
@@ -384,7 +384,7 @@ makeLogicalParam("flag")
     [
         ('optimizer == "sdg"', '"sdg" is not a value of optimizer; did you mean "sgd"?'),
         ("optimizer", '"optimizer" is not TRUE or FALSE; compare it, such as optimizer == 1'),
-        ('optimizer < "b"', 'the choices of optimizer are not numbers; "<" says nothing of them'),
+        ('optimizer < "b"', 'the choices of optimizer are not numbers; "<" does not apply to them'),
         (
             "power > 32",
             "power > 32 never holds: power is from 3 to 6 before its trafo, where conditions look",

@@ -188,7 +188,7 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             "preload=sklearn.svm, a-b",
             ['x.in:4: preload: "a-b" is not the name of a Python module such as sklearn.svm; "none" turns it off'],
         ),
-        ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern both say it; keep one"]),
+        ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern are both given; keep one"]),
         (
             "argument_style=--my_nam=value",
             ['x.in:4: argument_style: "--my_nam=value" is not an argument style; did you mean "--my_name=value"?'],
@@ -449,7 +449,7 @@ def test_problems_in_such_a_file_name_it(here: Path) -> None:
     (found,) = problems_of(input_text(CONTROL, "a = 1\ncandle_default_model_file=sets.txt", SET), here)
     assert found == ("x.in:7: candle_default_model_file stands alone in its section; move the other lines there")
     (found,) = problems_of(input_text(f"{CONTROL}\nparam_space_file=sets.txt", "", SET), here)
-    assert found == 'x.in:4: param_space_file and the section "&param_space" both say it; keep one'
+    assert found == 'x.in:4: param_space_file and the section "&param_space" are both given; keep one'
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_what_is_not_text(here: Path, data: bytes, expected: str) -> None:
 
 
 def test_what_is_not_a_file(here: Path) -> None:
-    with pytest.raises(InputError, match=r"^gone\.in: there is no such file; look at the name and the folder$"):
+    with pytest.raises(InputError, match=r"^gone\.in: there is no such file; check the name and the folder$"):
         read_experiment(Path("gone.in"))
     with pytest.raises(InputError, match="this is a folder; name a file in it"):
         read_experiment(here)

@@ -305,7 +305,7 @@ def test_status_and_cancel_do_not_take_another_machine_for_this_one(
     leave(path, Holder(os.uname().nodename, sleeper.pid, 1.0, place="another boot", started=5, mark="a"))
     assert "no sign of life" not in candle("status").stdout
     os.utime(path, (time.time() - 600, time.time() - 600))
-    assert "no sign of life of it for 0:10:0" in candle("status").stdout
+    assert "no sign of life from it for 0:10:0" in candle("status").stdout
     cancelled = candle("cancel")
     assert cancelled.returncode == 2
     assert "cancel it on that host" in cancelled.stderr

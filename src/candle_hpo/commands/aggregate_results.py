@@ -33,7 +33,7 @@ def aggregate_results(
         experiment, result_format = None, experiment
     check_result_format(result_format)
     opened = Experiment.open(experiment)
-    opened.refuse_unless_begun("aggregate")
+    opened.refuse_unless_started("aggregate")
     paths, stored, history = opened.paths, opened.stored, replay_now(opened)
     rows = result_rows(history)
     if kind is ResultsFormat.TABLE:

@@ -39,7 +39,7 @@ def export(experiment: str | None, format_name: str, output: Path | None, consol
     """Write the trials of an experiment in a format of another program."""
     kind = format_called(format_name, ExportFormat, "an export")
     opened = Experiment.open(experiment)
-    opened.refuse_unless_begun("export")
+    opened.refuse_unless_started("export")
     paths = opened.paths
     target = output or paths.export(kind.suffix)
     rows = _write(opened, kind, target)

@@ -29,7 +29,7 @@ def report(experiment: str | None, format_name: str, output: Path | None, consol
     """Write an experiment's page, or its figures, from its record."""
     kind = format_called(format_name, ReportFormat, "a report")
     opened = Experiment.open(experiment)
-    opened.refuse_unless_begun("report")
+    opened.refuse_unless_started("report")
     paths, stored, replayed = opened.paths, opened.stored, replay_now(opened)
     if kind is not ReportFormat.HTML:
         from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has

@@ -33,7 +33,7 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     with opened.claim(slurm.job_has_ended, screen.say) as claim:
         _refuse_if_it_has_a_job(opened)
         screen.say(*_note_on_a_changed_file(opened))
-        return _go_on(claim, screen, failed_too=retry_failed or opened.settings.retry_failed > 0)
+        return _resume_rest(claim, screen, failed_too=retry_failed or opened.settings.retry_failed > 0)
 
 
 def _note_on_a_changed_file(opened: Experiment) -> list[str]:
@@ -70,7 +70,7 @@ def resume_with(request: Request, interpreter: Interpreter, screen: Screen) -> E
         except OSError as error:
             raise MachineError(f"{earlier.paths.root} cannot be written: {error.strerror}") from None
         try:
-            return _go_on(claim, screen, failed_too=True)
+            return _resume_rest(claim, screen, failed_too=True)
         except slurm.NoAnswer:  # it may have been submitted
             raise
         except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
@@ -78,7 +78,7 @@ def resume_with(request: Request, interpreter: Interpreter, screen: Screen) -> E
             raise
 
 
-def _go_on(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
+def _resume_rest(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
     opened = claim.experiment
     name, total = opened.name, opened.stored.total
     refuse_what_cannot_run(opened.paths, opened.stored)

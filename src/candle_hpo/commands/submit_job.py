@@ -98,7 +98,7 @@ def _run_workflow(
         try:
             submit_experiment(paths, stored.settings, screen.say)
         except NoAnswer as error:
-            raise MachineError(f"{error}; look with squeue whether {location(paths.root)} was submitted") from None
+            raise MachineError(f"{error}; check with squeue whether {location(paths.root)} was submitted") from None
         except CandleError:
             discard_experiment(paths)
             raise

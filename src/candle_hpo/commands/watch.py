@@ -53,9 +53,9 @@ class Watched:
         self.state, self.is_over = "", False
         self.outputs: dict[str, str] = {}
         self._next_state = self._next_outputs = 0.0
-        self._begin_anew()
+        self._restart()
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self._tail = RecordTail(self.paths.record)
         self.history = History(self.stored.settings.direction)
 
@@ -70,7 +70,7 @@ class Watched:
         try:
             events = self._tail.read()
         except RecordChanged:
-            self._begin_anew()
+            self._restart()
             events = self._tail.read()
         for event in events:
             self.history.apply(event)

@@ -34,9 +34,7 @@ def check_arguments(
     for name in names:
         if name not in renamed and not _OPTION_NAME.fullmatch(name):
             where = control.line_of("hyperparams_as")
-            problems.add(
-                file, where, f'"{name}" cannot be an option on a command line; call the hyperparameter otherwise'
-            )
+            problems.add(file, where, f'"{name}" cannot be an option on a command line; rename the hyperparameter')
     for name in renamed:
         if names and name not in names:
             where = control.line_of("argument_style")
@@ -48,7 +46,7 @@ def check_result_source(control: Control, file: str, problems: Problems) -> None
     values = control.values
     name, key = values.get("result_file"), values.get("result_key")
     if name and values.get("result_pattern"):
-        problems.add(file, control.line_of("result_file"), "result_file and result_pattern both say it; keep one")
+        problems.add(file, control.line_of("result_file"), "result_file and result_pattern are both given; keep one")
     if key and not name:
         where = control.line_of("result_key")
         problems.add(file, where, "result_key is a place in result_file, which is not there; add result_file")

@@ -52,7 +52,7 @@ class _Reader:
         self._fields = fields
         name = fields.get("name")
         if not isinstance(name, str):
-            raise ParameterError(line, '"name" is missing, or no text; write for instance "name": "dropout"')
+            raise ParameterError(line, '"name" is missing, or not text; write for instance "name": "dropout"')
         self._name = name
 
     def draft(self) -> Draft:
@@ -61,7 +61,7 @@ class _Reader:
         known = _OF_CHOICES if kind == "categorical" else _OF_NUMBERS
         for field in self._fields:
             if field not in known:
-                raise self._error(f'"{field}" says nothing of a {kind} parameter; {nearest(field, known)}')
+                raise self._error(f'"{field}" does not apply to a {kind} parameter; {nearest(field, known)}')
         transform: Expression | None = None
         if kind == "categorical":
             choices = self._choices()
@@ -84,7 +84,7 @@ class _Reader:
     def _kind(self) -> str:
         kind = self._fields.get("type")
         if not isinstance(kind, str):
-            raise self._error(f'"type" is missing, or no text; valid are {", ".join(_TYPES)}')
+            raise self._error(f'"type" is missing, or not text; valid are {", ".join(_TYPES)}')
         if kind not in _TYPES:
             raise self._error(f'"{kind}" is not a type; {nearest(kind, _TYPES)}')
         return _TYPES[kind]
@@ -100,19 +100,19 @@ class _Reader:
     def _choices(self) -> tuple[object, ...]:
         choices = self._fields.get("choices")
         if not isinstance(choices, list):
-            raise self._error('"choices" is missing, or no list; write for instance "choices": ["sgd", "adam"]')
+            raise self._error('"choices" is missing, or not a list; write for instance "choices": ["sgd", "adam"]')
         return tuple(choices)
 
     def _ends(self, kind: str) -> tuple[int | float, int | float]:
         low, high = (self._number(name, kind) for name in ("low", "high"))
         if low > high:
-            raise self._error(f'"low", {low:g}, is above "high", {high:g}; exchange them')
+            raise self._error(f'"low", {low:g}, is above "high", {high:g}; swap them')
         return low, high
 
     def _number(self, field: str, kind: str) -> int | float:
         value = self._fields.get(field)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._error(f'"{field}" is missing, or no number')
+            raise self._error(f'"{field}" is missing, or not a number')
         try:
             number = float(value)
         except OverflowError:

@@ -39,7 +39,7 @@ _WITHOUT_RANGE = ("makeUntypedParam", "makeFunctionParam", "makeCharacterParam",
 
 # Arguments whose usual value changes nothing; with another one they ask for what there is not.
 _USUAL: dict[str, tuple[object, str]] = {
-    "tunable": (True, "put the value into &default_model, and leave the parameter away"),
+    "tunable": (True, "put the value into &default_model, and omit the parameter"),
     "allow.inf": (False, "the search needs finite values"),
     "special.vals": ([], "the search knows one range; make it a makeDiscreteParam"),
     "cnames": (None, "the elements of a vector have no names here"),
@@ -149,7 +149,7 @@ class _Maker:
         axes: list[Axis] = []
         for name, low, high in zip(names, lower, upper, strict=True):
             if low > high:
-                raise self._error(f"lower, {low:g}, is above upper, {high:g}; exchange them")
+                raise self._error(f"lower, {low:g}, is above upper, {high:g}; swap them")
             if "Numeric" in self._function:
                 axes.append(Axis(name, "float", low, high))
             elif low.is_integer() and high.is_integer():

@@ -107,7 +107,9 @@ def _choices_compared(draft: Draft, comparison: str, literal: object, line: int)
         return is_one if comparison == "==" else Not(is_one)
     choices = draft.parameter.axes[0].choices
     if not all(_is_number(choice) for choice in choices):
-        raise ParameterError(line, f'the choices of {draft.name} are not numbers; "{comparison}" says nothing of them')
+        raise ParameterError(
+            line, f'the choices of {draft.name} are not numbers; "{comparison}" does not apply to them'
+        )
     number = _number(draft, literal, line)
     places = [place for place, choice in enumerate(choices) if COMPARISONS[comparison](cast(float, choice), number)]
     if not places:

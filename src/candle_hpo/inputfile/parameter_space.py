@@ -152,5 +152,5 @@ def _with_conditions(
     except CircularConditions as circle:
         first = complete[circle.names[0]]
         shown = " needs ".join(f'"{name}"' for name in circle.names)
-        problems.add(file, first.line, f"the conditions go in a circle: {shown}; leave one away")
+        problems.add(file, first.line, f"the conditions are circular: {shown}; omit one")
     return complete

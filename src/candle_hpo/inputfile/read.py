@@ -180,7 +180,7 @@ def _lines_of(
     ]
     if named is not None and lines:
         where = control.lines[f"{name}_file"]
-        problems.add(file, where, f'{name}_file and the section "&{name}" both say it; keep one')
+        problems.add(file, where, f'{name}_file and the section "&{name}" are both given; keep one')
         return [], file
     if pointers:
         line, match = pointers[0]

@@ -66,7 +66,7 @@ def read_text(path: Path, shown: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(Problem(shown, 0, "there is no such file; look at the name and the folder")) from None
+        raise InputError(Problem(shown, 0, "there is no such file; check the name and the folder")) from None
     except IsADirectoryError:
         raise InputError(Problem(shown, 0, "this is a folder; name a file in it")) from None
     except (OSError, ValueError) as error:

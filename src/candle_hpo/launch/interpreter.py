@@ -96,7 +96,7 @@ def _program(script: Path) -> Interpreter:
             first = file.read(1024)
     except OSError as error:
         if not os.access(script, os.X_OK):
-            raise MachineError(f"{script} cannot be read: {error.strerror}; look at it with ls -l") from None
+            raise MachineError(f"{script} cannot be read: {error.strerror}; check it with ls -l") from None
         return Interpreter(str(script), "an executable program")  # it may be executed, and no more than that
     begins_as_script = first.startswith(b"#!")
     is_text = b"\0" not in first
@@ -104,8 +104,8 @@ def _program(script: Path) -> Interpreter:
         raise InputError(f"model_script: {script}: {_how_to_run(script)}")
     if begins_as_script and first.partition(b"\n")[0].endswith(b"\r"):
         raise InputError(
-            f"model_script: {script} has Windows' ends of lines, with which its first line names no program; "
-            f"dos2unix {script.name} makes them those of Unix"
+            f"model_script: {script} has Windows line endings, so its first line names no program; "
+            f"dos2unix {script.name} converts them"
         )
     if not os.access(script, os.X_OK):
         raise InputError(f"model_script: {script} is not executable; chmod +x {script.name}")

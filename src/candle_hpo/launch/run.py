@@ -132,7 +132,7 @@ def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: 
     """Return a failure with what its user can do about it; without its script, it is none of the model's."""
     script = Path(model.script)
     if not script.exists():
-        reason = f"the model script {script} is not there any more; put it back"
+        reason = f"the model script {script} no longer exists; put it back"
         return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, failure=Failure(FailureKind.MACHINE, reason))
     hint = ""
     if directory == paths.run:

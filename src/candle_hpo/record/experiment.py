@@ -78,7 +78,7 @@ class Experiment:
         if self.paths.record.exists():
             yield from read_events(self.paths.record)
 
-    def refuse_unless_begun(self, verb: str) -> None:
+    def refuse_unless_started(self, verb: str) -> None:
         """Raise `InputError` where there is no record yet of which something could be made."""
         if not self.paths.record.exists():
             raise InputError(f"{self.name} has not begun, so there is nothing to {verb}; see candle status")

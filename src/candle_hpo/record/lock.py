@@ -224,7 +224,7 @@ def _refuse_if_alive(
     name = path.parent.name
     life = known_life(holder)
     if life is Life.UNKNOWN:
-        say(f"{name} is held by {holder}; waiting up to {LEASE_SECONDS:.0f} s for a sign of life of it ...")
+        say(f"{name} is held by {holder}; waiting up to {LEASE_SECONDS:.0f} s for a sign of life from it ...")
         life = Life.ALIVE if _shows_life(path) else Life.DEAD
     if life is Life.ALIVE:
         raise InputError(f"{name} is being run by {holder}; wait for it, or stop it with candle cancel")

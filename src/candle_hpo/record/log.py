@@ -178,7 +178,7 @@ def _check_header(path: Path, line: bytes) -> None:
         whole = msgspec.json.encode(RecordHeader()).decode()
         raise RecordError(
             f"{path}:1: this is not a record of candle, or its first line is damaged; if the others are those of one, "
-            f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} mends it"
+            f"sed -i.damaged '1c {whole}' {shlex.quote(str(path))} repairs it"
         )
     if version != RecordHeader.CURRENT:
         other = "a newer" if version > RecordHeader.CURRENT else "an earlier"

@@ -45,9 +45,9 @@ class DashboardStudy:
         self._record, self._name, self._direction = record, name, direction
         self._names, self._known = names, representative_sets(names, known)
         self._study: int | None = None
-        self._begin_anew()
+        self._restart()
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self._tail = RecordTail(self._record)
         self.history = History(self._direction)
         self._make_study()
@@ -66,7 +66,7 @@ class DashboardStudy:
         try:
             events = self._tail.read()
         except RecordChanged:
-            self._begin_anew()
+            self._restart()
             events = self._tail.read()
         changed: dict[int, None] = {}
         for event in events:
@@ -75,16 +75,16 @@ class DashboardStudy:
                 changed[event.number] = None
         rows = [self.history.trials[number] for number in changed]
         if rows:
-            self._take_in(rows)
+            self._add(rows)
 
     def end_running(self, reason: str) -> None:
         """Count what runs as interrupted: nothing runs the experiment any more."""
         rows = list(self.history.running.values())
         self.history.end_running(reason)
         if rows:
-            self._take_in(rows)
+            self._add(rows)
 
-    def _take_in(self, rows: Sequence[TrialHistory]) -> None:
+    def _add(self, rows: Sequence[TrialHistory]) -> None:
         """Put trials into the study; rebuild it where they have a choice that was not known: Optuna fixes those."""
         if self._are_new([row.trial.hyperparameters for row in rows]) and self._choices:
             self._make_study()

@@ -12,6 +12,5 @@ def need(module: str, package: str, purpose: str) -> None:
     """Raise `InputError`, with the command that installs it, where a module that a purpose needs is not installed."""
     if importlib.util.find_spec(module) is None:
         raise InputError(
-            f"{purpose} needs {package}, which is not installed beside candle; "
-            f"{sys.executable} -m pip install {package}"
+            f"{purpose} needs {package}, which is not installed with candle; {sys.executable} -m pip install {package}"
         )

@@ -58,7 +58,7 @@ def stop_text(stop: Stop) -> str:
         case StopReason.HANGUP:
             return "SIGHUP, as its terminal went away"
         case StopReason.ERROR:
-            return "an error of candle or of the machine"
+            return "an internal or a system error"
 
 
 def best_line(history: History, names: Sequence[str]) -> str:

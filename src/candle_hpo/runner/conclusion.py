@@ -39,7 +39,7 @@ def conclude(
         f"Everything on one page: candle report {paths.root.name}",
     )
     if stop is not None and stop.reason in _EXIT_STATUSES:
-        listener.say(f"Stopped: {stop_text(stop)}", how_to_go_on(history, paths.root.name))
+        listener.say(f"Stopped: {stop_text(stop)}", how_to_resume(history, paths.root.name))
         return _EXIT_STATUSES[stop.reason]
     if stop is not None:
         listener.say(
@@ -47,7 +47,7 @@ def conclude(
         )
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
-        listener.say(f"The machine interrupted trials; candle resume {paths.root.name} attempts them again")
+        listener.say(f"Trials were interrupted; candle resume {paths.root.name} attempts them again")
         return ExitStatus.MACHINE_REFUSED
     if history.not_completed:
         listener.say(
@@ -59,7 +59,7 @@ def conclude(
     return ExitStatus.ALL_WELL
 
 
-def how_to_go_on(history: History, name: str) -> str:
+def how_to_resume(history: History, name: str) -> str:
     """Return which command resumes an experiment, and which one attempts its failed trials again."""
     failed = history.failed
     again = f"; candle resume {name} --retry-failed attempts the {failed:,} that failed again, too" if failed else ""

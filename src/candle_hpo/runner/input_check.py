@@ -102,7 +102,7 @@ def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
         first = restart.first_left() if restart is not None else None
         seconds = _run_one_trial(reading.experiment, first, interpreter, findings)
     elif run:
-        findings.note("no trial was run, for what is wrong" if trials != 0 else "no trial was run: none is left")
+        findings.note("no trial was run, because of what is wrong" if trials != 0 else "no trial was run: none is left")
     _show_cost(trials, settings, on_cluster, seconds, run, findings)
 
 

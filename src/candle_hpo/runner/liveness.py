@@ -183,7 +183,7 @@ def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen:
     quiet = quiet_seconds(paths.lock)
     if quiet < LEASE_SECONDS:
         return running
-    return f"{running}; no sign of life of it for {duration(quiet)}, candle resume {name} finds out"
+    return f"{running}; no sign of life from it for {duration(quiet)}, candle resume {name} finds out"
 
 
 def _clock(seconds: float) -> str:

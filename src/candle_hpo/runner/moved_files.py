@@ -1,4 +1,4 @@
-"""What an experiment needs and is not there any more: then none of its trials could run, and none is started."""
+"""What an experiment needs and is gone: then none of its trials could run, and none is started."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _what_is_gone(settings: Settings, interpreter: str) -> list[str]:
     script = Path(settings.model_script)
     if not script.is_file():
         is_link = f" (it is a link to {script.readlink()})" if script.is_symlink() else ""
-        gone.append(f"the model script {script} is not there any more{is_link}")
+        gone.append(f"the model script {script} no longer exists{is_link}")
     if settings.language is not Language.PROGRAM and not os.access(interpreter, os.X_OK):
-        gone.append(f"{interpreter}, which ran it, is not there any more")
+        gone.append(f"{interpreter}, which ran it, no longer exists")
     for keyword, folders in (("supp_pythonpath", settings.supp_pythonpath), ("supp_r_libs", settings.supp_r_libs)):
         named = filter(None, (folders or "").split(os.pathsep))
-        gone += [f"{keyword}: the folder {each} is not there any more" for each in named if not Path(each).is_dir()]
+        gone += [f"{keyword}: the folder {each} no longer exists" for each in named if not Path(each).is_dir()]
     return gone
 
 

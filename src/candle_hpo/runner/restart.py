@@ -67,7 +67,7 @@ def plan_restart(request: Request, interpreter: str, earlier: Experiment) -> Res
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
     if settings.workflow != "grid":
         total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
-        note = f"{name} keeps its own search space and seed; those of this file are not looked at"
+        note = f"{name} keeps its own search space and seed; those of this file are ignored"
         return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"

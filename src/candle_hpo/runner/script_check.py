@@ -51,7 +51,7 @@ def script_text(settings: Settings) -> str:
     try:
         return Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise MachineError(f"{settings.model_script} cannot be read: {error.strerror}; look at it with ls -l") from None
+        raise MachineError(f"{settings.model_script} cannot be read: {error.strerror}; check it with ls -l") from None
 
 
 def syntax_findings(

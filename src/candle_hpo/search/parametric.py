@@ -55,8 +55,8 @@ def check_sampler(name: str) -> None:
         importlib.import_module(module)
     except ImportError:
         raise MachineError(
-            f'sampler="{name}" needs the package {module}, which is not installed beside candle; install it there '
-            f"(pip install {module}), or leave sampler away"
+            f'sampler="{name}" needs the package {module}, which is not installed with candle; install it there '
+            f"(pip install {module}), or omit sampler"
         ) from None
 
 

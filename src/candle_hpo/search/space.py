@@ -62,7 +62,7 @@ class SearchAxis:
         if self.of_values and self.transform is not None:
             found = find_coordinate(self.axis, self.transform, value)
             return self.axis.rounded(self.axis.low) if found is None else found
-        return as_run(self.axis, self.transform, value)
+        return nearest_run(self.axis, self.transform, value)
 
     def value(self, coordinate: float) -> Any:
         """Return the value of a coordinate that is run."""
@@ -73,7 +73,7 @@ class SearchAxis:
         return coordinate
 
 
-def as_run(axis: Axis, transform: Expression | None, coordinate: float) -> int | float:
+def nearest_run(axis: Axis, transform: Expression | None, coordinate: float) -> int | float:
     """Return the nearest coordinate that is run; one and the same for all that make the same value."""
     near = axis.rounded(coordinate)
     if transform is None:
@@ -108,7 +108,7 @@ def _made(axis: Axis, transform: Expression) -> tuple[int | float, ...]:
     """Return a coordinate for each value that a transform makes; empty where they are too many to be listed."""
     if axis.kind == "integer" and axis.high - axis.low < LISTED:  # it may rise and fall
         return tuple(
-            dict.fromkeys(as_run(axis, transform, place) for place in range(int(axis.low), int(axis.high) + 1))
+            dict.fromkeys(nearest_run(axis, transform, place) for place in range(int(axis.low), int(axis.high) + 1))
         )
     # From plateau to plateau: between two coordinates with the same value, a monotone transform has no other.
     ends = axis.rounded(axis.low), axis.rounded(axis.high)
@@ -120,7 +120,9 @@ def _made(axis: Axis, transform: Expression) -> tuple[int | float, ...]:
         if low < middle < high and evaluate(transform, low) != evaluate(transform, high):
             values.setdefault(evaluate(transform, middle), middle)
             spans += [(middle, high), (low, middle)]
-    return tuple(sorted(as_run(axis, transform, place) for place in values.values())) if len(values) <= LISTED else ()
+    return (
+        tuple(sorted(nearest_run(axis, transform, place) for place in values.values())) if len(values) <= LISTED else ()
+    )
 
 
 class SearchSpace:

@@ -112,7 +112,7 @@ def test_a_damaged_first_line_can_be_repaired(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"version":2', b'"version":3', 1))
     with pytest.raises(RecordError, match=":1: this is not a record of candle, or its first line is damaged") as error:
         list(read_events(path))
-    command = re.search(r"(sed -i.damaged .*) mends it", str(error.value))
+    command = re.search(r"(sed -i.damaged .*) repairs it", str(error.value))
     assert command
     subprocess.run(["bash", "-c", command[1]], check=True)
     _, *read = read_events(path)

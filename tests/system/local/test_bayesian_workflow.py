@@ -152,7 +152,7 @@ def test_a_larger_budget_continues_an_earlier_experiment(
     source.write_text(source.read_text().replace("max_budget=12", "max_budget=15\nrestart_from_exp=X000"))
     done = candle("submit-job", source)
     assert done.returncode == 0, done.stderr
-    assert "X000 keeps its own search space and seed; those of this file are not looked at" in done.stdout
+    assert "X000 keeps its own search space and seed; those of this file are ignored" in done.stdout
     assert "3 trials of 15 left" in done.stdout
     assert len(proposals(EXPERIMENTS / "X000")) == 15
     less = source.read_text().replace("max_budget=15", "max_budget=5")
@@ -264,7 +264,7 @@ def test_without_its_package_a_sampler_is_refused(
     (here / "hidden" / "cmaes.py").write_text("raise ImportError")
     done = candle("submit-job", write_bayesian("sampler=cmaes"), PYTHONPATH=str(here / "hidden"))
     assert done.returncode == 3
-    assert 'sampler="cmaes" needs the package cmaes, which is not installed beside candle' in done.stderr
+    assert 'sampler="cmaes" needs the package cmaes, which is not installed with candle' in done.stderr
     assert not (here / "candle_generated_files").exists()
     assert candle("submit-job", write_bayesian()).returncode == 0
     done = candle(

@@ -109,8 +109,8 @@ def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, ch
     outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, worker="here:1")
     write_outcome(trial, TRIAL, outcome)
     assert read_outcome(trial, TRIAL) == outcome
-    outcome = json.loads(trial.outcome.read_text())
-    trial.outcome.write_text(json.dumps({**outcome, **change}))
+    written = json.loads(trial.outcome.read_text())
+    trial.outcome.write_text(json.dumps({**written, **change}))
     assert read_outcome(trial, TRIAL) is None
 
 

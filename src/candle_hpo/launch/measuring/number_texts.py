@@ -58,7 +58,7 @@ def finite(value: object, name: str) -> float:
     return number
 
 
-def goes_on(number: str, after: str) -> bool:
+def continues(number: str, after: str) -> bool:
     """Return whether what follows a number belongs to it."""
     if after[:1] == "," and after[1:2].isdecimal():
         return bool(_WHOLE.fullmatch(number))
@@ -76,7 +76,7 @@ def begins_earlier(number: str, before: str) -> bool:
     return bool(_BEGINS_EARLIER.search(before))
 
 
-def may_go_on(after: str) -> bool:
+def may_continue(after: str) -> bool:
     """Return whether a number may be a part of something longer, such as `980ms` or `1:30`."""
     return bool(_CONTINUES_UNLESS_SPELLED.match(after))
 

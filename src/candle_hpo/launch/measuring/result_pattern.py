@@ -141,9 +141,9 @@ class ResultPattern:
         )
         if (
             number_texts.begins_earlier(found, before)
-            or number_texts.goes_on(found, after)
+            or number_texts.continues(found, after)
             or (number_texts.may_begin_earlier(before) and not _spells(match, start - 1))
-            or (number_texts.may_go_on(after) and not _spells(match, end))
+            or (number_texts.may_continue(after) and not _spells(match, end))
         ):
             raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
         skipped = self._skipped(match) if group == self._its.value else ""

@@ -133,13 +133,15 @@ class _AsRun(BaseSampler):
     ) -> dict[str, Any]:
         """Return the sampler's values, as they are run."""
         found = self._sampler.sample_relative(study, trial, search_space)
-        return {name: self._as_run(name, value) for name, value in found.items()}
+        return {name: self._nearest_run(name, value) for name, value in found.items()}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Return the sampler's value, as it is run."""
-        return self._as_run(param_name, self._sampler.sample_independent(study, trial, param_name, param_distribution))
+        return self._nearest_run(
+            param_name, self._sampler.sample_independent(study, trial, param_name, param_distribution)
+        )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Let the sampler do what it does first."""
@@ -149,6 +151,6 @@ class _AsRun(BaseSampler):
         """Let the sampler do what it does last."""
         self._sampler.after_trial(study, trial, state, values)
 
-    def _as_run(self, name: str, value: Any) -> Any:
+    def _nearest_run(self, name: str, value: Any) -> Any:
         axis = self._space.axes[name]
         return axis.value(axis.coordinate(value))
