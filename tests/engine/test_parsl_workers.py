@@ -164,7 +164,7 @@ folder = pathlib.Path(sys.argv[1]) / "block-0" / "17"
 folder.mkdir(parents=True)
 end = set_file_logger(str(folder / "manager.log"), name="theirs", level=logging.DEBUG)
 for number in range(30):
-    logging.getLogger("theirs").info("WARNING: this is no warning")
+    logging.getLogger("theirs").info("WARNING: this is only information")
     logging.getLogger("theirs").warning("lost %d", number)
 logging.getLogger("theirs").critical("all lost")
 end()

@@ -135,7 +135,7 @@ def test_its_size_is_bounded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert entries(files[0])[-1][2] == "entry 999"
 
 
-def test_what_happened_at_once_is_told_at_once_and_no_line_is_one_trials(here: Path) -> None:
+def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path) -> None:
     trials = [Trial(number, f"hpset_{number:05d}", {"key": "a secret"}) for number in range(1, 1001)]
     lost = Outcome.interrupted("its worker was lost", worker="n3:1")
     secret = Outcome(Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "last output: a secret"))

@@ -1,4 +1,4 @@
-"""A fake of `srun`, which runs its command on this machine, in a process group of its own."""
+"""A fake of `srun`, which runs its command on this machine, in its own process group."""
 
 SRUN = """#!/bin/bash
 while [[ $1 != bash ]]; do shift; done

@@ -2,8 +2,8 @@
 
 A line an entry: the time (UTC), the level, host and process, the logger, and what happened. A traceback follows its
 entry, indented. What is in it comes from the standard library's loggers `candle_hpo` and `parsl`, and, of the events
-that the record appends, from here. It is no part of the record: nothing reads it back, and whatever keeps it from being
-written is none of the campaign's business.
+that the record appends, from here. It is not a part of the record: nothing reads it back, and a campaign runs on where
+it cannot be written.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _logger = logging.getLogger("candle_hpo.campaign")  # whose events these are
 
 
 class _Line(logging.Formatter):
-    """One line an entry, whatever the message holds; only a traceback has lines of its own, which are indented."""
+    """One line an entry, whatever the message holds; only a traceback takes more lines, which are indented."""
 
     converter = staticmethod(time.gmtime)
     default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"

@@ -36,7 +36,7 @@ _BASE64 = re.compile(r"(?<![\w/.+=~-])[A-Za-z0-9+][A-Za-z0-9+/]{30,}={0,2}(?![\w
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a variable of this name may hold a secret."""
+    """Return whether a variable of this name may hold a secret."""
     return _NAME.search(name) is not None
 
 
@@ -92,7 +92,7 @@ def _is_mixed(text: str) -> bool:
 
 
 def _looks_drawn(run: str) -> bool:
-    """Tell whether letters and digits follow each other as nobody would type them."""
+    """Return whether letters and digits follow each other as nobody would type them."""
     pieces = re.split("[_+=~-]", run)
     return any(
         (len(piece) >= 20 and re.search("[0-9]", piece) and re.search("[A-Za-z]", piece))
