@@ -112,6 +112,19 @@ def test_what_of_a_script_is_imported_beforehand(trials: Trials, here: Path, scr
     assert (imports(here), trials.notes) == (count, [])
 
 
+@pytest.mark.parametrize(
+    ("text", "is_there"),
+    [("torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)", 1.0), ("torch.zeros(1)", 0.0)],
+)
+def test_what_making_an_optimizer_loads_is_imported_beforehand_where_one_is_made(
+    here: Path, text: str, is_there: float
+) -> None:
+    script = f"import torch\nimport sys\nval_to_return = float('torch._dynamo' in sys.modules)\n{text}\n"
+    trials = Trials(here, "X000", script)
+    assert [trials.run().value, trials.run().value] == [is_there, is_there]
+    trials.host.close()
+
+
 def test_a_library_is_known_where_it_comes_from_its_own_distribution(
     trials: Trials, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
