@@ -63,7 +63,10 @@ def found(output: str | bytes, pattern: str) -> float:
         ("Epoch 3 acc nan loss: 0.5\n", r"Epoch.*loss: ([0-9.]+)", 0.5),
         ("time: 980ms", r"time: ([0-9.]+)ms", 980.0),
         ("loss 0.5 accuracy: 0.9\n", r"loss.*?([0-9.]+)", 0.5),
-        ("loss on the test set 0.5, accuracy: 0.9\n", r"loss.*?([0-9.]+)", 0.5),
+        ("loss (on the test set): 0.5, accuracy: 0.9\n", r"loss.*?([0-9.]+)", 0.5),
+        ("Traceback (most recent call last):\n  File 'x'\nValueError: caught\nloss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
+        ("loss: 0.5\nno nan in loss\n", r"loss: ([0-9.]+)", 0.5),
+        ("train_loss: 0.7\ntrain_loss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
         ("loss: 0.5 at step: 30\n", r"(?<=loss: )[0-9.]+(?= at)", 0.5),
         ("loss: 0.5\n", r"(?<=loss: )[0-9.]+", 0.5),
         ("loss: 0.1D-03", r"loss: (\S+)", 1e-4),
@@ -140,7 +143,26 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("loss (epoch 3) = -0.3\n", r"loss.*?([0-9.]+)", 'skipped "(epoch" and found 3'),
         ("recall@10: 0.8\n", r"recall.*?([0-9.]+)", 'skipped "@" and found 10'),
         ("loss[3]: 0.8\n", r"loss.*?([0-9.]+)", 'skipped "[" and found 3'),
+        ("loss: 0.5\nTraining loss converged after 12 epochs\n", r"loss.*?([0-9.]+)", 'skipped "converged after"'),
+        ("loss: 0.5\nTraining loss converged after 12 epochs\n", r"loss[^0-9]*([0-9.]+)", 'skipped "converged after"'),
+        ("No improvement in loss for 3 epochs, stopping\n", r"loss\D*([0-9.]+)", 'skipped "for"'),
+        ("Epoch 3: val_loss did not improve from 0.116\n", r"val_loss.*?([0-9.]+)", 'skipped "did not improve from"'),
+        ("Best accuracy reached, training took 12.5\n", r"accuracy.* ([0-9.]+)", 'skipped "reached, training took"'),
+        # It is followed by something that says otherwise.
+        ("val_loss: 0.5\nval_loss is nan, stopping training\n", r"val_loss: ([0-9.]+)", '"val_loss is nan, stopping'),
+        ("loss: 0.5\nWARNING: loss is NaN at epoch 2\n", r"loss: ([0-9.]+)", '"WARNING: loss is NaN at epoch 2"'),
+        ("loss=0.5\nloss is not finite: nan\n", r"loss=([0-9.]+)", '"loss is not finite: nan"'),
+        ("loss: 0.5\nBatch 3: Invalid loss, terminating training\n", r"loss: ([0-9.]+)", '"Batch 3: Invalid loss'),
+        ("p = 0.05\np < 0.001\n", r"p = ([0-9.]+)", "p < 0.001"),
+        (
+            "loss: 0.5\nTraceback (most recent call last):\n  File 'x', line 1\nRuntimeError: out of memory\nmore\n",
+            r"loss: ([0-9.]+)",
+            'is followed by "RuntimeError: out of memory"',
+        ),
+        ("loss: 0.5\nloss: 0.", r"loss: ([0-9.]+)", "found 0., with which the output is cut off"),
         # Of two values, the last is another one's.
+        ("val_loss: 0.51 - train_loss: 0.3\n", r"loss: ([0-9.]+)", "as a part of a longer word"),
+        ("top1_acc: 0.5\ntop5_acc: 0.9\n", r"acc: ([0-9.]+)", "as a part of a longer word"),
         ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )[0-9.]+", 'as a part of a longer word, "val_loss: 0.7"'),
         (
             "loss: 0.5 - val_loss: 0.7\n",
@@ -173,7 +195,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
 def test_what_is_not_the_last_number_as_a_whole_is_a_failure_that_quotes_it(
     output: str | bytes, pattern: str, quoted: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"\Ait printed nothing|\Aresult_pattern ") as caught:
+    with pytest.raises(ValueError, match=r"\Ait printed nothing|\A(the last match of )?result_pattern ") as caught:
         found(output, pattern)
     assert quoted in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -40,7 +40,7 @@ class Variants(NamedTuple):
 
     `elsewhere` has anything in place of the number, so that it finds where the script has printed something that the
     guess does not fit. `skipping` has a name, `SKIPPED`, for what `.*` skips before the number, which may be the
-    number itself. `label` lacks what precedes the label of the number.
+    number itself. `label` lacks what precedes the label of the number; `word` is the last word of that.
     """
 
     itself: re.Pattern[str]
@@ -49,6 +49,7 @@ class Variants(NamedTuple):
     elsewhere: re.Pattern[str] | None
     skipping: re.Pattern[str] | None
     label: re.Pattern[str]
+    word: str = ""
 
 
 class _Group(NamedTuple):
@@ -78,8 +79,9 @@ def variants(text: str) -> Variants:
     elsewhere = _with_anything(text, parts, groups)
     if not groups:
         return Variants(itself, value, names, elsewhere, None, itself)
-    skipping = _with_name_for_skipped(text, parts, groups[value - 1])
-    return Variants(itself, value, names, elsewhere, skipping, _from_label(text, parts, groups[value - 1]) or itself)
+    group = groups[value - 1]
+    skipping, label = _with_name_for_skipped(text, parts, group), _from_label(text, parts, group) or itself
+    return Variants(itself, value, names, elsewhere, skipping, label, _last_word(parts, group))
 
 
 def _parts(text: str) -> list[tuple[int, str]]:
@@ -192,6 +194,13 @@ def _from_label(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pa
                 return None
         is_label |= len(part) == 1 and part.isalnum()
     return None
+
+
+def _last_word(parts: list[tuple[int, str]], group: _Group) -> str:
+    """Return the last word that a pattern spells before a group; empty where there is none."""
+    spelled = "".join(part if len(part) == 1 else " " for start, part in parts if start < group.start)
+    words: list[str] = re.findall("[A-Za-z]+", spelled)
+    return words[-1] if words else ""
 
 
 def _is_wildcard(part: str) -> bool:

@@ -185,6 +185,8 @@ def _last_table(text: str, name: str, key: str) -> _Table:
         delimiter = next((each for each in _DELIMITERS if key in next((row for _, row in _rows(text, each)), ())), ",")
         table: _Table | None = None
         for line, row in _rows(text, delimiter):
+            if row[0].startswith("#") and key not in row:  # a comment
+                continue
             if table is None or (key in row and not any(as_number(cell) is not None for cell in row)):
                 table = _Table(row, [])
             else:

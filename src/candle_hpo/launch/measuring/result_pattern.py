@@ -33,11 +33,18 @@ _NO_NUMBER = re.compile(
 )
 _ANOTHER_NUMBER = re.compile(r"(?:^|[:=])[\s(\[{<'\"*|>]*[+\-\u2212]?\.?\d")
 _WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^\n]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()")
-# In `loss at step 3: 0.5`, `loss (epoch 3) = 0.5` and `recall@3: 0.5` what follows `.*` is not the value; in
-# `loss 3, accuracy: 0.5` it is.
-_OF_ANOTHER_WORD = re.compile(r"[^\W\d]|@")
-_VALUE_AFTER = re.compile(r"[^\n,;|:=]*[:=]\s*[+\-\u2212]?\.?\d")
-_VALUE_RIGHT_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")
+# In `loss converged after 3 epochs` and `loss at step 3: 0.5` the number is not the loss: of words that are skipped, a
+# mark has to say that they belong to the label. In `loss[3]: 0.5` and `recall@3: 0.5` the value comes after the number.
+_WORD = re.compile(r"[^\W\d]")
+_A_MARK_BEFORE = re.compile(r"[:=]\s*(?:[\w.]+(?=[(\[{]))?[\s(\[{<'\"*|>]*$")
+_VALUE_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")
+
+# What a script prints last where it has crashed behind a pipe, with exit status 0 all the same.
+_CRASH = re.compile(
+    r"^Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n)+(?P<error>[\w.]*(?:Error|Exception|Interrupt)\b[^\n]*)"
+    r"(?:\n[^\n]*){0,4}\Z",
+    re.MULTILINE,
+)
 
 
 class Found(NamedTuple):
@@ -56,6 +63,7 @@ class ResultPattern:
     def __init__(self, text: str) -> None:
         self.text = text
         self._its = variants(text)
+        self._says_none = _says_none(self._its.word)
 
     def find(self, output: Path) -> Found:
         """Return the number in the last match in the output.
@@ -86,25 +94,34 @@ class ResultPattern:
         later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
             raise self._error("does not fit the last such line:", later, later.end())
+        for says_otherwise in (self._says_none, _CRASH):
+            said = says_otherwise and says_otherwise.search(text, match.end() if match else 0)
+            if said:
+                what = said["error"] if says_otherwise is _CRASH else said[0].strip()
+                raise ValueError(f'the last match of result_pattern is followed by "{shortened(what)}" ({self.text})')
         return match
+
+    def _label_of(self, match: re.Match[str]) -> re.Match[str]:
+        """Return the part of a match that begins with its label."""
+        label = _last(self._its.label.finditer(match.string, match.start(), match.end()))
+        return match if label is None or label.end() != match.end() else label
 
     def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
         """Return whether a match has its label within a word of which the pattern does not demand the beginning."""
-        text, label = match.string, _last(self._its.label.finditer(match.string, match.start(), match.end()))
-        if label is None or label.end() != match.end():
-            label = match
+        text, label = match.string, self._label_of(match)
         start = label.start()
-        word = start - len(_END_OF_WORD.findall(text[max(0, start - _NEAR) : start])[0])
+        word = start - len(_end_of_word_before(label))
         return _begins_within_a_word(label) and (
             word < match.start() or bool(match.re.match(text[:word] + text[start:], match.start()))
         )
 
     def _raise_if_a_word(self, text: str, match: re.Match[str]) -> None:
-        """Raise `ValueError` where the label is a word in the text, if in the last match it is a part of one.
+        """Raise `ValueError` where the label is a word in the text, or a part of another one than in the last match.
 
-        As `loss: ` is, of `loss: 0.5` and then `val_loss: 0.7`. If it never is a word, that is what was meant.
+        As `loss: ` is, of `loss: 0.5` and then `val_loss: 0.7`. If it is always a part of one word, that was meant.
         """
-        word = next((each for each in self._its.label.finditer(text) if not _begins_within_a_word(each)), None)
+        own = _end_of_word_before(self._label_of(match))
+        word = next((each for each in self._its.label.finditer(text) if _end_of_word_before(each) != own), None)
         if word is not None:
             what = f'finds "{_lines_of(word, word.end())}" and last, as a part of a longer word,'
             advice = "write the whole label, or begin it with \\b or ^"
@@ -128,6 +145,8 @@ class ResultPattern:
             found = found[:-1]
         end = start + len(found)
         number = as_number(found)
+        if found.endswith(".") and end == len(match.string):
+            raise self._error(f"found {found}, with which the output is cut off, in", match, end)
         if number is None:
             raise self._error(f'found "{shortened(found)}", not a number, in', match, end)
         if must_be_finite and not math.isfinite(number):
@@ -147,9 +166,10 @@ class ResultPattern:
         ):
             raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
         skipped = self._skipped(match) if group == self._its.value else ""
-        follows = _VALUE_AFTER if _OF_ANOTHER_WORD.search(skipped) else _VALUE_RIGHT_AFTER
-        if any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL)) or (
-            skipped and follows.match(after)
+        if skipped and (
+            any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL))
+            or (_WORD.search(skipped) and not _A_MARK_BEFORE.search(skipped))
+            or _VALUE_AFTER.match(after)
         ):
             raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found} in', match, end)
         return number
@@ -170,6 +190,24 @@ class ResultPattern:
 
 def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     return next(iter(deque(matches, maxlen=1)), None)
+
+
+def _says_none(word: str) -> re.Pattern[str] | None:
+    """Return what finds a sentence that the value of this name is not a number: `the loss is nan, stopping`."""
+    if not word:
+        return None
+    none = r"(?<!no )(?<![^\W_])(?:nan|inf|infinity|infinite|(?:not|non)[ -]?finite|diverged|invalid)(?![^\W_])"
+    before, after = rf"(?<![^\W_]){word}(?![^\W_])", rf"{word}(?![^\W_])"
+    return re.compile(
+        rf"^[^\n]*?(?:{before}[^\n:=]{{1,60}}?{none}|{none}[^\S\n]+(?:\w+[^\S\n]+){{0,2}}{after}|{before}\s*[<>]\s*\.?\d)[^\n]*",
+        re.MULTILINE | re.IGNORECASE,
+    )
+
+
+def _end_of_word_before(match: re.Match[str]) -> str:
+    """Return the part of a word that precedes a match, which begins within that word; empty where it does not."""
+    start = match.start()
+    return _END_OF_WORD.findall(match.string[max(0, start - _NEAR) : start])[0] if _begins_within_a_word(match) else ""
 
 
 def _lines_of(match: re.Match[str], at: int) -> str:
