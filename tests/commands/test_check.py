@@ -89,6 +89,31 @@ def test_notes_are_not_mistakes(candle: Candle, write_input: WriteInput) -> None
     assert "note  model.py:5: val_to_return is set within a function" in done.stdout
 
 
+def test_options_that_do_with_a_boolean_what_nobody_expects_are_noted(candle: Candle, write_input: WriteInput) -> None:
+    script = """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--x", type=bool, default=True)
+        parser.add_argument("--y", action=argparse.BooleanOptionalAction, default=True)
+        parser.add_argument("--z", action="store_false")
+        print("loss:", parser.parse_args().x)
+    """
+    control = "hyperparams_as=arguments\nresult_pattern='loss: (.*)'"
+    notes = (
+        "--x: with type=bool, every text is true",
+        "--y: false omits the option, so that its default holds; add y:--y/--no-y to argument_style",
+    )
+    done = candle("check", write_input(script, control=control))
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    for note in notes:
+        assert " ".join(note.split()) in shown
+    assert "--z" not in shown, "no hyperparameter becomes it"
+    more = "\nargument_style='--my-name value y:--y/--no-y'"
+    done = candle("check", write_input(script, control=control + more))
+    assert "--no-y to argument_style" not in " ".join(done.stdout.split())
+
+
 def test_options_that_a_script_does_not_have(candle: Candle, write_input: WriteInput) -> None:
     script = """
         import argparse

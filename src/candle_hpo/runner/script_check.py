@@ -80,7 +80,10 @@ def compare_hyperparameters(settings: Settings, names: Sequence[str], input_file
         seen = tuple(name for name in names if options[name] in reading.options)
         unclear = () if reading.options else tuple(names)
         unknown = [name for name in names if name not in (*seen, *unclear)]
-        return Comparison(seen, unclear, (), (*_unknown_options(reading, options, unknown, script), *value_notes))
+        booleans = _notes_on_booleans(reading, options, settings, script)
+        return Comparison(
+            seen, unclear, (), (*_unknown_options(reading, options, unknown, script), *booleans, *value_notes)
+        )
     if settings.language is Language.PROGRAM:
         return Comparison((), tuple(names), (), (*_notes_on_program(settings, script), *value_notes))
     read = {each.name for each in reading.reads}
@@ -140,6 +143,26 @@ def _unknown_options(
         if option := options[name]:
             near = nearest(option, reading.options)
             yield f'{script} does not seem to have the option {option}, which "{name}" becomes; {near} (argument_style)'
+
+
+def _notes_on_booleans(
+    reading: ScriptReading, options: dict[str, str], settings: Settings, script: str
+) -> Iterator[str]:
+    """Yield a note on each option that does with true or false what its name does not say."""
+    names = {option: name for name, option in options.items() if name not in settings.argument_style.flags}
+    for each in reading.booleans:
+        name = names.get(each.option)
+        if name is None:
+            continue
+        match each.kind:
+            case "BooleanOptionalAction":
+                flags = f"{name}:{each.option}/--no-{each.option.lstrip('-')}"
+                what = f"false omits the option, so that its default holds; add {flags} to argument_style"
+            case "store_false":
+                what = f"this flag sets false, and true passes it: with {name}=true the script gets false"
+            case _:
+                what = 'with type=bool, every text is true, "False" and "0" as well; let it be a flag (store_true)'
+        yield f"{script}:{each.line}: {each.option}: {what}"
 
 
 def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from candle_hpo.script.python_names import names_and_copies
 from candle_hpo.script.words import (
     HYPERPARAMETER_NAMES,
     VALUE_NAMES,
+    BooleanOption,
     Mention,
     ScriptReading,
     ValueSet,
@@ -18,6 +19,11 @@ from candle_hpo.script.words import (
 _CATCH_MISSING = {"KeyError", "LookupError", "AttributeError", "Exception", "BaseException"}
 _CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _GIVES_DEFAULT = {"get", "pop", "setdefault"}
+_BOOLEANS = {
+    "action=BooleanOptionalAction": "BooleanOptionalAction",
+    "action='store_false'": "store_false",
+    "type=bool": "bool",
+}
 _OF_A_DICTIONARY = {*_GIVES_DEFAULT, "clear", "copy", "fromkeys", "items", "keys", "popitem", "update", "values"}
 
 
@@ -56,6 +62,7 @@ class _Reader(ast.NodeVisitor):
         self._reads: dict[str, Mention] = {}
         self._modules: dict[str, Mention] = {}
         self._options: list[str] = []
+        self._booleans: list[BooleanOption] = []
         self._values: list[ValueSet] = []
         self._aliases, self._copies = hyperparameters, copies
         self._written: set[str] = set()  # hyperparameters, by the script itself: it can do without them from there on
@@ -75,6 +82,7 @@ class _Reader(ast.NodeVisitor):
             fills_in=self._fills_in,
             modules=tuple(self._modules.values()),
             options=tuple(self._options),
+            booleans=tuple(self._booleans),
             leaves_value=None if self._has_history and not leaves_value else leaves_value,
             placeholder=placeholder,
             lost_value=lost,
@@ -177,7 +185,11 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(function, ast.Attribute) or not self._holds_hyperparameters(function.value):
             if isinstance(function, ast.Attribute) and function.attr == "add_argument":
                 options = [_text(each) for each in node.args]
-                self._options += [option for option in options if option and option.startswith("-")]
+                found = [option for option in options if option and option.startswith("-")]
+                self._options += found
+                kinds = {f"{each.arg}={ast.unparse(each.value).rpartition('.')[2]}" for each in node.keywords}
+                for kind in kinds & _BOOLEANS.keys():
+                    self._booleans += [BooleanOption(option, _BOOLEANS[kind], node.lineno) for option in found]
             self.generic_visit(node)
             return
         if function.attr in _GIVES_DEFAULT and first is not None:

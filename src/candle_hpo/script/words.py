@@ -18,12 +18,23 @@ class Mention(msgspec.Struct, frozen=True):
     optional: bool = False
 
 
+class BooleanOption(msgspec.Struct, frozen=True):
+    """An option of a parser of arguments that does with a boolean what its name does not say.
+
+    `kind` is `BooleanOptionalAction`, `store_false`, or `bool`, its type.
+    """
+
+    option: str
+    kind: str
+    line: int
+
+
 class ScriptReading(msgspec.Struct, frozen=True):
     """What a script's text says.
 
     `reads` are the hyperparameters that it asks for by their names; `hands_on`: it gives them all to something else, so
     that it may use others as well; `fills_in`: it may give some of them values itself. `modules` are what it imports,
-    `options` those of its own command line.
+    `options` those of its own command line, and `booleans` such of them.
 
     `leaves_value` is None where the text does not show it. Where it is not true, `placeholder` is the line that sets
     the value to a constant, and `lost_value` the one that sets it in a function, whose variables are its own.
@@ -37,6 +48,7 @@ class ScriptReading(msgspec.Struct, frozen=True):
     leaves_value: bool | None = None
     placeholder: int = 0
     lost_value: int = 0
+    booleans: tuple[BooleanOption, ...] = ()
 
 
 class ValueSet(msgspec.Struct, frozen=True):
