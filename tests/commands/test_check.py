@@ -14,7 +14,7 @@ from rich.console import Console
 
 from candle_hpo.commands.check import check
 from candle_hpo.core.errors import MachineError
-from conftest import Candle, WriteInput
+from conftest import Candle, WriteInput, input_text
 from support.slurm_cluster import SlurmCluster
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,17 @@ def test_notes_are_not_mistakes(candle: Candle, write_input: WriteInput) -> None
     assert done.returncode == 0, done.stderr
     assert 'note  model.py does not seem to read "y"' in done.stdout
     assert "note  model.py:5: val_to_return is set within a function" in done.stdout
+
+
+def test_a_pipe_that_hides_a_failure_is_noted(candle: Candle, here: Path) -> None:
+    (here / "model.sh").write_text("x=$(candle_get_param x)\npython3 train.py 2>&1 | tee log.txt\nval_to_return=1\n")
+    control = 'model_script="model.sh"\nworkflow="grid"\nengine="local"'
+    (here / "x.in").write_text(input_text(control, "", '{"x": 1}\n{"x": 2}'))
+    assert "model.sh:2: bash ignores that what is before `| tee` failed" in " ".join(
+        candle("check", "x.in").stdout.split()
+    )
+    (here / "model.sh").write_text("set -o pipefail\n" + (here / "model.sh").read_text())
+    assert "tee" not in candle("check", "x.in").stdout
 
 
 def test_options_that_do_with_a_boolean_what_nobody_expects_are_noted(candle: Candle, write_input: WriteInput) -> None:

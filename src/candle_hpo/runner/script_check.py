@@ -24,6 +24,7 @@ from candle_hpo.script.reading import read_script
 from candle_hpo.script.words import Mention, ScriptReading
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
+_PIPE = re.compile(r"^[^#\n]*\|&?[ \t]*tee\b", re.MULTILINE)
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
@@ -74,7 +75,7 @@ def compare_hyperparameters(settings: Settings, names: Sequence[str], input_file
     """Compare the hyperparameters that a script reads with the `names` that an input file gives it."""
     reading = read_script(script_text(settings), settings.language)
     script = Path(settings.model_script).name
-    value_notes = list(_notes_on_value(settings, reading, script))
+    value_notes = [*_notes_on_value(settings, reading, script), *_notes_on_pipes(settings, script)]
     if settings.hyperparams_as == "arguments":
         options = {name: _option(name, settings) for name in names}
         seen = tuple(name for name in names if options[name] in reading.options)
@@ -163,6 +164,14 @@ def _notes_on_booleans(
             case _:
                 what = 'with type=bool, every text is true, "False" and "0" as well; let it be a flag (store_true)'
         yield f"{script}:{each.line}: {each.option}: {what}"
+
+
+def _notes_on_pipes(settings: Settings, script: str) -> Iterator[str]:
+    """Yield a note where bash does not say that a program failed whose output goes through another one."""
+    text = script_text(settings)
+    if settings.language is Language.BASH and "pipefail" not in text and (pipe := _PIPE.search(text)):
+        line = text.count("\n", 0, pipe.start()) + 1
+        yield f"{script}:{line}: bash ignores that what is before `| tee` failed; add `set -o pipefail` above"
 
 
 def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> Iterator[str]:
