@@ -40,6 +40,7 @@ def read_python(text: str) -> ScriptReading:
         reader.hands_on = reader.hides_value = True
     if any(f'"{name}"' in text or f"'{name}'" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE")):
         reader.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
+    reader.hands_on |= "CANDLE_PARAMS_FILE" in text  # all of them are in that file
     return reader.finish()
 
 

@@ -340,7 +340,10 @@ def test_what_changed_before_a_resumption_is_reported_and_nothing_is_overwritten
     else:
         done = candle("resume", "--retry-failed")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"model.py changed since X000 ran last: trials from here on run version {second}, not {first}" in done.stdout
+    assert (
+        f"model.py changed since X000 was started last: trials from here on run version {second}, not {first}"
+        in done.stdout
+    )
     assert f"\nnumpy 1.0 is now {numpy}\n" in done.stdout
     assert f"version {first} (as submitted): 3 trials (1-2, 4)" in done.stdout
     stored = read_experiment_settings(root)

@@ -17,7 +17,8 @@ _CONTINUES = re.compile(
     r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\-\u2212\u207b])",
     re.VERBOSE | re.IGNORECASE,
 )
-_CONTINUES_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d")  # a unit, a time of day, a fraction
+# A unit, a time of day, a fraction, a step from one value to another.
+_CONTINUES_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d|\s*(?:-{1,2}>|=>|\u2192)\s*[+-]?\.?\d")
 
 # The same before the digits.
 _BEGINS_EARLIER = re.compile(
