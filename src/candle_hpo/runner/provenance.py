@@ -45,7 +45,8 @@ def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
     if state is not None and before.script is not None and state.version != before.script.version:
         say(
             f"{what_changed(before.script, state)} changed since {paths.root.name} was started last: trials from here "
-            f"on run version {state.version}, not {before.script.version}; a copy of each is in {location(paths.script)}",
+            f"on run version {state.version}, not {before.script.version}; "
+            f"a copy of each is in {location(paths.script)}",
         )
     if state is not None and (submitted is None or state.version != submitted.version):
         keep_the_script(settings, state, paths.script_version(state.version), say)

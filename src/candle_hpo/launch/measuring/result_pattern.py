@@ -19,6 +19,7 @@ from candle_hpo.launch.measuring.number_texts import as_number, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
 from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, blocks_from_the_end
 
+_END = 100_000  # characters, in which what a script says last is looked for
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
 
 _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
@@ -94,8 +95,9 @@ class ResultPattern:
         later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
             raise self._error("does not fit the last such line:", later, later.end())
+        begin = max(match.end() if match else 0, len(text) - _END)
         for says_otherwise in (self._says_none, _CRASH):
-            said = says_otherwise and says_otherwise.search(text, match.end() if match else 0)
+            said = says_otherwise and says_otherwise.search(text, begin)
             if said:
                 what = said["error"] if says_otherwise is _CRASH else said[0].strip()
                 raise ValueError(f'the last match of result_pattern is followed by "{shortened(what)}" ({self.text})')
