@@ -100,14 +100,14 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("nothing", LOSS, "result_pattern found nothing in its output"),
         ("acc 0.5\nacc 0.25", r"^acc \S+$", 'found "acc 0.25", not a number, in "acc 0.25"'),
         # Something else stands where the last number should.
-        ("Test set loss: 0.2\nTest set loss: nan\n", LOSS, 'does not fit the last such line: "Test set loss: nan"'),
+        ("Test set loss: 0.2\nTest set loss: nan\n", LOSS, 'last line with its label: "Test set loss: nan"'),
         ("Test set loss: 0.2\nTest set loss: nan", r"loss: (.*)", 'found nan, not a finite number, in "Test set loss'),
-        ("loss: 2\nloss: -0.5\n", r"loss: ([0-9.]+)", 'does not fit the last such line: "loss: -0.5"'),
-        ("loss: 2\nloss: nan\n" + "x\n" * 300_000, r"loss: ([0-9.]+)", 'does not fit the last such line: "loss: nan"'),
-        ("0.25\nnan\n", r"^([0-9.]+)$", 'does not fit the last such line: "nan"'),
-        ("0.25\n-0.5\n", r"^[0-9.]+$", 'does not fit the last such line: "-0.5"'),
-        ("loss: 3\nloss: inf\n", r"(?<=loss: )[0-9.]+", 'does not fit the last such line: "loss: inf"'),
-        ("2 is the loss\nnan is the loss\n", r"([0-9.]+) is the loss", 'the last such line: "nan is the loss"'),
+        ("loss: 2\nloss: -0.5\n", r"loss: ([0-9.]+)", 'last line with its label: "loss: -0.5"'),
+        ("loss: 2\nloss: nan\n" + "x\n" * 300_000, r"loss: ([0-9.]+)", 'last line with its label: "loss: nan"'),
+        ("0.25\nnan\n", r"^([0-9.]+)$", 'last line with its label: "nan"'),
+        ("0.25\n-0.5\n", r"^[0-9.]+$", 'last line with its label: "-0.5"'),
+        ("loss: 3\nloss: inf\n", r"(?<=loss: )[0-9.]+", 'last line with its label: "loss: inf"'),
+        ("2 is the loss\nnan is the loss\n", r"([0-9.]+) is the loss", 'last line with its label: "nan is the loss"'),
         ("a loss: 2 (val)\na loss: nan (val)\na loss: 3 (train)", r"loss: (\d+) \(val\)", '"a loss: nan (val)"'),
         # The group stops inside a number.
         ("loss: 1.2e-05\n", r"loss: ([0-9.]+)", 'found 1.2, which is a part of what is written there, in "loss: 1.2e'),
@@ -161,27 +161,27 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ),
         ("loss: 0.5\nloss: 0.", r"loss: ([0-9.]+)", "found 0., with which the output is cut off"),
         # Of two values, the last is another one's.
-        ("val_loss: 0.51 - train_loss: 0.3\n", r"loss: ([0-9.]+)", "as a part of a longer word"),
-        ("top1_acc: 0.5\ntop5_acc: 0.9\n", r"acc: ([0-9.]+)", "as a part of a longer word"),
-        ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )[0-9.]+", 'as a part of a longer word, "val_loss: 0.7"'),
+        ("val_loss: 0.51 - train_loss: 0.3\n", r"loss: ([0-9.]+)", "fits two labels"),
+        ("top1_acc: 0.5\ntop5_acc: 0.9\n", r"acc: ([0-9.]+)", "fits two labels"),
+        ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )[0-9.]+", 'and last in "val_loss: 0.7"'),
         (
             "loss: 0.5 - val_loss: 0.7\n",
             r"loss: ([0-9.]+)",
-            'finds "loss: 0.5 - val_loss: 0.7" and last, as a part of a longer word, "loss: 0.5 - val_loss: 0.7"',
+            'fits two labels, in "loss: 0.5 - val_loss: 0.7" and last in "loss: 0.5 - val_loss: 0.7"',
         ),
         (
             "loss: 0.5\nval_loss: 0.7\n",
             r"loss: ([0-9.]+)",
-            'finds "loss: 0.5" and last, as a part of a longer word, "val_loss: 0.7" (loss: ([0-9.]+)); '
+            'fits two labels, in "loss: 0.5" and last in "val_loss: 0.7" (loss: ([0-9.]+)); '
             r"write the whole label, or begin it with \b or ^",
         ),
         ("loss: 0.5\n" + "x\n" * 300_000 + "val_loss: 0.7\n", r"loss: ([0-9.]+)", '"val_loss: 0.7"'),
-        ("MSE: 0.5\nRMSE: 0.7\n", r"MSE: (\S+)", 'finds "MSE: 0.5" and last'),
+        ("MSE: 0.5\nRMSE: 0.7\n", r"MSE: (\S+)", 'fits two labels, in "MSE: 0.5" and last'),
         ("accuracy: 0.5\ntop5_accuracy: 0.99\n", r"accuracy: (\S+)", '"top5_accuracy: 0.99"'),
         ("val_loss: 9\nloss: 0.5\nval/loss: 0.7\n", r"loss: (\S+)", '"val/loss: 0.7"'),
         ("loss: 0.5\nval-loss: 0.7\n", r"(?<=loss: )[0-9.]+|loss: ([0-9.]+)", '"val-loss: 0.7"'),
         ("loss: 0.5\nval_loss: 0.7\n", r".*loss: ([0-9.]+)", '"val_loss: 0.7"'),
-        ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"(?i)Epoch.*LOSS: ([0-9.]+)", "as a part of a longer word"),
+        ("epoch 1 loss: 0.5 val_loss: 0.7\n", r"(?i)Epoch.*LOSS: ([0-9.]+)", "fits two labels"),
         # Something is written over it.
         ("loss: 0.9\b\b\b0.1\n", r"loss: ([0-9.]+)", 'found 0.9, which may be written over, in "loss: 0.9\ufffd0.1"'),
         ("loss: 0.51 \b\b2\n", r"loss: ([0-9.]+)", "found 0.51, which may be written over"),
@@ -189,7 +189,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         (f"loss: 0.95{ESC}[D{ESC}[0K\n", r"loss: ([0-9.]+)", "found 0.95, which may be written over"),
         (f"loss: 0.9{ESC}[3D0.1\n", r"loss: ([0-9.]+)", "found 0.9, which may be written over"),
         (f"loss: 0.9{ESC}[7G0.1\n", r"loss: ([0-9.]+)", "found 0.9, which may be written over"),
-        ("loss: 0.9" + "\b" * 9 + "loss: nan\n", r"loss: ([0-9.]+)", "does not fit the last such line"),
+        ("loss: 0.9" + "\b" * 9 + "loss: nan\n", r"loss: ([0-9.]+)", "in the last line with its label"),
     ],
 )  # fmt: skip
 def test_what_is_not_the_last_number_as_a_whole_is_a_failure_that_quotes_it(
@@ -412,7 +412,7 @@ def test_guesses_around_the_number_do_not_hide_a_later_line(tmp_path: Path, prin
     """At other numbers beside it, at how these are aligned, and at where the line begins."""
     output = tmp_path / "output"
     output.write_text(printed)
-    with pytest.raises(ValueError, match="does not fit the last such line: "):
+    with pytest.raises(ValueError, match="finds no number in the last line with its label: "):
         ResultPattern(pattern).find(output)
 
 

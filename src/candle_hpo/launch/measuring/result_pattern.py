@@ -94,7 +94,7 @@ class ResultPattern:
         match = _last(self._its.itself.finditer(text))
         later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
-            raise self._error("does not fit the last such line:", later, later.end())
+            raise self._error("finds no number in the last line with its label:", later, later.end())
         begin = max(match.end() if match else 0, len(text) - _END)
         for says_otherwise in (self._says_none, _CRASH):
             said = says_otherwise and says_otherwise.search(text, begin)
@@ -125,7 +125,7 @@ class ResultPattern:
         own = _end_of_word_before(self._label_of(match))
         word = next((each for each in self._its.label.finditer(text) if _end_of_word_before(each) != own), None)
         if word is not None:
-            what = f'finds "{_lines_of(word, word.end())}" and last, as a part of a longer word,'
+            what = f'fits two labels, in "{_lines_of(word, word.end())}" and last in'
             advice = "write the whole label, or begin it with \\b or ^"
             raise self._error(what, match, match.end(), advice)
 
