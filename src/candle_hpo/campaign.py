@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Search(Protocol):
-    """Proposes sets of hyperparameters and is told what came of them."""
+    """Proposes sets of hyperparameters and observes what came of them."""
 
     def propose(self, number: int, running: int) -> Trial | None:
         """Return the trial of this number to run while so many others do; None: there is none now.
@@ -53,7 +53,7 @@ class Search(Protocol):
         """
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
-        """Take in how a trial ended."""
+        """Observe how a trial ended."""
 
 
 class Campaign:
@@ -97,7 +97,7 @@ class Campaign:
     def run(self) -> Stop | None:
         """Run trials until the search has no more; return why it stopped earlier, if it did.
 
-        Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error goes on. Too many
+        Whatever goes wrong, what ran is stopped, and what had ended is recorded, before the error is raised. Too many
         failures are a reason to start nothing more; what runs then may end.
         """
         self._hear(self._engine.news(0))
@@ -119,12 +119,12 @@ class Campaign:
         return stop
 
     def _lacks_places(self) -> bool:
-        """Tell whether trials wait, and there is no place for any of them now."""
+        """Return whether trials wait, and there is no place for any of them now."""
         is_ending = self._stop or self._failure_watch.stop
         return self._places == 0 and not is_ending and bool(self._waiting_trials(0))
 
     def _resume_from_record(self) -> None:
-        """Go on from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
+        """Continue from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
 
         One that was killed has trials that ended and are not recorded: these are collected first.
         """
@@ -137,12 +137,12 @@ class Campaign:
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._tell(earlier.trial, outcome)
-            self._failure_watch.take_in_earlier(outcome)
+            self._failure_watch.add_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
             ):
-                self._again.once_more(self._as_listed(earlier.trial))
+                self._again.retry(self._as_listed(earlier.trial))
 
     def _record_and_start(self) -> None:
         """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.
@@ -154,7 +154,7 @@ class Campaign:
             self._hear(self._engine.news(0))
 
     def _record_and_start_some(self) -> bool:
-        """Record and start what can be proposed in a moment; tell whether there may be more."""
+        """Record and start what can be proposed in a moment; return whether there may be more."""
         starting, may_be_more = self._trials_to_start(self._places - len(self._running))
         now = time.time()
         self._record.append([*self._unrecorded, *(TrialStarted.of(trial, now) for trial in starting)])
@@ -220,11 +220,11 @@ class Campaign:
                     if self._has_begun:
                         self._unrecorded.append(events.PlacesChanged(time.time(), places))
                 case StopAsked(stop):
-                    self._take_in_stop(stop)
+                    self._heed_stop(stop)
         if broken is not None:
             raise broken
 
-    def _take_in_stop(self, stop: Stop) -> None:
+    def _heed_stop(self, stop: Stop) -> None:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
         _logger.info("asked to stop: %s", stop.reason.value)
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
@@ -248,10 +248,10 @@ class Campaign:
     def _finish(self, trial: Trial, outcome: Outcome) -> TrialFinished:
         """Let everything know how an attempt ended; return what the record is to have of it."""
         del self._running[trial.number]
-        self._again.take_in(trial, outcome)
+        self._again.add(trial, outcome)
         self._tell(trial, outcome)
-        self._failure_watch.take_in(trial, outcome)
-        self._nodes.take_in(trial, outcome)
+        self._failure_watch.add(trial, outcome)
+        self._nodes.add(trial, outcome)
         return TrialFinished.of(trial, outcome, time.time())
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
@@ -266,6 +266,6 @@ class Campaign:
                 self._failure_watch.forget(trial)
                 is_its_last = self._record.history.trials[trial.number].trial.attempt == trial.attempt
                 if is_its_last and trial.number not in self._running and not self._again.waits(trial.number):
-                    self._again.once_more(trial)
+                    self._again.retry(trial)
             reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
             self._unrecorded.append(NodeExcluded(time.time(), node, reason))

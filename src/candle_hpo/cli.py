@@ -257,7 +257,7 @@ def _run() -> int:
         return end.code if isinstance(end.code, int) else ExitStatus.ALL_WELL
     except OSError as error:
         _say(f"candle: system error: {error}")
-        return ExitStatus.MACHINE_REFUSED
+        return ExitStatus.SYSTEM_ERROR
     except Exception as error:
         if os.environ.get("CANDLE_TRACEBACK"):
             raise
@@ -265,7 +265,7 @@ def _run() -> int:
             f"candle: internal error: {error!r}; set CANDLE_TRACEBACK=1 to see where, and report it "
             "with the file that candle doctor writes"
         )
-        return ExitStatus.MACHINE_REFUSED
+        return ExitStatus.SYSTEM_ERROR
     return ExitStatus.ALL_WELL
 
 

@@ -39,7 +39,7 @@ def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -
     watch = FailureWatch(policy)
     watch.workers = workers
     for number, outcome in enumerate(outcomes, start=1):
-        watch.take_in(trial(number), outcome)
+        watch.add(trial(number), outcome)
     return watch
 
 
@@ -65,16 +65,16 @@ def test_one_that_ends_in_another_way_shows_that_it_is_not_the_script(other: Out
 
 def test_a_script_that_completed_a_trial_before_is_not_broken() -> None:
     watch = FailureWatch(FailurePolicy())
-    watch.take_in_earlier(completed())
+    watch.add_earlier(completed())
     for number in range(1, 21):
-        watch.take_in(trial(number), BROKEN)
+        watch.add(trial(number), BROKEN)
     assert watch.stop is None
 
 
 def test_a_trial_that_still_ran_can_show_that_the_script_works() -> None:
     watch = watch_of(FailurePolicy(), [BROKEN] * 10)
     assert watch.stop
-    watch.take_in(trial(11), completed())
+    watch.add(trial(11), completed())
     assert watch.stop is None
 
 
@@ -89,7 +89,7 @@ def test_failures_are_counted_where_the_user_says_so() -> None:
 def test_the_same_trial_is_one_failure_however_often() -> None:
     watch = FailureWatch(FailurePolicy(max_failures=2))
     for _ in range(5):
-        watch.take_in(trial(1), BROKEN)
+        watch.add(trial(1), BROKEN)
     assert watch.stop is None
 
 

@@ -12,7 +12,7 @@ class Attempts:
     """The trials of one campaign that wait for another attempt, in the order in which that was decided.
 
     What the machine interrupts is attempted again `policy.retries` times, what the model fails `policy.retry_failed`
-    times; in each campaign anew.
+    times; counted for each campaign.
     """
 
     def __init__(self, policy: FailurePolicy) -> None:
@@ -21,17 +21,17 @@ class Attempts:
         self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
         self._failures: Counter[int] = Counter()  # the same
 
-    def take_in(self, trial: Trial, outcome: Outcome) -> None:
-        """Take in how an attempt ended."""
+    def add(self, trial: Trial, outcome: Outcome) -> None:
+        """Add how an attempt ended."""
         if outcome.status is Status.COMPLETED:
             return
         was_interrupted = outcome.status is Status.INTERRUPTED
         counts = self._interruptions if was_interrupted else self._failures
         counts[trial.number] += 1
         if counts[trial.number] <= (self._policy.retries if was_interrupted else self._policy.retry_failed):
-            self.once_more(trial)
+            self.retry(trial)
 
-    def once_more(self, trial: Trial) -> None:
+    def retry(self, trial: Trial) -> None:
         """Attempt a trial again, whatever became of it."""
         self._waiting.append(Trial(trial.number, trial.id, trial.hyperparameters, trial.attempt + 1))
 
@@ -44,5 +44,5 @@ class Attempts:
         self._waiting.popleft()
 
     def waits(self, number: int) -> bool:
-        """Tell whether the trial of this number waits for another attempt."""
+        """Return whether the trial of this number waits for another attempt."""
         return any(trial.number == number for trial in self._waiting)

@@ -70,7 +70,7 @@ def value_at(axis: Axis, transform: Expression | None, whole: bool, coordinate: 
 
 
 def find_coordinate(axis: Axis, transform: Expression | None, value: object) -> int | float | None:
-    """Return the coordinate of a value that the model got; None where it is no value of this axis.
+    """Return the coordinate of a value that the model got; None where it is not a value of this axis.
 
     Of a value that `value_at` made of a rounded coordinate, it is the same one; or, where a transform makes the
     same value of several, always the same one of them.
@@ -106,14 +106,14 @@ def problem_of(axis: Axis, transform: Expression) -> str | None:
 
 
 def is_delivered_whole(axis: Axis, transform: Expression) -> bool:
-    """Tell whether a transform gives whole numbers only: `2^x` of whole `x` from 0 up, `round(10^x)` of any."""
+    """Return whether a transform gives whole numbers only: `2^x` of whole `x` from 0 up, `round(10^x)` of any."""
     if _is_listed(axis):
         return all(evaluate(transform, coordinate).is_integer() for coordinate in _looked_at(axis))
     return is_whole(transform, axis.kind == "integer")
 
 
 def scale_of(axis: Axis, transform: Expression | None) -> Scale:
-    """Tell on which scale the delivered values are spread evenly: "log" for `10^x`, `exp(x)`, `round(2^x)`."""
+    """Return on which scale the delivered values are spread evenly: "log" for `10^x`, `exp(x)`, `round(2^x)`."""
     if transform is None:
         return "log" if axis.log else "linear"
     inner = without_rounding(transform)
@@ -136,7 +136,7 @@ def key_of(value: object) -> str:
 
 
 def same_value(one: object, other: object) -> bool:
-    """Tell whether two values are equal in JSON: 1 and 1.0 are, 1 and true are not."""
+    """Return whether two values are equal in JSON: 1 and 1.0 are, 1 and true are not."""
     return key_of(_in_integers(one)) == key_of(_in_integers(other))
 
 
@@ -179,7 +179,7 @@ def _looked_at(axis: Axis) -> list[int | float]:
 
 
 def _rises(values: list[float]) -> bool:
-    """Tell whether the values never fall, but for the last digit of what was computed."""
+    """Return whether the values never fall, but for the last digit of what was computed."""
     return all(right >= left - 1e-14 * abs(left) for left, right in itertools.pairwise(values))
 
 

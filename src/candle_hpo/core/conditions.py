@@ -1,4 +1,4 @@
-"""When a parameter takes part: conditions on other parameters' coordinates, as small trees."""
+"""When a parameter is active: conditions on other parameters' coordinates, as small trees."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Condition = Among | Compare | Not | All | Any
 
 
 def holds(condition: Condition, coordinates: Mapping[str, float]) -> bool | None:
-    """Tell whether a condition holds; None where that cannot be said, as a parameter in it takes no part.
+    """Return whether a condition holds; None where that cannot be said, as a parameter in it is inactive.
 
     The rules are those of R's logic with NA: "false and unknown" is false, "true or unknown" is true, everything
     else with an unknown part is unknown.

@@ -2,7 +2,7 @@
 
 CandleError              every error that candle raises on purpose; its text is meant for the user
 ├── InputError           the user's input is wrong                          exit status 2
-└── MachineError         the machine refused: disk, missing program, …      exit status 3
+└── MachineError         system error: disk, missing program, …      exit status 3
     └── RecordError      the experiment's record cannot be read or written
 """
 
@@ -19,14 +19,14 @@ class ExitStatus(IntEnum):
     ALL_WELL = 0
     TRIALS_FAILED = 1
     INPUT_IS_WRONG = 2
-    MACHINE_REFUSED = 3
+    SYSTEM_ERROR = 3
     INTERRUPTED = 130
 
 
 class CandleError(Exception):
     """An error whose text says what is wrong, where, and what to do."""
 
-    exit_status = ExitStatus.MACHINE_REFUSED
+    exit_status = ExitStatus.SYSTEM_ERROR
 
 
 class Problem(NamedTuple):
@@ -56,7 +56,7 @@ class InputError(CandleError):
 
 
 class MachineError(CandleError):
-    """The machine refused what was asked of it."""
+    """A system error: the machine or the batch system did not do what was asked of it."""
 
 
 class RecordError(MachineError):

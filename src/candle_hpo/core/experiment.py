@@ -22,7 +22,7 @@ class Direction(str, Enum):
     MAXIMIZE = "maximize"
 
     def is_better(self, value: float, other: float | None) -> bool:
-        """Tell whether `value` is better than `other`; any value is better than none."""
+        """Return whether `value` is better than `other`; any value is better than none."""
         if other is None:
             return True
         return value < other if self is Direction.MINIMIZE else value > other
@@ -33,7 +33,7 @@ class Direction(str, Enum):
 
 
 class Language(str, Enum):
-    """What a model script is written in, by its suffix; any other file is a program of its own."""
+    """What a model script is written in, by its suffix; any other file is a program by itself."""
 
     PYTHON = "Python"
     R = "R"
@@ -50,7 +50,7 @@ class Language(str, Enum):
 class ArgumentStyle(msgspec.Struct, frozen=True):
     """What hyperparameters look like as arguments on the model's command line.
 
-    `prefix` comes before each name and `separator` before its value (a space makes the value an argument of its own);
+    `prefix` comes before each name and `separator` before its value (a space makes the value a separate argument);
     with `dashes`, the underscores of a name become dashes. `options` names the options of hyperparameters that are
     called otherwise on the command line, and `flags` those of a boolean one: its option for true and that for false.
     """
@@ -135,7 +135,7 @@ class Experiment(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
     `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
-    where the workflow is not to be run (`run_workflow=0`), or goes on with the space of an earlier experiment
+    where the workflow is not to be run (`run_workflow=0`), or resumes with the space of an earlier experiment
     (`restart_from_exp`, unless the file lists the sets of a grid): its section is not judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """

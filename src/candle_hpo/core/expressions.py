@@ -64,7 +64,7 @@ def evaluate(expression: Expression, argument: float) -> float:
 
 
 def apply(function: str, arguments: Sequence[float]) -> float:
-    """Return what a function of `FUNCTIONS` makes of numbers; raise `ExpressionError` where that is no finite one."""
+    """Return what a function of `FUNCTIONS` makes of numbers; `ExpressionError` where that is not a finite one."""
     try:
         value = FUNCTIONS[function].compute(*arguments)
     except (ArithmeticError, ValueError):
@@ -75,7 +75,7 @@ def apply(function: str, arguments: Sequence[float]) -> float:
 
 
 def is_whole(expression: Expression, argument_is_whole: bool) -> bool:
-    """Tell whether an expression is a whole number by its form, for every (whole) argument."""
+    """Return whether an expression is a whole number by its form, for every (whole) argument."""
     if isinstance(expression, Number):
         return expression.value.is_integer()
     if isinstance(expression, Argument):

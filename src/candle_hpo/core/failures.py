@@ -45,12 +45,12 @@ class FailureWatch:
         self._kinds: Counter[str] = Counter()
         self._has_completed = False
 
-    def take_in_earlier(self, outcome: Outcome) -> None:
-        """Take in how a trial ended in an earlier run: one that completed shows that the script works."""
+    def add_earlier(self, outcome: Outcome) -> None:
+        """Add how a trial ended in an earlier run: one that completed shows that the script works."""
         self._has_completed |= outcome.status is Status.COMPLETED
 
-    def take_in(self, trial: Trial, outcome: Outcome) -> None:
-        """Take in how a trial ended."""
+    def add(self, trial: Trial, outcome: Outcome) -> None:
+        """Add how a trial ended."""
         if outcome.status is Status.INTERRUPTED:
             self._refusals += 1
         else:

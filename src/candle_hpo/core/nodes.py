@@ -1,4 +1,4 @@
-"""Telling a bad node from a bad script: a node that fails every trial at once, while others complete theirs."""
+"""Distinguishing a bad node from a bad script: a node that fails every trial at once, while others complete theirs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class NodeWatch:
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
 
-    def take_in(self, trial: Trial, outcome: Outcome) -> None:
-        """Take one more outcome in."""
+    def add(self, trial: Trial, outcome: Outcome) -> None:
+        """Add one more outcome."""
         name = node_of(outcome.worker)
         if not name:
             return

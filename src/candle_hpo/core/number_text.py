@@ -33,4 +33,4 @@ def json_text(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{json_text(name)}: {json_text(item)}' for name, item in value.items())}}}"
         case _:
-            raise TypeError(f"{value!r} is no value of JSON")
+            raise TypeError(f"{value!r} is not a value of JSON")

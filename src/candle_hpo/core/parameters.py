@@ -30,7 +30,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
     A scalar has one axis, of the same name; a vector has one for each element, and is delivered as a list.
     `transform` makes the value from the coordinate, each element on its own; `whole`: as an integer. Without
-    its `condition` holding, the parameter takes no part.
+    its `condition` holding, the parameter is inactive.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return elements if self.is_vector else elements[0]
 
     def find(self, value: object) -> Coordinates | None:
-        """Return the coordinates of a value that the model got, None where it is no value of this parameter."""
+        """Return the coordinates of a value that the model got, None where it is not a value of this parameter."""
         elements = value if self.is_vector else [value]
         if not isinstance(elements, list) or len(elements) != len(self.axes):
             return None
@@ -65,7 +65,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParametricSpace(msgspec.Struct, frozen=True, dict=True):
-    """Parameters, in the order of the input file, and the default model, which the model gets besides them.
+    """Parameters, in the order of the input file, and the default hyperparameters, which the model gets besides them.
 
     A search proposes coordinates, a number for each axis. `rounded` makes of them the ones that are run:
     `coordinates(hyperparameters(c))` is exactly `c` for each `c` that `rounded` returned.
@@ -89,9 +89,9 @@ class ParametricSpace(msgspec.Struct, frozen=True, dict=True):
         return parents_first(self.parameters)
 
     def active(self, coordinates: Mapping[str, float]) -> Coordinates:
-        """Return the coordinates that take part: those of parameters without a condition, or whose condition holds.
+        """Return the coordinates that are active: those of parameters without a condition, or whose condition holds.
 
-        Raises `KeyError` where one of them is missing; of what takes no part, none needs to be there.
+        Raises `KeyError` where one of them is missing; of what is inactive, none needs to be there.
         """
         part: Coordinates = {}
         for parameter in self._parents_first:
@@ -100,13 +100,13 @@ class ParametricSpace(msgspec.Struct, frozen=True, dict=True):
         return self._sorted(part)
 
     def hyperparameters(self, coordinates: Mapping[str, float]) -> Hyperparameters:
-        """Return what the model gets: the values of the parameters that take part, the default model's for the rest."""
+        """Return what the model gets: the values of the parameters that are active, the default ones for the rest."""
         part = self.active(coordinates)
         values = {each.name: each.value(part) for each in self.parameters if each.axes[0].name in part}
         return {**self.default_model, **values}
 
     def coordinates(self, hyperparameters: Mapping[str, object]) -> Coordinates | None:
-        """Return the coordinates that take part in these hyperparameters; None where they are not of this space."""
+        """Return the coordinates that are active in these hyperparameters; None where they are not of this space."""
         part: Coordinates = {}
         for parameter in self._parents_first:
             if parameter.condition is None or holds(parameter.condition, part):
@@ -119,7 +119,7 @@ class ParametricSpace(msgspec.Struct, frozen=True, dict=True):
         return self._sorted(part)
 
     def rounded(self, coordinates: Mapping[str, float]) -> Coordinates:
-        """Return the coordinates that take part, each the nearest that is run.
+        """Return the coordinates that are active, each the nearest that is run.
 
         Coordinates that make the same hyperparameters become the same ones.
         """

@@ -151,7 +151,7 @@ class ExperimentPaths:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is something at a path, or at a text that may be no path at all."""
+    """Return whether there is something at a path, or at a text that may not be a path at all."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -169,7 +169,7 @@ def folders_submitted_from(experiment: Path) -> list[Path]:
 
 
 def check_run_paths(directory: Path) -> TrialPaths:
-    """Return the paths of the one trial that `candle check --run` runs, in a folder of its own."""
+    """Return the paths of the one trial that `candle check --run` runs, in its own folder."""
     run = directory / GENERATED_FILES / "check_run"
     return TrialPaths(run=run, checkpoint=run / "checkpoints", output=run / OUTPUT_NAME)
 

@@ -21,7 +21,7 @@ class GitState(msgspec.Struct, frozen=True):
     """The repository that a script lies in: its commit, and whether that has the script and all files as they are.
 
     `dirty` is true where a file that git knows is another than in the commit, or git does not know the script. None:
-    git did not tell.
+    git did not say.
     """
 
     commit: str

@@ -12,7 +12,7 @@ from candle_hpo.core.trial import Hyperparameters
 
 
 class ParameterSet(msgspec.Struct, frozen=True):
-    """One set of hyperparameters to run, complete: what it does not name came from the default model."""
+    """One set of hyperparameters to run, complete: what it does not name came from the default hyperparameters."""
 
     id: str
     hyperparameters: Hyperparameters
@@ -46,7 +46,7 @@ class GridSpace(msgspec.Struct, frozen=True):
     """Sets of hyperparameters, listed one by one.
 
     `names` are the hyperparameters that the sets name, in the order of the input file; what they take
-    from the default model alone is not among them.
+    from the default hyperparameters alone is not among them.
     """
 
     names: tuple[str, ...]

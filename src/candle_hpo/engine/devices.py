@@ -68,7 +68,7 @@ def visible_gpus() -> list[str]:
 def parse_visible(chosen: str) -> list[str]:
     """Return the GPUs that a value of `CUDA_VISIBLE_DEVICES` names.
 
-    As CUDA reads it: those before the first that is no device (`-1`, or SLURM's `NoDevFiles`) count, each once.
+    As CUDA reads it: those before the first that is not a device (`-1`, or SLURM's `NoDevFiles`) count, each once.
     """
     names = [name.strip() for name in chosen.split(",")]
     devices = list(itertools.takewhile(lambda name: re.fullmatch(r"\d+|(GPU|MIG)-\S+", name), names))

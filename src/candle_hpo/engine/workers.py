@@ -11,7 +11,7 @@ from candle_hpo.engine.devices import OWN_GPU, VISIBLE, GpuShare
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """One slot. `environment` is what tells the model which devices are the slot's own."""
+    """One slot. `environment` shows the model which devices are the slot's own."""
 
     number: int
     environment: dict[str, str]
@@ -27,7 +27,7 @@ class Workforce(msgspec.Struct, frozen=True):
 def share_out(settings: Settings, gpus: Sequence[str], trials: int) -> Workforce:
     """Return `nworkers` workers on a machine that has these GPUs; no more than there are trials.
 
-    A worker has a GPU of its own where there are any, unless `worker_type` is `cpu`, or its share of them as
+    A worker has its own GPU where there are any, unless `worker_type` is `cpu`, or its share of them as
     `trials_per_gpu` and `gpus_per_trial` say; there are no more workers than that allows. GPUs asked for where there
     are none are a note, not an error.
     """
@@ -49,7 +49,7 @@ def share_out(settings: Settings, gpus: Sequence[str], trials: int) -> Workforce
     notes: tuple[str, ...] = ()
     if wanted > most:
         runs = "1 trial runs" if most == 1 else f"{most} trials run"
-        each = "each on a GPU of its own" if share == OWN_GPU else f"with {_words(share)}"
+        each = "each on its own GPU" if share == OWN_GPU else f"with {_words(share)}"
         notes = (
             f"{wanted} workers were asked for, and there {_are_gpus(len(gpus))}: {runs} at a time, {each} "
             '(worker_type="cpu" uses none)',

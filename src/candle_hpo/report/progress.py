@@ -109,7 +109,7 @@ def counts_text(history: History) -> str:
 
 
 def seconds_left(history: History, total: int) -> float | None:
-    """Return the time left, if durations go on as they were and all workers stay busy; None where nothing tells."""
+    """Return the time left, if durations stay as they were and all workers busy; None where nothing shows it."""
     ended, left = history.ended, total - history.ended
     if not ended or left <= 0 or not history.running:
         return None

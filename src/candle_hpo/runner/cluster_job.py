@@ -137,12 +137,12 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
         status = conclude(history, stored, paths, stop, listener)
         is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
         if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
-            _go_on_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, listener.say)
+            _continue_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, listener.say)
     return status
 
 
 class _HeardSignals:
-    """What the job was told by signals, before there is a campaign and after it too."""
+    """What signals have asked of the job, before there is a campaign and after it too."""
 
     def __init__(self) -> None:
         self.heard: list[Stop] = []
@@ -212,10 +212,10 @@ def _gpus_here() -> tuple[str, ...]:
         return ()
 
 
-def _go_on_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, say: Say) -> None:
+def _continue_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, say: Say) -> None:
     if completed:
         submit_experiment(paths, settings, say)
-        say(f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one goes on")
+        say(f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one continues")
     else:
         say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
 

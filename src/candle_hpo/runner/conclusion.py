@@ -18,7 +18,7 @@ _SHOWN_OF_THE_BEST = 5
 _EXIT_STATUSES = {
     StopReason.ALL_FAILED_ALIKE: ExitStatus.TRIALS_FAILED,
     StopReason.MAX_FAILURES: ExitStatus.TRIALS_FAILED,
-    StopReason.TRIALS_REFUSED: ExitStatus.MACHINE_REFUSED,
+    StopReason.TRIALS_REFUSED: ExitStatus.SYSTEM_ERROR,
 }
 
 
@@ -48,7 +48,7 @@ def conclude(
         return ExitStatus.INTERRUPTED
     if history.counts[Status.INTERRUPTED]:
         listener.say(f"Trials were interrupted; candle resume {paths.root.name} attempts them again")
-        return ExitStatus.MACHINE_REFUSED
+        return ExitStatus.SYSTEM_ERROR
     if history.not_completed:
         listener.say(
             f"With the script fixed: candle resume {paths.root.name} --retry-failed",

@@ -34,7 +34,7 @@ def drawn_seed(settings: Settings) -> int:
 
 
 def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, say: Say) -> ExitStatus:
-    """Run the model once with the default model, in the folder where the user stands."""
+    """Run the model once with the default hyperparameters, in the folder where the user stands."""
     here = Path.cwd()
     paths = single_run_paths(here)
     settings = experiment.settings

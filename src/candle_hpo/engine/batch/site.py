@@ -17,7 +17,7 @@ class WorkerType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a kind of worker is on a cluster.
 
     `gpu` is the GPU's name in SLURM's generic resources; None: the worker has none. `gpus_per_node` is how
-    many a node has at the most; None: SLURM is asked.
+    many a node has at most; None: SLURM is asked.
     """
 
     partition: str | None = None

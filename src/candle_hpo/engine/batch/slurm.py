@@ -20,7 +20,7 @@ class NoAnswer(MachineError):
 
 
 def slurm_is_here() -> bool:
-    """Tell whether this machine belongs to a SLURM cluster.
+    """Return whether this machine belongs to a SLURM cluster.
 
     Its programs alone do not make it one: without any configuration they only say so. A cluster whose controller
     does not answer just now is one.
@@ -57,7 +57,7 @@ def find_jobs(ids: Sequence[str]) -> list[Job]:
 
 
 def job_has_ended(job: str) -> bool:
-    """Tell whether a job is over, or forgotten by SLURM. Raises `MachineError`."""
+    """Return whether a job is over, or forgotten by SLURM. Raises `MachineError`."""
     return all(found.state is JobState.ENDED for found in find_jobs([job]))
 
 

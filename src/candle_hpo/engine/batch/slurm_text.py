@@ -19,7 +19,7 @@ from candle_hpo.engine.devices import OWN_GPU, GpuShare
 # clock only now and then, so a warning can come up to a minute early; it never comes late.
 WARNING_SIGNAL = "USR1"
 
-# The worker type that stands for GPUs to which a cluster gives no type of their own (`Gres=gpu:4`).
+# The worker type that stands for GPUs to which a cluster gives no type (`Gres=gpu:4`).
 UNTYPED_GPU = "gpu"
 
 
@@ -72,7 +72,7 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
         ("--output", "job.out"),
         ("--open-mode", "append"),
         ("--time", walltime_text(settings.walltime)),
-        # The campaign is warned in time to record what runs as interrupted, and to go on in a next job.
+        # The campaign is warned in time to record what runs as interrupted, and to continue in a next job.
         ("--signal", f"B:{WARNING_SIGNAL}@{warning_seconds(settings.walltime)}"),
         ("--no-requeue", ""),
         ("--no-kill", ""),  # a node that fails takes its own workers along, and not the job
@@ -150,7 +150,7 @@ def job_id_of(answer: str) -> str:
 
 
 def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
-    """Return how many GPUs of this name a node has at the most, from `sinfo -h -o '%R %G'`; None: none has any.
+    """Return how many GPUs of this name a node has at most, from `sinfo -h -o '%R %G'`; None: none has any.
 
     A line is for instance `gpu gpu:k80:4(S:0-1),lscratch:800`; nodes of other partitions do not count.
     """
@@ -165,7 +165,7 @@ def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
 
 
 class JobState(str, Enum):
-    """What SLURM says of a job, as far as we must tell apart."""
+    """What SLURM says of a job, as far as we must distinguish it."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -195,7 +195,7 @@ _STATES = {
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One job as `squeue` tells of it. `left` is the time left as SLURM prints it; `nodes` where it runs."""
+    """One job as `squeue` reports it. `left` is the time left as SLURM prints it; `nodes` where it runs."""
 
     id: str
     state: JobState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-# So that Python imports no module from the folder where a job begins; before Python 3.11 it cannot be told.
+# So that Python imports no module from the folder where a job begins; before Python 3.11 it cannot be asked for.
 _NOTHING_FROM_HERE = ("-P",) if sys.version_info >= (3, 11) else ()
 
 

@@ -7,7 +7,7 @@ Parsl promises little of this; tests/engine/test_parsl_workers.py says what an u
 For all of these imports a job's first trial waits, for some of them on each node. So SQLAlchemy is not imported, which
 only Parsl's monitoring needs, nor, into the programs, all kinds of executors and providers: that halves the time until
 the first trial. And the workers of a node are forked from one process that has imported what they need
-(multiprocessing's fork server, an interpreter of its own, without threads). Started each by itself, as Parsl does, they
+(multiprocessing's fork server, its own interpreter, without threads). Started each by itself, as Parsl does, they
 take half a second of processor time and 50 MB each, and all read the same thousand files of a shared file system.
 """
 
@@ -40,7 +40,7 @@ WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to 
 
 _INTERCHANGE, _WORKER_POOL = "interchange", "process_worker_pool"
 
-# A step of its own for the managers, with everything that the job has on each node, bound to nothing less.
+# A separate step for the managers, with everything that the job has on each node, bound to nothing less.
 _SRUN = "--overlap --ntasks-per-node=1 --cpu-bind=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill --wait=0"
 
 # Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
@@ -113,7 +113,7 @@ class ParslWorkers:
         return future
 
     def are_all_lost(self) -> bool:
-        """Tell whether there will never be a worker again."""
+        """Return whether there will never be a worker again."""
         return bool(self._executor.bad_state_is_set)
 
     def hand_no_more_to(self, manager: str) -> None:

@@ -51,7 +51,7 @@ class ClusterPool(Executor):
         return future
 
     def _settle(self, future: Future[Any], result: Any, error: BaseException | None) -> None:
-        """Give a future its end, unless `stop` or an answer was faster; removing it tells who was."""
+        """Give a future its end, unless `stop` or an answer was faster; removing it shows who was."""
         try:
             self._outstanding.remove(future)
         except KeyError:

@@ -101,7 +101,7 @@ class _OnAnyWorker:
                 run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm, script=script
             )
             return process.run(lambda: _unless_ended_too(run()))
-        except (OSError, MachineError) as error:  # told with the worker's name: the node may be to blame
+        except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, worker=worker)
 
 
@@ -136,7 +136,7 @@ class _WorkerProcess:
         return self._warm
 
     def script_watch(self, model: ModelCommand) -> ScriptWatch:
-        """Return what tells which version of the model script this worker's trials run."""
+        """Return what knows which version of the model script this worker's trials run."""
         if self._script is None:
             self._script = ScriptWatch(model.script, model.language)
         return self._script
@@ -147,7 +147,7 @@ class _WorkerProcess:
         try:
             return function()
         except _ManagerEnded:
-            os._exit(128 + signal.SIGTERM)  # not by an exception: Parsl would hand it to the manager that is no more
+            os._exit(128 + signal.SIGTERM)  # not by an exception: Parsl would hand it to the manager, which has ended
         finally:
             self._busy = False
 
@@ -171,7 +171,7 @@ def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
     gpus = parse_visible(os.environ.get(VISIBLE, ""))
     own = share.of_worker(slot, gpus)
     if len(own) < share.gpus:
-        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU of its own ({VISIBLE}={','.join(gpus)})")
+        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU ({VISIBLE}={','.join(gpus)})")
     return {VISIBLE: ",".join(own)}
 
 
