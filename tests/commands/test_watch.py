@@ -79,7 +79,7 @@ def test_a_record_that_became_shorter_is_no_longer_the_same(here: Path) -> None:
         tail.read()
     damaged = RecordTail(path)
     path.write_text("{}\n")
-    with pytest.raises(RecordError, match="no record of candle"):
+    with pytest.raises(RecordError, match="not a record of candle"):
         damaged.read()
 
 

@@ -182,7 +182,7 @@ def _notes_on_value(settings: Settings, reading: ScriptReading, script: str) -> 
     if placeholder and lost:
         yield (
             f"{script}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
-            "within its own function: the value of every trial would be this constant; "
+            "within a function: the value of every trial would be this constant; "
             f"{_HOW_TO_KEEP[settings.language]}"
         )
     elif placeholder:
