@@ -159,6 +159,9 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
             r"loss: ([0-9.]+)",
             'is followed by "RuntimeError: out of memory"',
         ),
+        ("loss: 0.5\nError in f()\nExecution halted\n", r"loss: ([0-9.]+)", 'by "Execution halted"'),
+        ("loss: 0.5\nNaN detected in the validation loss\n", r"loss: ([0-9.]+)", '"NaN detected in the validation'),
+        ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )([0-9.]+)", "fits two labels"),
         ("loss: 0.5\nloss: 0.", r"loss: ([0-9.]+)", "found 0., with which the output is cut off"),
         # Of two values, the last is another one's.
         ("val_loss: 0.51 - train_loss: 0.3\n", r"loss: ([0-9.]+)", "fits two labels"),

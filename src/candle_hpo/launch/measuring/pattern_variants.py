@@ -97,8 +97,11 @@ def _with_label(text: str) -> str:
     is_one = before.startswith("(?<=") and sum(part == ")" for start, part in parts if start < first) == 1
     if not is_one or not before.endswith(")") or "|" in before or any(part == "|" for _, part in parts):
         return text
-    if re.compile(text).groups or re.compile(text).flags & re.VERBOSE:
+    compiled = re.compile(text)
+    if compiled.flags & re.VERBOSE:
         return text
+    if compiled.groups:
+        return f"(?:{before[4:]}{text[first:]}"
     return f"(?:{before[4:]}({text[first:last]}){text[last:]}"
 
 

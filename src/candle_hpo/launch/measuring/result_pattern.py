@@ -46,6 +46,7 @@ _CRASH = re.compile(
     r"(?:\n[^\n]*){0,4}\Z",
     re.MULTILINE,
 )
+_HALTED = re.compile(r"^(?P<error>Execution halted|Segmentation fault\b[^\n]*)\s*\Z", re.MULTILINE)
 
 
 class Found(NamedTuple):
@@ -96,10 +97,10 @@ class ResultPattern:
         if later:
             raise self._error("finds no number in the last line with its label:", later, later.end())
         begin = max(match.end() if match else 0, len(text) - _END)
-        for says_otherwise in (self._says_none, _CRASH):
+        for says_otherwise in (self._says_none, _CRASH, _HALTED):
             said = says_otherwise and says_otherwise.search(text, begin)
             if said:
-                what = said["error"] if says_otherwise is _CRASH else said[0].strip()
+                what = said.groupdict().get("error", said[0].strip())
                 raise ValueError(f'the last match of result_pattern is followed by "{shortened(what)}" ({self.text})')
         return match
 
@@ -201,7 +202,7 @@ def _says_none(word: str) -> re.Pattern[str] | None:
     none = r"(?<!no )(?<![^\W_])(?:nan|inf|infinity|infinite|(?:not|non)[ -]?finite|diverged|invalid)(?![^\W_])"
     before, after = rf"(?<![^\W_]){word}(?![^\W_])", rf"{word}(?![^\W_])"
     return re.compile(
-        rf"^[^\n]*?(?:{before}[^\n:=]{{1,60}}?{none}|{none}[^\S\n]+(?:\w+[^\S\n]+){{0,2}}{after}|{before}\s*[<>]\s*\.?\d)[^\n]*",
+        rf"^[^\n]*?(?:{before}[^\n:=]{{1,60}}?{none}|{none}[^\S\n]+(?:\w+[^\S\n]+){{0,4}}{after}|{before}\s*[<>]\s*\.?\d)[^\n]*",
         re.MULTILINE | re.IGNORECASE,
     )
 
