@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,11 +252,38 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
     again.close()
 
 
+_REPLAY = """
+import json, sys, time
+from pathlib import Path
+from candle_hpo.core.experiment import Direction
+from candle_hpo.record.history import History
+from candle_hpo.record.log import read_events
+
+path = Path(sys.argv[1])
+
+def seconds(read):
+    began = time.process_time()
+    read()
+    return time.process_time() - began
+
+def replay():
+    assert History(Direction.MINIMIZE, read_events(path)).ended == 30_000
+
+def parse():
+    assert len([json.loads(line) for line in path.read_bytes().splitlines()]) == 60_001
+
+print(min(seconds(replay) / seconds(parse) for _ in range(5)))
+"""
+
+
 @pytest.mark.slow
-def test_30000_trials_replay_in_a_second(here: Path) -> None:
+def test_30000_trials_replay_about_as_fast_as_their_lines_are_parsed(here: Path) -> None:
+    """Which is half a second on the machine of docs/performance.md; a ratio is the same on a slower one.
+
+    In its own process, as users do it: the objects of a process that runs tests are work for its garbage collector.
+    """
     path = here / "events.jsonl"
     write(path, [event for number in range(1, 30_001) for event in (started(number), finished(number, float(number)))])
-    began = time.process_time()
-    history = History(Direction.MINIMIZE, read_events(path))
-    assert history.ended == 30_000
-    assert time.process_time() - began < 1.0
+    command = [sys.executable, "-c", _REPLAY, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 2.0
