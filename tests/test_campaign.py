@@ -18,7 +18,7 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Attempt, Configuration, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
@@ -33,8 +33,8 @@ def space(count: int) -> GridSpace:
     return GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
 
 
-def completed(trial: Trial) -> Outcome:
-    return Outcome(Status.COMPLETED, float(trial.number), seconds=0.1)
+def completed(attempt: Attempt) -> Outcome:
+    return Outcome(Status.COMPLETED, float(attempt.trial.number), seconds=0.1)
 
 
 class InlineExecutor(Executor):
@@ -54,10 +54,10 @@ class Observer(GridSearch):
 
     def __init__(self, space: GridSpace) -> None:
         super().__init__(space)
-        self.observed: list[tuple[int, int, Status]] = []
+        self.observed: list[tuple[int, Status]] = []
 
-    def tell(self, trial: Trial, outcome: Outcome) -> None:
-        self.observed.append((trial.number, trial.attempt, outcome.status))
+    def observe(self, trial: Trial, outcome: Outcome) -> None:
+        self.observed.append((trial.number, outcome.status))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def record(here: Path) -> Record:
 
 def campaign(
     record: Record,
-    run_trial: Callable[[Trial], Outcome] = completed,
+    run_attempt: Callable[[Attempt], Outcome] = completed,
     search: Search | None = None,
     pool: Executor | None = None,
     workers: int = 2,
@@ -77,7 +77,7 @@ def campaign(
     deadline: float | None = None,
     scheduler: Scheduler | None = None,
 ) -> Campaign:
-    engine = PooledEngine(pool or InlineExecutor(), run_trial, workers, stop_pool, exclude, deadline=deadline)
+    engine = PooledEngine(pool or InlineExecutor(), run_attempt, workers, stop_pool, exclude, deadline=deadline)
     return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
@@ -85,7 +85,7 @@ def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> Non
     search = Observer(space(5))
     assert campaign(record, search=search).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
-    assert sorted(search.observed) == [(number, 1, Status.COMPLETED) for number in range(1, 6)]
+    assert sorted(search.observed) == [(number, Status.COMPLETED) for number in range(1, 6)]
     kinds = [type(event).__name__ for event in read_events(here / "events.jsonl")]
     assert kinds.count("TrialStarted") == kinds.count("TrialFinished") == 5
     assert kinds[:2] == ["RecordHeader", "CampaignStarted"]
@@ -95,15 +95,15 @@ def test_every_trial_is_run_once_and_recorded(record: Record, here: Path) -> Non
 def test_never_more_trials_than_workers(record: Record) -> None:
     lock, running, most = threading.Lock(), set[int](), 0
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         nonlocal most
         with lock:
-            running.add(trial.number)
+            running.add(attempt.trial.number)
             most = max(most, len(running))
         threading.Event().wait(0.01)
         with lock:
-            running.remove(trial.number)
-        return completed(trial)
+            running.remove(attempt.trial.number)
+        return completed(attempt)
 
     with ThreadPoolExecutor(8) as pool:
         campaign(record, run, GridSearch(space(20)), pool, workers=3).run()
@@ -112,33 +112,33 @@ def test_never_more_trials_than_workers(record: Record) -> None:
 
 
 def test_a_start_is_on_the_disk_before_the_trial_runs(record: Record, here: Path) -> None:
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         started = [event for event in read_events(here / "events.jsonl") if type(event).__name__ == "TrialStarted"]
-        assert any(event.number == trial.number for event in started)  # type: ignore[union-attr]
-        return completed(trial)
+        assert any(event.number == attempt.trial.number for event in started)  # type: ignore[union-attr]
+        return completed(attempt)
 
     campaign(record, run).run()
     assert record.history.counts == {Status.COMPLETED: 5}
 
 
 def test_failures_are_recorded_and_not_attempted_again(record: Record) -> None:
-    def run(trial: Trial) -> Outcome:
-        return FAILED if trial.number % 2 else completed(trial)
+    def run(attempt: Attempt) -> Outcome:
+        return FAILED if attempt.trial.number % 2 else completed(attempt)
 
     campaign(record, run).run()
     assert record.history.counts == {Status.COMPLETED: 2, Status.FAILED: 3}
-    assert all(row.trial.attempt == 1 for row in record.history.trials.values())
+    assert all(row.attempt.number == 1 for row in record.history.trials.values())
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_what_the_machine_interrupts_is_attempted_again(record: Record, retries: int) -> None:
     attempts: list[int] = []
 
-    def run(trial: Trial) -> Outcome:
-        if trial.number == 2:
-            attempts.append(trial.attempt)
+    def run(attempt: Attempt) -> Outcome:
+        if attempt.trial.number == 2:
+            attempts.append(attempt.number)
             raise OSError(28, "No space left on device")
-        return completed(trial)
+        return completed(attempt)
 
     campaign(record, run, policy=FailurePolicy(retries)).run()
     assert attempts == list(range(1, retries + 2))
@@ -151,7 +151,7 @@ def test_what_the_machine_interrupts_is_attempted_again(record: Record, retries:
 def test_a_mistake_of_ours_is_not_swallowed(record: Record) -> None:
     stopped: list[bool] = []
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -163,11 +163,11 @@ def test_an_error_loses_no_outcome_that_had_arrived(record: Record) -> None:
     """Trial 1 completes and trial 2 breaks in the same breath; trial 1 is recorded, trial 2 was interrupted."""
     both = threading.Barrier(2)
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         both.wait(10)
-        if trial.number == 2:
+        if attempt.trial.number == 2:
             raise OverflowError("a mistake")
-        return completed(trial)
+        return completed(attempt)
 
     with ThreadPoolExecutor(2) as pool, pytest.raises(OverflowError):
         campaign(record, run, pool=pool).run()
@@ -190,7 +190,7 @@ def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> Non
     stops: list[str] = []
     released = threading.Event()
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         released.wait(10)
         return Outcome.interrupted("stopped")
 
@@ -210,9 +210,9 @@ def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> Non
 def test_a_stop_records_what_ran_as_interrupted_and_starts_nothing_more(record: Record) -> None:
     released = threading.Event()
 
-    def run(trial: Trial) -> Outcome:
-        if trial.number == 1:
-            return completed(trial)
+    def run(attempt: Attempt) -> Outcome:
+        if attempt.trial.number == 1:
+            return completed(attempt)
         running.stop(CTRL_C)
         released.wait(10)
         return Outcome.interrupted("stopped while it ran")
@@ -235,10 +235,10 @@ def test_a_campaign_continues_from_the_record(here: Path) -> None:
     for _ in range(20):
         record = Record(here / "events.jsonl", Direction.MINIMIZE)
 
-        def run(trial: Trial) -> Outcome:
-            ran.append((trial.number, trial.attempt))
+        def run(attempt: Attempt) -> Outcome:
+            ran.append((attempt.trial.number, attempt.number))
             one_more.stop(CTRL_C)  # noqa: B023  # it runs within the iteration that made it
-            return completed(trial)
+            return completed(attempt)
 
         one_more = campaign(record, run, search, workers=1)
         stopped = one_more.run()
@@ -256,7 +256,7 @@ def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
     campaign(again).run()
     assert again.history.counts == {Status.COMPLETED: 5}
-    assert {row.trial.attempt for row in again.history.trials.values()} == {2}
+    assert {row.attempt.number for row in again.history.trials.values()} == {2}
 
 
 def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,9 +265,9 @@ def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkey
     def full(events: object) -> None:
         raise RecordError("no space")
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         monkeypatch.setattr(record, "append", full)
-        return completed(trial)
+        return completed(attempt)
 
     with pytest.raises(RecordError, match="no space"):
         campaign(record, run, stop_pool=lambda: stopped.append(True)).run()
@@ -277,8 +277,8 @@ def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkey
 def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record) -> None:
     excluded: list[str] = []
 
-    def run(trial: Trial) -> Outcome:
-        if trial.attempt == 1 and trial.number >= 2 and "bad" not in excluded:
+    def run(attempt: Attempt) -> Outcome:
+        if attempt.number == 1 and attempt.trial.number >= 2 and "bad" not in excluded:
             return Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, worker="bad:0")
         return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
 
@@ -286,16 +286,19 @@ def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record
     assert excluded == ["bad"]
     assert record.history.counts == {Status.COMPLETED: 20}
     assert [event.node for event in record.history.excluded] == ["bad"]
-    attempts = {number for number, row in record.history.trials.items() if row.trial.attempt == 2}
+    attempts = {number for number, row in record.history.trials.items() if row.attempt.number == 2}
     assert attempts == {2, 3, 4}
 
 
 def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> None:
     excluded: list[str] = []
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         return Outcome(
-            Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"), seconds=0.1, worker=f"n{trial.number % 3}:0"
+            Status.FAILED,
+            failure=Failure(FailureKind.NO_VALUE, "broken"),
+            seconds=0.1,
+            worker=f"n{attempt.trial.number % 3}:0",
         )
 
     campaign(record, run, GridSearch(space(20)), policy=FailurePolicy(max_failures=0), exclude=excluded.append).run()
@@ -304,7 +307,7 @@ def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> Non
 
 
 def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         return Outcome(Status.COMPLETED, 1.0, seconds=5000.0)
 
     assert campaign(record, run, workers=2, deadline=time.monotonic() + 4000).run() == Stop(StopReason.OUT_OF_TIME)
@@ -321,7 +324,7 @@ def test_a_search_is_asked_only_as_far_ahead_as_the_scheduler_looks(
     before: list[int] = []
 
     class Asked(GridSearch):
-        def propose(self, number: int, running: int) -> Trial | None:
+        def propose(self, number: int, running: int) -> Configuration | None:
             before.append(running)
             return super().propose(number, running)
 
@@ -336,10 +339,10 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
     sets = [ParameterSet(default_trial_id(number), {"x": each}) for number, each in enumerate(seconds, start=1)]
     ran: list[float] = []
 
-    def run(trial: Trial) -> Outcome:
-        ran.append(seconds[trial.number - 1])
+    def run(attempt: Attempt) -> Outcome:
+        ran.append(seconds[attempt.trial.number - 1])
         time.sleep(0.01)
-        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[trial.number - 1])
+        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[attempt.trial.number - 1])
 
     search = GridSearch(GridSpace(("x",), sets))
     with ThreadPoolExecutor(2) as pool:
@@ -360,16 +363,16 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
     numbers: list[int] = []
 
     class Watched(GridSearch):
-        def propose(self, number: int, running: int) -> Trial | None:
+        def propose(self, number: int, running: int) -> Configuration | None:
             assert number not in numbers, "the campaign says that it is free"
             trial = super().propose(number, running)
             numbers.append(-1 if trial is None else trial.number)
             return trial
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         time.sleep(0.002)
-        outcome = FAILED if trial.number % 7 == 4 else completed(trial)
-        return msgspec.structs.replace(outcome, seconds=seconds[trial.number - 1])
+        outcome = FAILED if attempt.trial.number % 7 == 4 else completed(attempt)
+        return msgspec.structs.replace(outcome, seconds=seconds[attempt.trial.number - 1])
 
     with ThreadPoolExecutor(4) as pool:
         first = campaign(
@@ -393,8 +396,8 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
 def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
     excluded: list[str] = []
 
-    def run(trial: Trial) -> Outcome:
-        if trial.number % 2 and "bad" not in excluded:
+    def run(attempt: Attempt) -> Outcome:
+        if attempt.trial.number % 2 and "bad" not in excluded:
             return Outcome(
                 Status.INTERRUPTED,
                 failure=Failure(FailureKind.MACHINE, "stale file handle"),
@@ -412,8 +415,8 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
 def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: bool, completed_after: int) -> None:
     first = Record(here / "events.jsonl", Direction.MINIMIZE)
 
-    def run(trial: Trial) -> Outcome:
-        return FAILED if trial.number % 2 else completed(trial)
+    def run(attempt: Attempt) -> Outcome:
+        return FAILED if attempt.trial.number % 2 else completed(attempt)
 
     campaign(first, run).run()
     first.close()

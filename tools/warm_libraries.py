@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Trial
+from candle_hpo.core.trial import Attempt, Configuration, Trial
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.preload import known_libraries
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
 
@@ -152,7 +152,8 @@ def trials_of(
     host, switch = WarmHost(model), StopSwitch()
     for number in range(TRIALS):
         trial = paths.trial(f"t{number}")
-        outcome = run_trial(model, Trial(number, f"t{number}", {}), trial, {}, switch, warm=host)
+        attempt = Attempt(Trial(Configuration(number, f"t{number}", {})))
+        outcome = run_attempt(model, attempt, trial, {}, switch, warm=host)
         if outcome.value is None:
             raise SystemExit(f"{', '.join(modules)}: {outcome.reason}; see {trial.output}")
         left += [f"{slow.module}: {slow.because}" for slow in outcome.slow_imports]

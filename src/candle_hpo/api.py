@@ -81,7 +81,7 @@ class LoadedExperiment:
             metrics=outcome.metrics if outcome else {},
             seconds=outcome.seconds if outcome else 0.0,
             worker=outcome.worker if outcome else "",
-            attempt=trial.attempt,
+            attempt=row.attempt.number,
             started=row.started,
             folder=self._paths.trial(trial.id).run,
             script=outcome.script if outcome else "",

@@ -20,7 +20,7 @@ from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
 from candle_hpo.core.nodes import NodeWatch, node_of
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
 from candle_hpo.record import events
 from candle_hpo.record.events import (
     AnyEvent,
@@ -46,13 +46,13 @@ _logger = logging.getLogger(__name__)
 class Search(Protocol):
     """Proposes sets of hyperparameters and observes what came of them."""
 
-    def propose(self, number: int, running: int) -> Trial | None:
-        """Return the trial of this number to run while so many others do; None: there is none now.
+    def propose(self, number: int, running: int) -> Configuration | None:
+        """Return the configuration of this number to run while so many others do; None: there is none now.
 
-        `number` is the least, from 1, that no trial has.
+        `number` is the least, from 1, that none has.
         """
 
-    def tell(self, trial: Trial, outcome: Outcome) -> None:
+    def observe(self, trial: Trial, outcome: Outcome) -> None:
         """Observe how a trial ended."""
 
 
@@ -74,20 +74,20 @@ class Campaign:
         *,
         scheduler: Scheduler | None = None,
         failed_too: bool = False,
-        as_listed: Callable[[Trial], Trial] = lambda trial: trial,
+        as_listed: Callable[[Configuration], Configuration] = lambda configuration: configuration,
     ) -> None:
         self._search, self._engine, self._record = search, engine, record
         self._scheduler = FirstCome() if scheduler is None else scheduler
         self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
-        self._running: dict[int, Trial] = {}  # by number
+        self._running: dict[int, Attempt] = {}  # by the number of the trial
         self._unrecorded: list[AnyEvent] = []
         self._again = Attempts(policy)
         self._failure_watch = FailureWatch(policy)
         self._nodes = NodeWatch()
         self._next_number = 1
-        self._waiting: list[Trial] = []  # proposed, not begun
+        self._waiting: list[Attempt] = []  # proposed, not begun
         self._stop: Stop | None = None
 
     def stop(self, stop: Stop) -> None:
@@ -121,7 +121,7 @@ class Campaign:
     def _lacks_places(self) -> bool:
         """Return whether trials wait, and there is no place for any of them now."""
         is_ending = self._stop or self._failure_watch.stop
-        return self._places == 0 and not is_ending and bool(self._waiting_trials(0))
+        return self._places == 0 and not is_ending and bool(self._waiting_attempts(0))
 
     def _resume_from_record(self) -> None:
         """Continue from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
@@ -130,19 +130,21 @@ class Campaign:
         """
         history, engine, now = self._record.history, self._engine, time.time()
         bad_nodes = {excluded.node for excluded in history.excluded}
-        ended = [(row.trial, outcome) for row in history.running.values() if (outcome := engine.collect(row.trial))]
+        running = [row.attempt for row in history.running.values()]
+        ended = [(attempt, outcome) for attempt in running if (outcome := engine.collect(attempt))]
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
-        self._record.append([*(TrialFinished.of(trial, outcome, now) for trial, outcome in ended), began])
+        self._record.append([*(TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
         self._has_begun = True
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
-            self._tell(earlier.trial, outcome)
+            self._observe(earlier.attempt, outcome)
             self._failure_watch.add_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
             ):
-                self._again.retry(self._as_listed(earlier.trial))
+                trial = Trial(self._as_listed(earlier.trial.configuration), earlier.trial.repeat)
+                self._again.add_waiting(Attempt(trial, earlier.attempt.number + 1))
 
     def _record_and_start(self) -> None:
         """Record what happened together with what starts now, and start it, until no worker is free or nothing is left.
@@ -155,37 +157,37 @@ class Campaign:
 
     def _record_and_start_some(self) -> bool:
         """Record and start what can be proposed in a moment; return whether there may be more."""
-        starting, may_be_more = self._trials_to_start(self._places - len(self._running))
+        starting, may_be_more = self._attempts_to_start(self._places - len(self._running))
         now = time.time()
-        self._record.append([*self._unrecorded, *(TrialStarted.of(trial, now) for trial in starting)])
+        self._record.append([*self._unrecorded, *(TrialStarted.of(attempt, now) for attempt in starting)])
         self._unrecorded.clear()
-        for trial in starting:
-            self._engine.start(trial)
-            self._running[trial.number] = trial
+        for attempt in starting:
+            self._engine.start(attempt)
+            self._running[attempt.trial.number] = attempt
         return may_be_more
 
-    def _trials_to_start(self, free: int) -> tuple[list[Trial], bool]:
-        """Return trials to start on free workers, and whether time ran out before there were enough."""
-        starting: list[Trial] = []
+    def _attempts_to_start(self, free: int) -> tuple[list[Attempt], bool]:
+        """Return attempts to start on free workers, and whether time ran out before there were enough."""
+        starting: list[Attempt] = []
         deadline = time.monotonic() + PROPOSE_SECONDS
         while len(starting) < free and not self._stop and not self._failure_watch.stop:
             if starting and time.monotonic() > deadline:
                 return starting, True
-            waiting = self._waiting_trials(len(self._running) + len(starting))
+            waiting = self._waiting_attempts(len(self._running) + len(starting))
             if not waiting:
                 break
             chosen = self._scheduler.choose(waiting, self._moment())
             if chosen is None:
                 self._stop = Stop(StopReason.OUT_OF_TIME)
                 break
-            if chosen.attempt > 1:
+            if chosen.number > 1:
                 self._again.begin()
             else:
                 self._waiting.remove(chosen)
             starting.append(chosen)
         return starting, False
 
-    def _waiting_trials(self, running: int) -> Sequence[Trial]:
+    def _waiting_attempts(self, running: int) -> Sequence[Attempt]:
         """Return what the scheduler chooses from: a trial that is attempted again, or else what the search proposes."""
         again = self._again.first()
         if again is not None:
@@ -194,10 +196,10 @@ class Campaign:
         while len(self._waiting) < wanted:
             while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
                 self._next_number += 1
-            trial = self._search.propose(self._next_number, running + len(self._waiting))
-            if trial is None:
+            proposed = self._search.propose(self._next_number, running + len(self._waiting))
+            if proposed is None:
                 break
-            self._waiting.append(trial)
+            self._waiting.append(Attempt(Trial(proposed)))
             self._next_number += 1
         return self._waiting
 
@@ -210,10 +212,10 @@ class Campaign:
         broken: BaseException | None = None
         for each in news:
             match each:
-                case Ended(trial, outcome):
-                    self._unrecorded.append(self._finish(trial, outcome))
-                case Broke(trial, error):
-                    del self._running[trial.number]
+                case Ended(attempt, outcome):
+                    self._unrecorded.append(self._finish(attempt, outcome))
+                case Broke(attempt, error):
+                    del self._running[attempt.trial.number]
                     broken = error
                 case PlacesChanged(places):
                     self._places = self._failure_watch.workers = places
@@ -237,35 +239,36 @@ class Campaign:
         while self._running and time.monotonic() < deadline:
             for each in self._engine.news(WAKE_SECONDS):
                 if isinstance(each, Ended | Broke):
-                    del self._running[each.trial.number]
-                    known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.trial)
-                    self._unrecorded.append(TrialFinished.of(each.trial, known or _LOST, time.time()))
+                    del self._running[each.attempt.trial.number]
+                    known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.attempt)
+                    self._unrecorded.append(TrialFinished.of(each.attempt, known or _LOST, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append(self._unrecorded)
-            lost = [TrialFinished.of(row.trial, _LOST, time.time()) for row in self._record.history.running.values()]
+            lost = [TrialFinished.of(row.attempt, _LOST, time.time()) for row in self._record.history.running.values()]
             self._record.append([*lost, CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
-    def _finish(self, trial: Trial, outcome: Outcome) -> TrialFinished:
+    def _finish(self, attempt: Attempt, outcome: Outcome) -> TrialFinished:
         """Let everything know how an attempt ended; return what the record is to have of it."""
-        del self._running[trial.number]
-        self._again.add(trial, outcome)
-        self._tell(trial, outcome)
-        self._failure_watch.add(trial, outcome)
-        self._nodes.add(trial, outcome)
-        return TrialFinished.of(trial, outcome, time.time())
+        del self._running[attempt.trial.number]
+        self._again.add(attempt, outcome)
+        self._observe(attempt, outcome)
+        self._failure_watch.add(attempt.trial, outcome)
+        self._nodes.add(attempt, outcome)
+        return TrialFinished.of(attempt, outcome, time.time())
 
-    def _tell(self, trial: Trial, outcome: Outcome) -> None:
-        self._scheduler.ended(trial, outcome)
-        self._search.tell(trial, outcome)
+    def _observe(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._scheduler.ended(attempt, outcome)
+        self._search.observe(attempt.trial, outcome)
 
     def _exclude_bad_nodes(self) -> None:
         """Take nodes out of use that fail everything; what they failed is attempted again on others."""
         for node, failed in self._nodes.pick_out().items():
             self._engine.exclude(node)
-            for trial in failed:
-                self._failure_watch.forget(trial)
-                is_its_last = self._record.history.trials[trial.number].trial.attempt == trial.attempt
-                if is_its_last and trial.number not in self._running and not self._again.waits(trial.number):
-                    self._again.retry(trial)
+            for attempt in failed:
+                self._failure_watch.forget(attempt.trial)
+                number = attempt.trial.number
+                is_its_last = self._record.history.trials[number].attempt == attempt
+                if is_its_last and number not in self._running and not self._again.waits(number):
+                    self._again.add_waiting(attempt.again())
             reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
             self._unrecorded.append(NodeExcluded(time.time(), node, reason))

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
@@ -29,6 +29,7 @@ from candle_hpo.record.tail import RecordChanged, RecordTail
 from candle_hpo.report.live_page import Frame, live_page, sparkline, sparkline_text, trials_on_page
 from candle_hpo.report.summary import failures_by_reason
 from conftest import Candle, WriteInput
+from support.attempts import attempt_at
 from support.made_experiments import BEGAN, make_experiment
 from support.slurm_cluster import SlurmCluster
 
@@ -50,7 +51,7 @@ def test_a_tail_reads_each_event_once_and_no_torn_line(here: Path) -> None:
     tail = RecordTail(path)
     assert tail.read() == []
     record = RecordFile(path)
-    trial = Trial(0, "a", {"x": 1})
+    trial = attempt_at(0, {"x": 1}, id="a")
     record.append([CampaignStarted(1.0, "h", 1, 1)])
     assert len(tail.read()) == 2  # with the header
     assert tail.read() == []
@@ -97,7 +98,7 @@ def test_improvements_end_with_the_best(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_is_attempted_again_is_not_a_failure_any_more() -> None:
-    trial, again = Trial(0, "a", {}), Trial(0, "a", {}, 2)
+    trial, again = attempt_at(0, id="a"), attempt_at(0, id="a", attempt=2)
     history = History(Direction.MAXIMIZE)
     lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]

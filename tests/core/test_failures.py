@@ -15,11 +15,12 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
 from candle_hpo.report.summary import stop_text
 from candle_hpo.search.grid import GridSearch
+from support.attempts import attempt_at
 
 BROKEN = Outcome(
     Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: NameError"), seconds=0.1
@@ -27,8 +28,12 @@ BROKEN = Outcome(
 REFUSED = Outcome.interrupted("Too many open files")
 
 
+def only_the_first(attempt: Attempt) -> Outcome | None:
+    return completed(7) if attempt.trial.number == 1 else None
+
+
 def trial(number: int) -> Trial:
-    return Trial(number, default_trial_id(number), {"x": number})
+    return attempt_at(number, {"x": number}).trial
 
 
 def completed(number: int = 0) -> Outcome:
@@ -96,7 +101,7 @@ def test_the_same_trial_is_one_failure_however_often() -> None:
 def test_the_name_of_a_trial_makes_no_failure_another() -> None:
     kinds = {
         kind_of_failure(
-            Trial(1, name, {}),
+            attempt_at(1, id=name).trial,
             Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, f"no file /run/{name}/a.txt")),
         )
         for name in ("short", "long")
@@ -119,11 +124,11 @@ def record(here: Path) -> Record:
 
 
 def run(
-    record: Record, run_trial: Callable[[Trial], Outcome], policy: FailurePolicy, workers: int = 2, count: int = 100
+    record: Record, run_attempt: Callable[[Attempt], Outcome], policy: FailurePolicy, workers: int = 2, count: int = 100
 ) -> Stop | None:
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
-        return Campaign(GridSearch(space), PooledEngine(pool, run_trial, workers, lambda: None), record, policy).run()
+        return Campaign(GridSearch(space), PooledEngine(pool, run_attempt, workers, lambda: None), record, policy).run()
 
 
 def test_a_broken_script_ends_the_experiment_and_a_fixed_one_continues(record: Record) -> None:
@@ -134,7 +139,7 @@ def test_a_broken_script_ends_the_experiment_and_a_fixed_one_continues(record: R
     assert record.history.stopped is not None
     assert record.history.stopped.stop == stopped
     failed = record.history.counts[Status.FAILED]
-    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
+    assert run(record, lambda attempt: completed(attempt.trial.number), FailurePolicy()) is None
     assert record.history.counts == {Status.FAILED: failed, Status.COMPLETED: 100 - failed}
 
 
@@ -142,22 +147,22 @@ def test_what_runs_when_failures_are_too_many_may_end(record: Record) -> None:
     """Ten workers fail at once, one works: nothing more is started, and all continues when that one completes."""
     attempts: Counter[int] = Counter()
 
-    def run_trial(trial: Trial) -> Outcome:
-        attempts[trial.number] += 1
-        if 2 <= trial.number <= 11:
+    def run_attempt(attempt: Attempt) -> Outcome:
+        attempts[attempt.trial.number] += 1
+        if 2 <= attempt.trial.number <= 11:
             return BROKEN
-        if trial.number == 1:
+        if attempt.trial.number == 1:
             while len(attempts) < 11 or record.history.counts[Status.FAILED] < 10:
                 time.sleep(0.001)
-        return completed(trial.number)
+        return completed(attempt.trial.number)
 
-    assert run(record, run_trial, FailurePolicy(), workers=11) is None
+    assert run(record, run_attempt, FailurePolicy(), workers=11) is None
     assert record.history.counts == {Status.FAILED: 10, Status.COMPLETED: 90}
     assert set(attempts.values()) == {1}
 
 
 def test_a_machine_that_refuses_ends_the_experiment(record: Record) -> None:
-    def refuse(trial: Trial) -> Outcome:
+    def refuse(attempt: Attempt) -> Outcome:
         raise OSError(24, "Too many open files")
 
     stopped = run(record, refuse, FailurePolicy(retries=5))
@@ -165,7 +170,7 @@ def test_a_machine_that_refuses_ends_the_experiment(record: Record) -> None:
     assert stopped.reason is StopReason.TRIALS_REFUSED
     assert stopped.last == "[Errno 24] Too many open files"
     assert len(record.history.trials) < 10
-    assert run(record, lambda trial: completed(trial.number), FailurePolicy()) is None
+    assert run(record, lambda attempt: completed(attempt.trial.number), FailurePolicy()) is None
     assert record.history.counts == {Status.COMPLETED: 100}
 
 
@@ -173,11 +178,11 @@ def test_a_machine_that_refuses_ends_the_experiment(record: Record) -> None:
 def test_what_the_model_failed_is_attempted_again_where_the_user_says_so(
     record: Record, times: int, completes: bool
 ) -> None:
-    def flaky(trial: Trial) -> Outcome:
-        return completed() if trial.number != 3 or trial.attempt == 3 else BROKEN
+    def flaky(attempt: Attempt) -> Outcome:
+        return completed() if attempt.trial.number != 3 or attempt.number == 3 else BROKEN
 
     run(record, flaky, FailurePolicy(retry_failed=times), count=5)
-    assert record.history.trials[3].trial.attempt == min(times + 1, 3)
+    assert record.history.trials[3].attempt.number == min(times + 1, 3)
     assert record.history.counts[Status.COMPLETED] == (5 if completes else 4)
 
 
@@ -185,13 +190,11 @@ def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_though_no_news
     """The pool gives up on all futures, as a cluster's does when it is stopped."""
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
 
-    def run_trial(trial: Trial) -> Outcome:
+    def run_attempt(attempt: Attempt) -> Outcome:
         raise OSError("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(
-            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
-        )
+        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
         Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
     assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
 
@@ -208,7 +211,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
     with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
-        engine = PooledEngine(pool, lambda trial: completed(trial.number), 2, lambda: None)
+        engine = PooledEngine(pool, lambda attempt: completed(attempt.trial.number), 2, lambda: None)
         campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
         campaign._record_what_still_ends = lambda: None  # type: ignore[method-assign]  # as kill -9 would have it
         campaign.run()
@@ -217,14 +220,12 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
     again = Record(here / "events.jsonl", Direction.MINIMIZE)
     ran: list[tuple[int, int]] = []
 
-    def run_trial(trial: Trial) -> Outcome:
-        ran.append((trial.number, trial.attempt))
-        return completed(trial.number)
+    def run_attempt(attempt: Attempt) -> Outcome:
+        ran.append((attempt.trial.number, attempt.number))
+        return completed(attempt.trial.number)
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(
-            pool, run_trial, 2, lambda: None, collect=lambda trial: completed(7) if trial.number == 1 else None
-        )
+        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
         assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None
     assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
     assert again.history.counts == {Status.COMPLETED: 4}
@@ -237,7 +238,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
 def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
     """Both lines of a trial in the middle, and the last one of another, were damaged and are taken out."""
-    run(record, lambda trial: completed(trial.number), FailurePolicy(), count=6)
+    run(record, lambda attempt: completed(attempt.trial.number), FailurePolicy(), count=6)
     record.close()
     path = here / "events.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
@@ -248,10 +249,10 @@ def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record
     again = Record(path, Direction.MINIMIZE)
     ran: list[tuple[int, int]] = []
 
-    def run_trial(trial: Trial) -> Outcome:
-        ran.append((trial.number, trial.attempt))
-        return completed(trial.number)
+    def run_attempt(attempt: Attempt) -> Outcome:
+        ran.append((attempt.trial.number, attempt.number))
+        return completed(attempt.trial.number)
 
-    assert run(again, run_trial, FailurePolicy(), count=6) is None
+    assert run(again, run_attempt, FailurePolicy(), count=6) is None
     assert sorted(ran) == [(2, 1), (4, 2)]
     assert again.history.counts == {Status.COMPLETED: 6}

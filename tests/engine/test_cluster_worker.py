@@ -13,11 +13,11 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Trial
 from candle_hpo.engine.pilot import worker as cluster_worker
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
 from conftest import gone
+from support.attempts import attempt_at
 
 
 @pytest.mark.parametrize(("script", "waits"), [("kill -9 $$", True), ("exit 3", False), ("val_to_return=1", False)])
@@ -37,10 +37,10 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
-    outcome = cluster_worker.cluster_runner(model, paths, gpus=None)(Trial(0, "a", {}))
+    outcome = cluster_worker.cluster_runner(model, paths, gpus=None)(attempt_at(0, id="a"))
     assert pauses == ([cluster_worker.ENDED_TOGETHER_SECONDS] if waits else []), outcome
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
-    collected = collector(paths)(Trial(0, "a", {}))
+    collected = collector(paths)(attempt_at(0, id="a"))
     assert collected is None if waits else collected is not None
 
 

@@ -28,7 +28,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.news import Ended, StopAsked
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Trial
+from candle_hpo.core.trial import Attempt, Configuration, Trial
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.launch.command import model_command
 
@@ -57,15 +57,16 @@ def hear(count, seconds=90):
     return found
 
 def ends(found):
-    return sorted([each.trial.number, each.outcome.status, each.outcome.value, each.outcome.reason] for each in found)
+    ended = [(each.attempt.trial.number, each.outcome) for each in found]
+    return sorted([number, outcome.status, outcome.value, outcome.reason] for number, outcome in ended)
 
 seen = {"first": [tuple(each) for each in engine.news(0)], "nothing": engine.news(0)}
 for number in (1, 2):
-    engine.start(Trial(number, f"hpset_{number:05d}", {}))
+    engine.start(Attempt(Trial(Configuration(number, f"hpset_{number:05d}", {}))))
 seen["ended"] = ends(ended := hear(2))
 seen["workers"] = sorted(each.outcome.worker.rpartition(":")[2] for each in ended)
 for number in (3, 4):
-    engine.start(Trial(number, f"hpset_{number:05d}", {}))
+    engine.start(Attempt(Trial(Configuration(number, f"hpset_{number:05d}", {}))))
 latest = time.monotonic() + 60
 while not all((paths.trial(f"hpset_{number:05d}").hyperparameters).exists() for number in (3, 4)):
     assert time.monotonic() < latest

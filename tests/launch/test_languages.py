@@ -17,13 +17,14 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.interpreter import find_interpreter
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
+from support.attempts import attempt_at
 
 pytestmark = pytest.mark.slow
 
@@ -186,8 +187,8 @@ class Runner:
         control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
         interpreter = find_interpreter(control, ()).path
         model = model_command(control, interpreter, seed=5, experiment=self.paths.root)
-        trial = Trial(3, "hpset_00004", self.hyperparameters)
-        return run_trial(model, trial, self.paths.trial(trial.id), {}, self.switch)
+        trial = attempt_at(3, self.hyperparameters, id="hpset_00004")
+        return run_attempt(model, trial, self.paths.trial(trial.trial.id), {}, self.switch)
 
     @property
     def folder(self) -> Path:
@@ -477,7 +478,7 @@ def test_a_program_that_cannot_be_started_says_so(here: Path) -> None:
     runner.script.chmod(0o755)
     control = Settings(model_script=str(runner.script), workflow="grid")
     model = model_command(control, str(runner.script), seed=5, experiment=runner.paths.root)
-    outcome = run_trial(model, Trial(0, "a", {}), runner.paths.trial("a"), {}, runner.switch)
+    outcome = run_attempt(model, attempt_at(0, id="a"), runner.paths.trial("a"), {}, runner.switch)
     assert outcome.status is Status.FAILED
     assert outcome.reason.startswith("it cannot be started: it is neither a program")
 

@@ -10,13 +10,14 @@ import pytest
 
 from candle_hpo.core.experiment import ArgumentStyle, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Outcome
 from candle_hpo.inputfile.argument_style import read_argument_style
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.arguments import as_arguments
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.group import StopSwitch
 from conftest import Candle, input_text
+from support.attempts import attempt_at
 
 LOSS = r"Test set loss: ([0-9.eE+-]+)"
 
@@ -85,7 +86,7 @@ def run(here: Path, script: str, **settings: object) -> Outcome:
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, sys.executable, seed=5, experiment=paths.root)
-    return run_trial(model, Trial(0, "a", {"batch_size": 4}), paths.trial("a"), {}, StopSwitch())
+    return run_attempt(model, attempt_at(0, {"batch_size": 4}, id="a"), paths.trial("a"), {}, StopSwitch())
 
 
 def test_the_value_from_a_file_with_other_metrics(here: Path) -> None:
@@ -105,7 +106,7 @@ def test_hyperparameters_too_long_for_a_command_line(here: Path) -> None:
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, sys.executable, seed=5, experiment=paths.root)
-    outcome = run_trial(model, Trial(0, "a", {"x": "y" * 10_000_000}), paths.trial("a"), {}, StopSwitch())
+    outcome = run_attempt(model, attempt_at(0, {"x": "y" * 10_000_000}, id="a"), paths.trial("a"), {}, StopSwitch())
     assert outcome.reason == "it cannot be started: its hyperparameters are too long for a command line"
 
 

@@ -17,13 +17,14 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import PYTHON_HOST, model_command, seed_of_trial
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process import group
 from candle_hpo.process.group import StopSwitch
 from conftest import gone
+from support.attempts import attempt_at
 
 
 class Runner:
@@ -40,13 +41,13 @@ class Runner:
         self.script.write_text(textwrap.dedent(script))
         control = Settings(model_script=str(self.script), workflow="grid", **settings)  # type: ignore[arg-type]
         model = model_command(control, sys.executable, seed=5, experiment=self.paths.root)
-        trial = Trial(3, "hpset_00004", {"x": 1}, attempt)
+        trial = attempt_at(3, {"x": 1}, id="hpset_00004", attempt=attempt)
         if self._is_warm and not self._hosts:
             self.paths.root.mkdir(exist_ok=True)
             self._hosts.append(WarmHost(model))
         warm = self._hosts[0] if self._is_warm else None
-        outcome = run_trial(
-            model, trial, self.paths.trial(trial.id), {"CUDA_VISIBLE_DEVICES": "1"}, self.switch, warm=warm
+        outcome = run_attempt(
+            model, trial, self.paths.trial(trial.trial.id), {"CUDA_VISIBLE_DEVICES": "1"}, self.switch, warm=warm
         )
         assert outcome.notes == ()
         return outcome

@@ -186,7 +186,7 @@ def test_a_host_that_hangs_keeps_nobody_waiting(trials: Trials, here: Path, monk
     thread = threading.Thread(target=run)
     thread.start()
     deadline = time.monotonic() + 30
-    while not (trials.paths.runs / "t1" / "stopped").exists():
+    while not (trials.paths.runs / "hpset_00001" / "stopped").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     trials.switch.stop()

@@ -17,13 +17,14 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.process import forwarding
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from conftest import Candle, input_text
+from support.attempts import attempt_at
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,6 +68,7 @@ IDIOMS = {
         "py",
         f"""
 import os, time
+from support.attempts import attempt_at
 reader, writer = os.pipe()
 if os.fork() == 0:
     os.close(writer)
@@ -133,7 +135,7 @@ def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None =
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, "bash" if suffix == "sh" else sys.executable, seed=5, experiment=paths.root)
-    return run_trial(model, Trial(0, "a", {}), paths.trial("a"), {}, switch or StopSwitch())
+    return run_attempt(model, attempt_at(0, id="a"), paths.trial("a"), {}, switch or StopSwitch())
 
 
 @pytest.mark.parametrize(

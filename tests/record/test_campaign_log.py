@@ -15,7 +15,7 @@ from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record import campaign_log
 from candle_hpo.record.campaign_log import log_events, logging_to
 from candle_hpo.record.events import (
@@ -29,6 +29,7 @@ from candle_hpo.record.events import (
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.record import Record
 from conftest import Candle, WriteInput
+from support.attempts import attempt_at
 from support.made_experiments import make_experiment
 
 ENTRY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\w+) \S+:\d+ ([\w.]+): (.*)")
@@ -136,7 +137,7 @@ def test_its_size_is_bounded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path) -> None:
-    trials = [Trial(number, f"hpset_{number:05d}", {"key": "a secret"}) for number in range(1, 1001)]
+    trials = [attempt_at(number, {"key": "a secret"}) for number in range(1, 1001)]
     lost = Outcome.interrupted("its worker was lost", worker="n3:1")
     secret = Outcome(Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "last output: a secret"))
     events: list[AnyEvent] = [
@@ -167,7 +168,7 @@ def test_notes_are_logged_where_they_are_new_and_not_for_ever(here: Path) -> Non
     record = Record(here / "events.jsonl", Direction.MINIMIZE)
     with logging_to(here / "campaign.log"):
         for number in range(1, 151):
-            trial = Trial(number, f"hpset_{number:05d}", {})
+            trial = attempt_at(number)
             note = "no warm host" if number <= 20 else f"a note of trial {number}"
             done = Outcome(Status.COMPLETED, 0.5, worker="n1:1", notes=(note,))
             record.append([TrialStarted.of(trial, 0.0)])

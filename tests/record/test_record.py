@@ -15,18 +15,19 @@ import pytest
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.record import Record
 from candle_hpo.record.tail import RecordTail
+from support.attempts import attempt_at
 
 DATA = Path(__file__).parents[1] / "support" / "data"
 
 
 def started(number: int, attempt: int = 1) -> TrialStarted:
-    return TrialStarted.of(Trial(number, default_trial_id(number), {"x": number, "s": "ü\n"}, attempt), 10.0 + number)
+    return TrialStarted.of(attempt_at(number, {"x": number, "s": "ü\n"}, attempt=attempt), 10.0 + number)
 
 
 def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
@@ -35,7 +36,7 @@ def finished(number: int, value: float | None, attempt: int = 1, status: Status 
         if value is not None
         else Outcome(status, None, Failure(FailureKind.NO_VALUE, "why"), 2.0)
     )
-    return TrialFinished.of(started(number, attempt).trial, outcome, 20.0 + number)
+    return TrialFinished.of(started(number, attempt).begun, outcome, 20.0 + number)
 
 
 EVENTS: list[AnyEvent] = [

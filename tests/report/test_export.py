@@ -23,11 +23,12 @@ from optuna.trial import TrialState
 import candle_hpo
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.log import RecordFile
 from candle_hpo.report.dashboard_study import DashboardStudy
 from conftest import Candle
+from support.attempts import attempt_at
 from support.browser import open_page
 from support.made_experiments import CONDITIONAL, HOSTILE, make_experiment
 
@@ -131,7 +132,7 @@ def test_importing_candle_costs_nothing() -> None:
 def test_a_study_that_follows_the_record(here: Path) -> None:
     record = RecordFile(here / "events.jsonl")
     sets: list[dict[str, object]] = [{"kind": "a", "x": 1}, {"kind": "b", "x": 2}, {"kind": None, "x": 3}]
-    trials = [Trial(number, f"t{number}", values) for number, values in enumerate(sets, start=1)]
+    trials = [attempt_at(number, values, id=f"t{number}") for number, values in enumerate(sets, start=1)]
     study = DashboardStudy(here / "events.jsonl", "X000", Direction.MINIMIZE, ["kind", "x"], [])
 
     def states() -> list[tuple[int, str, float | None]]:
@@ -144,7 +145,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     record.append(events)
     assert states() == [(0, "RUNNING", None)]
     lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0)
-    again = Trial(1, "t1", sets[0], attempt=2)
+    again = attempt_at(1, sets[0], id="t1", attempt=2)
     record.append(
         [TrialFinished.of(trials[0], lost, 3.0), TrialStarted.of(again, 3.0), TrialStarted.of(trials[1], 3.0)]
     )
@@ -155,7 +156,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "RUNNING", "RUNNING"]
     study.end_running("its campaign died")
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL"]
-    record.append([CampaignStarted(6.0, "h", 2, 2), TrialStarted.of(Trial(3, "t3", sets[2], attempt=2), 6.0)])
+    record.append([CampaignStarted(6.0, "h", 2, 2), TrialStarted.of(attempt_at(3, sets[2], id="t3", attempt=2), 6.0)])
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL", "RUNNING"]
 
 
@@ -201,7 +202,7 @@ def test_the_dashboard_follows_and_is_for_this_machine_alone(
     running = [trial for trial in candle_hpo.load(here / "X005").trials if trial.status == "running"]
     record = RecordFile(here / "X005" / "events.jsonl")
     for each in running:
-        trial = Trial(each.number, each.id, each.hyperparameters)
+        trial = attempt_at(each.number, each.hyperparameters, id=each.id)
         record.append([TrialFinished.of(trial, Outcome(Status.COMPLETED, -5.0, seconds=1.0), each.started + 1)])
     deadline = time.monotonic() + 20
     while [trial["state"] for trial in studies(address)["trials"]].count("Running"):  # type: ignore[attr-defined]

@@ -23,7 +23,15 @@ from candle_hpo.commands.status import status
 from candle_hpo.commands.watch import Watched
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import (
+    Attempt,
+    Failure,
+    FailureKind,
+    Hyperparameters,
+    Outcome,
+    Status,
+    default_trial_id,
+)
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import Provenance, StoredExperiment, read_experiment_settings, write_experiment_settings
@@ -40,6 +48,7 @@ from candle_hpo.report.results import as_csv, as_json, as_table, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failures_by_reason, note_on_one_value
 from candle_hpo.report.words import column_texts, hyperparameter_lines, plain
 from candle_hpo.runner.liveness import replay_now
+from support.attempts import attempt_at
 
 NAMES = ["x", "kind"]
 # Values that could look alike: a whole number and the float, texts of them, floats that differ in the seventh digit.
@@ -126,18 +135,18 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
     """Return the events of a record in which trials begin and end in any order, and some failed ones again."""
     count = draw(st.integers(0, 12))
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 4)]
-    trials: list[Trial] = []
+    trials: list[Attempt] = []
     for number in range(1, count + 1):
         values: Hyperparameters = {"x": draw(st.sampled_from(ALIKE)), "kind": draw(st.sampled_from(["a", "b"]))}
-        trials.append(Trial(number, default_trial_id(number), values))
+        trials.append(attempt_at(number, values))
     events += [TrialStarted.of(trial, 2.0) for trial in draw(st.permutations(trials))]
-    attempted_again: list[Trial] = []
+    attempted_again: list[Attempt] = []
     for trial in draw(st.permutations(trials)):
         outcome = draw(ENDS)
         if outcome is not None:
             events.append(TrialFinished.of(trial, outcome, 3.0))
             if outcome.status is not Status.COMPLETED and draw(st.booleans()):
-                attempted_again.append(Trial(trial.number, trial.id, trial.hyperparameters, 2))
+                attempted_again.append(trial.again())
     for trial in attempted_again:
         outcome = draw(ENDS)
         events.append(TrialStarted.of(trial, 4.0))
@@ -146,7 +155,7 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
     if draw(st.booleans()):
         running = History(Direction.MINIMIZE, events).running.values()
         events += [
-            TrialFinished.of(row.trial, Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no")), 6.0)
+            TrialFinished.of(row.attempt, Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no")), 6.0)
             for row in running
         ]
         events.append(CampaignStopped(6.0))
@@ -239,10 +248,10 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
 
 
 def test_of_equal_values_the_first_proposed_is_the_best_whichever_ended_first(here: Path) -> None:
-    trials = [Trial(number, default_trial_id(number), {"x": number, "kind": "a"}) for number in (1, 2, 3)]
+    trials = [attempt_at(number, {"x": number, "kind": "a"}) for number in (1, 2, 3)]
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 2), *(TrialStarted.of(trial, 2.0) for trial in trials)]
     outcome = Outcome(Status.COMPLETED, 0.25, seconds=1.0)
-    events += [TrialFinished.of(trial, outcome, 9.0 - trial.number) for trial in reversed(trials)]
+    events += [TrialFinished.of(trial, outcome, 9.0 - trial.trial.number) for trial in reversed(trials)]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MAXIMIZE)
     watched = Watched(Experiment(paths))
     watched.update()
@@ -258,7 +267,7 @@ def test_different_values_look_different_in_every_table(one: object, other: obje
     sets: list[Hyperparameters] = [{"x": one, "kind": "a"}, {"x": other, "kind": "a"}]
     events: list[AnyEvent] = []
     for number, values in enumerate(sets, start=1):
-        trial = Trial(number, default_trial_id(number), values)
+        trial = attempt_at(number, values)
         outcome = Outcome(Status.COMPLETED, 0.12345678 + number / 1e8, seconds=1.0)
         events += [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, outcome, 2.0)]
     rows = result_rows(History(Direction.MINIMIZE, events))
@@ -286,7 +295,7 @@ def test_different_values_look_different_in_every_table(one: object, other: obje
 def test_a_column_of_whole_numbers_stays_one_where_some_are_missing() -> None:
     events: list[AnyEvent] = []
     for number, values in enumerate([{"x": 2**60 + 1}, {}, {"x": 3}], start=1):
-        trial = Trial(number, default_trial_id(number), dict(values))
+        trial = attempt_at(number, dict(values))
         events += [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, Outcome(Status.COMPLETED, 1.0), 2.0)]
     frame = data_frame(result_rows(History(Direction.MINIMIZE, events)), ["x"])
     assert str(frame["x"].dtype) == "Int64"
@@ -296,7 +305,7 @@ def test_a_column_of_whole_numbers_stays_one_where_some_are_missing() -> None:
 def completed(sets: list[Hyperparameters], values: list[float]) -> History:
     events: list[AnyEvent] = []
     for number, (one, value) in enumerate(zip(sets, values, strict=True), start=1):
-        trial = Trial(number, default_trial_id(number), one)
+        trial = attempt_at(number, one)
         events += [
             TrialStarted.of(trial, 1.0),
             TrialFinished.of(trial, Outcome(Status.COMPLETED, value, seconds=1.0), 2.0),
@@ -316,7 +325,7 @@ def test_values_that_are_all_the_same_are_noted() -> None:
 
 
 def test_an_experiment_whose_hyperparameters_do_not_arrive_is_reported_everywhere(here: Path) -> None:
-    trials = [Trial(number, default_trial_id(number), {"x": number, "kind": "a"}) for number in (1, 2, 3)]
+    trials = [attempt_at(number, {"x": number, "kind": "a"}) for number in (1, 2, 3)]
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 1)]
     for trial in trials:
         events += [TrialStarted.of(trial, 2.0), TrialFinished.of(trial, Outcome(Status.COMPLETED, 0.25), 3.0)]

@@ -14,7 +14,7 @@ from rich.console import Console
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
@@ -22,6 +22,7 @@ from candle_hpo.report import words
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
+from support.attempts import attempt_at
 
 NAMES = ["layers", "activation", "rate"]
 SETS: list[dict[str, object]] = [
@@ -40,7 +41,7 @@ OUTCOMES = [
 def history(direction: Direction = Direction.MINIMIZE, outcomes: list[Outcome] = OUTCOMES) -> History:
     events: list[AnyEvent] = [CampaignStarted(99.0, "here", 1, 2)]
     for number, values in enumerate(SETS, start=1):
-        trial = Trial(number, f"hpset_{number:05d}", values)
+        trial = attempt_at(number, values)
         events.append(TrialStarted.of(trial, 100.0))
         if number <= len(outcomes):
             events.append(TrialFinished.of(trial, outcomes[number - 1], 102.0))
@@ -200,7 +201,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_hyperparameters_called_like_our_columns() -> None:
-    trial = Trial(0, "a", {"status": 1, "dirname": "d"})
+    trial = attempt_at(0, {"status": 1, "dirname": "d"}, id="a")
     events: list[AnyEvent] = [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, OUTCOMES[0], 2.0)]
     rows = result_rows(History(Direction.MINIMIZE, events))
     header, line = as_csv(rows, ["status", "dirname"], None).splitlines()

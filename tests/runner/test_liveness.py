@@ -13,7 +13,6 @@ import pytest
 from candle_hpo.commands.watch import Watched
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Trial, default_trial_id
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import Job, JobState
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialStarted
@@ -23,10 +22,11 @@ from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life
 from candle_hpo.record.log import RecordFile
 from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness, replay_now
+from support.attempts import attempt_at
 from support.made_experiments import make_experiment
 
 HERE, OF_THE_JOB, OF_AN_EARLIER_JOB = "", "7", "6"
-TRIAL = TrialStarted.of(Trial(1, "hpset_00001", {}), 2.0)
+TRIAL = TrialStarted.of(attempt_at(1, id="hpset_00001"), 2.0)
 LIVES = [None, *Life]
 FORGOTTEN = "forgotten"
 JOBS = [None, FORGOTTEN, *JobState]
@@ -111,7 +111,7 @@ def test_one_question_to_the_batch_system_answers_all(
     paths = make_experiment(tmp_path / "X000", 3)
     paths.record.unlink()
     record = RecordFile(paths.record)
-    trials = [Trial(number, default_trial_id(number), {}) for number in (1, 2, 3)]
+    trials = [attempt_at(number) for number in (1, 2, 3)]
     record.append([CampaignStarted(1.0, "h", 1, 8, job="7"), *(TrialStarted.of(trial, 2.0) for trial in trials)])
     record.close()
     paths.lock.write_bytes(msgspec.json.encode(Holder("h", 1, 1.0, job="7", mark="a")))

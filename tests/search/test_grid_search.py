@@ -12,10 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import (
+    Attempt,
+    Failure,
+    FailureKind,
+    Hyperparameters,
+    Outcome,
+    Status,
+    Trial,
+    default_trial_id,
+)
 from candle_hpo.schedule.durations import expected_seconds
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Moment, Scheduler
 from candle_hpo.search.grid import GridSearch
+from support.attempts import attempt_at
 
 Seconds = Callable[[Hyperparameters], float]
 
@@ -38,29 +48,29 @@ def run(
     """
     search, scheduler = GridSearch(grid(sets)), scheduler or LongestFirst()
     numbers = (number for number in range(1, len(sets) + 2) if number not in done)
-    running: list[tuple[float, int, Trial]] = []
-    waiting: list[Trial] = []
+    running: list[tuple[float, int, Attempt]] = []
+    waiting: list[Attempt] = []
     started, clock = [], 0.0
     while True:
         while len(running) < workers:
             while len(waiting) <= scheduler.look_ahead(workers):
-                trial = search.propose(next(numbers, len(sets) + 1), len(running))
-                if trial is None:
+                proposed = search.propose(next(numbers, len(sets) + 1), len(running))
+                if proposed is None:
                     break
-                waiting.append(trial)
+                waiting.append(Attempt(Trial(proposed)))
             if not waiting:
                 break
-            trial = scheduler.choose(waiting, Moment(workers))
-            assert trial is not None
-            waiting.remove(trial)
-            started.append(trial.number)
-            heapq.heappush(running, (clock + seconds(trial.hyperparameters), trial.number, trial))
+            attempt = scheduler.choose(waiting, Moment(workers))
+            assert attempt is not None
+            waiting.remove(attempt)
+            started.append(attempt.trial.number)
+            heapq.heappush(running, (clock + seconds(attempt.trial.hyperparameters), attempt.trial.number, attempt))
         if not running:
             return started, clock
         began = clock
-        clock, _, trial = heapq.heappop(running)
+        clock, _, attempt = heapq.heappop(running)
         assert clock >= began
-        scheduler.ended(trial, Outcome(Status.COMPLETED, 1.0, seconds=seconds(trial.hyperparameters)))
+        scheduler.ended(attempt, Outcome(Status.COMPLETED, 1.0, seconds=seconds(attempt.trial.hyperparameters)))
 
 
 def in_order(lengths: Sequence[float], workers: int) -> float:
@@ -80,7 +90,7 @@ def test_every_set_is_started_once_whatever_was_done_before(count: int, workers:
     scheduler = choice.choice([LongestFirst(), FirstCome()])
     done = frozenset(number for number in range(1, count + 1) if choice.random() < 0.3)
     for number in done:
-        trial = Trial(number, default_trial_id(number), sets[number - 1])
+        trial = attempt_at(number, sets[number - 1])
         failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"))
         scheduler.ended(trial, choice.choice([Outcome(Status.COMPLETED, 1.0, seconds=1.0), failed]))
     started, _ = run(sets, workers, lambda _: choice.uniform(0.1, 10), scheduler, done)
@@ -159,33 +169,35 @@ def test_a_choice_costs_the_same_at_the_end_of_any_list() -> None:
     """With a thousand workers, durations and waiting trials are few, whatever the number of trials."""
     scheduler, looked = LongestFirst(), 0
 
-    class Counted(list[Trial]):
-        def __iter__(self) -> Iterator[Trial]:
+    class Counted(list[Attempt]):
+        def __iter__(self) -> Iterator[Attempt]:
             nonlocal looked
             looked += len(self)
             return super().__iter__()
 
-    trials = [Trial(number, default_trial_id(number), {"epochs": number % 50 + 1}) for number in range(1, 100_001)]
+    trials = [attempt_at(number, {"epochs": number % 50 + 1}) for number in range(1, 100_001)]
     for trial in trials[:-3000]:
-        scheduler.ended(trial, Outcome(Status.COMPLETED, 1.0, seconds=float(str(trial.hyperparameters["epochs"]))))
+        scheduler.ended(
+            trial, Outcome(Status.COMPLETED, 1.0, seconds=float(str(trial.trial.hyperparameters["epochs"])))
+        )
     ahead = scheduler.look_ahead(1000)
     assert ahead == 2000
     assert scheduler.choose(Counted(trials[-ahead - 1 :]), Moment(1000)) == trials[-ahead - 1]
     assert looked == 0
     chosen = scheduler.choose(Counted(trials[-ahead:]), Moment(1000))
     assert chosen is not None
-    assert int(str(chosen.hyperparameters["epochs"])) >= 45
+    assert int(str(chosen.trial.hyperparameters["epochs"])) >= 45
     assert looked <= 5 * ahead
 
 
 def test_what_would_not_end_in_the_time_left_is_not_chosen() -> None:
-    trials = [Trial(number, default_trial_id(number), {"epochs": epochs}) for number, epochs in enumerate((9, 1, 5), 1)]
+    trials = [attempt_at(number, {"epochs": epochs}) for number, epochs in enumerate((9, 1, 5), 1)]
     for scheduler, expected in ((FirstCome(), (1, 1, 1, None)), (LongestFirst(), (1, 3, 2, None))):
         for epochs in range(1, 8):
             outcome = Outcome(Status.COMPLETED, 1.0, seconds=10.0 * epochs)
-            scheduler.ended(Trial(epochs, default_trial_id(epochs), {"epochs": epochs}), outcome)
+            scheduler.ended(attempt_at(epochs, {"epochs": epochs}), outcome)
         chosen = [scheduler.choose(trials, Moment(2, left)) for left in (1000.0, 65.0, 41.0, 5.0)]
-        assert tuple(trial and trial.number for trial in chosen) == expected, scheduler
+        assert tuple(trial and trial.trial.number for trial in chosen) == expected, scheduler
 
 
 @pytest.mark.parametrize(

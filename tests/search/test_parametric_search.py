@@ -21,6 +21,7 @@ from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 from candle_hpo.search.optuna.study import distribution_of
 from candle_hpo.search.parametric import known_point, parametric_search, planned_trials
 from candle_hpo.search.space import SearchSpace
+from support.attempts import attempt_at
 from support.spaces import MIXED, space_of
 
 pytestmark = pytest.mark.slow
@@ -74,11 +75,11 @@ def run(
         number = len(trials) + 1
         proposal = search.propose(number, len(running)) if len(running) < workers else None
         if proposal is not None:
-            running.append(Trial(number, proposal.id, proposal.hyperparameters))
+            running.append(Trial(proposal))
             trials.append(running[-1])
         elif running:
             ended = running.pop(0)
-            search.tell(ended, outcome(ended))
+            search.observe(ended, outcome(ended))
         else:
             break
     return trials
@@ -138,12 +139,12 @@ class TestEverySearch:
         for trial in whole[:cut]:
             # As a record has it: through JSON.
             stored = msgspec.json.decode(msgspec.json.encode(trial), type=Trial)
-            again.tell(stored, outcome(trial))
+            again.observe(stored, outcome(trial))
         for trial in whole[cut:]:
             proposal = again.propose(trial.number, 0)
             assert proposal is not None
             assert proposal.hyperparameters == trial.hyperparameters
-            again.tell(trial, outcome(trial))
+            again.observe(trial, outcome(trial))
 
 
 @pytest.mark.parametrize("name", ["candle", "tpe"])
@@ -194,10 +195,10 @@ def test_running_trials_count_as_pending_after_a_resume() -> None:
     again = parametric_search(space_of(MIXED), settings(max_budget=30), seed=2)
     for trial in trials:
         running = trial.number > 10
-        again.tell(trial, INTERRUPTED if running else completed(loss(trial.hyperparameters)))
+        again.observe(trial, INTERRUPTED if running else completed(loss(trial.hyperparameters)))
     for search in (whole, again):
         for trial in trials[10:]:
-            search.tell(trial, completed(loss(trial.hyperparameters)))
+            search.observe(trial, completed(loss(trial.hyperparameters)))
     assert whole.propose(15, 0) == again.propose(15, 0) is not None
 
 
@@ -205,14 +206,14 @@ def test_a_failed_trial_that_was_fixed_counts() -> None:
     search = parametric_search(space_of(MIXED), settings(max_budget=40), seed=2)
     trials = run(search, outcome=lambda trial: FAILED if trial.number <= 8 else completed(trial.number), most=20)
     for trial in trials[:8]:
-        search.tell(trial, completed(loss(trial.hyperparameters)))
+        search.observe(trial, completed(loss(trial.hyperparameters)))
     fresh = parametric_search(space_of(MIXED), settings(max_budget=40), seed=2)
     for trial in trials:
         value = loss(trial.hyperparameters) if trial.number <= 8 else float(trial.number)
-        fresh.tell(trial, INTERRUPTED if trial.number > 16 else completed(value))
+        fresh.observe(trial, INTERRUPTED if trial.number > 16 else completed(value))
     for trial in trials[16:]:
         for each in (search, fresh):
-            each.tell(trial, completed(1.0))
+            each.observe(trial, completed(1.0))
     assert search.propose(21, 0) == fresh.propose(21, 0) is not None
 
 
@@ -310,7 +311,7 @@ def test_a_batch_waits_for_trials_that_are_attempted_again() -> None:
 def test_a_record_of_another_space_is_refused() -> None:
     search = parametric_search(space_of(FINITE), settings(), seed=0)
     with pytest.raises(RecordError, match="not of this experiment's search space"):
-        search.tell(Trial(1, "hpset_00001", {"x": 99}), completed(1.0))
+        search.observe(attempt_at(1, {"x": 99}).trial, completed(1.0))
 
 
 def test_a_finite_space_is_drawn_to_its_last_point() -> None:
@@ -326,7 +327,7 @@ def test_the_cost_of_a_random_proposal_does_not_grow() -> None:
     space: ParametricSpace = space_of(MIXED)
     search = parametric_search(space, settings("random", max_budget=10**6), seed=0)
     for number in range(1, 30_001):  # as after a resume
-        search.tell(Trial(number, "t", {"rate": number}), completed(1.0))
+        search.observe(attempt_at(number, {"rate": number}).trial, completed(1.0))
     seconds: list[float] = []
     for number in range(30_001, 30_201):
         began = time.process_time()

@@ -12,11 +12,12 @@ import msgspec
 
 from candle_hpo.core.experiment import Direction, Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.record.holder import Holder
 from candle_hpo.record.record import Record
+from support.attempts import attempt_at
 
 CONDITIONAL = ["learning_rate", "batch_size", "optimizer", "momentum", "dense", "batch_norm", "activation"]
 BEGAN = 1_790_000_000.0  # seconds since 1970
@@ -67,12 +68,12 @@ def _events(trials: int, workers: int, direction: Direction, running: int, draw:
     free = [(BEGAN + 0.1 * slot, slot) for slot in range(workers)]
     for number in range(1, trials + 1):
         began, slot = heapq.heappop(free)
-        trial = Trial(number, default_trial_id(number), _hyperparameters(draw))
-        outcome = _outcome(trial.hyperparameters, direction, f"cn{slot // 4:04d}:{slot % 4}", draw)
+        attempt = attempt_at(number, _hyperparameters(draw))
+        outcome = _outcome(attempt.trial.hyperparameters, direction, f"cn{slot // 4:04d}:{slot % 4}", draw)
         ended = began + outcome.seconds
-        timed.append((began, 1, TrialStarted.of(trial, began)))
+        timed.append((began, 1, TrialStarted.of(attempt, began)))
         if number <= trials - running:
-            timed.append((ended, 0, TrialFinished.of(trial, outcome, ended)))
+            timed.append((ended, 0, TrialFinished.of(attempt, outcome, ended)))
             heapq.heappush(free, (ended + 0.05, slot))
         else:
             heapq.heappush(free, (began + 0.05, slot))

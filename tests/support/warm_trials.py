@@ -9,11 +9,12 @@ from pathlib import Path
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Outcome, default_trial_id
 from candle_hpo.launch.command import model_command
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
+from support.attempts import attempt_at
 
 
 class Trials:
@@ -48,19 +49,19 @@ class Trials:
         if script is not None:
             self.write(script)
         self.number += 1
-        trial = Trial(self.number, f"t{self.number}", hyperparameters)
-        outcome = run_trial(self.model, trial, self.paths.trial(trial.id), self.devices, self.switch, warm=self.host)
+        attempt, paths = attempt_at(self.number, hyperparameters), self.paths.trial(default_trial_id(self.number))
+        outcome = run_attempt(self.model, attempt, paths, self.devices, self.switch, warm=self.host)
         self.notes += outcome.notes
         return outcome
 
     @property
     def folder(self) -> Path:
         """The run folder of the last trial."""
-        return self.paths.trial(f"t{self.number}").run
+        return self.paths.trial(default_trial_id(self.number)).run
 
     @property
     def output(self) -> str:
         """What the last trial printed, with no name of this experiment and no address in it."""
-        text = self.paths.trial(f"t{self.number}").output.read_text(encoding="utf-8", errors="replace")
+        text = self.paths.trial(default_trial_id(self.number)).output.read_text(encoding="utf-8", errors="replace")
         text = text.replace(str(self.folder), "RUN").replace(str(self.paths.root), "EXPERIMENT")
         return re.sub(r"0x[0-9a-f]{6,}", "0x", text)

@@ -75,7 +75,7 @@ class _FollowedTrial:
     @property
     def attempt(self) -> int:
         """The last attempt at it, which is the one that runs, if one does."""
-        return self._row.trial.attempt
+        return self._row.attempt.number
 
     def output_of(self, attempt: int | None) -> Path:
         """Return the file of an attempt's output (None: of the last). Raises `InputError` where there is none."""

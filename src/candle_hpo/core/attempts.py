@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from candle_hpo.core.failures import FailurePolicy
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Outcome, Status
 
 
 class Attempts:
@@ -17,25 +17,25 @@ class Attempts:
 
     def __init__(self, policy: FailurePolicy) -> None:
         self._policy = policy
-        self._waiting: deque[Trial] = deque()
+        self._waiting: deque[Attempt] = deque()
         self._interruptions: Counter[int] = Counter()  # of each trial by its number, in this campaign
         self._failures: Counter[int] = Counter()  # the same
 
-    def add(self, trial: Trial, outcome: Outcome) -> None:
+    def add(self, attempt: Attempt, outcome: Outcome) -> None:
         """Add how an attempt ended."""
         if outcome.status is Status.COMPLETED:
             return
         was_interrupted = outcome.status is Status.INTERRUPTED
         counts = self._interruptions if was_interrupted else self._failures
-        counts[trial.number] += 1
-        if counts[trial.number] <= (self._policy.retries if was_interrupted else self._policy.retry_failed):
-            self.retry(trial)
+        counts[attempt.trial.number] += 1
+        if counts[attempt.trial.number] <= (self._policy.retries if was_interrupted else self._policy.retry_failed):
+            self.add_waiting(attempt.again())
 
-    def retry(self, trial: Trial) -> None:
-        """Attempt a trial again, whatever became of it."""
-        self._waiting.append(Trial(trial.number, trial.id, trial.hyperparameters, trial.attempt + 1))
+    def add_waiting(self, attempt: Attempt) -> None:
+        """Let an attempt wait, whatever became of those before."""
+        self._waiting.append(attempt)
 
-    def first(self) -> Trial | None:
+    def first(self) -> Attempt | None:
         """Return the next attempt; None: none waits."""
         return self._waiting[0] if self._waiting else None
 
@@ -45,4 +45,4 @@ class Attempts:
 
     def waits(self, number: int) -> bool:
         """Return whether the trial of this number waits for another attempt."""
-        return any(trial.number == number for trial in self._waiting)
+        return any(attempt.trial.number == number for attempt in self._waiting)

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Attempt, Outcome
 
 
 class Ended(NamedTuple):
     """An attempt ended."""
 
-    trial: Trial
+    attempt: Attempt
     outcome: Outcome
 
 
 class Broke(NamedTuple):
     """An attempt ended with an error that is not the model's and not the machine's."""
 
-    trial: Trial
+    attempt: Attempt
     error: BaseException
 
 
@@ -53,7 +53,7 @@ class Engine(Protocol):
     def gpus(self) -> tuple[str, ...]:
         """The GPUs of the machine that runs the campaign, for the record."""
 
-    def start(self, trial: Trial) -> None:
+    def start(self, attempt: Attempt) -> None:
         """Start an attempt on a free place. Raises `MachineError` where there will never be one."""
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ class Engine(Protocol):
     def exclude(self, node: str) -> None:
         """Start nothing more on a node."""
 
-    def collect(self, trial: Trial) -> Outcome | None:
+    def collect(self, attempt: Attempt) -> Outcome | None:
         """Return how an attempt ended that no campaign lived to record; None where that is not known."""
 
     def news(self, timeout: float) -> Sequence[News]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Outcome, Status
 
 FAILURES_IN_A_ROW = 3
 QUICK_SECONDS = 10.0
@@ -15,7 +15,7 @@ class _Node:
     """What is known of one node: how many trials it ended quickly without a value, in a row, and which have failed."""
 
     in_a_row: int = 0
-    failed: list[Trial] = field(default_factory=list)
+    failed: list[Attempt] = field(default_factory=list)
     has_completed: bool = False
 
 
@@ -29,7 +29,7 @@ class NodeWatch:
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
 
-    def add(self, trial: Trial, outcome: Outcome) -> None:
+    def add(self, attempt: Attempt, outcome: Outcome) -> None:
         """Add one more outcome."""
         name = node_of(outcome.worker)
         if not name:
@@ -38,14 +38,14 @@ class NodeWatch:
         if outcome.status in (Status.FAILED, Status.INTERRUPTED) and outcome.seconds < QUICK_SECONDS:
             node.in_a_row += 1
             if outcome.status is Status.FAILED:
-                node.failed.append(trial)
+                node.failed.append(attempt)
         else:
             node.in_a_row = 0
             node.failed.clear()
             node.has_completed |= outcome.status is Status.COMPLETED
 
-    def pick_out(self) -> dict[str, list[Trial]]:
-        """Return the nodes that have turned out bad since the last call, with the trials that they failed."""
+    def pick_out(self) -> dict[str, list[Attempt]]:
+        """Return the nodes that have turned out bad since the last call, with the attempts that they failed."""
         good = {name for name, node in self._nodes.items() if node.has_completed}
         bad = {
             name: node.failed

@@ -1,4 +1,4 @@
-"""A trial and how it ended."""
+"""What is run, and how it ended: a configuration, its trials, attempts at them, and their outcomes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,48 @@ def default_trial_id(number: int) -> str:
     return f"hpset_{number:05d}"
 
 
-class Trial(msgspec.Struct, frozen=True, gc=False):
-    """One attempt at running the model script with one set of hyperparameters.
+class Configuration(msgspec.Struct, frozen=True, gc=False):
+    """One set of hyperparameters, as a search proposes it.
 
-    `number` counts from 1: the place in a grid's list, or the order of the proposals. So does `attempt`.
+    `number` counts from 1: the place in a grid's list, or the order of the proposals.
     """
 
     number: int
     id: str
     hyperparameters: Hyperparameters
-    attempt: int = 1
+
+
+class Trial(msgspec.Struct, frozen=True, gc=False):
+    """A configuration that is run, with its own seed; `repeat` counts the trials of one configuration, from 1."""
+
+    configuration: Configuration
+    repeat: int = 1
+
+    @property
+    def number(self) -> int:
+        """The number of the configuration."""
+        return self.configuration.number
+
+    @property
+    def id(self) -> str:
+        """The name of the trial and its folder: the configuration's id, and `.2` after it for its second trial."""
+        return self.configuration.id if self.repeat == 1 else f"{self.configuration.id}.{self.repeat}"
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Those of the configuration."""
+        return self.configuration.hyperparameters
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One try at a trial, of a `number` that counts from 1: what the machine interrupts is attempted again."""
+
+    trial: Trial
+    number: int = 1
+
+    def again(self) -> Attempt:
+        """Return the next attempt at the same trial."""
+        return Attempt(self.trial, self.number + 1)
 
 
 class Status(str, Enum):

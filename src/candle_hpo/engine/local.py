@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Outcome, Trial
+from candle_hpo.core.trial import Attempt, Outcome
 from candle_hpo.engine.workers import Worker
 from candle_hpo.launch.command import ModelCommand
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.guard import Guard
@@ -63,15 +63,15 @@ class LocalPool(ThreadPoolExecutor):
                 warm.close()
 
 
-def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Trial], Outcome]:
-    """Return the function that runs a trial in one of the pool's threads, on that thread's worker."""
+def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Attempt], Outcome]:
+    """Return the function that runs an attempt in one of the pool's threads, on that thread's worker."""
     script = ScriptWatch(model.script, model.language)
 
-    def run(trial: Trial) -> Outcome:
+    def run(attempt: Attempt) -> Outcome:
         worker = pool.worker()
         name = f"{socket.gethostname()}:{worker.number}"
         environment, warm = worker.environment, pool.warm_host(model)
-        own = paths.trial(trial.id)
-        return run_trial(model, trial, own, environment, pool.switch, worker=name, warm=warm, script=script)
+        own = paths.trial(attempt.trial.id)
+        return run_attempt(model, attempt, own, environment, pool.switch, worker=name, warm=warm, script=script)
 
     return run

@@ -1,4 +1,4 @@
-"""One trial on a worker, from its hyperparameters to its outcome."""
+"""One attempt on a worker, from its hyperparameters to its outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.launch.handover.texts import as_json
@@ -34,9 +34,9 @@ _LAST_WORDS = 10  # lines of a model's, in which a file may be called missing
 _FAULTS_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
-def run_trial(
+def run_attempt(
     model: ModelCommand,
-    trial: Trial,
+    attempt: Attempt,
     paths: TrialPaths,
     devices: Mapping[str, str],
     switch: StopSwitch,
@@ -54,14 +54,14 @@ def run_trial(
     the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
-        _clear_earlier_attempt(trial, paths)
-    replace_file(paths.hyperparameters, as_json(trial.hyperparameters))
-    own_text = model.hyperparameters_in_its_language(trial.hyperparameters)
+        _clear_earlier_attempt(attempt, paths)
+    replace_file(paths.hyperparameters, as_json(attempt.trial.hyperparameters))
+    own_text = model.hyperparameters_in_its_language(attempt.trial.hyperparameters)
     if own_text is not None:
         suffix, text = own_text
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
-    outcome = _run_process(model, trial, paths, devices, switch, directory or paths.run, warm)
+    outcome = _run_process(model, attempt, paths, devices, switch, directory or paths.run, warm)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
     note, notes = _note_on_prepare(model, paths), outcome.notes
@@ -72,12 +72,12 @@ def run_trial(
         notes += (note,)
     slow = warm.take_slow_imports() if warm else ()
     outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
-    return _leave_outcome(trial, outcome, paths)
+    return _leave_outcome(attempt, outcome, paths)
 
 
 def _run_process(
     model: ModelCommand,
-    trial: Trial,
+    attempt: Attempt,
     paths: TrialPaths,
     devices: Mapping[str, str],
     switch: StopSwitch,
@@ -90,9 +90,9 @@ def _run_process(
     try:
         try:
             ended = (warm.run_process if warm else run_process)(
-                model.command_of(trial.hyperparameters),
+                model.command_of(attempt.trial.hyperparameters),
                 where,
-                trial_environment(model, trial, paths, devices),
+                trial_environment(model, attempt.trial, paths, devices),
                 paths.output,
                 model.limits,
                 switch,
@@ -164,18 +164,18 @@ def _make_run_folder(paths: TrialPaths) -> bool:
     return False
 
 
-def _clear_earlier_attempt(trial: Trial, paths: TrialPaths) -> None:
+def _clear_earlier_attempt(attempt: Attempt, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
     for stale in (paths.reported, paths.result, paths.outcome):
         if stale.is_symlink() or not stale.is_dir():
             stale.unlink(missing_ok=True)
     if paths.output.parent == paths.run and paths.output.is_symlink():
         paths.output.unlink()
-    if trial.attempt > 1 and paths.output.exists():
-        paths.output.replace(paths.output_of_attempt(trial.attempt - 1))
+    if attempt.number > 1 and paths.output.exists():
+        paths.output.replace(paths.output_of_attempt(attempt.number - 1))
 
 
-def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome:
+def _leave_outcome(attempt: Attempt, outcome: Outcome, paths: TrialPaths) -> Outcome:
     """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
 
     The record has the outcome in any case: where these files cannot be written, it says so, no more.
@@ -186,11 +186,11 @@ def _leave_outcome(trial: Trial, outcome: Outcome, paths: TrialPaths) -> Outcome
                 mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
         if outcome.value is not None:
             replace_file(paths.result, f"{outcome.value!r}\n".encode())
-        write_outcome(paths, trial, outcome)
+        write_outcome(paths, attempt, outcome)
     except OSError as error:
         what = f"its folder could not be written: {error}"
         if outcome.failure is None:
-            return msgspec.structs.replace(outcome, notes=(*outcome.notes, f"{trial.id}: {what}"))
+            return msgspec.structs.replace(outcome, notes=(*outcome.notes, f"{attempt.trial.id}: {what}"))
         # Where not even this can be written, a model that failed could write no more than that.
         is_faulty = outcome.status is Status.FAILED and error.errno in _FAULTS_OF_THE_DISK
         kind, status = (

@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Hyperparameters, Outcome, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", gc=False):
@@ -49,7 +49,7 @@ class PlacesChanged(Event, frozen=True, tag=True):
     places: int
 
 
-class TrialStarted(Event, frozen=True, tag=True):
+class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):
     """An attempt at a trial is about to be handed to a worker."""
 
     time: float
@@ -57,30 +57,33 @@ class TrialStarted(Event, frozen=True, tag=True):
     id: str
     attempt: int
     hyperparameters: Hyperparameters
+    repeat: int = 1
 
     @classmethod
-    def of(cls, trial: Trial, time: float) -> TrialStarted:
+    def of(cls, attempt: Attempt, time: float) -> TrialStarted:
         """Return the event for this attempt."""
-        return cls(time, trial.number, trial.id, trial.attempt, trial.hyperparameters)
+        one = attempt.trial.configuration
+        return cls(time, one.number, one.id, attempt.number, one.hyperparameters, attempt.trial.repeat)
 
     @property
-    def trial(self) -> Trial:
+    def begun(self) -> Attempt:
         """The attempt that the event is about."""
-        return Trial(self.number, self.id, self.hyperparameters, self.attempt)
+        return Attempt(Trial(Configuration(self.number, self.id, self.hyperparameters), self.repeat), self.attempt)
 
 
-class TrialFinished(Event, frozen=True, tag=True):
+class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     """An attempt at a trial ended."""
 
     time: float
     number: int
     attempt: int
     outcome: Outcome
+    repeat: int = 1
 
     @classmethod
-    def of(cls, trial: Trial, outcome: Outcome, time: float) -> TrialFinished:
+    def of(cls, attempt: Attempt, outcome: Outcome, time: float) -> TrialFinished:
         """Return the event that says how this attempt ended."""
-        return cls(time, trial.number, trial.attempt, outcome)
+        return cls(time, attempt.trial.number, attempt.number, outcome, attempt.trial.repeat)
 
 
 class NodeExcluded(Event, frozen=True, tag=True):

@@ -13,7 +13,7 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.nodes import node_of
-from candle_hpo.core.trial import Outcome, SlowImport, Status, Trial
+from candle_hpo.core.trial import Attempt, Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -33,9 +33,14 @@ Value = TypeVar("Value")
 class TrialHistory:
     """One trial so far: its last attempt, when that began, and how it ended, if it did."""
 
-    trial: Trial
+    attempt: Attempt
     started: float
     outcome: Outcome | None = None
+
+    @property
+    def trial(self) -> Trial:
+        """What was attempted."""
+        return self.attempt.trial
 
     @property
     def value(self) -> float | None:
@@ -43,10 +48,10 @@ class TrialHistory:
         return None if self.outcome is None else self.outcome.value
 
 
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One attempt at a trial that ended; `began` and `ended` are in seconds since 1970."""
+class EndedAttempt(msgspec.Struct, frozen=True, gc=False):
+    """One attempt that ended; `began` and `ended` are in seconds since 1970."""
 
-    trial: Trial
+    attempt: Attempt
     outcome: Outcome
     began: float
     ended: float
@@ -107,7 +112,7 @@ class History:
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
         self.improvements: list[tuple[float, float]] = []
-        self.attempts: list[Attempt] = []
+        self.attempts: list[EndedAttempt] = []
         self.campaigns: list[CampaignHistory] = []
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
@@ -212,15 +217,15 @@ class History:
             if earlier.outcome is None:
                 raise RecordError(f"it starts trial {event.id} while that runs")
             self._take_back(earlier, earlier.outcome)
-        self.trials[event.number] = self.running[event.number] = TrialHistory(event.trial, event.time)
+        self.trials[event.number] = self.running[event.number] = TrialHistory(event.begun, event.time)
 
     def _finish(self, event: TrialFinished) -> None:
         trial = self.running.pop(event.number, None)
-        if trial is None or trial.trial.attempt != event.attempt:
+        if trial is None or (trial.attempt.number, trial.trial.repeat) != (event.attempt, event.repeat):
             raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
         # What lies between the start that was recorded and the model's own is waiting, not work.
         began = max(trial.started, event.time - event.outcome.seconds)
-        self.attempts.append(Attempt(trial.trial, event.outcome, min(began, event.time), event.time))
+        self.attempts.append(EndedAttempt(trial.attempt, event.outcome, min(began, event.time), event.time))
         if self.campaigns:
             self.campaigns[-1].add(event.outcome)
         before = None if self.best is None else self.best.value

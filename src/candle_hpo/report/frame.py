@@ -39,7 +39,7 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
         "status": [row.outcome.status.value if row.outcome else "running" for row in rows],
         "reason": [row.outcome.reason if row.outcome else "" for row in rows],
         "seconds": [row.outcome.seconds if row.outcome else None for row in rows],
-        "attempt": [row.trial.attempt for row in rows],
+        "attempt": [row.attempt.number for row in rows],
         "worker": [row.outcome.worker if row.outcome else "" for row in rows],
         "started": [datetime.datetime.fromtimestamp(row.started, datetime.timezone.utc) for row in rows],
         "script": [row.outcome.script if row.outcome else "" for row in rows],

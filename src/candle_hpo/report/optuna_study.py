@@ -98,7 +98,7 @@ def optuna_trials(rows: Sequence[TrialHistory], columns: Sequence[Column]) -> It
 
 def attributes_of(row: TrialHistory) -> dict[str, object]:
     """Return what Optuna has no place for: number (its own counts from 0) and id, how it ended, its other metrics."""
-    attributes: dict[str, object] = {"number": row.trial.number, "id": row.trial.id, "attempt": row.trial.attempt}
+    attributes: dict[str, object] = {"number": row.trial.number, "id": row.trial.id, "attempt": row.attempt.number}
     if row.outcome is not None:
         attributes |= {**row.outcome.metrics, "status": row.outcome.status.value, "worker": row.outcome.worker}
         if row.outcome.reason:

@@ -66,7 +66,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "reason": outcome.reason,
                     "metrics": outcome.metrics,
                     "seconds": outcome.seconds,
-                    "attempts": row.trial.attempt,
+                    "attempts": row.attempt.number,
                     "script": outcome.script,
                 }
             )
@@ -157,7 +157,7 @@ def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], resu
     measured = outcome.metrics if outcome else {}
     values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
-    return [result, trial.id, trial.id, *values, *ended, str(trial.attempt)]
+    return [result, trial.id, trial.id, *values, *ended, str(row.attempt.number)]
 
 
 def _in_order(hyperparameters: dict[str, object], names: Sequence[str]) -> dict[str, object]:

@@ -14,14 +14,14 @@ from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import Experiment, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Status, Trial
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool
 from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
 from candle_hpo.runner.listener import Say
@@ -68,11 +68,11 @@ def run_trial_here(
         paths.run.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise MachineError(f"{paths.run} cannot be made: {error.strerror}") from None
-    trial = Trial(1, paths.run.name, hyperparameters)
+    attempt = Attempt(Trial(Configuration(1, paths.run.name, hyperparameters)))
     with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
         arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
-        run = partial(run_trial, model, trial, paths, worker.environment, pool.switch, directory=directory)
+        run = partial(run_attempt, model, attempt, paths, worker.environment, pool.switch, directory=directory)
         with calling_on_signals(arrivals.put, STOP_SIGNALS):
             pool.submit(run).add_done_callback(arrivals.put)
             arrival: Future[Outcome] | Stop | None = None

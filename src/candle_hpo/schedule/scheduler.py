@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from candle_hpo.core.trial import Hyperparameters, Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Hyperparameters, Outcome, Status
 
 MOST_DURATIONS = 500  # that expectations are made of: the latest ones
 SETS_A_WORKER, MOST_SETS = 10, 2000  # at the end of a list, that may leave its order
@@ -36,10 +36,10 @@ class Scheduler(Protocol):
         With fewer than that waiting, it takes them for the last ones of the experiment.
         """
 
-    def choose(self, waiting: Sequence[Trial], now: Moment) -> Trial | None:
+    def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
         """Return the trial of those that wait that starts now; None: none of them would end in the time left."""
 
-    def ended(self, trial: Trial, outcome: Outcome) -> None:
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how a trial ended, perhaps one of an earlier campaign."""
 
 
@@ -54,16 +54,16 @@ class FirstCome:
         """Return 0: the first is enough, so that a search which learns is asked as late as can be."""
         return 0
 
-    def choose(self, waiting: Sequence[Trial], now: Moment) -> Trial | None:
+    def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
         """Return the first; None where the median of the durations so far is longer than the time left."""
         is_known = self._seen and now.seconds_left < math.inf
         usual = statistics.median_high(seconds for _, seconds in self._seen) if is_known else 0.0
         return waiting[0] if usual <= now.seconds_left else None
 
-    def ended(self, trial: Trial, outcome: Outcome) -> None:
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how long a trial took."""
         if outcome.status in _HAVE_A_DURATION:
-            self._seen.append((trial.hyperparameters, outcome.seconds))
+            self._seen.append((attempt.trial.hyperparameters, outcome.seconds))
             self._count += 1
 
 
@@ -85,26 +85,27 @@ class LongestFirst(FirstCome):
         """Return how many sets at the end of a list may leave its order: with one worker, none gains by it."""
         return min(SETS_A_WORKER * workers, MOST_SETS) if workers > 1 else 0
 
-    def choose(self, waiting: Sequence[Trial], now: Moment) -> Trial | None:
+    def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
         """Return the first, or the longest of the last ones; of these, one that is expected to end in the time left."""
         if len(waiting) > self.look_ahead(now.workers) or not self._seen:
             return super().choose(waiting, now)
         expected = zip(self._seconds_of(waiting), waiting, strict=True)
-        in_time = [(seconds, trial) for seconds, trial in expected if seconds <= now.seconds_left]
+        in_time = [(seconds, attempt) for seconds, attempt in expected if seconds <= now.seconds_left]
         if not in_time:
             return None
         longest = max(seconds for seconds, _ in in_time)
         if sum(seconds for seconds, _ in in_time) > PATIENCE * now.workers * longest:
             return in_time[0][1]
-        return next(trial for seconds, trial in in_time if seconds * AS_LONG >= longest)
+        return next(attempt for seconds, attempt in in_time if seconds * AS_LONG >= longest)
 
-    def _seconds_of(self, trials: Sequence[Trial]) -> list[float]:
+    def _seconds_of(self, attempts: Sequence[Attempt]) -> list[float]:
         """Return how long trials are expected to take, which is learned again when much more is known."""
         from candle_hpo.schedule.durations import expected_seconds  # most of a grid needs no NumPy
 
         if self._count > GROWTH * self._learned_from:
             self._expected.clear()
             self._learned_from = self._count
+        trials = [attempt.trial for attempt in attempts]
         fresh = [trial for trial in trials if trial.number not in self._expected]
         if fresh:
             found = expected_seconds(self._seen, [trial.hyperparameters for trial in fresh])

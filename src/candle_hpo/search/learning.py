@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.parameters import Coordinates
-from candle_hpo.core.trial import Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Configuration, Outcome, Status, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
 from candle_hpo.search.gp.proposal import Knowledge, next_position
 from candle_hpo.search.points import PointKey, Points
@@ -76,8 +76,8 @@ class LearningSearch:
         for each in known:
             self._sampler.observe(self._add(each.coordinates), each.value)
 
-    def propose(self, number: int, running: int) -> Trial | None:
-        """Return the trial of this number; None where the budget or the space has no more, or not yet."""
+    def propose(self, number: int, running: int) -> Configuration | None:
+        """Return the configuration of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running) or len(self._taken) >= self._count:
             return None
         point = self._sampler.suggest()
@@ -86,9 +86,9 @@ class LearningSearch:
         if point is None:
             return None
         self._places[number] = self._add(point)
-        return Trial(number, default_trial_id(number), self._space.space.hyperparameters(point))
+        return Configuration(number, default_trial_id(number), self._space.space.hyperparameters(point))
 
-    def tell(self, trial: Trial, outcome: Outcome) -> None:
+    def observe(self, trial: Trial, outcome: Outcome) -> None:
         """Observe how a trial ended, perhaps one that an earlier campaign proposed.
 
         One that the machine interrupted says nothing: its value is as unknown as that of a trial that runs. Raises

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candle_hpo.core.parameters import Coordinates
-from candle_hpo.core.trial import Outcome, Trial, default_trial_id
+from candle_hpo.core.trial import Configuration, Outcome, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
 from candle_hpo.search.gp.cube import sobol_points
 from candle_hpo.search.space import SearchSpace
@@ -89,8 +89,8 @@ class PointSearch:
         self._next = self._points.evenly if evenly else self._points.random
         self._taken = {self._points.key_at(point) for point in known}
 
-    def propose(self, number: int, running: int) -> Trial | None:
-        """Return the trial of this number; None where the budget or the space has no more, or not yet."""
+    def propose(self, number: int, running: int) -> Configuration | None:
+        """Return the configuration of this number; None where the budget or the space has no more, or not yet."""
         if not self._budget.allows(number, running):
             return None
         point = self._next(number, self._taken)
@@ -98,8 +98,8 @@ class PointSearch:
             return None
         hyperparameters = self._space.space.hyperparameters(point)
         self._taken.add(self._points.key(hyperparameters))
-        return Trial(number, default_trial_id(number), hyperparameters)
+        return Configuration(number, default_trial_id(number), hyperparameters)
 
-    def tell(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
+    def observe(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
         """Record that a trial ended, perhaps one that an earlier campaign proposed."""
         self._taken.add(self._points.key(trial.hyperparameters))

@@ -15,7 +15,7 @@ from candle_hpo.core.experiment import Direction
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
@@ -26,6 +26,7 @@ from candle_hpo.report.page.data import page_data, value_range
 from candle_hpo.report.page.render import report_page
 from candle_hpo.report.space import corners
 from conftest import Candle, WriteInput
+from support.attempts import attempt_at
 from support.browser import open_page, page_address
 from support.made_experiments import CONDITIONAL, HOSTILE, make_experiment
 
@@ -110,8 +111,8 @@ def test_importance_finds_what_matters(tmp_path: Path) -> None:
 
 
 def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
-    trial = Trial(0, "a", {"x": 1})
-    again = Trial(0, "a", {"x": 1}, attempt=2)
+    trial = attempt_at(0, {"x": 1}, id="a")
+    again = attempt_at(0, {"x": 1}, id="a", attempt=2)
     interrupted = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, "n1:0")
     events: list[AnyEvent] = [
         CampaignStarted(100.0, "n1", 1, 2),
@@ -127,7 +128,7 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         (100, 106, 2),
         (1000, 1004, 4),
     ]
-    assert [(attempt.trial.attempt, attempt.began, attempt.ended) for attempt in history.attempts] == [
+    assert [(attempt.attempt.number, attempt.began, attempt.ended) for attempt in history.attempts] == [
         (1, 102.0, 105.0),
         (2, 1002.0, 1004.0),
     ]
@@ -248,6 +249,7 @@ def test_figures_without_matplotlib(candle: Candle, here: Path) -> None:
     (here / "without").mkdir()
     hide = """
 import importlib.util
+from support.attempts import attempt_at
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name == "matplotlib" else found(name, *more)
 """

@@ -130,7 +130,7 @@ def test_what_had_ended_and_was_not_recorded_is_collected(write_input: WriteInpu
     assert outcome is not None
     stored = json.loads((root / "run" / "hpset_00001" / "outcome.json").read_text())
     assert msgspec.convert(stored["outcome"], Outcome) == outcome
-    assert [history.trials[number].trial.attempt for number in range(1, 5)] == [1, 2, 2, 1]
+    assert [history.trials[number].attempt.number for number in range(1, 5)] == [1, 2, 2, 1]
 
 
 def test_a_model_continues_from_its_checkpoint(write_input: WriteInput, here: Path, candle: Candle) -> None:

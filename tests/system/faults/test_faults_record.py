@@ -11,15 +11,16 @@ import pytest
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Direction
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.record import Record
+from support.attempts import attempt_at
 
 
 def trial_events(number: int) -> list[AnyEvent]:
-    trial = Trial(number, default_trial_id(number), {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
+    trial = attempt_at(number, {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
     if number % 3:
         outcome = Outcome(Status.COMPLETED, number / 3, None, 2.5, "host:1", {"accuracy": 0.5})
     else:

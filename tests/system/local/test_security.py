@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.texts import as_bash
 from candle_hpo.launch.measuring.outcome_file import read_outcome, write_outcome
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.group import StopSwitch
 from conftest import Candle, WriteInput
+from support.attempts import attempt_at
 
-TRIAL = Trial(0, "hpset_00001", {"x": 1})
+ATTEMPT = attempt_at(0, {"x": 1}, id="hpset_00001")
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def run(paths: ExperimentPaths, script: str) -> Outcome:
     model_script.write_text(script)
     control = Settings(model_script=str(model_script), workflow="grid")
     model = model_command(control, sys.executable, seed=5, experiment=paths.root)
-    return run_trial(model, TRIAL, paths.trial(TRIAL.id), {}, StopSwitch())
+    return run_attempt(model, ATTEMPT, paths.trial(ATTEMPT.trial.id), {}, StopSwitch())
 
 
 @pytest.fixture(params=[0o077, 0o022])
@@ -63,7 +64,7 @@ def test_everything_is_as_open_as_the_users_umask_and_no_more(
 
 def test_a_trials_folder_that_is_a_link_is_refused(paths: ExperimentPaths, here: Path) -> None:
     (here / "elsewhere").mkdir()
-    paths.trial(TRIAL.id).run.symlink_to(here / "elsewhere")
+    paths.trial(ATTEMPT.trial.id).run.symlink_to(here / "elsewhere")
     with pytest.raises(OSError, match="this is a link, which may lead anywhere"):
         run(paths, "val_to_return = 1")
     assert list((here / "elsewhere").iterdir()) == []
@@ -81,7 +82,7 @@ def test_links_with_the_names_of_our_files_are_not_followed(
     precious = here / "precious"
     if not dangling:
         precious.write_text("precious")
-    folder = paths.trial(TRIAL.id).run
+    folder = paths.trial(ATTEMPT.trial.id).run
     folder.mkdir()
     (folder / name).symlink_to(precious)
     assert run(paths, "val_to_return = 1").value == 1
@@ -104,14 +105,14 @@ def test_a_file_of_the_users_is_replaced_behind_its_link(here: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"attempt": 2}, {"id": "hpset_00002"}, {"number": 1}])
 def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, change: dict[str, object]) -> None:
-    trial = paths.trial(TRIAL.id)
+    trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
     outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, worker="here:1")
-    write_outcome(trial, TRIAL, outcome)
-    assert read_outcome(trial, TRIAL) == outcome
+    write_outcome(trial, ATTEMPT, outcome)
+    assert read_outcome(trial, ATTEMPT) == outcome
     written = json.loads(trial.outcome.read_text())
     trial.outcome.write_text(json.dumps({**written, **change}))
-    assert read_outcome(trial, TRIAL) is None
+    assert read_outcome(trial, ATTEMPT) is None
 
 
 @pytest.mark.parametrize(
@@ -122,26 +123,26 @@ def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, ch
     ],
 )
 def test_an_attempt_that_was_ended_is_not_collected(paths: ExperimentPaths, outcome: Outcome) -> None:
-    trial = paths.trial(TRIAL.id)
+    trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
-    write_outcome(trial, TRIAL, outcome)
-    assert read_outcome(trial, TRIAL) is None
+    write_outcome(trial, ATTEMPT, outcome)
+    assert read_outcome(trial, ATTEMPT) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"id":', "\0" * 100, '{"status": "completed"}', "9" * 2_000_000])
 def test_what_is_not_an_outcome_is_not_collected(paths: ExperimentPaths, text: str) -> None:
-    trial = paths.trial(TRIAL.id)
+    trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
     trial.outcome.write_text(text)
-    assert read_outcome(trial, TRIAL) is None
+    assert read_outcome(trial, ATTEMPT) is None
 
 
 def test_a_completed_outcome_without_a_value_is_not_collected(paths: ExperimentPaths) -> None:
-    trial = paths.trial(TRIAL.id)
+    trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
-    write_outcome(trial, TRIAL, Outcome(Status.COMPLETED, 1.0))
+    write_outcome(trial, ATTEMPT, Outcome(Status.COMPLETED, 1.0))
     trial.outcome.write_text(trial.outcome.read_text().replace("1.0", "null"))
-    assert read_outcome(trial, TRIAL) is None
+    assert read_outcome(trial, ATTEMPT) is None
 
 
 @pytest.mark.parametrize(

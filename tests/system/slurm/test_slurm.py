@@ -284,7 +284,7 @@ def test_a_node_that_goes_down_takes_its_workers_and_not_the_job(
     log = (folder / "campaign.log").read_text()  # a trial may lose its worker twice: then this says how
     assert "60 trials: 60 completed" in (folder / "job.out").read_text(), log
     assert_each_completed_once(here, 60)
-    assert any(row.trial.attempt > 1 for row in history(here).trials.values()), "the node was not lost"
+    assert any(row.attempt.number > 1 for row in history(here).trials.values()), "the node was not lost"
 
 
 def test_a_killed_batch_step_loses_nothing(
@@ -320,7 +320,7 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
         found: set[int] = set()
         for number, row in history(here).running.items():
             path = here / "last-candle-job" / "run" / row.trial.id / "outcome.json"
-            if path.exists() and json.loads(path.read_text())["attempt"] == row.trial.attempt:
+            if path.exists() and json.loads(path.read_text())["attempt"] == row.attempt.number:
                 found.add(number)
         return found
 
@@ -332,7 +332,7 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
     assert on_cluster("resume").returncode == 0
     slurm.wait_until_empty(120)
     assert_each_completed_once(here, 60)
-    assert {history(here).trials[number].trial.attempt for number in collected} == {1}
+    assert {history(here).trials[number].attempt.number for number in collected} == {1}
 
 
 def test_a_job_that_slurm_requeues_continues(

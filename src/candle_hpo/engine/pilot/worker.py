@@ -18,11 +18,11 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import FailureKind, Outcome, Trial
+from candle_hpo.core.trial import Attempt, FailureKind, Outcome
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER, WORKERS_BY_NODE
 from candle_hpo.launch.command import ModelCommand
-from candle_hpo.launch.run import run_trial
+from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.guard import Guard
@@ -72,8 +72,10 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def cluster_runner(model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None) -> Callable[[Trial], Outcome]:
-    """Return the function that runs a trial on whatever worker it is sent to; `gpus`: what each has, if any."""
+def cluster_runner(
+    model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None
+) -> Callable[[Attempt], Outcome]:
+    """Return the function that runs an attempt on whatever worker it is sent to; `gpus`: what each has, if any."""
     return _OnAnyWorker(model, paths, gpus)
 
 
@@ -83,22 +85,22 @@ def forget_tasks() -> None:
 
 
 class _OnAnyWorker:
-    """Runs trials in a worker's process; sent there with what all trials have in common."""
+    """Runs attempts in a worker's process; sent there with what all trials have in common."""
 
     def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
         self._model, self._paths, self._gpus = model, paths, gpus
 
-    def __call__(self, trial: Trial) -> Outcome:
+    def __call__(self, attempt: Attempt) -> Outcome:
         slot = int(os.environ[WORKER_NUMBER])
         worker, began = f"{node_name()}:{slot}", time.monotonic()
         try:
             devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
-            paths = self._paths.trial(trial.id)
+            paths = self._paths.trial(attempt.trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
             script = process.script_watch(self._model)
             run = partial(
-                run_trial, self._model, trial, paths, devices, switch, worker=worker, warm=warm, script=script
+                run_attempt, self._model, attempt, paths, devices, switch, worker=worker, warm=warm, script=script
             )
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame

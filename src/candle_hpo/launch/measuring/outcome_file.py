@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from candle_hpo.core.paths import ExperimentPaths, TrialPaths
-from candle_hpo.core.trial import FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Status
 from candle_hpo.files import replace_file
 
 _MOST_BYTES = 1_000_000
@@ -23,13 +23,13 @@ class _OutcomeFile(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-def write_outcome(paths: TrialPaths, trial: Trial, outcome: Outcome) -> None:
+def write_outcome(paths: TrialPaths, attempt: Attempt, outcome: Outcome) -> None:
     """Put the outcome of this attempt in place. Raises `OSError`."""
-    of_trial = _OutcomeFile(trial.id, trial.number, trial.attempt, outcome)
-    replace_file(paths.outcome, msgspec.json.encode(of_trial) + b"\n")
+    of_attempt = _OutcomeFile(attempt.trial.id, attempt.trial.number, attempt.number, outcome)
+    replace_file(paths.outcome, msgspec.json.encode(of_attempt) + b"\n")
 
 
-def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
+def read_outcome(paths: TrialPaths, attempt: Attempt) -> Outcome | None:
     """Return how this attempt ended, as its worker left it; None where nothing whole is there, or of another attempt.
 
     An interrupted attempt has not ended by itself; it counts as none. Neither does one that a signal ended: what ended
@@ -40,7 +40,7 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             return None
         found = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
-        if (found.id, found.number, found.attempt) != (trial.id, trial.number, trial.attempt):
+        if (found.id, found.number, found.attempt) != (attempt.trial.id, attempt.trial.number, attempt.number):
             return None
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
@@ -49,6 +49,6 @@ def read_outcome(paths: TrialPaths, trial: Trial) -> Outcome | None:
     return None if is_interrupted else ended
 
 
-def collector(paths: ExperimentPaths) -> Callable[[Trial], Outcome | None]:
+def collector(paths: ExperimentPaths) -> Callable[[Attempt], Outcome | None]:
     """Return the function that finds how an attempt at a trial of this experiment ended, if its worker left that."""
-    return lambda trial: read_outcome(paths.trial(trial.id), trial)
+    return lambda attempt: read_outcome(paths.trial(attempt.trial.id), attempt)

@@ -100,7 +100,7 @@ def page_data(
         status=tuple(_status(row) for row in rows),
         value=values,
         seconds=tuple(None if row.outcome is None else round(row.outcome.seconds, 3) for row in rows),
-        attempts=tuple(row.trial.attempt for row in rows),
+        attempts=tuple(row.attempt.number for row in rows),
         order=_order(history, rows),
         best=None if history.best is None else rows.index(history.best),
         range=value_range([value for value in values if value is not None], history.direction),
@@ -120,7 +120,7 @@ def _status(row: TrialHistory) -> int:
 
 def _order(history: History, rows: Sequence[TrialHistory]) -> tuple[int, ...]:
     places = {row.trial.number: place for place, row in enumerate(rows) if row.outcome is not None}
-    last_ends = {attempt.trial.number: None for attempt in reversed(history.attempts)}
+    last_ends = {attempt.attempt.trial.number: None for attempt in reversed(history.attempts)}
     return tuple(places[number] for number in reversed(last_ends) if number in places)
 
 
@@ -190,7 +190,7 @@ class _RunningTime:
         workers = {name: place for place, name in enumerate(self.workers)}
         began = [self(attempt.began) for attempt in self._attempts]
         return AttemptColumns(
-            trial=tuple(places[attempt.trial.number] for attempt in self._attempts),
+            trial=tuple(places[attempt.attempt.trial.number] for attempt in self._attempts),
             worker=tuple(workers[attempt.outcome.worker or "not known"] for attempt in self._attempts),
             status=tuple(STATUSES.index(attempt.outcome.status.value) for attempt in self._attempts),
             began=tuple(began),
