@@ -22,8 +22,8 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 
 from candle_hpo.campaign import Campaign
-from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
@@ -69,7 +69,9 @@ class EndedAtOnce(Executor):
         """End all trials that wait."""
         waiting, self._waiting = self._waiting, []
         for future, trial in waiting:
-            future.set_result(Outcome(Status.COMPLETED, float(trial.number % 97), seconds=0.1, worker="node1:1"))
+            future.set_result(
+                Outcome(Status.COMPLETED, {THE_VALUE: float(trial.number % 97)}, seconds=0.1, worker="node1:1")
+            )
 
 
 def run_campaign(count: int, record_file: Path) -> None:
@@ -78,7 +80,7 @@ def run_campaign(count: int, record_file: Path) -> None:
         ParameterSet(default_trial_id(number), {"x": number, "rate": number / 7, "kind": "relu", "epochs": 20})
         for number in range(1, count + 1)
     ]
-    record, pool = Record(record_file, Direction.MINIMIZE), EndedAtOnce()
+    record, pool = Record(record_file, Objective(Direction.MINIMIZE)), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()
     engine = PooledEngine(
         pool, lambda _: Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")), WORKERS, lambda: None
@@ -94,7 +96,7 @@ def run_campaign(count: int, record_file: Path) -> None:
     spent, lasted = time.process_time() - began, time.perf_counter() - clock
     assert record.history.counts == {Status.COMPLETED: count}
     clock = time.perf_counter()
-    Record(record_file, Direction.MINIMIZE)
+    Record(record_file, Objective(Direction.MINIMIZE))
     replay = time.perf_counter() - clock
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([1000 * spent / count, 1000 * lasted / count, replay, memory]))

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 
@@ -83,8 +83,8 @@ def run(name: str, suffix: str, script: str, trials: int, workers: int) -> Count
     command = [sys.executable, "-m", "candle_hpo", "submit-job", "x.in"]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
     seconds = time.monotonic() - began
-    history = History(Direction.MINIMIZE, read_events(folder / "last-candle-job" / "events.jsonl"))
-    values = [row.outcome.value for row in history.trials.values() if row.outcome]
+    history = History(Objective(Direction.MINIMIZE), read_events(folder / "last-candle-job" / "events.jsonl"))
+    values = [row.value for row in history.trials.values() if row.outcome]
     counts = Counter("right" if value == 200 else "failed" if value is None else "stale" for value in values)
     print(
         f"{name:28} {counts['right']:4} right {counts['stale']:4} stale {counts['failed']:4} failed "

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
@@ -145,7 +145,7 @@ def watch(process: subprocess.Popen[str], folder: Path) -> list[dict[str, int]]:
 def judge(folder: Path, ends: list[str], status: int) -> list[str]:
     """Return what is not as it should be: counts of outcomes, and processes that are left."""
     wrong: list[str] = []
-    history = History(Direction.MINIMIZE, read_events(folder / "last-candle-job" / "events.jsonl"))
+    history = History(Objective(Direction.MINIMIZE), read_events(folder / "last-candle-job" / "events.jsonl"))
     expected = Counter(ENDS[how][1] for how in ends)
     print("  " + ", ".join(f"{history.counts[each]} {each.value}" for each in Status))
     if history.counts != expected:
@@ -153,8 +153,8 @@ def judge(folder: Path, ends: list[str], status: int) -> list[str]:
     for number, row in history.trials.items():
         if row.outcome is None or row.outcome.status is not ENDS[ends[number - 1]][1]:
             wrong.append(f"trial {number}, which {ends[number - 1]}, is recorded as {row.outcome}")
-        elif row.outcome.value is not None and row.outcome.value != number:
-            wrong.append(f"trial {number} has the value {row.outcome.value}")
+        elif row.value is not None and row.value != number:
+            wrong.append(f"trial {number} has the value {row.value}")
     if status != 3:  # some trials were the machine's fault
         wrong.append(f"the exit status is {status}")
     marker = os.fsencode(f"CANDLE_EXPERIMENT_DIR={folder}")

@@ -14,8 +14,8 @@ import pytest
 
 from candle_hpo.campaign import Campaign, Search
 from candle_hpo.core.errors import MachineError, RecordError
-from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
@@ -34,7 +34,7 @@ def space(count: int) -> GridSpace:
 
 
 def completed(attempt: Attempt) -> Outcome:
-    return Outcome(Status.COMPLETED, float(attempt.trial.number), seconds=0.1)
+    return Outcome(Status.COMPLETED, {THE_VALUE: float(attempt.trial.number)}, seconds=0.1)
 
 
 class InlineExecutor(Executor):
@@ -62,7 +62,7 @@ class Observer(GridSearch):
 
 @pytest.fixture
 def record(here: Path) -> Record:
-    return Record(here / "events.jsonl", Direction.MINIMIZE)
+    return Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
 
 
 def campaign(
@@ -233,7 +233,7 @@ def test_a_campaign_continues_from_the_record(here: Path) -> None:
     ran: list[tuple[int, int]] = []
     search = Observer(space(5))
     for _ in range(20):
-        record = Record(here / "events.jsonl", Direction.MINIMIZE)
+        record = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
 
         def run(attempt: Attempt) -> Outcome:
             ran.append((attempt.trial.number, attempt.number))
@@ -249,11 +249,11 @@ def test_a_campaign_continues_from_the_record(here: Path) -> None:
 
 
 def test_an_interrupted_trial_is_attempted_again_on_resume(here: Path) -> None:
-    first = Record(here / "events.jsonl", Direction.MINIMIZE)
+    first = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     interrupted = Outcome.interrupted("for a test")
     campaign(first, lambda _: interrupted, workers=3, policy=FailurePolicy(0)).run()
     first.close()
-    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     campaign(again).run()
     assert again.history.counts == {Status.COMPLETED: 5}
     assert {row.attempt.number for row in again.history.trials.values()} == {2}
@@ -280,7 +280,7 @@ def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record
     def run(attempt: Attempt) -> Outcome:
         if attempt.number == 1 and attempt.trial.number >= 2 and "bad" not in excluded:
             return Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, worker="bad:0")
-        return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, worker="good:0")
 
     campaign(record, run, GridSearch(space(20)), workers=1, exclude=excluded.append).run()
     assert excluded == ["bad"]
@@ -308,7 +308,7 @@ def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> Non
 
 def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
     def run(attempt: Attempt) -> Outcome:
-        return Outcome(Status.COMPLETED, 1.0, seconds=5000.0)
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=5000.0)
 
     assert campaign(record, run, workers=2, deadline=time.monotonic() + 4000).run() == Stop(StopReason.OUT_OF_TIME)
     assert record.history.counts == {Status.COMPLETED: 2}
@@ -342,7 +342,7 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
     def run(attempt: Attempt) -> Outcome:
         ran.append(seconds[attempt.trial.number - 1])
         time.sleep(0.01)
-        return Outcome(Status.COMPLETED, 1.0, seconds=seconds[attempt.trial.number - 1])
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=seconds[attempt.trial.number - 1])
 
     search = GridSearch(GridSpace(("x",), sets))
     with ThreadPoolExecutor(2) as pool:
@@ -381,7 +381,7 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
         threading.Timer(0.02, first.stop, [CTRL_C]).start()
         assert first.run() == CTRL_C
     record.close()
-    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     begun = len(again.history.trials)
     assert 0 < begun < 60
     numbers = list(again.history.trials)
@@ -404,7 +404,7 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
                 seconds=0.1,
                 worker="bad:0",
             )
-        return Outcome(Status.COMPLETED, 1.0, seconds=0.1, worker="good:0")
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, worker="good:0")
 
     campaign(record, run, GridSearch(space(20)), workers=2, policy=FailurePolicy(3), exclude=excluded.append).run()
     assert excluded == ["bad"]
@@ -413,14 +413,14 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
 
 @pytest.mark.parametrize(("failed_too", "completed_after"), [(False, 2), (True, 5)])
 def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: bool, completed_after: int) -> None:
-    first = Record(here / "events.jsonl", Direction.MINIMIZE)
+    first = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
 
     def run(attempt: Attempt) -> Outcome:
         return FAILED if attempt.trial.number % 2 else completed(attempt)
 
     campaign(first, run).run()
     first.close()
-    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     engine = PooledEngine(InlineExecutor(), completed, 2, lambda: None)
     Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), failed_too=failed_too).run()
     assert again.history.counts[Status.COMPLETED] == completed_after

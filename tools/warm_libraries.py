@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Attempt, Configuration, Trial
 from candle_hpo.launch.command import model_command
@@ -154,7 +155,7 @@ def trials_of(
         trial = paths.trial(f"t{number}")
         attempt = Attempt(Trial(Configuration(number, f"t{number}", {})))
         outcome = run_attempt(model, attempt, trial, {}, switch, warm=host)
-        if outcome.value is None:
+        if outcome.value_of(THE_VALUE) is None:
             raise SystemExit(f"{', '.join(modules)}: {outcome.reason}; see {trial.output}")
         left += [f"{slow.module}: {slow.because}" for slow in outcome.slow_imports]
         left += outcome.notes if not preload else ()

@@ -78,7 +78,7 @@ class LoadedExperiment:
             status=outcome.status.value if outcome else "running",
             value=row.value,
             reason=outcome.reason if outcome else "",
-            metrics=outcome.metrics if outcome else {},
+            metrics=row.other_metrics,
             seconds=outcome.seconds if outcome else 0.0,
             worker=outcome.worker if outcome else "",
             attempt=row.attempt.number,

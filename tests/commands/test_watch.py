@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
@@ -86,21 +86,21 @@ def test_a_record_that_became_shorter_is_no_longer_the_same(here: Path) -> None:
 
 def test_improvements_end_with_the_best(tmp_path: Path) -> None:
     events = list(read_events(make_experiment(tmp_path / "X000", 300).record))
-    history = History(Direction.MINIMIZE)
+    history = History(Objective(Direction.MINIMIZE))
     for event in events:
         history.apply(event)
     values = [value for _, value in history.improvements]
     assert values == sorted(values, reverse=True)
     assert history.best is not None
     assert history.best.outcome is not None
-    assert values[-1] == history.best.outcome.value
+    assert values[-1] == history.best.outcome.value_of(THE_VALUE)
     assert history.busy_share(0.0) == pytest.approx(0.95, abs=0.05)
 
 
 def test_a_trial_that_is_attempted_again_is_not_a_failure_any_more() -> None:
     trial, again = attempt_at(0, id="a"), attempt_at(0, id="a", attempt=2)
-    history = History(Direction.MAXIMIZE)
-    lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
+    history = History(Objective(Direction.MAXIMIZE))
+    lost = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
         history.apply(event)
@@ -116,7 +116,7 @@ def test_a_trial_that_is_attempted_again_is_not_a_failure_any_more() -> None:
 @pytest.mark.parametrize("running", [0, 3, 1000])
 def test_the_page_fits_its_terminal(tmp_path: Path, width: int, height: int, running: int) -> None:
     paths = make_experiment(tmp_path / "X000", 200 + running, workers=max(8, running), running=running)
-    history = History(Direction.MINIMIZE)
+    history = History(Objective(Direction.MINIMIZE))
     for event in read_events(paths.record):
         history.apply(event)
     frame = Frame(width, height, BEGAN + 3600, "X000 of made.in", "Running since " + "long " * 60)
@@ -145,7 +145,7 @@ def test_sparklines() -> None:
     assert sparkline([1, 1, 1]) == "▁▁▁"
     assert sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert sparkline([1000, 100, 10, 1]) == "█▆▃▁"
-    history = History(Direction.MINIMIZE)
+    history = History(Objective(Direction.MINIMIZE))
     history.improvements = [(100.0, 8.0), (110.0, 4.0)]
     assert sparkline_text(history, 120.0, 4) == "  ██▁▁  8 → 4, found 0:00:10 ago"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.campaign import Campaign
-from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
@@ -37,7 +37,7 @@ def trial(number: int) -> Trial:
 
 
 def completed(number: int = 0) -> Outcome:
-    return Outcome(Status.COMPLETED, float(number), seconds=0.1)
+    return Outcome(Status.COMPLETED, {THE_VALUE: float(number)}, seconds=0.1)
 
 
 def watch_of(policy: FailurePolicy, outcomes: list[Outcome], workers: int = 1) -> FailureWatch:
@@ -120,7 +120,7 @@ def test_a_machine_that_refuses_everything_is_not_asked_for_ever(workers: int, m
 
 @pytest.fixture
 def record(here: Path) -> Record:
-    return Record(here / "events.jsonl", Direction.MINIMIZE)
+    return Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
 
 
 def run(
@@ -217,7 +217,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         campaign.run()
     record.close()
 
-    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     ran: list[tuple[int, int]] = []
 
     def run_attempt(attempt: Attempt) -> Outcome:
@@ -231,9 +231,9 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
     assert again.history.counts == {Status.COMPLETED: 4}
     outcome = again.history.trials[1].outcome
     assert outcome is not None
-    assert outcome.value == 7.0
+    assert outcome.value_of(THE_VALUE) == 7.0
     again.close()
-    assert Record(here / "events.jsonl", Direction.MINIMIZE).history.counts == {Status.COMPLETED: 4}
+    assert Record(here / "events.jsonl", Objective(Direction.MINIMIZE)).history.counts == {Status.COMPLETED: 4}
 
 
 def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record: Record) -> None:
@@ -246,7 +246,7 @@ def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record
         line for line in lines if b'"number":2,' not in line and not (b"Finished" in line and b'"number":4,' in line)
     ]
     path.write_bytes(b"".join(kept))
-    again = Record(path, Direction.MINIMIZE)
+    again = Record(path, Objective(Direction.MINIMIZE))
     ran: list[tuple[int, int]] = []
 
     def run_attempt(attempt: Attempt) -> Outcome:

@@ -25,6 +25,7 @@ echo "$CANDLE_TRIAL_NUMBER" > "$CANDLE_RESULT_FILE"
 SCRIPT = """
 import json, pathlib, sys, time
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.news import Ended, StopAsked
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
@@ -58,7 +59,7 @@ def hear(count, seconds=90):
 
 def ends(found):
     ended = [(each.attempt.trial.number, each.outcome) for each in found]
-    return sorted([number, outcome.status, outcome.value, outcome.reason] for number, outcome in ended)
+    return sorted([number, outcome.status, outcome.value_of(THE_VALUE), outcome.reason] for number, outcome in ended)
 
 seen = {"first": [tuple(each) for each in engine.news(0)], "nothing": engine.news(0)}
 for number in (1, 2):

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Direction, Experiment
+from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.space import GridSpace
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.inputfile.shell_values import ShellReader

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
@@ -218,12 +219,12 @@ def run_script(request: pytest.FixtureRequest, here: Path) -> Runner:
 
 def test_the_value_is_exact(run: Runner) -> None:
     outcome = run(run.language.product)
-    assert (outcome.status, outcome.value, outcome.reason) == (Status.COMPLETED, 0.1 * 3, "")
+    assert (outcome.status, outcome.value_of(THE_VALUE), outcome.reason) == (Status.COMPLETED, 0.1 * 3, "")
 
 
 def test_odd_text_arrives_as_it_is(run: Runner) -> None:
     run.hyperparameters = {"t": ODD_TEXT, "odd name'": 1}
-    assert run(run.language.leave_text).value == 1, run.output
+    assert run(run.language.leave_text).value_of(THE_VALUE) == 1, run.output
     if run.language is C:
         assert json.loads((run.folder / "t.json").read_text()) == ODD_TEXT
     else:
@@ -283,18 +284,18 @@ def test_a_file_that_lies_beside_the_script_and_not_in_the_trials_folder(run: Ru
 
 def test_an_output_of_100_megabytes_is_kept(run: Runner) -> None:
     outcome = run(run.language.prints_much)
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert 99_000_000 < (run.folder / "subprocess_out_and_err.txt").stat().st_size < 101_000_000
 
 
 def test_what_it_leaves_running_is_ended(run: Runner) -> None:
     outcome = run(run.language.background)
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert gone(int(run.output.split()[0]))
 
 
 def test_it_may_change_its_directory(run: Runner) -> None:
-    assert run(run.language.moves).value == 1
+    assert run(run.language.moves).value_of(THE_VALUE) == 1
 
 
 def test_it_stops_when_asked(run: Runner) -> None:
@@ -315,7 +316,7 @@ def test_other_metrics_are_kept(run: Runner) -> None:
     if run.language is BASH:
         return  # its variables hold no lists; a script can write CANDLE_RESULT_FILE itself
     outcome = run(run.language.metrics)
-    assert (outcome.value, outcome.metrics) == (1, {"accuracy": 0.5})
+    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (1, {"accuracy": 0.5})
 
 
 def test_an_error_names_the_real_file_and_line(run_script: Runner) -> None:
@@ -327,7 +328,7 @@ def test_an_error_names_the_real_file_and_line(run_script: Runner) -> None:
 
 def test_what_prepare_exports_is_there(run: Runner) -> None:
     outcome = run(run.language.product, prepare="touch prepared; export FROM_PREPARE=1")
-    assert outcome.value == 0.1 * 3
+    assert outcome.value_of(THE_VALUE) == 0.1 * 3
     assert (run.folder / "prepared").exists()
 
 
@@ -374,7 +375,7 @@ def test_values_have_their_types_in_r(r: Runner) -> None:
         )
         val_to_return <- length(h)
     """
-    assert r(textwrap.dedent(script)).value == 11, r.output
+    assert r(textwrap.dedent(script)).value_of(THE_VALUE) == 11, r.output
 
 
 def test_habits_of_r_scripts(r: Runner) -> None:
@@ -392,7 +393,7 @@ def test_habits_of_r_scripts(r: Runner) -> None:
         if (sys.nframe() == 0L) main()
         quit("no")
     """
-    assert r(textwrap.dedent(script)).value == 3
+    assert r(textwrap.dedent(script)).value_of(THE_VALUE) == 3
     assert r.output == '[1] "printed"\nNULL\n'
 
 
@@ -406,14 +407,19 @@ def test_an_error_within_r_itself_has_its_line(r: Runner) -> None:
 @pytest.mark.parametrize("option", ["traceback", "quote(cat('mine'))", "function() NULL"])
 def test_a_failed_r_script_has_failed_whatever_its_error_option(r: Runner, option: str) -> None:
     outcome = r(f"options(error = {option})\nval_to_return <- 1\nstop('boom')\nval_to_return <- 2")
-    assert (outcome.status, outcome.value) == (Status.FAILED, None)
+    assert (outcome.status, outcome.value_of(THE_VALUE)) == (Status.FAILED, None)
 
 
 def test_libraries_of_r_are_added(r: Runner, here: Path) -> None:
     library = here / "library"
     library.mkdir()
     code = "val_to_return <- if (normalizePath(Sys.getenv('MINE')) %in% .libPaths()) 1 else 0"
-    assert r(code, supp_r_libs=str(library), prepare=f'export MINE="{library}"'.replace("$HOME", "\\$HOME")).value == 1
+    assert (
+        r(code, supp_r_libs=str(library), prepare=f'export MINE="{library}"'.replace("$HOME", "\\$HOME")).value_of(
+            THE_VALUE
+        )
+        == 1
+    )
 
 
 def test_habits_of_bash_scripts(bash: Runner) -> None:
@@ -429,25 +435,25 @@ def test_habits_of_bash_scripts(bash: Runner) -> None:
         val_to_return=$(candle_get_param y)
         exit 0
     """
-    assert bash(textwrap.dedent(script).strip()).value == 3, bash.output
+    assert bash(textwrap.dedent(script).strip()).value_of(THE_VALUE) == 3, bash.output
     assert bash.output == "subshell\nleft with 0\n"
     assert (bash.folder / "from_child").read_text() == "0.1\n"
     assert not (bash.folder / "scratch").exists()
 
 
 def test_read_only_variables_of_the_script_are_not_in_our_way(bash: Runner) -> None:
-    assert bash("readonly value=5 number=10 status=2\nval_to_return=4").value == 4
+    assert bash("readonly value=5 number=10 status=2\nval_to_return=4").value_of(THE_VALUE) == 4
 
 
 @pytest.mark.parametrize("script", ["trap - EXIT", "trap '' EXIT", "trap EXIT", "trap 'true' 0", "trap", "trap -p"])
 def test_no_trap_of_the_script_loses_the_value(bash: Runner, script: str) -> None:
-    assert bash(f"val_to_return=5\n{script}").value == 5
+    assert bash(f"val_to_return=5\n{script}").value_of(THE_VALUE) == 5
 
 
 def test_a_value_that_a_trap_leaves_is_the_value(bash: Runner) -> None:
-    assert bash("val_to_return=1\nleave() { val_to_return=8; }\ntrap leave EXIT").value == 8
-    assert bash("trap 'val_to_return=9; exit 0' EXIT\nval_to_return=1").value == 1
-    assert bash("trap leave EXIT\nval_to_return=1\nleave() { false; }").value == 1
+    assert bash("val_to_return=1\nleave() { val_to_return=8; }\ntrap leave EXIT").value_of(THE_VALUE) == 8
+    assert bash("trap 'val_to_return=9; exit 0' EXIT\nval_to_return=1").value_of(THE_VALUE) == 1
+    assert bash("trap leave EXIT\nval_to_return=1\nleave() { false; }").value_of(THE_VALUE) == 1
 
 
 def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
@@ -469,7 +475,7 @@ def test_an_array_is_not_a_number(bash: Runner) -> None:
 def test_the_users_own_bash_env_is_kept(bash: Runner, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "mine.sh").write_text("from_mine() { echo 6; }\n")
     monkeypatch.setitem(user_environment(), "BASH_ENV", str(here / "mine.sh"))
-    assert bash('[ "$(basename "$BASH_ENV")" = mine.sh ]\nval_to_return=$(from_mine)').value == 6
+    assert bash('[ "$(basename "$BASH_ENV")" = mine.sh ]\nval_to_return=$(from_mine)').value_of(THE_VALUE) == 6
 
 
 def test_a_program_that_cannot_be_started_says_so(here: Path) -> None:
@@ -485,7 +491,7 @@ def test_a_program_that_cannot_be_started_says_so(here: Path) -> None:
 
 def test_nothing_of_ours_is_in_the_models_environment(bash: Runner) -> None:
     """What the model has, and the user who submits has not, is what the documentation lists."""
-    assert bash("env -0 > environment; val_to_return=1").value == 1
+    assert bash("env -0 > environment; val_to_return=1").value_of(THE_VALUE) == 1
     seen = dict(line.split("=", 1) for line in (bash.folder / "environment").read_text().split("\0") if "=" in line)
     ours = {name for name in seen if user_environment().get(name) != seen[name]} - {"_", "SHLVL", "PWD", "OLDPWD"}
     documented = {"CANDLE_TRIAL_ID", "CANDLE_TRIAL_NUMBER", "CANDLE_SEED", "CANDLE_PARAMS_FILE", "CANDLE_RESULT_FILE"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import ArgumentStyle, Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome
 from candle_hpo.inputfile.argument_style import read_argument_style
@@ -92,11 +93,11 @@ def run(here: Path, script: str, **settings: object) -> Outcome:
 def test_the_value_from_a_file_with_other_metrics(here: Path) -> None:
     settings = {"result_file": "results/metrics.json", "result_key": "loss", "hyperparams_as": "arguments"}
     outcome = run(here, UNEDITED, prepare="mkdir -p results", **settings)
-    assert (outcome.value, outcome.metrics) == (4.0, {"accuracy": 0.5})
+    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (4.0, {"accuracy": 0.5})
 
 
 def test_a_file_from_before_holds_no_value(here: Path) -> None:
-    assert run(here, "open('r.json', 'w').write('1')", result_file="r.json").value == 1
+    assert run(here, "open('r.json', 'w').write('1')", result_file="r.json").value_of(THE_VALUE) == 1
     assert run(here, "pass", result_file="r.json").reason.startswith("it did not write the result_file r.json")
 
 
@@ -131,12 +132,12 @@ COMPLIANT = """
 
 def test_the_main_block_of_a_compliant_script_is_not_run_however_it_asks(here: Path) -> None:
     asked = COMPLIANT.replace('if __name__ == "__main__":', 'if __name__ == "__main__" and run is not None:')
-    assert run(here, asked).value == 12.0
+    assert run(here, asked).value_of(THE_VALUE) == 12.0
 
 
 def test_a_candle_compliant_script_runs_with_the_sets_values_over_its_own(here: Path) -> None:
     outcome = run(here, COMPLIANT)
-    assert (outcome.value, outcome.metrics) == (12.0, {"val_loss": 12.0, "val_accuracy": 0.75})
+    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (12.0, {"val_loss": 12.0, "val_accuracy": 0.75})
 
 
 def test_a_compliant_script_that_fails_names_its_own_line(here: Path) -> None:

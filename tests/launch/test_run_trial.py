@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import PYTHON_HOST, model_command, seed_of_trial
@@ -74,7 +75,7 @@ def run(here: Path, request: pytest.FixtureRequest) -> Iterator[Runner]:
 
 def test_a_completed_trial_and_its_folder(run: Runner) -> None:
     outcome = run("print('hello'); val_to_return = 0.1 + 0.2")
-    assert (outcome.status, outcome.value, outcome.reason) == (Status.COMPLETED, 0.1 + 0.2, "")
+    assert (outcome.status, outcome.value_of(THE_VALUE), outcome.reason) == (Status.COMPLETED, 0.1 + 0.2, "")
     assert outcome.seconds > 0
     assert json.loads((run.folder / "params.json").read_text()) == {"x": 1}
     assert (run.folder / "result.txt").read_text() == "0.30000000000000004\n"
@@ -130,7 +131,7 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
 )
 def test_failures_are_reported_as_what_they_are(run: Runner, script: str, reason: str) -> None:
     outcome = run(script)
-    assert (outcome.status, outcome.value) == (Status.FAILED, None)
+    assert (outcome.status, outcome.value_of(THE_VALUE)) == (Status.FAILED, None)
     assert outcome.reason.startswith(reason)
     assert not (run.folder / "result.txt").exists()
     assert json.loads((run.folder / "outcome.json").read_text())["outcome"]["status"] == "failed"
@@ -159,7 +160,7 @@ def test_what_another_program_may_report(run: Runner, text: str, reason: str) ->
 
 @pytest.mark.parametrize("text", ["4", " 4.0\n", '{"val_to_return": 4, "accuracy": 0.5}'])
 def test_a_number_or_an_object_is_a_value(run: Runner, text: str) -> None:
-    assert run(f"import os\nopen(os.environ['CANDLE_RESULT_FILE'], 'w').write({text!r})").value == 4.0
+    assert run(f"import os\nopen(os.environ['CANDLE_RESULT_FILE'], 'w').write({text!r})").value_of(THE_VALUE) == 4.0
 
 
 @pytest.mark.parametrize(
@@ -178,11 +179,11 @@ def test_what_numpy_can_only_make_a_number_of_is_none(run: Runner, value: str) -
 def test_the_value_is_that_of_the_process_that_began(run: Runner) -> None:
     script = "import os, sys\nif os.fork() == 0:\n    val_to_return = 99\n    sys.exit(0)\nos.wait()\n"
     assert "it ended without a value" in run(script).reason
-    assert run(script + "val_to_return = 1").value == 1
+    assert run(script + "val_to_return = 1").value_of(THE_VALUE) == 1
 
 
 def test_a_script_may_empty_its_environment(run: Runner) -> None:
-    assert run("import os; os.environ.clear(); val_to_return = 1").value == 1
+    assert run("import os; os.environ.clear(); val_to_return = 1").value_of(THE_VALUE) == 1
 
 
 def test_an_earlier_attempt_leaves_no_result_but_its_output(run: Runner) -> None:
@@ -196,14 +197,14 @@ def test_an_earlier_attempt_leaves_no_result_but_its_output(run: Runner) -> None
 def test_prepare_runs_in_the_run_folder_and_its_exports_stay(run: Runner) -> None:
     script = "import os; val_to_return = len(os.listdir('results')) + int(os.environ['FROM_PREPARE'])"
     outcome = run(script, prepare="mkdir -p results && touch results/a; export FROM_PREPARE=41")
-    assert outcome.value == 42
+    assert outcome.value_of(THE_VALUE) == 42
 
 
 @pytest.mark.parametrize("prepare", ["false", "exit 7", "no_such_program", "if"])
 def test_a_failing_prepare_is_the_reason(run: Runner, prepare: str) -> None:
     outcome = run("val_to_return = 1", prepare=prepare)
     assert outcome.status is Status.FAILED
-    assert outcome.value is None
+    assert outcome.value_of(THE_VALUE) is None
     assert re.search(r"exit status (1|2|7|127)", outcome.reason)
 
 
@@ -217,7 +218,7 @@ def test_a_process_that_a_trial_leaves_behind_is_ended(run: Runner) -> None:
         val_to_return = 1
         """
     )
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert gone(int(run.output))
 
 
@@ -290,7 +291,7 @@ def test_a_value_from_the_middle_of_a_stopped_training_is_none(run: Runner, valu
     )
     thread.join()
     run.switch.close()
-    assert (outcome.status, outcome.value) == (Status.INTERRUPTED, None)
+    assert (outcome.status, outcome.value_of(THE_VALUE)) == (Status.INTERRUPTED, None)
 
 
 def test_what_failed_by_itself_before_the_stop_has_failed(run: Runner) -> None:
@@ -307,18 +308,18 @@ def test_a_system_without_pidfd_waits_all_the_same(
         raise error
 
     monkeypatch.setattr(os, "pidfd_open", refuse)
-    assert run("val_to_return = 1").value == 1
+    assert run("val_to_return = 1").value_of(THE_VALUE) == 1
     monkeypatch.setattr(group, "GRACE_SECONDS", 0.3)
     assert run("import time; time.sleep(600)", trial_timeout=1).status is Status.TIMED_OUT
 
 
 def test_a_timeout_of_a_month_is_one(run: Runner) -> None:
-    assert run("val_to_return = 1", trial_timeout=30 * 86_400).value == 1
+    assert run("val_to_return = 1", trial_timeout=30 * 86_400).value_of(THE_VALUE) == 1
 
 
 def test_what_the_model_calls_as_we_do_is_kept(run: Runner) -> None:
     outcome = run("open('result.txt', 'w').write('mine'); import os; os.mkdir('outcome.json'); val_to_return = 1")
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert (run.folder / "result.of_model.txt").read_text() == "mine"
     assert (run.folder / "outcome.of_model.json").is_dir()
     assert (run.folder / "result.txt").read_text() == "1.0\n"
@@ -352,6 +353,6 @@ def test_an_outcome_has_a_value_if_and_only_if_it_completed() -> None:
     with pytest.raises(ValueError, match="if and only if"):
         Outcome(Status.COMPLETED)
     with pytest.raises(ValueError, match="if and only if"):
-        Outcome(Status.FAILED, value=1.0)
+        Outcome(Status.FAILED, {THE_VALUE: 1.0})
     with pytest.raises(ValueError, match="finite"):
-        Outcome(Status.COMPLETED, value=float("nan"))
+        Outcome(Status.COMPLETED, {THE_VALUE: float("nan")})

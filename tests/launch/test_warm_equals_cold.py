@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import warm_libraries
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.trial import Outcome
 from support.warm_trials import Trials
 
@@ -104,8 +105,9 @@ def three(here: Path, name: str, lab: str, script: str, preload: tuple[str, ...]
     found = []
     for x in (1, 2, 3):
         outcome: Outcome = trials.run(x=x)
-        assert outcome.value is not None, (outcome.reason, trials.output)
-        found.append((outcome.value, trials.output))
+        value = outcome.value_of(THE_VALUE)
+        assert value is not None, (outcome.reason, trials.output)
+        found.append((value, trials.output))
     trials.host.close()
     return found
 
@@ -164,7 +166,9 @@ def test_all_that_a_library_in_another_language_prints_is_there(
     (trials.installed / "lab.py").write_text(lab)
     for x in (1, 2):
         outcome = trials.run(x=x)
-        assert (outcome.value, trials.output.count("loss:")) == (x * 1000 + 500, 500), trials.output[-200:]
+        assert (outcome.value_of(THE_VALUE), trials.output.count("loss:")) == (x * 1000 + 500, 500), trials.output[
+            -200:
+        ]
     trials.host.close()
 
 
@@ -179,7 +183,7 @@ def test_a_file_that_a_library_holds_is_whole(here: Path) -> None:
     )
     (trials.installed / "lab.py").write_text(lab)
     for _ in range(2):
-        assert trials.run().value == 1
+        assert trials.run().value_of(THE_VALUE) == 1
         assert (trials.folder / "r.txt").read_text() == "x" * 1000
     trials.host.close()
 
@@ -197,7 +201,7 @@ def test_processes_that_multiprocessing_spawns_send_back_what_the_script_defines
                 val_to_return = sum(answer.x for answer in pool.map(ask, [1, 2]))
     """
     trials = Trials(here, "warm", script, trial_timeout=60)
-    assert [trials.run(x=x).value for x in (1, 2)] == [3, 6], trials.output
+    assert [trials.run(x=x).value_of(THE_VALUE) for x in (1, 2)] == [3, 6], trials.output
     trials.host.close()
 
 

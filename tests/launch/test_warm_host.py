@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.trial import Status
 from candle_hpo.launch import warm_host, warm_process
 from candle_hpo.launch.command import OF_A_TRIAL, WARM_HOST
@@ -59,7 +60,7 @@ def install(trials: Trials, name: str, text: str) -> None:
 def test_an_installed_module_is_imported_once_for_all_trials(trials: Trials, here: Path) -> None:
     hosts = set()
     for _ in range(5):
-        assert trials.run().value == 1
+        assert trials.run().value_of(THE_VALUE) == 1
         hosts.add(trials.output)
     assert (imports(here), len(hosts), trials.notes) == (1, 1, [])
 
@@ -77,7 +78,7 @@ def test_the_thread_of_jemalloc_may_be_forked(trials: Trials) -> None:
     """
     hosts = set()
     for _ in range(5):
-        assert trials.run(textwrap.dedent(script)).value == 600_000, trials.output
+        assert trials.run(textwrap.dedent(script)).value_of(THE_VALUE) == 600_000, trials.output
         hosts.add(trials.output.split()[0])
     assert (len(hosts), trials.notes) == (1, [])
 
@@ -108,7 +109,7 @@ def test_what_of_a_script_is_imported_beforehand(trials: Trials, here: Path, scr
     (trials.installed / "namespace").mkdir()
     install(trials, "brings", "try:\n    import stranger\nexcept BaseException:\n    stranger = None\n")
     for _ in range(3):
-        assert trials.run(script + SHOW_HOST, x=1).value == 1, trials.output
+        assert trials.run(script + SHOW_HOST, x=1).value_of(THE_VALUE) == 1, trials.output
     assert (imports(here), trials.notes) == (count, [])
 
 
@@ -121,7 +122,7 @@ def test_what_making_an_optimizer_loads_is_imported_beforehand_where_one_is_made
 ) -> None:
     script = f"import torch\nimport sys\nval_to_return = float('torch._dynamo' in sys.modules)\n{text}\n"
     trials = Trials(here, "X000", script)
-    assert [trials.run().value, trials.run().value] == [is_there, is_there]
+    assert [trials.run().value_of(THE_VALUE), trials.run().value_of(THE_VALUE)] == [is_there, is_there]
     trials.host.close()
 
 
@@ -133,7 +134,10 @@ def test_a_library_is_known_where_it_comes_from_its_own_distribution(
     (trials.installed / "tqdm.py").write_text("import os\nseed = int(os.environ['CANDLE_SEED'])\n")
     (here / "good.py").write_text("import os\nseed = int(os.environ['CANDLE_SEED'])\n")
     for module in ("tqdm", "good"):
-        assert len({trials.run(f"import {module}\nval_to_return = {module}.seed").value for _ in range(3)}) == 3
+        assert (
+            len({trials.run(f"import {module}\nval_to_return = {module}.seed").value_of(THE_VALUE) for _ in range(3)})
+            == 3
+        )
     assert imports(here) == 0
 
 
@@ -141,7 +145,7 @@ def test_what_python_itself_loads_at_its_start_must_be_known(here: Path) -> None
     trials = Trials(here, "X000")
     (trials.installed / "sitecustomize.py").write_text("import os\nseed = os.environ.get('CANDLE_SEED', '-1')\n")
     for _ in range(2):
-        value = trials.run("import sitecustomize; val_to_return = int(sitecustomize.seed)").value
+        value = trials.run("import sitecustomize; val_to_return = int(sitecustomize.seed)").value_of(THE_VALUE)
         assert value is not None and value > 0
     (note,) = trials.notes
     assert note.startswith("Each trial starts a fresh interpreter, because Python itself loads sitecustomize (")
@@ -197,20 +201,20 @@ def test_a_host_that_hangs_keeps_nobody_waiting(trials: Trials, here: Path, monk
 
 def test_a_file_beside_the_script_may_change_between_trials(trials: Trials, here: Path) -> None:
     (here / "helper.py").write_text("x = hyperparams = 1")
-    assert trials.run("import helper; val_to_return = helper.x").value == 1
+    assert trials.run("import helper; val_to_return = helper.x").value_of(THE_VALUE) == 1
     (here / "helper.py").write_text("x = 22")
-    assert trials.run().value == 22
+    assert trials.run().value_of(THE_VALUE) == 22
     assert trials.notes == []
-    assert trials.run("import good, helper; val_to_return = helper.x + 1").value == 23
+    assert trials.run("import good, helper; val_to_return = helper.x + 1").value_of(THE_VALUE) == 23
 
 
 def test_a_module_of_the_users_that_is_preloaded_may_be_edited_all_the_same(here: Path) -> None:
     trials = Trials(here, "X000", "import helper; val_to_return = helper.x", preload=("helper",))
     (here / "helper.py").write_text("import more; x = more.x")
     (here / "more.py").write_text("x = 1")
-    assert [trials.run().value for _ in range(2)] == [1, 1]
+    assert [trials.run().value_of(THE_VALUE) for _ in range(2)] == [1, 1]
     (here / "more.py").write_text("x = 22")
-    assert [trials.run().value for _ in range(2)] == [22, 22]
+    assert [trials.run().value_of(THE_VALUE) for _ in range(2)] == [22, 22]
     assert trials.notes == []
     trials.host.close()
 
@@ -229,7 +233,7 @@ def test_files_in_a_folder_of_the_users_called_like_that_of_installed_ones_may_b
     trials = Trials(here, "X000", "import lab; val_to_return = lab.x", preload=("lab",))
     for x in (11, 22, 33):
         (trials.installed / "lab.py").write_text(f"x = {x}")
-        assert trials.run().value == x
+        assert trials.run().value_of(THE_VALUE) == x
     trials.host.close()
 
 
@@ -239,7 +243,7 @@ def test_a_package_that_python_loads_at_its_start_from_a_namespace_must_be_known
     start = trials.installed / "company" / "start" / "__init__.py"
     start.write_text("import os; SEED = int(os.environ.get('CANDLE_SEED', -1))\n")
     (trials.installed / "sitecustomize.py").write_text("import company.start\n")
-    assert len({trials.run().value for _ in range(3)}) == 3
+    assert len({trials.run().value_of(THE_VALUE) for _ in range(3)}) == 3
     trials.host.close()
 
 
@@ -267,10 +271,12 @@ def test_a_module_that_no_process_can_share_is_left_to_the_trials(here: Path, li
     install(trials, "good", f"print('x', end='', file=open({str(here / 'imports')!r}, 'a'))\n")
     install(trials, "odd", library)
     for _ in range(3):
-        assert trials.run("import good\nimport odd\nimport calendar" + SHOW_HOST).value == 1, trials.output
+        assert trials.run("import good\nimport odd\nimport calendar" + SHOW_HOST).value_of(THE_VALUE) == 1, (
+            trials.output
+        )
     notes = [one for one in trials.notes if one.startswith("preload: odd is imported by each trial itself: ")]
     assert len(notes) == 1 and note in notes[0], trials.notes
-    assert len({trials.output for _ in range(2) if trials.run().value}) == 1  # the same host all the time
+    assert len({trials.output for _ in range(2) if trials.run().value_of(THE_VALUE)}) == 1  # the same host all the time
     assert imports(here) == 2  # of the host that met it, and of the one that continues
     trials.host.close()
 
@@ -287,7 +293,7 @@ def test_variables_that_an_import_sets_are_there_as_in_a_fresh_interpreter(
     )
     script = "import sets, os; e = os.environ; print(e['SET'], e['OMP_NUM_THREADS'], 'HOME' in e); val_to_return = 1"
     for _ in range(2):
-        assert trials.run(script).value == 1
+        assert trials.run(script).value_of(THE_VALUE) == 1
         assert trials.output == "1 7 False\n"
     assert trials.notes == []
     trials.host.close()
@@ -375,7 +381,7 @@ val_to_return = float((a @ a).sum())
 print(len(os.listdir("/proc/self/task")))
 """
     trials = Trials(here, "X000", script, nthreads=2)
-    values = [trials.run().value for _ in range(3)]
+    values = [trials.run().value_of(THE_VALUE) for _ in range(3)]
     assert values[0] is not None and len(set(values)) == 1
     assert trials.notes == []
     assert trials.output.split()[1:] == ["1", "2"]
@@ -387,7 +393,7 @@ def test_the_host_that_a_trial_ends_is_the_machines_fault_and_another_one_comes(
     for _ in range(2):
         with pytest.raises(OSError, match="its warm host was lost"):
             trials.run(kill)
-        assert trials.run("import good" + SHOW_HOST).value == 1
+        assert trials.run("import good" + SHOW_HOST).value_of(THE_VALUE) == 1
     with pytest.raises(OSError, match="its warm host was lost"):
         trials.run(kill)
     trials.run("import good" + SHOW_HOST)
@@ -490,7 +496,7 @@ def test_options_of_the_interpreter_are_not_an_obstacle(options: tuple[str, ...]
     trials = Trials(
         here, "X000", "import os, sys; print(os.getppid(), sys.flags); val_to_return = 1", extra_script_args=options
     )
-    warm = [trials.run().value and trials.output.split(" ", 1) for _ in range(2)]
+    warm = [trials.run().value_of(THE_VALUE) and trials.output.split(" ", 1) for _ in range(2)]
     cold = Trials(here, "X001", trials.script.read_text(), extra_script_args=options, preload=("none",))
     cold.run()
     assert warm[0] == warm[1] and cold.output.split(" ", 1)[1] == warm[0][1]  # type: ignore[index]
@@ -514,7 +520,7 @@ def test_the_user_names_more(here: Path) -> None:
     (package / "more.py").write_text(f"print('x', end='', file=open({str(here / 'imports')!r}, 'a'))\n")
     (here / "beside.py").write_text("import good.more\n")
     for _ in range(3):
-        assert trials.run("import beside; val_to_return = 4").value == 4
+        assert trials.run("import beside; val_to_return = 4").value_of(THE_VALUE) == 4
     assert imports(here) == 1
     assert trials.notes == []
     trials.host.close()
@@ -539,7 +545,7 @@ def test_a_wrapper_that_stays_in_between_gets_no_warm_host(here: Path) -> None:
     trials = Trials(here, "X000", "val_to_return = 1")
     model = msgspec.structs.replace(trials.model, command=(str(wrapper), *trials.model.command[1:]))
     trials.model, trials.host = model, warm_host.WarmHost(model)
-    assert trials.run().value == 1
+    assert trials.run().value_of(THE_VALUE) == 1
     (note,) = trials.notes
     assert "is a wrapper that starts Python in its own process" in note
 
@@ -570,7 +576,7 @@ def test_what_a_trial_leaves_outside_of_its_group_is_found_by_the_trial_that_it_
         time.sleep(0.2)
         val_to_return = 1
     """
-    left = [int(trials.output) for _ in range(2) if trials.run(script).value == 1]
+    left = [int(trials.output) for _ in range(2) if trials.run(script).value_of(THE_VALUE) == 1]
     shown = [Path(f"/proc/{process}/environ").read_bytes().split(b"\0") for process in left]
     for process in left:
         os.kill(process, 9)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.trial import Status
 from support.warm_trials import Trials
 
@@ -183,7 +184,11 @@ def compare(pair: tuple[Trials, Trials], script: str) -> None:
     assert files[0] == files[1]
     for name in files[0] - {"outcome.json", "subprocess_out_and_err.txt"}:
         assert (warm.folder / name).read_text() == (cold.folder / name).read_text(), name
-    assert (outcome.status, outcome.value, outcome.metrics) == (expected.status, expected.value, expected.metrics)
+    assert (outcome.status, outcome.value_of(THE_VALUE), outcome.metrics) == (
+        expected.status,
+        expected.value_of(THE_VALUE),
+        expected.metrics,
+    )
     assert outcome.reason == expected.reason
     assert warm.notes == []
 

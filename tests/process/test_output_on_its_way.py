@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
@@ -154,14 +155,14 @@ def test_what_only_inherited_the_output_is_not_waited_for(
     for limit in ("QUIET_SECONDS", "MOST_SECONDS"):
         monkeypatch.setattr(forwarding, limit, HANGS)
     outcome = run(here, script, suffix)
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert outcome.seconds < HANGS
 
 
 def test_what_never_arrives_fails_the_trial(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "QUIET_SECONDS", 0.3)
     outcome = run(here, "echo loss: 1\nexec > >(sleep 600; cat)\necho loss: 2")
-    assert outcome.value is None
+    assert outcome.value_of(THE_VALUE) is None
     assert outcome.reason.startswith("what it printed last was still on its way through another program")
 
 
@@ -181,7 +182,7 @@ def test_what_may_pass_output_on_and_does_not_is_waited_for_so_long_and_no_longe
     monkeypatch.setattr(forwarding, "QUIET_SECONDS", 0.3)
     monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
     outcome = run(here, script, "py")
-    assert outcome.value == 1
+    assert outcome.value_of(THE_VALUE) == 1
     assert 0.3 < outcome.seconds < HANGS
 
 
@@ -242,6 +243,11 @@ def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, m
 
 
 def test_output_that_is_opened_again_is_written_behind_what_is_there(here: Path) -> None:
-    assert run(here, "echo loss: 1; echo loss: 2 >> /dev/stderr; echo loss: 3 >> /dev/stdout; echo loss: 4").value == 4
+    assert (
+        run(here, "echo loss: 1; echo loss: 2 >> /dev/stderr; echo loss: 3 >> /dev/stdout; echo loss: 4").value_of(
+            THE_VALUE
+        )
+        == 4
+    )
     text = (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").read_text()
     assert text == "loss: 1\nloss: 2\nloss: 3\nloss: 4\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
@@ -143,7 +143,7 @@ def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path
     events: list[AnyEvent] = [
         CampaignStarted(0.0, "n1", 17, 4, "123", ("A100",)),
         *(TrialStarted.of(trial, 0.0) for trial in trials),
-        *(TrialFinished.of(trial, Outcome(Status.COMPLETED, 0.5), 0.0) for trial in trials),
+        *(TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: 0.5}), 0.0) for trial in trials),
         TrialFinished.of(trials[0], secret, 0.0),
         *(TrialFinished.of(trial, lost, 0.0) for trial in trials[1:6]),
         TrialStarted(0.0, 2, "hpset_00002", 2, {}),
@@ -165,12 +165,12 @@ def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path
 
 
 def test_notes_are_logged_where_they_are_new_and_not_for_ever(here: Path) -> None:
-    record = Record(here / "events.jsonl", Direction.MINIMIZE)
+    record = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     with logging_to(here / "campaign.log"):
         for number in range(1, 151):
             trial = attempt_at(number)
             note = "no warm host" if number <= 20 else f"a note of trial {number}"
-            done = Outcome(Status.COMPLETED, 0.5, worker="n1:1", notes=(note,))
+            done = Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, worker="n1:1", notes=(note,))
             record.append([TrialStarted.of(trial, 0.0)])
             record.append([TrialFinished.of(trial, done, 0.0)])
     record.close()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record import lock
 from candle_hpo.record.events import CampaignStopped
 from candle_hpo.record.experiment import Experiment

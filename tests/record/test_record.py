@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
@@ -32,9 +32,9 @@ def started(number: int, attempt: int = 1) -> TrialStarted:
 
 def finished(number: int, value: float | None, attempt: int = 1, status: Status = Status.FAILED) -> TrialFinished:
     outcome = (
-        Outcome(Status.COMPLETED, value, None, 2.0)
+        Outcome(Status.COMPLETED, {THE_VALUE: value}, None, 2.0)
         if value is not None
-        else Outcome(status, None, Failure(FailureKind.NO_VALUE, "why"), 2.0)
+        else Outcome(status, {}, Failure(FailureKind.NO_VALUE, "why"), 2.0)
     )
     return TrialFinished.of(started(number, attempt).begun, outcome, 20.0 + number)
 
@@ -116,7 +116,7 @@ def test_a_record_of_the_first_version_is_refused_with_what_to_do(here: Path) ->
     ways_to_read: list[Callable[[], object]] = [
         lambda: list(read_events(path)),
         lambda: RecordTail(path).read(),
-        lambda: Record(path, Direction.MINIMIZE),
+        lambda: Record(path, Objective(Direction.MINIMIZE)),
     ]
     for read in ways_to_read:
         with pytest.raises(
@@ -127,7 +127,7 @@ def test_a_record_of_the_first_version_is_refused_with_what_to_do(here: Path) ->
 
 
 def test_a_record_of_the_second_version_can_be_read() -> None:
-    history = History(Direction.MINIMIZE, read_events(DATA / "record_version_2.jsonl"))
+    history = History(Objective(Direction.MINIMIZE), read_events(DATA / "record_version_2.jsonl"))
     assert history.counts == {Status.COMPLETED: 2, Status.FAILED: 1, Status.INTERRUPTED: 1}
     assert history.best is not None
     assert history.best.trial.id == "hpset_00003"
@@ -196,7 +196,7 @@ def test_a_folder_that_is_not_there(here: Path) -> None:
 
 
 def test_the_history_adds_up() -> None:
-    history = History(Direction.MINIMIZE, [*EVENTS, started(3)])
+    history = History(Objective(Direction.MINIMIZE), [*EVENTS, started(3)])
     assert history.counts == {Status.COMPLETED: 1, Status.FAILED: 1}
     assert history.ended == 2
     assert list(history.running) == [3]
@@ -212,7 +212,7 @@ def test_the_best_is_the_best_in_its_direction(direction: Direction, best: int) 
     events = [
         event for number, value in enumerate(values, start=1) for event in (started(number), finished(number, value))
     ]
-    history = History(direction, events)
+    history = History(Objective(direction), events)
     assert history.best is not None
     assert history.best.trial.number == best
 
@@ -223,7 +223,7 @@ def test_a_trial_that_is_attempted_again_counts_once() -> None:
         finished(1, None, status=Status.INTERRUPTED),
         started(1, attempt=2),
     ]
-    history = History(Direction.MINIMIZE, events)
+    history = History(Objective(Direction.MINIMIZE), events)
     assert (history.ended, list(history.running)) == (0, [1])
     history.apply(finished(1, 1.0, attempt=2))
     assert history.counts[Status.COMPLETED] == history.ended == 1
@@ -231,7 +231,7 @@ def test_a_trial_that_is_attempted_again_counts_once() -> None:
 
 def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
     history = History(
-        Direction.MINIMIZE, [CampaignStarted(1.0, "a", 1, 1), started(1), CampaignStarted(9.0, "b", 2, 1)]
+        Objective(Direction.MINIMIZE), [CampaignStarted(1.0, "a", 1, 1), started(1), CampaignStarted(9.0, "b", 2, 1)]
     )
     assert history.counts == {Status.INTERRUPTED: 1}
     assert not history.running
@@ -240,14 +240,14 @@ def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
 @pytest.mark.parametrize("event", [finished(5, 1.0), finished(1, 1.0, attempt=2), started(1)])
 def test_an_event_that_cannot_follow_is_refused(event: AnyEvent) -> None:
     with pytest.raises(RecordError):
-        History(Direction.MINIMIZE, [started(1), event])
+        History(Objective(Direction.MINIMIZE), [started(1), event])
 
 
 def test_the_record_and_its_history_are_in_step(here: Path) -> None:
-    record = Record(here / "events.jsonl", Direction.MINIMIZE)
+    record = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     record.append(EVENTS)
     record.close()
-    again = Record(here / "events.jsonl", Direction.MINIMIZE)
+    again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     assert again.history.counts == record.history.counts
     assert again.history.trials == record.history.trials
     again.close()
@@ -256,7 +256,7 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
 _REPLAY = """
 import json, sys, time
 from pathlib import Path
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 
@@ -268,7 +268,7 @@ def seconds(read):
     return time.process_time() - began
 
 def replay():
-    assert History(Direction.MINIMIZE, read_events(path)).ended == 30_000
+    assert History(Objective(Direction.MINIMIZE), read_events(path)).ended == 30_000
 
 def parse():
     assert len([json.loads(line) for line in path.read_bytes().splitlines()]) == 60_001

@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 import candle_hpo
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.log import RecordFile
@@ -133,7 +133,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     record = RecordFile(here / "events.jsonl")
     sets: list[dict[str, object]] = [{"kind": "a", "x": 1}, {"kind": "b", "x": 2}, {"kind": None, "x": 3}]
     trials = [attempt_at(number, values, id=f"t{number}") for number, values in enumerate(sets, start=1)]
-    study = DashboardStudy(here / "events.jsonl", "X000", Direction.MINIMIZE, ["kind", "x"], [])
+    study = DashboardStudy(here / "events.jsonl", "X000", Objective(Direction.MINIMIZE), ["kind", "x"], [])
 
     def states() -> list[tuple[int, str, float | None]]:
         study.update()
@@ -144,13 +144,13 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 2), TrialStarted.of(trials[0], 2.0)]
     record.append(events)
     assert states() == [(0, "RUNNING", None)]
-    lost = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0)
+    lost = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0)
     again = attempt_at(1, sets[0], id="t1", attempt=2)
     record.append(
         [TrialFinished.of(trials[0], lost, 3.0), TrialStarted.of(again, 3.0), TrialStarted.of(trials[1], 3.0)]
     )
     assert [state for _, state, _ in states()][-2:] == ["RUNNING", "RUNNING"]
-    record.append([TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, seconds=1.0), 4.0)])
+    record.append([TrialFinished.of(again, Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, seconds=1.0), 4.0)])
     assert (0.5) in [value for _, _, value in states()]
     record.append([TrialStarted.of(trials[2], 5.0)])  # with a choice that no trial had before
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "RUNNING", "RUNNING"]
@@ -203,7 +203,9 @@ def test_the_dashboard_follows_and_is_for_this_machine_alone(
     record = RecordFile(here / "X005" / "events.jsonl")
     for each in running:
         trial = attempt_at(each.number, each.hyperparameters, id=each.id)
-        record.append([TrialFinished.of(trial, Outcome(Status.COMPLETED, -5.0, seconds=1.0), each.started + 1)])
+        record.append(
+            [TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: -5.0}, seconds=1.0), each.started + 1)]
+        )
     deadline = time.monotonic() + 20
     while [trial["state"] for trial in studies(address)["trials"]].count("Running"):  # type: ignore[attr-defined]
         assert time.monotonic() < deadline

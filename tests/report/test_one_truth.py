@@ -21,7 +21,8 @@ from rich.console import Console, RenderableType
 import candle_hpo
 from candle_hpo.commands.status import status
 from candle_hpo.commands.watch import Watched
-from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import (
     Attempt,
@@ -94,7 +95,7 @@ def status_of(paths: ExperimentPaths) -> str:
 
 VALUES = st.sampled_from([0.5, 0.5, -1.0, 2.0, 0.5000000001])
 ENDS = st.one_of(
-    VALUES.map(lambda value: Outcome(Status.COMPLETED, value, seconds=1.0, worker="n:0")),
+    VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, worker="n:0")),
     st.sampled_from(
         [
             Outcome(
@@ -153,7 +154,7 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
         if outcome is not None:
             events.append(TrialFinished.of(trial, outcome, 5.0))
     if draw(st.booleans()):
-        running = History(Direction.MINIMIZE, events).running.values()
+        running = History(Objective(Direction.MINIMIZE), events).running.values()
         events += [
             TrialFinished.of(row.attempt, Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no")), 6.0)
             for row in running
@@ -179,7 +180,8 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         for event in ended.values():
             counts[event.outcome.status] += 1
         counts[Status.INTERRUPTED] += len(begun) - len(ended)
-        values = {number: event.outcome.value for number, event in ended.items() if event.outcome.value is not None}
+        measured = {number: event.outcome.value_of(THE_VALUE) for number, event in ended.items()}
+        values = {number: value for number, value in measured.items() if value is not None}
         sign = 1 if direction is Direction.MINIMIZE else -1
         best = min(values, key=lambda number: (sign * values[number], number)) if values else None
 
@@ -241,7 +243,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         write_journal(Path(folder) / "log", "X000", direction, sorted(rows, key=lambda row: row.trial.number), NAMES)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(Path(folder) / "log")))
         assert optuna.load_study(study_name="X000", storage=storage).best_trial.user_attrs["id"] == name
-        study = DashboardStudy(paths.record, "X000", direction, NAMES, [])
+        study = DashboardStudy(paths.record, "X000", Objective(direction), NAMES, [])
         study.update()
         (found,) = study.storage.get_all_studies()
         assert study.storage.get_best_trial(found._study_id).user_attrs["id"] == name
@@ -250,7 +252,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
 def test_of_equal_values_the_first_proposed_is_the_best_whichever_ended_first(here: Path) -> None:
     trials = [attempt_at(number, {"x": number, "kind": "a"}) for number in (1, 2, 3)]
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 2), *(TrialStarted.of(trial, 2.0) for trial in trials)]
-    outcome = Outcome(Status.COMPLETED, 0.25, seconds=1.0)
+    outcome = Outcome(Status.COMPLETED, {THE_VALUE: 0.25}, seconds=1.0)
     events += [TrialFinished.of(trial, outcome, 9.0 - trial.trial.number) for trial in reversed(trials)]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MAXIMIZE)
     watched = Watched(Experiment(paths))
@@ -268,9 +270,9 @@ def test_different_values_look_different_in_every_table(one: object, other: obje
     events: list[AnyEvent] = []
     for number, values in enumerate(sets, start=1):
         trial = attempt_at(number, values)
-        outcome = Outcome(Status.COMPLETED, 0.12345678 + number / 1e8, seconds=1.0)
+        outcome = Outcome(Status.COMPLETED, {THE_VALUE: 0.12345678 + number / 1e8}, seconds=1.0)
         events += [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, outcome, 2.0)]
-    rows = result_rows(History(Direction.MINIMIZE, events))
+    rows = result_rows(History(Objective(Direction.MINIMIZE), events))
     shown = [
         [row["x"] for row in csv.DictReader(io.StringIO(as_csv(rows, NAMES, None)))],
         [json.dumps(row["hyperparameters"]["x"]) for row in json.loads(as_json(rows, NAMES, None))],
@@ -296,8 +298,11 @@ def test_a_column_of_whole_numbers_stays_one_where_some_are_missing() -> None:
     events: list[AnyEvent] = []
     for number, values in enumerate([{"x": 2**60 + 1}, {}, {"x": 3}], start=1):
         trial = attempt_at(number, dict(values))
-        events += [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, Outcome(Status.COMPLETED, 1.0), 2.0)]
-    frame = data_frame(result_rows(History(Direction.MINIMIZE, events)), ["x"])
+        events += [
+            TrialStarted.of(trial, 1.0),
+            TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: 1.0}), 2.0),
+        ]
+    frame = data_frame(result_rows(History(Objective(Direction.MINIMIZE), events)), ["x"])
     assert str(frame["x"].dtype) == "Int64"
     assert frame["x"][0] == 2**60 + 1
 
@@ -308,9 +313,9 @@ def completed(sets: list[Hyperparameters], values: list[float]) -> History:
         trial = attempt_at(number, one)
         events += [
             TrialStarted.of(trial, 1.0),
-            TrialFinished.of(trial, Outcome(Status.COMPLETED, value, seconds=1.0), 2.0),
+            TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0), 2.0),
         ]
-    return History(Direction.MINIMIZE, events)
+    return History(Objective(Direction.MINIMIZE), events)
 
 
 GRID: list[Hyperparameters] = [{"x": x, "y": y} for x in (1, 2, 3) for y in ("a", "b")]
@@ -328,7 +333,10 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_reported_everywher
     trials = [attempt_at(number, {"x": number, "kind": "a"}) for number in (1, 2, 3)]
     events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 1)]
     for trial in trials:
-        events += [TrialStarted.of(trial, 2.0), TrialFinished.of(trial, Outcome(Status.COMPLETED, 0.25), 3.0)]
+        events += [
+            TrialStarted.of(trial, 2.0),
+            TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: 0.25}), 3.0),
+        ]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MINIMIZE)
     note = "all 3 completed trials have exactly the same value 0.25"
     assert note in status_of(paths)

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
@@ -32,9 +33,9 @@ SETS: list[dict[str, object]] = [
     {"layers": 1, "activation": "ü", "rate": 2, "constant": None},
 ]
 OUTCOMES = [
-    Outcome(Status.COMPLETED, 0.1 + 0.2, seconds=1.5),
-    Outcome(Status.FAILED, None, Failure(FailureKind.EXIT_STATUS, "exit status 1: ValueError"), 2.0),
-    Outcome(Status.COMPLETED, -4.0, seconds=1.0),
+    Outcome(Status.COMPLETED, {THE_VALUE: 0.1 + 0.2}, seconds=1.5),
+    Outcome(Status.FAILED, {}, Failure(FailureKind.EXIT_STATUS, "exit status 1: ValueError"), 2.0),
+    Outcome(Status.COMPLETED, {THE_VALUE: -4.0}, seconds=1.0),
 ]
 
 
@@ -45,7 +46,7 @@ def history(direction: Direction = Direction.MINIMIZE, outcomes: list[Outcome] =
         events.append(TrialStarted.of(trial, 100.0))
         if number <= len(outcomes):
             events.append(TrialFinished.of(trial, outcomes[number - 1], 102.0))
-    return History(direction, events)
+    return History(Objective(direction), events)
 
 
 def test_the_csv_is_candles_with_our_columns_last() -> None:
@@ -141,7 +142,7 @@ def test_the_summary(here: Path) -> None:
 
 
 def test_failures_of_one_kind_are_reported_once(here: Path) -> None:
-    failed = [Outcome(Status.FAILED, None, Failure(FailureKind.EXIT_STATUS, "exit status 1: same")) for _ in SETS]
+    failed = [Outcome(Status.FAILED, {}, Failure(FailureKind.EXIT_STATUS, "exit status 1: same")) for _ in SETS]
     lines = list(failure_lines(history(outcomes=failed), ExperimentPaths(here)))
     assert lines[0] == "4 failed (hpset_00001, hpset_00002, hpset_00003, …): exit status 1: same"
     assert len(lines) == 2
@@ -203,7 +204,7 @@ def test_durations(seconds: float, text: str) -> None:
 def test_hyperparameters_called_like_our_columns() -> None:
     trial = attempt_at(0, {"status": 1, "dirname": "d"}, id="a")
     events: list[AnyEvent] = [TrialStarted.of(trial, 1.0), TrialFinished.of(trial, OUTCOMES[0], 2.0)]
-    rows = result_rows(History(Direction.MINIMIZE, events))
+    rows = result_rows(History(Objective(Direction.MINIMIZE), events))
     header, line = as_csv(rows, ["status", "dirname"], None).splitlines()
     assert header == "result,dirname,id,hyperparameter_status,hyperparameter_dirname,status,seconds,attempts"
     assert line == "0.30000000000000004,a,a,1,d,completed,1.500,1"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from candle_hpo.commands.watch import Watched
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import Job, JobState
@@ -37,7 +37,7 @@ def history_of(campaign: str | None, stop: Stop | None, is_stopped: bool) -> His
     if campaign is not None:
         events.append(CampaignStarted(1.0, "h", 1, 1, job=campaign))
         events.append(CampaignStopped(3.0, stop) if is_stopped else TRIAL)
-    return History(Direction.MINIMIZE, events)
+    return History(Objective(Direction.MINIMIZE), events)
 
 
 def sighting_of(life: Life | None, job: str | JobState | None) -> Sighting:

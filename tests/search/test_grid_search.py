@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import (
     Attempt,
@@ -70,7 +71,9 @@ def run(
         began = clock
         clock, _, attempt = heapq.heappop(running)
         assert clock >= began
-        scheduler.ended(attempt, Outcome(Status.COMPLETED, 1.0, seconds=seconds(attempt.trial.hyperparameters)))
+        scheduler.ended(
+            attempt, Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=seconds(attempt.trial.hyperparameters))
+        )
 
 
 def in_order(lengths: Sequence[float], workers: int) -> float:
@@ -92,7 +95,7 @@ def test_every_set_is_started_once_whatever_was_done_before(count: int, workers:
     for number in done:
         trial = attempt_at(number, sets[number - 1])
         failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"))
-        scheduler.ended(trial, choice.choice([Outcome(Status.COMPLETED, 1.0, seconds=1.0), failed]))
+        scheduler.ended(trial, choice.choice([Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=1.0), failed]))
     started, _ = run(sets, workers, lambda _: choice.uniform(0.1, 10), scheduler, done)
     assert sorted([*started, *done]) == list(range(1, count + 1))
 
@@ -178,7 +181,8 @@ def test_a_choice_costs_the_same_at_the_end_of_any_list() -> None:
     trials = [attempt_at(number, {"epochs": number % 50 + 1}) for number in range(1, 100_001)]
     for trial in trials[:-3000]:
         scheduler.ended(
-            trial, Outcome(Status.COMPLETED, 1.0, seconds=float(str(trial.trial.hyperparameters["epochs"])))
+            trial,
+            Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=float(str(trial.trial.hyperparameters["epochs"]))),
         )
     ahead = scheduler.look_ahead(1000)
     assert ahead == 2000
@@ -194,7 +198,7 @@ def test_what_would_not_end_in_the_time_left_is_not_chosen() -> None:
     trials = [attempt_at(number, {"epochs": epochs}) for number, epochs in enumerate((9, 1, 5), 1)]
     for scheduler, expected in ((FirstCome(), (1, 1, 1, None)), (LongestFirst(), (1, 3, 2, None))):
         for epochs in range(1, 8):
-            outcome = Outcome(Status.COMPLETED, 1.0, seconds=10.0 * epochs)
+            outcome = Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=10.0 * epochs)
             scheduler.ended(attempt_at(epochs, {"epochs": epochs}), outcome)
         chosen = [scheduler.choose(trials, Moment(2, left)) for left in (1000.0, 65.0, 41.0, 5.0)]
         assert tuple(trial and trial.trial.number for trial in chosen) == expected, scheduler

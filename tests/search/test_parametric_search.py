@@ -13,7 +13,8 @@ import pytest
 
 from candle_hpo.campaign import Search
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial
 from candle_hpo.search.learning import KnownPoint
@@ -55,7 +56,7 @@ def loss(h: Hyperparameters) -> float:
 
 
 def completed(value: float) -> Outcome:
-    return Outcome(Status.COMPLETED, value)
+    return Outcome(Status.COMPLETED, {THE_VALUE: value})
 
 
 FAILED = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken"))

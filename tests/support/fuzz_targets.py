@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from candle_hpo.core.errors import InputError, MachineError, RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.inputfile.grid_expression import read_axes
 from candle_hpo.inputfile.read import read_experiment
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
@@ -85,7 +85,7 @@ def record(data: bytes) -> None:
     """A record: read, and gone on with."""
     path = written("events.jsonl", data)
     try:
-        History(Direction.MINIMIZE, read_events(path))
+        History(Objective(Direction.MINIMIZE), read_events(path))
     except RecordError as error:
         assert str(path) in str(error) or "line " in str(error)
     RecordFile(path).close()

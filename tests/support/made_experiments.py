@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Metrics, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.record.holder import Holder
@@ -55,7 +56,7 @@ def make_experiment(
         provenance=Provenance.of_this_process(),
     )
     write_experiment_settings(paths, stored)
-    record = Record(paths.record, direction)
+    record = Record(paths.record, Objective(direction))
     record.append(_events(trials, workers, direction, running, random.Random(seed)))
     record.close()
     if running:  # somebody runs it, as far as others can see
@@ -105,7 +106,7 @@ def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: r
     if rate > 0.03 and chance < 0.5:
         return Outcome(
             Status.FAILED,
-            None,
+            {},
             Failure(FailureKind.NO_VALUE, "val_to_return is nan, not a finite number"),
             seconds,
             worker,
@@ -113,16 +114,17 @@ def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: r
     if size == 1024 and chance < 0.4:
         return Outcome(
             Status.OUT_OF_MEMORY,
-            None,
+            {},
             Failure(FailureKind.MEMORY, "it needed more memory than it had"),
             seconds / 4,
             worker,
         )
     if chance > 0.99:
         return Outcome(
-            Status.TIMED_OUT, None, Failure(FailureKind.TIME, "it ran longer than trial_timeout"), seconds * 4, worker
+            Status.TIMED_OUT, {}, Failure(FailureKind.TIME, "it ran longer than trial_timeout"), seconds * 4, worker
         )
     value = (math.log10(rate) + 3) ** 2 + 0.1 * math.log2(size) + draw.gauss(0, 0.1)
     value *= 1000 if chance > 0.97 else 1
     value = value if direction is Direction.MINIMIZE else -value
-    return Outcome(Status.COMPLETED, value, None, seconds, worker, {"accuracy": 1 / (1 + abs(value)), "note": "fine"})
+    metrics: Metrics = {THE_VALUE: value, "accuracy": 1 / (1 + abs(value)), "note": "fine"}
+    return Outcome(Status.COMPLETED, metrics, None, seconds, worker)

@@ -35,8 +35,8 @@ def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus
     from candle_hpo.report.dashboard_study import DashboardStudy
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction, known = stored.settings.direction, known_sets(paths, stored)
-    study = DashboardStudy(paths.record, paths.root.name, direction, stored.names, known)
+    objective, known = stored.settings.objective, known_sets(paths, stored)
+    study = DashboardStudy(paths.record, paths.root.name, objective, stored.names, known)
     next_look = 0.0
 
     def update() -> None:

@@ -42,7 +42,7 @@ class _FollowedTrial:
     def __init__(self, experiment: Experiment, name: str) -> None:
         self._paths = experiment.paths
         self._tail = RecordTail(self._paths.record)
-        self._history = History(experiment.settings.direction)
+        self._history = History(experiment.settings.objective)
         self._read()
         self.id = self._find(name)
 
@@ -100,7 +100,7 @@ class _FollowedTrial:
         outcome = self._row.outcome
         if outcome is None:
             return f"{self.id} has not ended"
-        how = number(outcome.value) if outcome.value is not None else outcome.reason
+        how = outcome.reason if self._row.value is None else number(self._row.value)
         return f"{self.id}: {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {how}"
 
 

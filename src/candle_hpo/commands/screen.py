@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History, TrialHistory
 

@@ -57,7 +57,7 @@ class Watched:
 
     def _restart(self) -> None:
         self._tail = RecordTail(self.paths.record)
-        self.history = History(self.stored.settings.direction)
+        self.history = History(self.stored.settings.objective)
 
     @property
     def title(self) -> str:

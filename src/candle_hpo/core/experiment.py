@@ -8,28 +8,12 @@ from typing import Literal
 import msgspec
 
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.objective import Direction, Objective, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 
 USUAL_BUDGET = 110  # trials of a Bayesian search, as in CANDLE
-
-
-class Direction(str, Enum):
-    """Which end of the objective is the better one."""
-
-    MINIMIZE = "minimize"
-    MAXIMIZE = "maximize"
-
-    def is_better(self, value: float, other: float | None) -> bool:
-        """Return whether `value` is better than `other`; any value is better than none."""
-        if other is None:
-            return True
-        return value < other if self is Direction.MINIMIZE else value > other
-
-    def sort_key(self, value: float) -> float:
-        """Return a number that sorts the better value first."""
-        return value if self is Direction.MINIMIZE else -value
 
 
 class Language(str, Enum):
@@ -124,6 +108,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def language(self) -> Language:
         """What the model script is written in."""
         return Language.of(self.model_script)
+
+    @property
+    def objective(self) -> Objective:
+        """What is optimized: the script's one value."""
+        return Objective(self.direction, name_of_value(self.result_pattern, self.result_key))
 
     @property
     def failure_policy(self) -> FailurePolicy:

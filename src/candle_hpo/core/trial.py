@@ -10,7 +10,7 @@ import msgspec
 # Name -> value; the values are those of JSON: number, string, boolean, null, list, object.
 Hyperparameters = dict[str, object]
 
-# Name -> value; what a model measured besides its objective.
+# Name -> value; what a model measured: its objective, by its name, and whatever else it returned.
 Metrics = dict[str, float | int | str | bool | None]
 
 
@@ -113,9 +113,8 @@ class SlowImport(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended.
 
-    `value` is the objective: finite, and present if and only if the status is `completed`; `failure`, of every
-    other. `seconds` is the duration of the attempt; `worker` is where it ran,
-    a node and one of its slots (`cn0605:1`). `metrics` is what a completed model returned besides its value.
+    `metrics` are what a completed model measured, and nothing else has any; `failure` is why every other has none.
+    `seconds` is the duration of the attempt; `worker` is where it ran, a node and one of its slots (`cn0605:1`).
     `notes` are what the user should know besides: of how its value was found, and, with a worker's first trials, of
     how that starts them; with these comes what each trial waits for, as `slow_imports`.
     `script` is the version of the model script that ran (`core.provenance.ScriptState`), or, where that changed
@@ -123,28 +122,37 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
 
     status: Status
-    value: float | None = None
+    metrics: Metrics = {}
     failure: Failure | None = None
     seconds: float = 0.0
     worker: str = ""
-    metrics: Metrics = {}
     notes: tuple[str, ...] = ()
     slow_imports: tuple[SlowImport, ...] = ()
     script: str = ""
 
     def __post_init__(self) -> None:
-        if (self.value is not None) != (self.status is Status.COMPLETED):
-            raise ValueError(f"an outcome has a value if and only if it is completed: {self!r}")
+        if bool(self.metrics) != (self.status is Status.COMPLETED):
+            raise ValueError(f"an outcome has metrics if and only if it is completed: {self!r}")
         if (self.failure is None) != (self.status is Status.COMPLETED):
             raise ValueError(f"an outcome has a failure if and only if it is not completed: {self!r}")
-        if self.value is not None and not math.isfinite(self.value):
-            raise ValueError(f"a value is a finite number: {self!r}")
 
     @classmethod
     def interrupted(cls, reason: str, *, seconds: float = 0.0, worker: str = "") -> Outcome:
         """Return the outcome of an attempt that the machine ended, or did not let begin."""
         failure = Failure(FailureKind.MACHINE, reason)
         return cls(Status.INTERRUPTED, failure=failure, seconds=seconds, worker=worker)
+
+    def value_of(self, objective: str) -> float | None:
+        """Return what was measured of an objective; None of a trial that has not completed.
+
+        Raises `ValueError` where one that has completed did not measure it, or it is not a finite number.
+        """
+        if self.status is not Status.COMPLETED:
+            return None
+        value = self.metrics.get(objective)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"it has completed, and its {objective} is {value!r}, not a finite number")
+        return value
 
     @property
     def reason(self) -> str:

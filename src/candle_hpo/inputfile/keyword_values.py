@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 from candle_hpo.core.errors import nearest
-from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle, Direction
+from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
+from candle_hpo.core.objective import Direction
 from candle_hpo.inputfile.argument_style import read_argument_style
 
 

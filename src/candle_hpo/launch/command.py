@@ -138,7 +138,9 @@ def model_command(
         language=settings.language,
         script=settings.model_script,
         arguments=settings.argument_style if settings.hyperparams_as == "arguments" else None,
-        result=ResultSource(settings.result_pattern, settings.result_file, settings.result_key),
+        result=ResultSource(
+            settings.result_pattern, settings.result_file, settings.result_key, settings.objective.name
+        ),
         modules=(*site_modules, *modules_of(settings)),
         threads=settings.nthreads,
         python_path=settings.supp_pythonpath or "",

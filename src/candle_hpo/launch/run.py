@@ -72,7 +72,7 @@ def run_attempt(
         notes += (note,)
     slow = warm.take_slow_imports() if warm else ()
     outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
-    return _leave_outcome(attempt, outcome, paths)
+    return _leave_outcome(attempt, outcome, paths, model.result.objective)
 
 
 def _run_process(
@@ -175,7 +175,7 @@ def _clear_earlier_attempt(attempt: Attempt, paths: TrialPaths) -> None:
         paths.output.replace(paths.output_of_attempt(attempt.number - 1))
 
 
-def _leave_outcome(attempt: Attempt, outcome: Outcome, paths: TrialPaths) -> Outcome:
+def _leave_outcome(attempt: Attempt, outcome: Outcome, paths: TrialPaths, objective: str) -> Outcome:
     """Write the outcome into the trial's folder; what the model wrote under our names is kept under another.
 
     The record has the outcome in any case: where these files cannot be written, it says so, no more.
@@ -184,8 +184,9 @@ def _leave_outcome(attempt: Attempt, outcome: Outcome, paths: TrialPaths) -> Out
         for mine in (paths.result, paths.outcome):
             if os.path.lexists(mine):
                 mine.rename(mine.with_name(f"{mine.stem}.of_model{mine.suffix}"))
-        if outcome.value is not None:
-            replace_file(paths.result, f"{outcome.value!r}\n".encode())
+        value = outcome.value_of(objective)
+        if value is not None:
+            replace_file(paths.result, f"{value!r}\n".encode())
         write_outcome(paths, attempt, outcome)
     except OSError as error:
         what = f"its folder could not be written: {error}"

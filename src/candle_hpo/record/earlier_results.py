@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from candle_hpo.core.errors import InputError, RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
@@ -50,14 +50,14 @@ def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     if path.suffix.lower() == ".csv":
         return EarlierResults(_of_table(path, named), named)
     paths = find_experiment(named, directory)
-    direction = read_experiment_settings(paths).settings.direction
-    history = History(direction, read_events(paths.record) if paths.record.exists() else ())
+    objective = read_experiment_settings(paths).settings.objective
+    history = History(objective, read_events(paths.record) if paths.record.exists() else ())
     results = [
-        EarlierResult(row.outcome.value, row.trial.hyperparameters)
+        EarlierResult(row.value, row.trial.hyperparameters)
         for _, row in sorted(history.trials.items())
-        if row.outcome is not None and row.outcome.value is not None
+        if row.value is not None
     ]
-    return EarlierResults(results, paths.root.name, direction)
+    return EarlierResults(results, paths.root.name, objective.direction)
 
 
 def write_earlier_results(paths: ExperimentPaths, results: Sequence[EarlierResult]) -> None:

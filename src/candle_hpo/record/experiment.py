@@ -71,7 +71,7 @@ class Experiment:
     @cached_property
     def history(self) -> History:
         """What its record adds up to; nothing where it has none yet."""
-        return History(self.settings.direction, self.events())
+        return History(self.settings.objective, self.events())
 
     def events(self) -> Iterator[AnyEvent]:
         """Yield the events of its record; none where it has none yet."""
@@ -130,10 +130,10 @@ class Claim:
             add_sets(self.experiment.paths, before, added)
         write_experiment_settings(self.experiment.paths, stored)
         self.experiment.stored = stored
-        if stored.settings.direction is not before.settings.direction:
+        if stored.settings.objective != before.settings.objective:
             vars(self.experiment).pop("history", None)
 
     def record(self) -> Record:
         """Return the record, to be written."""
         experiment = self.experiment
-        return Record(experiment.paths.record, experiment.settings.direction, self._lock.keep, experiment.history)
+        return Record(experiment.paths.record, experiment.settings.objective, self._lock.keep, experiment.history)

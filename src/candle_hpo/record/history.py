@@ -10,10 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction
 from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.nodes import node_of
-from candle_hpo.core.trial import Attempt, Outcome, SlowImport, Status, Trial
+from candle_hpo.core.objective import Objective
+from candle_hpo.core.trial import Attempt, Metrics, Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -31,21 +31,21 @@ Value = TypeVar("Value")
 
 @dataclass
 class TrialHistory:
-    """One trial so far: its last attempt, when that began, and how it ended, if it did."""
+    """One trial so far: its last attempt, when that began, and how it ended, if it did.
+
+    `value` is what a completed trial measured of the objective, None of any other; `other_metrics`, all else.
+    """
 
     attempt: Attempt
     started: float
     outcome: Outcome | None = None
+    value: float | None = None
+    other_metrics: Metrics = field(default_factory=dict)
 
     @property
     def trial(self) -> Trial:
         """What was attempted."""
         return self.attempt.trial
-
-    @property
-    def value(self) -> float | None:
-        """The objective, of a completed trial; None of any other."""
-        return None if self.outcome is None else self.outcome.value
 
 
 class EndedAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -104,8 +104,8 @@ class History:
     number, those of the same kind together.
     """
 
-    def __init__(self, direction: Direction, events: Iterable[AnyEvent] = ()) -> None:
-        self.direction = direction
+    def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
+        self.objective, self.direction = objective, objective.direction
         self.trials: dict[int, TrialHistory] = {}
         self.running: dict[int, TrialHistory] = {}
         self.counts: Counter[Status] = Counter()
@@ -235,11 +235,15 @@ class History:
             if slow.seconds < known.seconds:
                 self.slow_imports[slow.module] = slow
         self._end(trial, event.outcome)
-        value = event.outcome.value
-        if value is not None and self.direction.is_better(value, before):
-            self.improvements.append((event.time, value))
+        if trial.value is not None and self.direction.is_better(trial.value, before):
+            self.improvements.append((event.time, trial.value))
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:
+        try:
+            trial.value = outcome.value_of(self.objective.name)
+        except ValueError as error:
+            raise RecordError(f"trial {trial.trial.id}: {error}") from None
+        trial.other_metrics = {name: each for name, each in outcome.metrics.items() if name != self.objective.name}
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Objective
 from candle_hpo.record.campaign_log import log_events
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.history import History
@@ -23,12 +23,12 @@ class Record:
     def __init__(
         self,
         path: Path,
-        direction: Direction,
+        objective: Objective,
         check: Callable[[], None] = lambda: None,
         history: History | None = None,
     ) -> None:
         self._file, self._check = RecordFile(path), check
-        self.history = History(direction, read_events(path)) if history is None else history
+        self.history = History(objective, read_events(path)) if history is None else history
 
     def append(self, events: Sequence[AnyEvent]) -> None:
         """Write the events and sync them once; then, and only then, take them into the history."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.history import History, TrialHistory
@@ -39,23 +39,23 @@ class DashboardStudy:
     """
 
     def __init__(
-        self, record: Path, name: str, direction: Direction, names: Sequence[str], known: Sequence[Hyperparameters]
+        self, record: Path, name: str, objective: Objective, names: Sequence[str], known: Sequence[Hyperparameters]
     ) -> None:
         self.storage = _Storage()
-        self._record, self._name, self._direction = record, name, direction
+        self._record, self._name, self._objective = record, name, objective
         self._names, self._known = names, representative_sets(names, known)
         self._study: int | None = None
         self._restart()
 
     def _restart(self) -> None:
         self._tail = RecordTail(self._record)
-        self.history = History(self._direction)
+        self.history = History(self._objective)
         self._make_study()
 
     def _make_study(self) -> None:
         if self._study is not None:
             self.storage.delete_study(self._study)
-        self._study = self.storage.create_new_study([DIRECTIONS[self._direction]], self._name)
+        self._study = self.storage.create_new_study([DIRECTIONS[self._objective.direction]], self._name)
         self._choices: dict[str, tuple[str, ...]] = {}
         self._trials: dict[int, int] = {}  # number -> Optuna's id of the trial that runs
         self._ended: dict[int, int] = {}  # the same of those that have ended
@@ -111,7 +111,7 @@ class DashboardStudy:
         if running is not None and row.outcome is not None:
             for name, value in attributes_of(row).items():
                 storage.set_trial_user_attr(running, name, value)
-            values = None if row.outcome.value is None else [row.outcome.value]
+            values = None if row.value is None else [row.value]
             storage.set_trial_state_values(running, TrialState.COMPLETE if values else TrialState.FAIL, values)
             self._ended[number] = running
             return

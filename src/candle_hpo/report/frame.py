@@ -27,14 +27,14 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
     columns: dict[str, list[object]] = {
         "number": [row.trial.number for row in rows],
         "id": [row.trial.id for row in rows],
-        "value": [row.outcome.value if row.outcome else None for row in rows],
+        "value": [row.value for row in rows],
     }
     for name in names:
         heading = f"hyperparameter_{name}" if name in (*_FIRST, *_LAST) else name
         columns[heading] = [row.trial.hyperparameters.get(name) for row in rows]
     for name in metric_names(rows):
         heading = f"metric_{name}" if name in columns or name in _LAST else name
-        columns[heading] = [row.outcome.metrics.get(name) if row.outcome else None for row in rows]
+        columns[heading] = [row.other_metrics.get(name) for row in rows]
     columns |= {
         "status": [row.outcome.status.value if row.outcome else "running" for row in rows],
         "reason": [row.outcome.reason if row.outcome else "" for row in rows],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.columns import Column
 
@@ -23,7 +23,7 @@ def importance(
     By PED-ANOVA (Watanabe et al., IJCAI 2023, https://arxiv.org/abs/2304.10255), which takes hyperparameters that some
     trials do not have, too. None where too few trials have completed, or no column distinguishes them.
     """
-    completed = [place for place, row in enumerate(rows) if row.outcome is not None and row.outcome.value is not None]
+    completed = [place for place, row in enumerate(rows) if row.value is not None]
     completed = completed[:: len(completed) // _MOST_TRIALS + 1]
     varying = [column for column in columns if column.varies]
     if len(completed) < FEWEST_TRIALS or not varying:

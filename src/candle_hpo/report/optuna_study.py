@@ -14,7 +14,7 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.columns import Column, columns_of
@@ -70,7 +70,7 @@ class OptunaTrials:
             state = TrialState.COMPLETE if outcome.status is Status.COMPLETED else TrialState.FAIL
         trial = create_trial(
             state=state,
-            value=outcome.value if outcome else None,
+            value=row.value,
             params=values,
             distributions={name: self._distributions[name] for name in values},
             user_attrs=attributes_of(row),
@@ -100,7 +100,7 @@ def attributes_of(row: TrialHistory) -> dict[str, object]:
     """Return what Optuna has no place for: number (its own counts from 0) and id, how it ended, its other metrics."""
     attributes: dict[str, object] = {"number": row.trial.number, "id": row.trial.id, "attempt": row.attempt.number}
     if row.outcome is not None:
-        attributes |= {**row.outcome.metrics, "status": row.outcome.status.value, "worker": row.outcome.worker}
+        attributes |= {**row.other_metrics, "status": row.outcome.status.value, "worker": row.outcome.worker}
         if row.outcome.reason:
             attributes["reason"] = row.outcome.reason[:_MOST_ATTRIBUTE]
     return attributes

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.words import Value, column_texts, number_texts, plain
 
@@ -53,7 +53,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
     for row in rows:
         outcome = row.outcome
         if outcome is not None:
-            value = outcome.value
+            value = row.value
             if value is not None and result_format is not None:
                 value = float(result_format % value)
             table.append(
@@ -64,7 +64,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "hyperparameters": _in_order(row.trial.hyperparameters, names),
                     "status": outcome.status,
                     "reason": outcome.reason,
-                    "metrics": outcome.metrics,
+                    "metrics": row.other_metrics,
                     "seconds": outcome.seconds,
                     "attempts": row.attempt.number,
                     "script": outcome.script,
@@ -114,7 +114,7 @@ def _shown(
     if result_format is None:
         _put(table, 0, {place: row.value for place, row in enumerate(rows) if row.value is not None}, number_texts)
     sets = [row.trial.hyperparameters for row in rows]
-    measured = [row.outcome.metrics if row.outcome else {} for row in rows]
+    measured = [row.other_metrics for row in rows]
     for column, name in enumerate(names, start=len(_FIRST)):
         _put(table, column, {place: each[name] for place, each in enumerate(sets) if name in each}, column_texts)
     for column, name in enumerate(metrics, start=len(_FIRST) + len(names)):
@@ -136,7 +136,7 @@ _FIRST, _LAST = ("result", "dirname", "id"), ("status", "seconds", "attempts")
 
 def metric_names(rows: Sequence[TrialHistory]) -> list[str]:
     """Return the names of all metrics that models returned besides their value, in the order of their first use."""
-    return list(dict.fromkeys(name for row in rows if row.outcome for name in row.outcome.metrics))
+    return list(dict.fromkeys(name for row in rows for name in row.other_metrics))
 
 
 def _headings(names: Sequence[str]) -> list[str]:
@@ -151,10 +151,9 @@ def _metric_headings(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
     trial, outcome = row.trial, row.outcome
-    value = outcome.value if outcome else None
-    result = "" if value is None else repr(value) if result_format is None else result_format % value
+    result = "" if row.value is None else repr(row.value) if result_format is None else result_format % row.value
     values = [plain(trial.hyperparameters[name]) if name in trial.hyperparameters else "" for name in names]
-    measured = outcome.metrics if outcome else {}
+    measured = row.other_metrics
     values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
     return [result, trial.id, trial.id, *values, *ended, str(row.attempt.number)]

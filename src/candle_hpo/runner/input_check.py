@@ -263,14 +263,15 @@ def _run_one_trial(
     outcome: Outcome = run_trial_here(
         experiment.settings, hyperparameters, interpreter, drawn_seed(experiment.settings), paths, paths.run
     )
-    if outcome.value is None:
+    value = outcome.value_of(experiment.settings.objective.name)
+    if value is None:
         findings.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))
         findings.problems.append(
             f"the trial {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {outcome.reason}; "
             f"all that it printed is in {location(paths.output)}"
         )
         return None
-    findings.right(f"one trial: {number(outcome.value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
+    findings.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
     return outcome.seconds
 
 

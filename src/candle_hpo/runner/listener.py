@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History, TrialHistory
 

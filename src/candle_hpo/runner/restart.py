@@ -64,6 +64,12 @@ def plan_restart(request: Request, interpreter: str, earlier: Experiment) -> Res
             f'{name} has workflow="{before.settings.workflow}", and this file "{settings.workflow}"; '
             "to continue it, keep its workflow"
         )
+    if settings.objective.name != before.settings.objective.name:
+        raise InputError(
+            f"the value of {name} is called {before.settings.objective.name}, and that of this file "
+            f"{settings.objective.name} (result_pattern, result_key): they may not be the same; to continue {name}, "
+            "keep its own"
+        )
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
     if settings.workflow != "grid":
         total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))

@@ -46,7 +46,7 @@ def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, say: S
     say(f"Running {settings.model_script} once ...")
     outcome = run_trial_here(settings, experiment.default_model, interpreter, seed, paths, here)
     say(f"Output: {location(paths.output)}")
-    return _conclude(outcome, paths.output, say)
+    return _conclude(outcome, settings.objective.name, paths.output, say)
 
 
 def run_trial_here(
@@ -90,10 +90,11 @@ def run_trial_here(
         raise MachineError(f"the model cannot be run in {directory}: {error}") from None
 
 
-def _conclude(outcome: Outcome, output: Path, say: Say) -> ExitStatus:
+def _conclude(outcome: Outcome, objective: str, output: Path, say: Say) -> ExitStatus:
     ended = f"{outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}"
-    if outcome.value is not None:
-        say(f"The model {ended}; val_to_return = {number(outcome.value)}", *outcome.notes)
+    value = outcome.value_of(objective)
+    if value is not None:
+        say(f"The model {ended}; {objective} = {number(value)}", *outcome.notes)
         return ExitStatus.ALL_WELL
     if outcome.status is Status.INTERRUPTED:
         say(f"The model was {ended}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.parameters import Coordinates
 from candle_hpo.core.trial import Configuration, Outcome, Status, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
@@ -67,9 +67,15 @@ class LearningSearch:
     """
 
     def __init__(
-        self, space: SearchSpace, sampler: Sampler, budget: Budget, seed: int, known: Iterable[KnownPoint] = ()
+        self,
+        space: SearchSpace,
+        sampler: Sampler,
+        budget: Budget,
+        seed: int,
+        known: Iterable[KnownPoint] = (),
+        objective: str = THE_VALUE,
     ) -> None:
-        self._space, self._sampler, self._budget = space, sampler, budget
+        self._space, self._sampler, self._budget, self._objective = space, sampler, budget, objective
         self._points, self._count = Points(space, seed), space.points()
         self._places: dict[int, int] = {}  # of each trial's point in the sampler, by its number
         self._taken: set[PointKey] = set()
@@ -100,7 +106,7 @@ class LearningSearch:
                 raise RecordError(f"{trial.id} has hyperparameters that are not of this experiment's search space")
             self._places[trial.number] = self._add(point)
         if outcome.status is not Status.INTERRUPTED:
-            self._sampler.observe(self._places[trial.number], outcome.value)
+            self._sampler.observe(self._places[trial.number], outcome.value_of(self._objective))
 
     def _add(self, point: Coordinates) -> int:
         """Let a point be tried; return its place in the sampler."""

@@ -38,12 +38,13 @@ def parametric_search(
         evenly = settings.workflow != "random" and settings.sampler == "qmc"
         return PointSearch(search_space, budget, seed, [each.coordinates for each in known], evenly=evenly)
     check_sampler(settings.sampler)
+    objective = settings.objective.name
     of_sampler = (search_space, settings.direction, seed, settings.design_size)
     if settings.sampler == "candle":
-        return LearningSearch(search_space, Sampler(*of_sampler), budget, seed, known)
+        return LearningSearch(search_space, Sampler(*of_sampler), budget, seed, known, objective)
     from candle_hpo.search.optuna.study import StudySampler  # candle's own sampler needs no Optuna
 
-    return LearningSearch(search_space, StudySampler(settings.sampler, *of_sampler), budget, seed, known)
+    return LearningSearch(search_space, StudySampler(settings.sampler, *of_sampler), budget, seed, known, objective)
 
 
 def check_sampler(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.axes import Axis, categorical
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
@@ -34,7 +34,7 @@ from support.made_experiments import CONDITIONAL, HOSTILE, make_experiment
 def page_of(root: Path, target: Path) -> Path:
     paths = ExperimentPaths(root)
     stored = read_experiment_settings(paths)
-    target.write_text(report_page(paths, stored, History(stored.settings.direction, read_events(paths.record))))
+    target.write_text(report_page(paths, stored, History(stored.settings.objective, read_events(paths.record))))
     return target
 
 
@@ -99,7 +99,7 @@ def test_values_far_off_are_kept_out_of_the_charts_range_at_the_worse_end_only()
 
 def test_importance_finds_what_matters(tmp_path: Path) -> None:
     paths = make_experiment(tmp_path / "X000", 400)
-    history = History(Direction.MINIMIZE, read_events(paths.record))
+    history = History(Objective(Direction.MINIMIZE), read_events(paths.record))
     rows = [row for _, row in sorted(history.trials.items())]
     columns = columns_of(CONDITIONAL, [row.trial.hyperparameters for row in rows])
     shares = importance(rows, columns, Direction.MINIMIZE)
@@ -113,7 +113,7 @@ def test_importance_finds_what_matters(tmp_path: Path) -> None:
 def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
     trial = attempt_at(0, {"x": 1}, id="a")
     again = attempt_at(0, {"x": 1}, id="a", attempt=2)
-    interrupted = Outcome(Status.INTERRUPTED, None, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, "n1:0")
+    interrupted = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, "n1:0")
     events: list[AnyEvent] = [
         CampaignStarted(100.0, "n1", 1, 2),
         TrialStarted.of(trial, 101.0),
@@ -121,9 +121,9 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         CampaignStopped(106.0, Stop(StopReason.CTRL_C)),
         CampaignStarted(1000.0, "n2", 2, 4),
         TrialStarted.of(again, 1001.0),
-        TrialFinished.of(again, Outcome(Status.COMPLETED, 0.5, None, 2.0, "n2:1"), 1004.0),
+        TrialFinished.of(again, Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, None, 2.0, "n2:1"), 1004.0),
     ]
-    history = History(Direction.MINIMIZE, events)
+    history = History(Objective(Direction.MINIMIZE), events)
     assert [(span.started.time, span.ended, span.started.workers) for span in history.campaigns] == [
         (100, 106, 2),
         (1000, 1004, 4),

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.record.events import TrialFinished
 from candle_hpo.record.history import History
@@ -84,11 +84,13 @@ def test_killed_at_50_random_moments_nothing_is_lost_or_repeated(write_input: Wr
     assert kills == KILLS, f"seed {seed}: only {kills} kills before all was done"
     events = list(read_events(root / "events.jsonl"))
     ends = Counter(
-        event.number for event in events if isinstance(event, TrialFinished) and event.outcome.value is not None
+        event.number
+        for event in events
+        if isinstance(event, TrialFinished) and event.outcome.value_of(THE_VALUE) is not None
     )
     assert ends == Counter(range(1, TRIALS + 1)), f"seed {seed}"
-    history = History(Direction.MINIMIZE, events)
-    values = {number: row.outcome.value for number, row in history.trials.items() if row.outcome}
+    history = History(Objective(Direction.MINIMIZE), events)
+    values = {number: row.value for number, row in history.trials.items() if row.outcome}
     assert values == {number: float(number) for number in range(1, TRIALS + 1)}
     assert not (root / "campaign.lock").exists()
 
@@ -124,7 +126,7 @@ def test_what_had_ended_and_was_not_recorded_is_collected(write_input: WriteInpu
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     ran = {path.parent.name for path, time_ns in before.items() if path.stat().st_mtime_ns != time_ns}
     assert ran == {"hpset_00002", "hpset_00003"}
-    history = History(Direction.MINIMIZE, read_events(record))
+    history = History(Objective(Direction.MINIMIZE), read_events(record))
     assert history.counts == {Status.COMPLETED: 4}
     outcome = history.trials[1].outcome
     assert outcome is not None
@@ -194,7 +196,9 @@ def test_a_broken_script_stops_early_and_a_fixed_one_completes_all(
     assert "Stopped: too many failures: the first 1" in done.stdout
     assert "ModuleNotFoundError: No module named 'numbre'" in done.stdout
     assert "candle resume X000 continues it; candle resume X000 --retry-failed attempts the 1" in done.stdout
-    failed = History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl")).counts[Status.FAILED]
+    failed = History(Objective(Direction.MINIMIZE), read_events(here / "last-candle-job" / "events.jsonl")).counts[
+        Status.FAILED
+    ]
     assert 10 <= failed <= 12
     (here / "model.py").write_text("val_to_return = 1")
     resumed = candle("resume")

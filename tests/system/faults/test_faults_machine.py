@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import MachineError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.open_files import allow_open_files
 from candle_hpo.record.events import TrialFinished
@@ -33,13 +33,15 @@ def sets(count: int) -> str:
 
 
 def history(here: Path) -> History:
-    return History(Direction.MINIMIZE, read_events(here / RECORD))
+    return History(Objective(Direction.MINIMIZE), read_events(here / RECORD))
 
 
 def assert_all_completed_once(here: Path, count: int) -> None:
     events = read_events(here / RECORD)
     ends = Counter(
-        event.number for event in events if isinstance(event, TrialFinished) and event.outcome.value is not None
+        event.number
+        for event in events
+        if isinstance(event, TrialFinished) and event.outcome.value_of(THE_VALUE) is not None
     )
     assert ends == Counter(range(1, count + 1))
 
@@ -216,7 +218,7 @@ echo "$(ulimit -Sn)" > "$CANDLE_RESULT_FILE"
     done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "150 trials: 150 completed" in done.stdout
-    assert {row.outcome.value for row in history(here).trials.values() if row.outcome} == {1300.0}
+    assert {row.value for row in history(here).trials.values() if row.outcome} == {1300.0}
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux changes the limits of another process")

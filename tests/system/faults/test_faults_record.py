@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import RecordError
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
@@ -22,11 +22,11 @@ from support.attempts import attempt_at
 def trial_events(number: int) -> list[AnyEvent]:
     trial = attempt_at(number, {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
     if number % 3:
-        outcome = Outcome(Status.COMPLETED, number / 3, None, 2.5, "host:1", {"accuracy": 0.5})
+        outcome = Outcome(Status.COMPLETED, {THE_VALUE: number / 3, "accuracy": 0.5}, None, 2.5, "host:1")
     else:
         outcome = Outcome(
             Status.FAILED,
-            None,
+            {},
             Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError"),
             0.5,
             "host:0",
@@ -57,7 +57,7 @@ def test_torn_at_each_of_its_last_2000_bytes_it_replays_and_continues(path: Path
         whole = lines - data[-cut:].count(b"\n")
         _, *read = read_events(path)
         assert read == events[: whole - 1]
-        record = Record(path, Direction.MINIMIZE)
+        record = Record(path, Objective(Direction.MINIMIZE))
         record.append([CampaignStopped(2e9, Stop(StopReason.CTRL_C))])
         record.close()
         assert path.read_bytes().count(b"\n") == whole + 1
@@ -125,7 +125,7 @@ def test_an_event_that_is_missing_is_named_by_its_line(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], *lines[5:]]))
     with pytest.raises(RecordError, match=r"line 5 of the record: it ends attempt 1 at trial number 2, which does not"):
-        History(Direction.MINIMIZE, read_events(path))
+        History(Objective(Direction.MINIMIZE), read_events(path))
 
 
 def test_a_line_of_100_megabytes_is_an_error_like_any_other(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.process.memory import speaks_of_memory
 from candle_hpo.record.history import History
@@ -115,7 +115,7 @@ EXPECTED = {
 
 
 def outcomes(here: Path) -> dict[str, Outcome]:
-    history = History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl"))
+    history = History(Objective(Direction.MINIMIZE), read_events(here / "last-candle-job" / "events.jsonl"))
     return {str(row.trial.hyperparameters["how"]): row.outcome for row in history.trials.values() if row.outcome}
 
 

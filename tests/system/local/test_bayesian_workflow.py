@@ -20,8 +20,9 @@ import pytest
 
 import candle_hpo
 from candle_hpo.campaign import Campaign
-from candle_hpo.core.experiment import Direction, Settings
+from candle_hpo.core.experiment import Settings
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Outcome, Status, Trial
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.events import TrialFinished, TrialStarted
@@ -311,7 +312,7 @@ class SimulatedPool(Executor):
     def advance(self) -> None:
         if self._running:
             self.now, number, future = heapq.heappop(self._running)
-            future.set_result(Outcome(Status.COMPLETED, float(number % 7), seconds=1.0))
+            future.set_result(Outcome(Status.COMPLETED, {THE_VALUE: float(number % 7)}, seconds=1.0))
 
 
 def busy_share(proposals: str, here: Path) -> float:
@@ -321,7 +322,7 @@ def busy_share(proposals: str, here: Path) -> float:
     plain = Settings(model_script="/m.py", workflow="bayesian", nworkers=8, propose_points=8, max_budget=100)
     settings = msgspec.structs.replace(plain, proposals=proposals, max_iterations=100)
     search = parametric_search(space_of(SPACE), settings, seed=1)
-    record = Record(here / f"{proposals}.jsonl", Direction.MINIMIZE)
+    record = Record(here / f"{proposals}.jsonl", Objective(Direction.MINIMIZE))
     Campaign(
         search, PooledEngine(pool, lambda _: pytest.fail(), 8, lambda: None), record, FailurePolicy(), pool.advance
     ).run()

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
 from candle_hpo.files import replace_file
@@ -85,7 +86,7 @@ def test_links_with_the_names_of_our_files_are_not_followed(
     folder = paths.trial(ATTEMPT.trial.id).run
     folder.mkdir()
     (folder / name).symlink_to(precious)
-    assert run(paths, "val_to_return = 1").value == 1
+    assert run(paths, "val_to_return = 1").value_of(THE_VALUE) == 1
     link = f"import os; os.path.lexists({name!r}) and os.unlink({name!r}); os.symlink({str(precious)!r}, {name!r})\n"
     run(paths, link)
     assert precious.exists() is not dangling
@@ -140,7 +141,7 @@ def test_what_is_not_an_outcome_is_not_collected(paths: ExperimentPaths, text: s
 def test_a_completed_outcome_without_a_value_is_not_collected(paths: ExperimentPaths) -> None:
     trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
-    write_outcome(trial, ATTEMPT, Outcome(Status.COMPLETED, 1.0))
+    write_outcome(trial, ATTEMPT, Outcome(Status.COMPLETED, {THE_VALUE: 1.0}))
     trial.outcome.write_text(trial.outcome.read_text().replace("1.0", "null"))
     assert read_outcome(trial, ATTEMPT) is None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.record.events import TrialFinished
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import started_at
@@ -50,7 +50,7 @@ def grid(count: int, pause: float) -> str:
 
 
 def history(here: Path) -> History:
-    return History(Direction.MINIMIZE, read_events(here / "last-candle-job" / "events.jsonl"))
+    return History(Objective(Direction.MINIMIZE), read_events(here / "last-candle-job" / "events.jsonl"))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, here: Path, slurm: SlurmCluster) -> None:
@@ -70,7 +70,9 @@ def completed(here: Path) -> int:
 
 def assert_each_completed_once(here: Path, count: int) -> None:
     events = read_events(here / "last-candle-job" / "events.jsonl")
-    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.outcome.value is not None)
+    ends = Counter(
+        e.number for e in events if isinstance(e, TrialFinished) and e.outcome.value_of(THE_VALUE) is not None
+    )
     assert ends == Counter(range(1, count + 1))
 
 
@@ -197,7 +199,7 @@ def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
     slurm.wait_until_empty(90)
     found = history(here)
     assert "10 completed" in (here / "last-candle-job" / "job.out").read_text()
-    assert {trial.outcome.value for trial in found.trials.values() if trial.outcome} == {
+    assert {trial.value for trial in found.trials.values() if trial.outcome} == {
         float(len(os.environ["PATH"].split(os.pathsep)))
     }
 
@@ -221,7 +223,7 @@ def test_scripts_in_other_languages(
     path.write_text(path.read_text().replace("model.py", script))
     assert on_cluster("submit-job", "x.in").returncode == 0
     wait_until(lambda: completed(here) == 3, 60, here, slurm)
-    values = {row.trial.id: row.outcome.value for row in history(here).trials.values() if row.outcome}
+    values = {row.trial.id: row.value for row in history(here).trials.values() if row.outcome}
     assert values == {"hpset_00001": 3, "hpset_00002": 1, "hpset_00003": 2}
 
 

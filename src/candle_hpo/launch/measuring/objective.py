@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.objective import THE_VALUE
+from candle_hpo.core.trial import Metrics
 from candle_hpo.launch.measuring.number_texts import as_number, finite, shortened
 from candle_hpo.launch.measuring.result_file import Measured, metrics_of, raise_if_the_machines, read_file, read_json
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
@@ -16,24 +18,28 @@ _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 
 
 class ResultSource(msgspec.Struct, frozen=True):
-    """Where the value is: the last match of `pattern` in the output, or `key` in `file`; else what was reported."""
+    """Where the value is: the last match of `pattern` in the output, or `key` in `file`; else what was reported.
+
+    `objective` is its name among the metrics.
+    """
 
     pattern: str | None = None
     file: str | None = None
     key: str | None = None
+    objective: str = THE_VALUE
 
 
 def measurement(
     source: ResultSource, folder: Path, reported: Path, output: Path, how_to_report: str
-) -> Callable[[], Measured]:
+) -> Callable[[], tuple[Metrics, tuple[str, ...]]]:
     """Return the function that finds what a model measured, to be made before the model starts, and called after it.
 
-    `folder` is where the model runs. The function raises `ValueError` with the reason where there is no finite
-    number; a file that the model did not write in the meantime holds none.
+    `folder` is where the model runs. The function returns notes on how the value was found, too; it raises `ValueError`
+    with the reason where there is no finite number; a file that the model did not write in the meantime holds none.
     """
     before = _signature(folder / source.file) if source.file else None
 
-    def measure() -> Measured:
+    def measured() -> Measured:
         if source.pattern is not None:
             return Measured(*ResultPattern(source.pattern).find(output))
         if source.file is None:
@@ -41,6 +47,10 @@ def measurement(
         if _signature(folder / source.file) in (None, before):
             raise ValueError(f"it did not write the result_file {source.file} in the folder where it ran")
         return read_file(folder / source.file, source.key)
+
+    def measure() -> tuple[Metrics, tuple[str, ...]]:
+        value, others, notes = measured()
+        return {source.objective: value, **others}, notes
 
     return measure
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_STEPS = ("step", "epoch", "iteration", "iter")  # named groups that are not measurements
+from candle_hpo.core.objective import measured_groups
+
 SKIPPED = "skipped_by_wildcard"  # the name of a group
 
 # Parts of a regular expression, https://docs.python.org/3/library/re.html; a group that opens is one of them.
@@ -71,7 +72,7 @@ def variants(text: str) -> Variants:
     # In the text as it is read, a carriage return is the end of a line.
     text = "".join(r"\n" if part == r"\r" else part.replace(r"\r", r"\n") for _, part in parts)
     itself = re.compile(text, re.MULTILINE)
-    names = {name: number for name, number in itself.groupindex.items() if name.lower() not in _STEPS}
+    names = measured_groups(itself)
     value = min(names.values(), default=min(1, itself.groups))
     groups = list(_groups(parts))
     if itself.flags & re.VERBOSE or len(groups) != itself.groups:

@@ -8,8 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
-from candle_hpo.launch.measuring.result_file import Measured
+from candle_hpo.core.trial import Failure, FailureKind, Metrics, Outcome, Status
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
 
@@ -24,7 +23,10 @@ DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def outcome_of(
-    ended: Ended, output: Path, measure: Callable[[], Measured], killed_for_memory: Callable[[], bool] = lambda: False
+    ended: Ended,
+    output: Path,
+    measure: Callable[[], tuple[Metrics, tuple[str, ...]]],
+    killed_for_memory: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Return the outcome of a process that ended.
 
@@ -45,10 +47,10 @@ def outcome_of(
     if ended.is_cut_off:
         return _without_value(Status.FAILED, FailureKind.OUTPUT, _CUT_OFF, ended)
     try:
-        value, metrics, notes = measure()
+        metrics, notes = measure()
     except ValueError as error:
         return _without_value(Status.FAILED, FailureKind.NO_VALUE, str(error), ended)
-    return Outcome(Status.COMPLETED, value=value, seconds=ended.seconds, metrics=metrics, notes=notes)
+    return Outcome(Status.COMPLETED, metrics, seconds=ended.seconds, notes=notes)
 
 
 def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:

@@ -27,7 +27,7 @@ _CUT_OFF = re.compile(r"(?:^[+-]?|\.|[ed][+-]?0?)\Z", re.IGNORECASE)  # what a n
 
 
 class Measured(NamedTuple):
-    """What a model measured: its objective, finite, and whatever else it returned.
+    """What a model measured: its objective, finite, and whatever else it returned, by name.
 
     `notes` are what the user should know of how that was found.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.columns import Column, columns_of
@@ -159,8 +159,7 @@ def _with_importance(
 
 
 def _metrics(rows: Sequence[TrialHistory]) -> tuple[MetricColumn, ...]:
-    measured = [row.outcome.metrics if row.outcome else {} for row in rows]
-    return tuple(MetricColumn(name, tuple(metrics.get(name) for metrics in measured)) for name in metric_names(rows))
+    return tuple(MetricColumn(name, tuple(row.other_metrics.get(name) for row in rows)) for name in metric_names(rows))
 
 
 class _RunningTime:

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from candle_hpo.core.experiment import Direction
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.parameters import Coordinates
 from candle_hpo.search.learning import Sampler
 from candle_hpo.search.space import SearchAxis, SearchSpace
