@@ -25,7 +25,7 @@ from candle_hpo.campaign import Campaign
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
 from candle_hpo.schedule.scheduler import LongestFirst
@@ -70,7 +70,7 @@ class EndedAtOnce(Executor):
         waiting, self._waiting = self._waiting, []
         for future, trial in waiting:
             future.set_result(
-                Outcome(Status.COMPLETED, {THE_VALUE: float(trial.number % 97)}, seconds=0.1, worker="node1:1")
+                Outcome(Status.COMPLETED, {THE_VALUE: float(trial.number % 97)}, seconds=0.1, place=Place("node1", 1))
             )
 
 

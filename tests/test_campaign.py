@@ -18,7 +18,17 @@ from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Attempt, Configuration, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import (
+    Attempt,
+    Configuration,
+    Failure,
+    FailureKind,
+    Outcome,
+    Place,
+    Status,
+    Trial,
+    default_trial_id,
+)
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
@@ -279,8 +289,10 @@ def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record
 
     def run(attempt: Attempt) -> Outcome:
         if attempt.number == 1 and attempt.trial.number >= 2 and "bad" not in excluded:
-            return Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, worker="bad:0")
-        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, worker="good:0")
+            return Outcome(
+                Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, place=Place("bad", 0)
+            )
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, place=Place("good", 0))
 
     campaign(record, run, GridSearch(space(20)), workers=1, exclude=excluded.append).run()
     assert excluded == ["bad"]
@@ -298,7 +310,7 @@ def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> Non
             Status.FAILED,
             failure=Failure(FailureKind.NO_VALUE, "broken"),
             seconds=0.1,
-            worker=f"n{attempt.trial.number % 3}:0",
+            place=Place(f"n{attempt.trial.number % 3}", 0),
         )
 
     campaign(record, run, GridSearch(space(20)), policy=FailurePolicy(max_failures=0), exclude=excluded.append).run()
@@ -402,9 +414,9 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
                 Status.INTERRUPTED,
                 failure=Failure(FailureKind.MACHINE, "stale file handle"),
                 seconds=0.1,
-                worker="bad:0",
+                place=Place("bad", 0),
             )
-        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, worker="good:0")
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, place=Place("good", 0))
 
     campaign(record, run, GridSearch(space(20)), workers=2, policy=FailurePolicy(3), exclude=excluded.append).run()
     assert excluded == ["bad"]

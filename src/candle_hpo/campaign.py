@@ -18,7 +18,7 @@ from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
-from candle_hpo.core.nodes import NodeWatch, node_of
+from candle_hpo.core.nodes import NodeWatch
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
 from candle_hpo.record import events
@@ -141,7 +141,7 @@ class Campaign:
             self._failure_watch.add_earlier(outcome)
             failed = outcome.status is not Status.COMPLETED
             if outcome.status is Status.INTERRUPTED or (
-                failed and (self._failed_too or node_of(outcome.worker) in bad_nodes)
+                failed and (self._failed_too or (outcome.place is not None and outcome.place.node in bad_nodes))
             ):
                 trial = Trial(self._as_listed(earlier.trial.configuration), earlier.trial.repeat)
                 self._again.add_waiting(Attempt(trial, earlier.attempt.number + 1))

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
@@ -100,7 +100,7 @@ def test_improvements_end_with_the_best(tmp_path: Path) -> None:
 def test_a_trial_that_is_attempted_again_is_not_a_failure_any_more() -> None:
     trial, again = attempt_at(0, id="a"), attempt_at(0, id="a", attempt=2)
     history = History(Objective(Direction.MAXIMIZE))
-    lost = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, "n1:0")
+    lost = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 1.0, Place("n1", 0))
     events: list[AnyEvent] = [CampaignStarted(0.0, "h", 1, 2), TrialStarted.of(trial, 0.0)]
     for event in [*events, TrialFinished.of(trial, lost, 1.0)]:
         history.apply(event)

@@ -15,7 +15,7 @@ from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.record import campaign_log
 from candle_hpo.record.campaign_log import log_events, logging_to
 from candle_hpo.record.events import (
@@ -138,7 +138,7 @@ def test_its_size_is_bounded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path) -> None:
     trials = [attempt_at(number, {"key": "a secret"}) for number in range(1, 1001)]
-    lost = Outcome.interrupted("its worker was lost", worker="n3:1")
+    lost = Outcome.interrupted("its worker was lost", place=Place("n3", 1))
     secret = Outcome(Status.FAILED, failure=Failure(FailureKind.EXIT_STATUS, "last output: a secret"))
     events: list[AnyEvent] = [
         CampaignStarted(0.0, "n1", 17, 4, "123", ("A100",)),
@@ -170,7 +170,7 @@ def test_notes_are_logged_where_they_are_new_and_not_for_ever(here: Path) -> Non
         for number in range(1, 151):
             trial = attempt_at(number)
             note = "no warm host" if number <= 20 else f"a note of trial {number}"
-            done = Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, worker="n1:1", notes=(note,))
+            done = Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, place=Place("n1", 1), notes=(note,))
             record.append([TrialStarted.of(trial, 0.0)])
             record.append([TrialFinished.of(trial, done, 0.0)])
     record.close()

@@ -30,6 +30,7 @@ from candle_hpo.core.trial import (
     FailureKind,
     Hyperparameters,
     Outcome,
+    Place,
     Status,
     default_trial_id,
 )
@@ -94,36 +95,40 @@ def status_of(paths: ExperimentPaths) -> str:
 
 
 VALUES = st.sampled_from([0.5, 0.5, -1.0, 2.0, 0.5000000001])
+PLACE = Place("n", 0)
 ENDS = st.one_of(
-    VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, worker="n:0")),
+    VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, place=PLACE)),
     st.sampled_from(
         [
             Outcome(
                 Status.FAILED,
                 failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
                 seconds=1.0,
-                worker="n:0",
+                place=PLACE,
             ),
             Outcome(
                 Status.FAILED,
                 failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
                 seconds=1.0,
-                worker="n:0",
+                place=PLACE,
             ),
             Outcome(
                 Status.TIMED_OUT,
                 failure=Failure(FailureKind.TIME, "it ran longer than trial_timeout"),
                 seconds=1.0,
-                worker="n:0",
+                place=PLACE,
             ),
             Outcome(
-                Status.OUT_OF_MEMORY, failure=Failure(FailureKind.MEMORY, "out of memory"), seconds=1.0, worker="n:0"
+                Status.OUT_OF_MEMORY,
+                failure=Failure(FailureKind.MEMORY, "out of memory"),
+                seconds=1.0,
+                place=PLACE,
             ),
             Outcome(
                 Status.INTERRUPTED,
                 failure=Failure(FailureKind.MACHINE, "stopped while it ran"),
                 seconds=1.0,
-                worker="n:0",
+                place=PLACE,
             ),
         ]
     ),

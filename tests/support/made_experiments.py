@@ -13,7 +13,7 @@ import msgspec
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Metrics, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Metrics, Outcome, Place, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.record.holder import Holder
@@ -70,7 +70,7 @@ def _events(trials: int, workers: int, direction: Direction, running: int, draw:
     for number in range(1, trials + 1):
         began, slot = heapq.heappop(free)
         attempt = attempt_at(number, _hyperparameters(draw))
-        outcome = _outcome(attempt.trial.hyperparameters, direction, f"cn{slot // 4:04d}:{slot % 4}", draw)
+        outcome = _outcome(attempt.trial.hyperparameters, direction, Place(f"cn{slot // 4:04d}", slot % 4), draw)
         ended = began + outcome.seconds
         timed.append((began, 1, TrialStarted.of(attempt, began)))
         if number <= trials - running:
@@ -98,7 +98,7 @@ def _hyperparameters(draw: random.Random) -> Hyperparameters:
     return values
 
 
-def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: random.Random) -> Outcome:
+def _outcome(values: Hyperparameters, direction: Direction, place: Place, draw: random.Random) -> Outcome:
     seconds = draw.lognormvariate(4, 0.5)
     rate, size, chance = values["learning_rate"], values["batch_size"], draw.random()
     assert isinstance(rate, float)
@@ -109,7 +109,7 @@ def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: r
             {},
             Failure(FailureKind.NO_VALUE, "val_to_return is nan, not a finite number"),
             seconds,
-            worker,
+            place,
         )
     if size == 1024 and chance < 0.4:
         return Outcome(
@@ -117,14 +117,14 @@ def _outcome(values: Hyperparameters, direction: Direction, worker: str, draw: r
             {},
             Failure(FailureKind.MEMORY, "it needed more memory than it had"),
             seconds / 4,
-            worker,
+            place,
         )
     if chance > 0.99:
         return Outcome(
-            Status.TIMED_OUT, {}, Failure(FailureKind.TIME, "it ran longer than trial_timeout"), seconds * 4, worker
+            Status.TIMED_OUT, {}, Failure(FailureKind.TIME, "it ran longer than trial_timeout"), seconds * 4, place
         )
     value = (math.log10(rate) + 3) ** 2 + 0.1 * math.log2(size) + draw.gauss(0, 0.1)
     value *= 1000 if chance > 0.97 else 1
     value = value if direction is Direction.MINIMIZE else -value
     metrics: Metrics = {THE_VALUE: value, "accuracy": 1 / (1 + abs(value)), "note": "fine"}
-    return Outcome(Status.COMPLETED, metrics, None, seconds, worker)
+    return Outcome(Status.COMPLETED, metrics, None, seconds, place)

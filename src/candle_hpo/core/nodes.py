@@ -31,10 +31,9 @@ class NodeWatch:
 
     def add(self, attempt: Attempt, outcome: Outcome) -> None:
         """Add one more outcome."""
-        name = node_of(outcome.worker)
-        if not name:
+        if outcome.place is None:
             return
-        node = self._nodes.setdefault(name, _Node())
+        node = self._nodes.setdefault(outcome.place.node, _Node())
         if outcome.status in (Status.FAILED, Status.INTERRUPTED) and outcome.seconds < QUICK_SECONDS:
             node.in_a_row += 1
             if outcome.status is Status.FAILED:
@@ -55,8 +54,3 @@ class NodeWatch:
         for name in bad:
             del self._nodes[name]
         return bad
-
-
-def node_of(worker: str) -> str:
-    """Return the node of a worker: `n3` of `n3:1`, its second slot."""
-    return worker.rpartition(":")[0]

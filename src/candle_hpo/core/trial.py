@@ -110,11 +110,21 @@ class SlowImport(msgspec.Struct, frozen=True):
     because: str
 
 
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where an attempt runs: a node, and one of the slots for trials there, from 0."""
+
+    node: str
+    slot: int
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.slot}"
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended.
 
     `metrics` are what a completed model measured, and nothing else has any; `failure` is why every other has none.
-    `seconds` is the duration of the attempt; `worker` is where it ran, a node and one of its slots (`cn0605:1`).
+    `seconds` is the duration of the attempt; `place` is where it ran.
     `notes` are what the user should know besides: of how its value was found, and, with a worker's first trials, of
     how that starts them; with these comes what each trial waits for, as `slow_imports`.
     `script` is the version of the model script that ran (`core.provenance.ScriptState`), or, where that changed
@@ -125,7 +135,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     metrics: Metrics = {}
     failure: Failure | None = None
     seconds: float = 0.0
-    worker: str = ""
+    place: Place | None = None
     notes: tuple[str, ...] = ()
     slow_imports: tuple[SlowImport, ...] = ()
     script: str = ""
@@ -137,10 +147,10 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             raise ValueError(f"an outcome has a failure if and only if it is not completed: {self!r}")
 
     @classmethod
-    def interrupted(cls, reason: str, *, seconds: float = 0.0, worker: str = "") -> Outcome:
+    def interrupted(cls, reason: str, *, seconds: float = 0.0, place: Place | None = None) -> Outcome:
         """Return the outcome of an attempt that the machine ended, or did not let begin."""
         failure = Failure(FailureKind.MACHINE, reason)
-        return cls(Status.INTERRUPTED, failure=failure, seconds=seconds, worker=worker)
+        return cls(Status.INTERRUPTED, failure=failure, seconds=seconds, place=place)
 
     def value_of(self, objective: str) -> float | None:
         """Return what was measured of an objective; None of a trial that has not completed.
@@ -153,6 +163,11 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"it has completed, and its {objective} is {value!r}, not a finite number")
         return value
+
+    @property
+    def worker(self) -> str:
+        """The name of the worker, such as `cn0605:1`; empty where no worker had the attempt."""
+        return "" if self.place is None else str(self.place)
 
     @property
     def reason(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Attempt, Outcome
+from candle_hpo.core.trial import Attempt, Outcome, Place
 from candle_hpo.engine.workers import Worker
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
@@ -69,9 +69,9 @@ def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -
 
     def run(attempt: Attempt) -> Outcome:
         worker = pool.worker()
-        name = f"{socket.gethostname()}:{worker.number}"
+        place = Place(socket.gethostname(), worker.number)
         environment, warm = worker.environment, pool.warm_host(model)
         own = paths.trial(attempt.trial.id)
-        return run_attempt(model, attempt, own, environment, pool.switch, worker=name, warm=warm, script=script)
+        return run_attempt(model, attempt, own, environment, pool.switch, place=place, warm=warm, script=script)
 
     return run

@@ -12,7 +12,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.launch.handover.texts import as_json
@@ -41,7 +41,7 @@ def run_attempt(
     devices: Mapping[str, str],
     switch: StopSwitch,
     *,
-    worker: str = "",
+    place: Place | None = None,
     directory: Path | None = None,
     warm: WarmHost | None = None,
     script: ScriptWatch | None = None,
@@ -49,8 +49,8 @@ def run_attempt(
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
-    `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `worker` is its
-    name, for the record; `warm` is its warm host, for trials that need not start cold; `script` knows which version of
+    `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `place` is its
+    own, for the record; `warm` is its warm host, for trials that need not start cold; `script` knows which version of
     the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
@@ -71,7 +71,7 @@ def run_attempt(
     elif note:
         notes += (note,)
     slow = warm.take_slow_imports() if warm else ()
-    outcome = msgspec.structs.replace(outcome, worker=worker, notes=notes, slow_imports=slow, script=versions)
+    outcome = msgspec.structs.replace(outcome, place=place, notes=notes, slow_imports=slow, script=versions)
     return _leave_outcome(attempt, outcome, paths, model.result.objective)
 
 

@@ -11,7 +11,6 @@ import msgspec
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.failures import kind_of_failure
-from candle_hpo.core.nodes import node_of
 from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Attempt, Metrics, Outcome, SlowImport, Status, Trial
 from candle_hpo.record.events import (
@@ -90,7 +89,7 @@ class CampaignHistory:
     def add(self, outcome: Outcome) -> None:
         """Count an attempt that ended."""
         self.worked += outcome.seconds
-        node = self.nodes.setdefault(node_of(outcome.worker) or "not known", NodeCounts())
+        node = self.nodes.setdefault("not known" if outcome.place is None else outcome.place.node, NodeCounts())
         node.ended += 1
         node.failed += outcome.status is not Status.COMPLETED
 

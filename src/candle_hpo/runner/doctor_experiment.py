@@ -56,7 +56,7 @@ def _state(experiment: Experiment) -> list[str]:
         for row in history.not_completed
         if row.outcome is not None and row.outcome.failure is not None
     )
-    nodes = Counter(attempt.outcome.worker.rpartition(":")[0] for attempt in history.attempts)
+    nodes = Counter(attempt.outcome.place.node for attempt in history.attempts if attempt.outcome.place)
     stop = history.stopped.stop if history.stopped else None
     made = stored.provenance
     return [

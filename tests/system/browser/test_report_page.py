@@ -15,7 +15,7 @@ from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
@@ -113,7 +113,9 @@ def test_importance_finds_what_matters(tmp_path: Path) -> None:
 def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
     trial = attempt_at(0, {"x": 1}, id="a")
     again = attempt_at(0, {"x": 1}, id="a", attempt=2)
-    interrupted = Outcome(Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, "n1:0")
+    interrupted = Outcome(
+        Status.INTERRUPTED, {}, Failure(FailureKind.MACHINE, "its worker was lost"), 3.0, Place("n1", 0)
+    )
     events: list[AnyEvent] = [
         CampaignStarted(100.0, "n1", 1, 2),
         TrialStarted.of(trial, 101.0),
@@ -121,7 +123,7 @@ def test_attempts_and_campaigns_of_a_resumed_experiment() -> None:
         CampaignStopped(106.0, Stop(StopReason.CTRL_C)),
         CampaignStarted(1000.0, "n2", 2, 4),
         TrialStarted.of(again, 1001.0),
-        TrialFinished.of(again, Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, None, 2.0, "n2:1"), 1004.0),
+        TrialFinished.of(again, Outcome(Status.COMPLETED, {THE_VALUE: 0.5}, None, 2.0, Place("n2", 1)), 1004.0),
     ]
     history = History(Objective(Direction.MINIMIZE), events)
     assert [(span.started.time, span.ended, span.started.workers) for span in history.campaigns] == [

@@ -11,7 +11,7 @@ import pytest
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.log import RecordFile, read_events
@@ -22,14 +22,14 @@ from support.attempts import attempt_at
 def trial_events(number: int) -> list[AnyEvent]:
     trial = attempt_at(number, {"x": number / 7, "text": 'ü\n"', "list": [1, None]})
     if number % 3:
-        outcome = Outcome(Status.COMPLETED, {THE_VALUE: number / 3, "accuracy": 0.5}, None, 2.5, "host:1")
+        outcome = Outcome(Status.COMPLETED, {THE_VALUE: number / 3, "accuracy": 0.5}, None, 2.5, Place("host", 1))
     else:
         outcome = Outcome(
             Status.FAILED,
             {},
             Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError"),
             0.5,
-            "host:0",
+            Place("host", 0),
         )
     return [TrialStarted.of(trial, 1e9 + number), TrialFinished.of(trial, outcome, 1e9 + number + 0.5)]
 

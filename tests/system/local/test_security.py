@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.texts import as_bash
@@ -108,7 +108,7 @@ def test_a_file_of_the_users_is_replaced_behind_its_link(here: Path) -> None:
 def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, change: dict[str, object]) -> None:
     trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
-    outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, worker="here:1")
+    outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, place=Place("here", 1))
     write_outcome(trial, ATTEMPT, outcome)
     assert read_outcome(trial, ATTEMPT) == outcome
     written = json.loads(trial.outcome.read_text())

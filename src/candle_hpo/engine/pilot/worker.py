@@ -18,7 +18,7 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Attempt, FailureKind, Outcome
+from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER, WORKERS_BY_NODE
 from candle_hpo.launch.command import ModelCommand
@@ -92,7 +92,7 @@ class _OnAnyWorker:
 
     def __call__(self, attempt: Attempt) -> Outcome:
         slot = int(os.environ[WORKER_NUMBER])
-        worker, began = f"{node_name()}:{slot}", time.monotonic()
+        place, began = Place(node_name(), slot), time.monotonic()
         try:
             devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
             paths = self._paths.trial(attempt.trial.id)
@@ -100,11 +100,11 @@ class _OnAnyWorker:
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
             script = process.script_watch(self._model)
             run = partial(
-                run_attempt, self._model, attempt, paths, devices, switch, worker=worker, warm=warm, script=script
+                run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
             )
             return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
-            return Outcome.interrupted(str(error), seconds=time.monotonic() - began, worker=worker)
+            return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
 
 
 def _unless_ended_too(outcome: Outcome) -> Outcome:
