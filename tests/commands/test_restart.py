@@ -161,6 +161,18 @@ def test_sets_that_were_removed_or_changed_are_named(candle: Candle, write_input
     assert results() == {"a": 3, "b": 4, "c": 5}
 
 
+def test_a_value_of_another_name_is_not_mixed_with_those_that_are_there(
+    here: Path, candle: Candle, write_input: WriteInput
+) -> None:
+    script = "import json\njson.dump({'loss': 1, 'accuracy': 0.5}, open('m.json', 'w'))\n"
+    assert candle("submit-job", write_input(script, "result_file=m.json\nresult_key=loss")).returncode == 0
+    before = runs(here)
+    done = candle("submit-job", write_input(script, "result_file=m.json\nresult_key=accuracy\nrestart_from_exp=X000"))
+    assert done.returncode == 2
+    assert "the value of X000 is called loss, and that of this file accuracy" in " ".join(done.stderr.split())
+    assert runs(here) == before
+
+
 def test_a_file_without_sets_keeps_those_that_are_there(candle: Candle, write_input: WriteInput) -> None:
     assert candle("submit-job", write_input(SUM)).returncode == 0
     done = candle("submit-job", write_input(SUM, "restart_from_exp=X000", param_space=""))

@@ -316,7 +316,7 @@ def test_other_metrics_are_kept(run: Runner) -> None:
     if run.language is BASH:
         return  # its variables hold no lists; a script can write CANDLE_RESULT_FILE itself
     outcome = run(run.language.metrics)
-    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (1, {"accuracy": 0.5})
+    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (1, {THE_VALUE: 1, "accuracy": 0.5})
 
 
 def test_an_error_names_the_real_file_and_line(run_script: Runner) -> None:

@@ -93,7 +93,7 @@ def run(here: Path, script: str, **settings: object) -> Outcome:
 def test_the_value_from_a_file_with_other_metrics(here: Path) -> None:
     settings = {"result_file": "results/metrics.json", "result_key": "loss", "hyperparams_as": "arguments"}
     outcome = run(here, UNEDITED, prepare="mkdir -p results", **settings)
-    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (4.0, {"accuracy": 0.5})
+    assert (outcome.value_of("loss"), outcome.metrics) == (4.0, {"loss": 4.0, "accuracy": 0.5})
 
 
 def test_a_file_from_before_holds_no_value(here: Path) -> None:
@@ -137,7 +137,10 @@ def test_the_main_block_of_a_compliant_script_is_not_run_however_it_asks(here: P
 
 def test_a_candle_compliant_script_runs_with_the_sets_values_over_its_own(here: Path) -> None:
     outcome = run(here, COMPLIANT)
-    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (12.0, {"val_loss": 12.0, "val_accuracy": 0.75})
+    assert (outcome.value_of(THE_VALUE), outcome.metrics) == (
+        12.0,
+        {THE_VALUE: 12.0, "val_loss": 12.0, "val_accuracy": 0.75},
+    )
 
 
 def test_a_compliant_script_that_fails_names_its_own_line(here: Path) -> None:
@@ -158,7 +161,7 @@ def test_metrics_of_a_keras_history_beside_a_value(here: Path) -> None:
         history = History()
         val_to_return = 1
     """
-    assert run(here, script).metrics == {"loss": 2.5, "val_loss": 3.5}
+    assert run(here, script).metrics == {THE_VALUE: 1.0, "loss": 2.5, "val_loss": 3.5}
 
 
 def test_metrics_are_columns_of_the_results(candle: Candle, here: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_completed_trial_and_its_folder(run: Runner) -> None:
     assert outcome.seconds > 0
     assert json.loads((run.folder / "params.json").read_text()) == {"x": 1}
     assert (run.folder / "result.txt").read_text() == "0.30000000000000004\n"
-    assert json.loads((run.folder / "outcome.json").read_text())["outcome"]["value"] == 0.1 + 0.2
+    assert json.loads((run.folder / "outcome.json").read_text())["outcome"]["metrics"]["val_to_return"] == 0.1 + 0.2
     assert run.output == "hello\n"
 
 

@@ -110,7 +110,7 @@ def test_the_last_line_arrives_each_time_on_a_busy_machine(
             each.wait()
     assert done.returncode == 0, done.stdout + done.stderr
     outcomes = [json.loads(path.read_text()) for path in (here / "last-candle-job" / "run").glob("*/outcome.json")]
-    assert Counter(outcome["outcome"]["value"] for outcome in outcomes) == {float(last): 30}
+    assert Counter(outcome["outcome"]["metrics"]["val_to_return"] for outcome in outcomes) == {float(last): 30}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,47 @@
+"""What is optimized: a measured number, by its name."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+import msgspec
+
+THE_VALUE = "val_to_return"  # the name of a script's one value, where the user has given it none
+_STEPS = ("step", "epoch", "iteration", "iter")  # named groups of `result_pattern` that are not measurements
+
+
+class Direction(str, Enum):
+    """Which end of the objective is the better one."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+    def is_better(self, value: float, other: float | None) -> bool:
+        """Return whether `value` is better than `other`; any value is better than none."""
+        if other is None:
+            return True
+        return value < other if self is Direction.MINIMIZE else value > other
+
+    def sort_key(self, value: float) -> float:
+        """Return a number that sorts the better value first."""
+        return value if self is Direction.MINIMIZE else -value
+
+
+class Objective(msgspec.Struct, frozen=True):
+    """A metric that is minimized or maximized."""
+
+    direction: Direction = Direction.MINIMIZE
+    name: str = THE_VALUE
+
+
+def measured_groups(pattern: re.Pattern[str]) -> dict[str, int]:
+    """Return the named groups of a `result_pattern` that hold measurements, with their numbers."""
+    return {name: number for name, number in pattern.groupindex.items() if name.lower() not in _STEPS}
+
+
+def name_of_value(pattern: str | None, key: str | None) -> str:
+    """Return the name of the value that a `result_pattern` or a `result_key` finds: the user's own, if there is one."""
+    if pattern is None:
+        return key or THE_VALUE
+    return next(iter(measured_groups(re.compile(pattern))), THE_VALUE)
