@@ -256,7 +256,7 @@ def test_the_record_and_its_history_are_in_step(here: Path) -> None:
 _REPLAY = """
 import json, sys, time
 from pathlib import Path
-from candle_hpo.core.objective import Direction
+from candle_hpo.core.objective import Objective
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 
@@ -268,7 +268,7 @@ def seconds(read):
     return time.process_time() - began
 
 def replay():
-    assert History(Objective(Direction.MINIMIZE), read_events(path)).ended == 30_000
+    assert History(Objective(), read_events(path)).ended == 30_000
 
 def parse():
     assert len([json.loads(line) for line in path.read_bytes().splitlines()]) == 60_001
