@@ -347,12 +347,3 @@ def test_a_model_dies_with_its_worker(here: Path) -> None:
 def test_a_reason_has_no_control_characters(run: Runner) -> None:
     outcome = run("import sys; print('\\x1b[31mred\\x07', file=sys.stderr); sys.exit(1)")
     assert outcome.reason == "exit status 1; last output: [31mred"
-
-
-def test_an_outcome_has_a_value_if_and_only_if_it_completed() -> None:
-    with pytest.raises(ValueError, match="if and only if"):
-        Outcome(Status.COMPLETED)
-    with pytest.raises(ValueError, match="if and only if"):
-        Outcome(Status.FAILED, {THE_VALUE: 1.0})
-    with pytest.raises(ValueError, match="finite"):
-        Outcome(Status.COMPLETED, {THE_VALUE: float("nan")})
