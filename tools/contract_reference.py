@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import ExitStatus
-from candle_hpo.core.paths import ExperimentPaths, TrialPaths
+from candle_hpo.core.paths import ExperimentPaths, File, TrialPaths
 from candle_hpo.core.provenance import GitState, ScriptState
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
@@ -53,7 +53,9 @@ def _first_line(documented: object) -> str:
 
 
 def _properties(example: ExperimentPaths | TrialPaths) -> str:
-    found = {name: each for name, each in vars(type(example)).items() if isinstance(each, property) and name[0] != "_"}
+    found = {
+        name: each for name, each in vars(type(example)).items() if isinstance(each, property | File) and name[0] != "_"
+    }
     rows = [f"| `{_shown(getattr(example, name))}` | {_first_line(each)} |\n" for name, each in found.items()]
     return "| file | what it is |\n| --- | --- |\n" + "".join(rows)
 

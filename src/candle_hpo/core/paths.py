@@ -8,6 +8,17 @@ from pathlib import Path
 GENERATED_FILES = "candle_generated_files"
 EXPERIMENTS = "experiments"
 LAST_EXPERIMENT = "last-candle-job"
+OUTPUT_NAME = "subprocess_out_and_err.txt"
+
+
+class File:
+    """A file, or a folder, of a trial or of an experiment, by its name; the docstring of each says what it holds."""
+
+    def __init__(self, name: str, holds: str) -> None:
+        self._name, self.__doc__ = name, holds
+
+    def __get__(self, owner: TrialPaths | ExperimentPaths, kind: type) -> Path:
+        return (owner.root if isinstance(owner, ExperimentPaths) else owner.run) / self._name
 
 
 @dataclass(frozen=True)
@@ -18,32 +29,14 @@ class TrialPaths:
     checkpoint: Path
     output: Path
 
-    @property
-    def hyperparameters(self) -> Path:
-        """The hyperparameters as JSON, for the model."""
-        return self.run / "params.json"
-
-    @property
-    def reported(self) -> Path:
-        """What the model reports: a number, or a JSON object with `val_to_return`."""
-        return self.run / "reported_result.json"
-
-    @property
-    def outcome(self) -> Path:
-        """How the last attempt ended."""
-        return self.run / "outcome.json"
-
-    @property
-    def result(self) -> Path:
-        """The value alone, only when completed."""
-        return self.run / "result.txt"
+    hyperparameters = File("params.json", "The hyperparameters as JSON, for the model.")
+    reported = File("reported_result.json", "What the model reports: a number, or a JSON object with `val_to_return`.")
+    outcome = File("outcome.json", "How the last attempt ended.")
+    result = File("result.txt", "The value alone, only when completed.")
 
     def output_of_attempt(self, attempt: int) -> Path:
         """Where the output of an earlier attempt is kept."""
         return self.output.with_name(f"{self.output.stem}.attempt_{attempt}{self.output.suffix}")
-
-
-OUTPUT_NAME = "subprocess_out_and_err.txt"
 
 
 @dataclass(frozen=True)
@@ -52,74 +45,30 @@ class ExperimentPaths:
 
     root: Path
 
-    @property
-    def input_file(self) -> Path:
-        """The input file as submitted."""
-        return self.root / "input.in"
-
-    @property
-    def settings(self) -> Path:
-        """The validated settings, versions, host, command line: what is needed to run it again."""
-        return self.root / "experiment.json"
-
-    @property
-    def script(self) -> Path:
-        """The model script as submitted, with the modules beside it that it imports."""
-        return self.root / "script"
+    input_file = File("input.in", "The input file as submitted.")
+    settings = File(
+        "experiment.json", "The validated settings, versions, host, command line: what is needed to run it again."
+    )
+    script = File("script", "The model script as submitted, with the modules beside it that it imports.")
+    parameter_sets = File("parameter_sets.jsonl", "A grid's sets, complete, one JSON object a line.")
+    search_space = File(
+        "search_space.json", "The parameters of a `bayesian` or `random` search, as they were understood."
+    )
+    earlier_results = File(
+        "earlier_results.jsonl",
+        "Results of an earlier experiment that the search began with (`warm_start`), one JSON object a line.",
+    )
+    record = File("events.jsonl", "The append-only event log.")
+    lock = File("campaign.lock", "Who runs the experiment now; not there while nobody does.")
+    log = File("campaign.log", "What happened to the campaigns: for whoever has to find out why a machine misbehaves.")
+    job_script = File("job.sbatch", "On a cluster: what was submitted.")
+    job_output = File("job.out", "On a cluster: what the job printed.")
+    jobs = File("jobs.json", "On a cluster: the numbers of the jobs that were submitted, the last one last.")
+    runs = File("run", "The folder of all trials.")
 
     def script_version(self, version: str) -> Path:
         """Return where the script is kept as it was when the experiment was resumed with another version of it."""
         return self.script / version
-
-    @property
-    def parameter_sets(self) -> Path:
-        """A grid's sets, complete, one JSON object a line."""
-        return self.root / "parameter_sets.jsonl"
-
-    @property
-    def search_space(self) -> Path:
-        """The parameters of a `bayesian` or `random` search, as they were understood."""
-        return self.root / "search_space.json"
-
-    @property
-    def earlier_results(self) -> Path:
-        """Results of an earlier experiment that the search began with (`warm_start`), one JSON object a line."""
-        return self.root / "earlier_results.jsonl"
-
-    @property
-    def record(self) -> Path:
-        """The append-only event log."""
-        return self.root / "events.jsonl"
-
-    @property
-    def lock(self) -> Path:
-        """Who runs the experiment now; not there while nobody does."""
-        return self.root / "campaign.lock"
-
-    @property
-    def log(self) -> Path:
-        """What happened to the campaigns: for whoever has to find out why a machine misbehaves."""
-        return self.root / "campaign.log"
-
-    @property
-    def job_script(self) -> Path:
-        """On a cluster: what was submitted."""
-        return self.root / "job.sbatch"
-
-    @property
-    def job_output(self) -> Path:
-        """On a cluster: what the job printed."""
-        return self.root / "job.out"
-
-    @property
-    def jobs(self) -> Path:
-        """On a cluster: the numbers of the jobs that were submitted, the last one last."""
-        return self.root / "jobs.json"
-
-    @property
-    def runs(self) -> Path:
-        """The folder of all trials."""
-        return self.root / "run"
 
     def results(self, format_name: str) -> Path:
         """Where `candle aggregate-results` writes its table; in the folder itself if that was moved away."""
