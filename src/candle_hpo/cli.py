@@ -55,7 +55,7 @@ def check(
     """Look for all that could go wrong, before anything is submitted."""
     from candle_hpo.commands.check import check as command
 
-    _exit(command(input_file, run, _console()))
+    command(input_file, run, _console())
 
 
 @app.command("import-template")
@@ -65,7 +65,7 @@ def import_template(
     """Copy a working example here."""
     from candle_hpo.commands.import_template import import_template as command
 
-    _exit(command(name, _console()))
+    command(name, _console())
 
 
 @app.command("generate-grid")
@@ -82,7 +82,7 @@ def generate_grid(
     """Write all combinations of some values."""
     from candle_hpo.commands.generate_grid import generate_grid as command
 
-    _exit(command(lists, into, _console()))
+    command(lists, into, _console())
 
 
 @app.command("status")
@@ -90,7 +90,7 @@ def status(experiment: ExperimentArgument = None) -> None:
     """Show how far an experiment is."""
     from candle_hpo.commands.status import status as command
 
-    _exit(command(experiment, _console()))
+    command(experiment, _console())
 
 
 @app.command("watch")
@@ -98,7 +98,7 @@ def watch(experiment: ExperimentArgument = None) -> None:
     """Follow an experiment while it runs; q leaves."""
     from candle_hpo.commands.watch import watch as command
 
-    _exit(command(experiment, _console()))
+    command(experiment, _console())
 
 
 @app.command("aggregate-results")
@@ -116,7 +116,7 @@ def aggregate_results(
     """Gather all results in one table."""
     from candle_hpo.commands.aggregate_results import aggregate_results as command
 
-    _exit(command(experiment, result_format, kind, _console()))
+    command(experiment, result_format, kind, _console())
 
 
 @app.command("logs")
@@ -130,7 +130,7 @@ def logs(
     """Show what a trial printed."""
     from candle_hpo.commands.logs import logs as command
 
-    _exit(command(names, follow, attempt))
+    command(names, follow, attempt)
 
 
 @app.command("report")
@@ -146,7 +146,7 @@ def report(
     """Make one page of everything, for any browser."""
     from candle_hpo.commands.report import report as command
 
-    _exit(command(experiment, kind, output, _console()))
+    command(experiment, kind, output, _console())
 
 
 @app.command("export")
@@ -158,7 +158,7 @@ def export(
     """Write all trials in a format of other programs."""
     from candle_hpo.commands.export import export as command
 
-    _exit(command(experiment, to, output, _console()))
+    command(experiment, to, output, _console())
 
 
 @app.command("dashboard")
@@ -169,7 +169,7 @@ def dashboard(
     """Serve Optuna's dashboard on an experiment, here alone."""
     from candle_hpo.commands.dashboard import dashboard as command
 
-    _exit(command(experiment, port, _console()))
+    command(experiment, port, _console())
 
 
 @app.command("resume")
@@ -190,7 +190,7 @@ def cancel(experiment: ExperimentArgument = None) -> None:
     """Stop an experiment; what was done is kept."""
     from candle_hpo.commands.cancel import cancel as command
 
-    _exit(command(experiment, _console()))
+    command(experiment, _console())
 
 
 @app.command("site")
@@ -198,7 +198,7 @@ def site() -> None:
     """Show what candle knows of this cluster."""
     from candle_hpo.commands.site import site as command
 
-    _exit(command(_console()))
+    command(_console())
 
 
 @app.command("doctor")
@@ -206,7 +206,7 @@ def doctor(experiment: ExperimentArgument = None) -> None:
     """Collect in one file what others need to know to help you."""
     from candle_hpo.commands.doctor import doctor as command
 
-    _exit(command(experiment, _console()))
+    command(experiment, _console())
 
 
 @app.command("run-job", hidden=True)

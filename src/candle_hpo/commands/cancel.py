@@ -8,7 +8,7 @@ import signal
 from rich.console import Console
 
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import JobState
 from candle_hpo.record.experiment import Experiment
@@ -16,7 +16,7 @@ from candle_hpo.record.holder import this_place
 from candle_hpo.runner.liveness import look
 
 
-def cancel(experiment: str | None, console: Console) -> ExitStatus:
+def cancel(experiment: str | None, console: Console) -> None:
     """Cancel an experiment's job, or ask the process that runs it here to stop."""
     opened = Experiment.open(experiment)
     name, seen = opened.name, look(opened.paths)
@@ -24,7 +24,7 @@ def cancel(experiment: str | None, console: Console) -> ExitStatus:
     if job is not None and job.found is not None and job.found.state in (JobState.PENDING, JobState.RUNNING):
         slurm.cancel(job.id)
         show(console, f"{name}: job {job.id} is cancelled; candle resume {name} continues it")
-        return ExitStatus.ALL_WELL
+        return
     if holder is None or not seen.is_held:
         raise InputError(f"{name} is not running; see candle status")
     if holder.place != this_place():
@@ -34,4 +34,3 @@ def cancel(experiment: str | None, console: Console) -> ExitStatus:
     except OSError as error:
         raise MachineError(f"process {holder.process} cannot be stopped: {error.strerror}") from None
     show(console, f"{name}: process {holder.process} is stopping; candle resume {name} continues it")
-    return ExitStatus.ALL_WELL

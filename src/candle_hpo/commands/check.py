@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.runner.input_check import Findings, check_input_file
 
 
-def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
+def check(input_file: Path, run: bool, console: Console) -> None:
     """Check an input file, its script and this machine; with `run`, run one trial too. Nothing is submitted.
 
     Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
@@ -26,4 +26,3 @@ def check(input_file: Path, run: bool, console: Console) -> ExitStatus:
         raise MachineError("\n".join(findings.refusals))
     doubt = "Nothing is certainly wrong (see the notes)" if findings.has_doubts else "Nothing is wrong"
     say(f"{doubt}; candle submit-job {input_file} runs it")
-    return ExitStatus.ALL_WELL

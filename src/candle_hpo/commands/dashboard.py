@@ -6,13 +6,14 @@ import socket
 import socketserver
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from rich.console import Console
 
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, MachineError, RecordError
+from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.extras import need
 from candle_hpo.report.space import known_sets
@@ -24,7 +25,7 @@ _LOOK_SECONDS = 20.0  # between two questions to the batch system
 _PORTS_TRIED = 20
 
 
-def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus:
+def dashboard(experiment: str | None, port: int, console: Console) -> None:
     """Serve the dashboard until Ctrl-C; nothing that is done in it reaches the experiment."""
     need("optuna_dashboard", "optuna-dashboard", "the dashboard")
     opened = Experiment.open(experiment)
@@ -50,10 +51,10 @@ def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus
 
     update()
     server = _server(wsgi(study.storage), port)
-    stop = threading.Event()
 
     def follow() -> None:
-        while not stop.wait(_UPDATE_SECONDS):
+        while True:
+            time.sleep(_UPDATE_SECONDS)
             try:
                 update()
             except RecordError as error:
@@ -67,14 +68,8 @@ def dashboard(experiment: str | None, port: int, console: Console) -> ExitStatus
         f"{paths.root.name} on http://{ADDRESS}:{port}/dashboard/ ; Ctrl-C ends it",
         f"From another machine: ssh -L {port}:{ADDRESS}:{port} {socket.gethostname()}, and the same address",
     )
-    try:
+    with server, suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        return ExitStatus.ALL_WELL
-    finally:
-        stop.set()
-        server.server_close()
-    return ExitStatus.ALL_WELL
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

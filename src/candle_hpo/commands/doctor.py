@@ -10,7 +10,7 @@ from rich.console import Console
 
 from candle_hpo import __version__
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.words import cut
 from candle_hpo.runner.doctor import Section, examine
@@ -24,7 +24,7 @@ finds every secret: read this before you send it.
 """
 
 
-def doctor(named: str | None, console: Console) -> ExitStatus:
+def doctor(named: str | None, console: Console) -> None:
     """Look at this machine and at an experiment, the last one here where none is named, and write down what is seen."""
     here = Path.cwd()
     try:
@@ -48,7 +48,6 @@ def doctor(named: str | None, console: Console) -> ExitStatus:
         *([] if experiment else ["No experiment here; name one to have it looked at, too: candle doctor EXP-DIR"]),
         f"Written to {Path(file.name).name}. Read it before you send it.",
     )
-    return ExitStatus.ALL_WELL
 
 
 def _new_file(folder: Path) -> TextIO:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 
 from rich.console import Console
 
-from candle_hpo.commands.formats import format_called
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.core.errors import InputError, MachineError, nearest
 from candle_hpo.files import replace_file
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.frame import write_parquet
@@ -20,47 +18,35 @@ from candle_hpo.report.results import as_csv, as_json, result_rows
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.liveness import replay_now
 
-
-class ExportFormat(str, Enum):
-    """What is written."""
-
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-    OPTUNA = "optuna"
-
-    @property
-    def suffix(self) -> str:
-        """What the file's name ends with."""
-        return ".optuna.log" if self is ExportFormat.OPTUNA else f".{self.value}"
+FORMATS = ("csv", "json", "parquet", "optuna")
 
 
-def export(experiment: str | None, format_name: str, output: Path | None, console: Console) -> ExitStatus:
+def export(experiment: str | None, kind: str, output: Path | None, console: Console) -> None:
     """Write the trials of an experiment in a format of another program."""
-    kind = format_called(format_name, ExportFormat, "an export")
+    if kind not in FORMATS:
+        raise InputError(f'"{kind}" is not a format of an export; ' + nearest(kind, FORMATS))
     opened = Experiment.open(experiment)
     opened.refuse_unless_started("export")
     paths = opened.paths
-    target = output or paths.export(kind.suffix)
+    target = output or paths.export(".optuna.log" if kind == "optuna" else f".{kind}")
     rows = _write(opened, kind, target)
-    how = f"; optuna-dashboard {location(target)} shows it" if kind is ExportFormat.OPTUNA else ""
+    how = f"; optuna-dashboard {location(target)} shows it" if kind == "optuna" else ""
     show(console, f"{count(rows, 'trial')} of {paths.root.name} in {location(target)}{how}")
-    return ExitStatus.ALL_WELL
 
 
-def _write(opened: Experiment, kind: ExportFormat, target: Path) -> int:
+def _write(opened: Experiment, kind: str, target: Path) -> int:
     paths, history, names = opened.paths, replay_now(opened), opened.stored.names
     ended = result_rows(history)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         match kind:
-            case ExportFormat.CSV:
+            case "csv":
                 replace_file(target, as_csv(ended, names, None).encode())
-            case ExportFormat.JSON:
+            case "json":
                 replace_file(target, as_json(ended, names, None).encode())
-            case ExportFormat.PARQUET:
+            case "parquet":
                 _put_in_place(target, lambda path: write_parquet(path, ended, names))
-            case ExportFormat.OPTUNA:
+            case "optuna":
                 from candle_hpo.report.optuna_study import write_journal
 
                 by_number = sorted(ended, key=lambda row: row.trial.number)

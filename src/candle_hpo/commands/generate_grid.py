@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
-from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.commands.screen import show
+from candle_hpo.core.errors import MachineError
 from candle_hpo.inputfile.edit import replace_section
 from candle_hpo.inputfile.grid_expression import grid_lines, read_axes
 from candle_hpo.report.words import count
 
 
-def generate_grid(lists: Sequence[str], into: Path | None, console: Console) -> ExitStatus:
+def generate_grid(lists: Sequence[str], into: Path | None, console: Console) -> None:
     """Write a grid to a new file here, or into the `&param_space` section of an input file."""
     axes = read_axes(lists)
     amount = count(math.prod(len(axis.values) for axis in axes), "set")
     if into is not None:
         backup = replace_section(into, "param_space", grid_lines(axes))
         kept = f" (the file as it was: {backup})" if backup else ""
-        message = f"{amount} in the section &param_space of {into}{kept}"
+        show(console, f"{amount} in the section &param_space of {into}{kept}")
     else:
         path = _new_file(Path.cwd())
         try:
@@ -33,9 +33,7 @@ def generate_grid(lists: Sequence[str], into: Path | None, console: Console) -> 
         except OSError as error:
             path.unlink(missing_ok=True)
             raise MachineError(f"{path} cannot be written: {error.strerror}") from None
-        message = f'{amount} in {path.name}; place its contents in "&param_space", or use --into FILE.in'
-    console.print(Text(message), soft_wrap=True)
-    return ExitStatus.ALL_WELL
+        show(console, f'{amount} in {path.name}; place its contents in "&param_space", or use --into FILE.in')
 
 
 def _new_file(directory: Path) -> Path:

@@ -6,17 +6,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.commands.screen import show
+from candle_hpo.core.errors import InputError, MachineError
 
 
 def template_names() -> list[str]:
     """Return the names of all templates."""
-    return sorted(entry.name for entry in files("candle_hpo.templates").iterdir() if _is_template(entry.name))
+    return sorted(entry.name for entry in files("candle_hpo.templates").iterdir() if entry.name[0] not in "_.")
 
 
-def import_template(name: str, console: Console) -> ExitStatus:
+def import_template(name: str, console: Console) -> None:
     """Copy a template's files to where the user stands; overwrite nothing."""
     if name not in template_names():
         raise InputError(f'there is no template "{name}"; valid are ' + ", ".join(template_names()))
@@ -32,9 +32,4 @@ def import_template(name: str, console: Console) -> ExitStatus:
                 file.write(entry.read_bytes())
         except OSError as error:
             raise MachineError(f"{here / entry.name} cannot be written: {error.strerror}") from None
-        console.print(Text(entry.name))
-    return ExitStatus.ALL_WELL
-
-
-def _is_template(name: str) -> bool:
-    return not name.startswith(("_", "."))
+        show(console, entry.name)

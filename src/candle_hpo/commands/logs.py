@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.record.tail import RecordTail
@@ -19,21 +19,20 @@ _LOOK_SECONDS = 1.0  # between two looks at a trial that is followed
 _MOST_NAMED = 5
 
 
-def logs(names: Sequence[str], follow: bool, attempt: int | None) -> ExitStatus:
+def logs(names: Sequence[str], follow: bool, attempt: int | None) -> None:
     """Copy a trial's output to this process's own; `names` are [the experiment and] the trial."""
     if not 1 <= len(names) <= 2:
         raise InputError("name one trial, or an experiment and one trial: candle logs X003 hpset_00001")
     followed = _FollowedTrial(Experiment.open(names[0] if len(names) == 2 else None), names[-1])
     if attempt is not None and attempt != followed.attempt:
         _copy(followed.output_of(attempt))
-        return ExitStatus.ALL_WELL
+        return
     try:
         _copy_while_it_runs(followed) if follow else _copy(followed.output_of(None))
     except BrokenPipeError:  # whoever reads it has seen enough
-        return ExitStatus.ALL_WELL
+        return
     if sys.stderr.isatty() or follow:
         print(followed.how_it_is(), file=sys.stderr)  # noqa: T201
-    return ExitStatus.ALL_WELL
 
 
 class _FollowedTrial:

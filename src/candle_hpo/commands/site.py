@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus
 from candle_hpo.engine.batch.site import choose_site
 
 
-def site(console: Console) -> ExitStatus:
+def site(console: Console) -> None:
     """Show the site in use, how it was chosen, and its file."""
     chosen = choose_site()
     show(
@@ -24,4 +23,3 @@ def site(console: Console) -> ExitStatus:
         "",
         "Another one: a TOML file in ~/.config/candle/sites/, or CANDLE_SITE=NAME",
     )
-    return ExitStatus.ALL_WELL

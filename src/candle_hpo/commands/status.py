@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus
 from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
@@ -17,7 +16,7 @@ from candle_hpo.report.words import location
 from candle_hpo.runner.liveness import holder_of, settle
 
 
-def status(experiment: str | None, console: Console) -> ExitStatus:
+def status(experiment: str | None, console: Console) -> None:
     """Show the state of an experiment: where it runs, counts, running trials, the best so far, failures."""
     opened = Experiment.open(experiment)
     paths, stored = opened.paths, opened.stored
@@ -38,4 +37,3 @@ def status(experiment: str | None, console: Console) -> ExitStatus:
         *note_lines(history, stored.total),
         f"Folder: {location(paths.root)}",
     )
-    return ExitStatus.ALL_WELL

@@ -10,7 +10,6 @@ from rich.live import Live
 
 from candle_hpo.commands.keys import reading_keys
 from candle_hpo.commands.screen import show
-from candle_hpo.core.errors import ExitStatus
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.experiment import Experiment
@@ -28,7 +27,7 @@ STATE_SECONDS = 20.0  # between two questions to the batch system
 OUTPUT_SECONDS = 4.0  # between two readings of what trials print
 
 
-def watch(experiment: str | None, console: Console) -> ExitStatus:
+def watch(experiment: str | None, console: Console) -> None:
     """Show an experiment until it has ended, or `q` or Ctrl-C is pressed; nothing of it is touched."""
     opened = Experiment.open(experiment)
     paths, watched = opened.paths, Watched(opened)
@@ -39,10 +38,9 @@ def watch(experiment: str | None, console: Console) -> ExitStatus:
             _print_lines(watched, console)
     except KeyboardInterrupt:
         show(console, f"{paths.root.name} keeps running; candle watch {paths.root.name} shows it again")
-        return ExitStatus.ALL_WELL
+        return
     if watched.is_over:
         _conclude(watched, console)
-    return ExitStatus.ALL_WELL
 
 
 class Watched:
