@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from candle_hpo.core.errors import CandleError, InputError, MachineError, Problem
@@ -27,13 +29,7 @@ from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.cluster_job import job_script_of
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.restart import Restart, plan_restart
-from candle_hpo.runner.script_check import (
-    compare_hyperparameters,
-    names_given,
-    note_on_lacking,
-    notes_on_imports,
-    syntax_findings,
-)
+from candle_hpo.runner.script_check import ScriptCheck, names_given
 from candle_hpo.runner.search_assembly import (
     check_search,
     earlier_results_of,
@@ -70,11 +66,14 @@ class Findings:
         """Show something that is good to know."""
         self.say(f"  note  {text}")
 
-    def take(self, error: CandleError) -> None:
-        """Keep an error that ended a step."""
-        if isinstance(error, InputError):
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Keep an error that ends the block; what comes behind it is looked at all the same."""
+        try:
+            yield
+        except InputError as error:
             self.problems += error.problems
-        else:
+        except CandleError as error:
             self.refusals.append(str(error))
 
 
@@ -122,114 +121,102 @@ def _check_script(
     findings: Findings,
 ) -> Interpreter | None:
     """Check the interpreter, the script's syntax, its hyperparameters and its imports; return the interpreter."""
-    script = Path(settings.model_script).name
-    try:
+    found: Interpreter | None = None
+    with findings.step():
         modules = site_modules(on_cluster)
-        interpreter = find_interpreter(settings, (*modules, *modules_of(settings)))
-        findings.right(f"{interpreter.name} ({interpreter.path})")
-    except CandleError as error:
-        findings.take(error)
-        if settings.language is not Language.PROGRAM:
-            _check_hyperparameters(reading, settings, restart, input_file, findings)
+        found = find_interpreter(settings, (*modules, *modules_of(settings)))
+        findings.right(f"{found.name} ({found.path})")
+    if found is None and settings.language is Language.PROGRAM:
         return None
-    _check_hyperparameters(reading, settings, restart, input_file, findings)
-    try:
-        wrong, notes = syntax_findings(settings, interpreter, (*modules, *modules_of(settings)))
-        imports = notes_on_imports(settings, interpreter, modules)
-    except CandleError as error:
-        findings.take(error)
-        return None
-    findings.problems += wrong
-    for note in (*notes, *imports):
-        findings.note(note)
-    if not (wrong or notes or imports) and settings.language is not Language.PROGRAM:
-        findings.right(f"{script}: its syntax, and what it imports")
-    return interpreter
+    with findings.step():
+        script = ScriptCheck(settings)
+        _check_hyperparameters(script, reading, settings, restart, input_file, findings)
+        if found is None:
+            return None
+        wrong, notes = script.syntax(found, modules)
+        notes += script.notes_on_imports(found, modules)
+        findings.problems += wrong
+        for note in notes:
+            findings.note(note)
+        if not (wrong or notes) and settings.language is not Language.PROGRAM:
+            findings.right(f"{Path(settings.model_script).name}: its syntax, and what it imports")
+        return found
+    return None
 
 
 def _check_hyperparameters(
-    reading: Reading, settings: Settings, restart: Restart | None, input_file: str, findings: Findings
+    script: ScriptCheck,
+    reading: Reading,
+    settings: Settings,
+    restart: Restart | None,
+    input_file: str,
+    findings: Findings,
 ) -> None:
     """Compare what a script reads with what it is given; of a file with mistakes, whatever it names counts as given."""
-    script = Path(settings.model_script).name
+    name = Path(settings.model_script).name
     names = names_given(reading.default_model, reading.space)
     if restart is not None:
         names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
     elif reading.space is None and settings.run_workflow:
         return  # the sets are those of an earlier experiment, which could not be read
-    try:
-        found = compare_hyperparameters(settings, names, input_file)
-    except MachineError as error:
-        findings.take(error)
-        return
     words: set[str] = set()
     if reading.problems:
         texts = (input_file, settings.default_model_file, settings.param_space_file)
         words = {
             word for text in texts if text for word in re.findall(r"[\w.]+", Path(text).read_text(errors="replace"))
         }
+    found = script.compare(names, input_file, known=words)
     if found.seen and not reading.problems:
-        findings.right(f"the hyperparameters that {script} reads: {', '.join(found.seen)}")
+        findings.right(f"the hyperparameters that {name} reads: {', '.join(found.seen)}")
     if found.unclear and not reading.problems:
-        findings.note(f"whether {script} reads {', '.join(found.unclear)} is not clear from its text")
-    for each in found.lacking:
-        if each.name not in words:
-            findings.note(note_on_lacking(each, names, settings, input_file))
+        findings.note(f"whether {name} reads {', '.join(found.unclear)} is not clear from its text")
     for note in found.notes:
         findings.note(note)
 
 
 def _check_search(reading: Reading, settings: Settings, findings: Findings) -> None:
     """Check the search's sampler, the earlier results that it is to begin with, and its budget."""
-    if not isinstance(reading.space, ParametricSpace) or reading.problems:
-        return
-    try:
-        check_search(settings)
-        earlier = earlier_results_of(reading.space, settings, findings.say)
-    except CandleError as error:
-        findings.take(error)
-        return
-    for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
-        findings.note(note)
+    if isinstance(reading.space, ParametricSpace) and not reading.problems:
+        with findings.step():
+            check_search(settings)
+            earlier = earlier_results_of(reading.space, settings, findings.say)
+            for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
+                findings.note(note)
 
 
 def _check_place(trials: int | None, findings: Findings) -> None:
     """Check that the experiment's folder can be made here, and that there is space for it."""
     here = Path.cwd()
-    try:
-        check_last_experiment(here)
-        place = next(each for each in (experiments_folder(here), *experiments_folder(here).parents) if each.is_dir())
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise MachineError(f"you may not write in {place}; submit from a folder where you may")
-        free = shutil.disk_usage(place).free
-        files = os.statvfs(place).f_favail
-    except OSError as error:
-        findings.refusals.append(f"{here} cannot be used: {error.strerror}")
-        return
-    except MachineError as error:
-        findings.take(error)
-        return
-    needed = _FILES_OF_A_TRIAL * (trials or 1)
-    if 0 < files < needed:
-        findings.refusals.append(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
-    elif free < _LEAST_FREE:
-        findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
-    else:
-        findings.right(f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free")
+    with findings.step():
+        try:
+            check_last_experiment(here)
+            folder = experiments_folder(here)
+            place = next(each for each in (folder, *folder.parents) if each.is_dir())
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise MachineError(f"you may not write in {place}; submit from a folder where you may")
+            free = shutil.disk_usage(place).free
+            files = os.statvfs(place).f_favail
+        except OSError as error:
+            raise MachineError(f"{here} cannot be used: {error.strerror}") from None
+        needed = _FILES_OF_A_TRIAL * (trials or 1)
+        if 0 < files < needed:
+            raise MachineError(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
+        if free < _LEAST_FREE:
+            findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
+        else:
+            findings.right(
+                f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free"
+            )
 
 
 def _check_batch_system(settings: Settings, findings: Findings) -> None:
     """Ask SLURM whether it would take the job, and when it would start."""
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            paths = ExperimentPaths(Path(folder) / "check")
-            paths.root.mkdir()
-            paths.job_script.write_text(job_script_of(paths, settings, findings.say))
-            answer = slurm.would_start(paths.job_script)
-    except CandleError as error:
-        findings.take(error)
-        return
-    findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
+    with findings.step(), tempfile.TemporaryDirectory() as folder:
+        paths = ExperimentPaths(Path(folder) / "check")
+        paths.root.mkdir()
+        paths.job_script.write_text(job_script_of(paths, settings, findings.say))
+        answer = slurm.would_start(paths.job_script)
+        findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
 
 
 def _number_of_trials(reading: Reading) -> int | None:
@@ -303,18 +290,16 @@ def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> 
     """Look at the experiment that a file continues, and at what it makes of its sets; None where there is none."""
     if settings.restart_from_exp is None or not settings.run_workflow:
         return None
-    try:
+    restart: Restart | None = None
+    with findings.step():
         earlier = OpenedExperiment.open(settings.restart_from_exp)
-        if reading.experiment is None:
-            return None
-        restart = plan_restart(reading.experiment, "", earlier)
-    except CandleError as error:
-        findings.take(error)
+        if reading.experiment is not None:
+            restart = plan_restart(reading.experiment, "", earlier)
+    if restart is None:
         return None
     for note in restart.notes:
         findings.mention(note)
-    name = restart.earlier.name
-    left = f"{name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
+    left = f"{restart.earlier.name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
     if restart.left:
         findings.right(left)
     else:
