@@ -139,28 +139,20 @@ class SteppedAxis(Axis):
         return np.asarray(np.clip((scaled - self._begin) / ((self._end - self._begin) or 1.0), 0.0, 1.0))
 
 
-class OrderedAxis(Axis):
+class OrderedAxis(SteppedAxis):
     """One of at least three listed numbers, such as batch sizes: the model sees their order, evenly spaced."""
 
     def __init__(self, choices: Sequence[float]) -> None:
+        super().__init__(0, len(choices) - 1)
         self._choices = sorted(choices)
-        self.count = len(choices)
-
-    def spread(self, shares: Array) -> Array:
-        """Return positions, an equal share for each number."""
-        return np.asarray(np.floor(shares * self.count) / (self.count - 1))
-
-    def snap(self, positions: Array) -> Array:
-        """Return the positions of the nearest numbers."""
-        return np.asarray(np.round(np.clip(positions, 0.0, 1.0) * (self.count - 1)) / (self.count - 1))
 
     def value(self, position: float) -> float:
         """Return the number at a position."""
-        return self._choices[round(position * (self.count - 1))]
+        return self._choices[int(super().value(position))]
 
     def position(self, value: Any) -> float | None:
         """Return the position of a listed number."""
-        return self._choices.index(value) / (self.count - 1) if value in self._choices else None
+        return super().position(self._choices.index(value)) if value in self._choices else None
 
 
 class CategoryAxis(Axis):
