@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.record.tail import RecordTail
+from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.words import duration, location, number
 
 _LOOK_SECONDS = 1.0  # between two looks at a trial that is followed
@@ -40,25 +40,21 @@ class _FollowedTrial:
 
     def __init__(self, experiment: Experiment, name: str) -> None:
         self._paths = experiment.paths
-        self._tail = RecordTail(self._paths.record)
-        self._history = History(experiment.settings.objective)
-        self._read()
+        self._record = FollowedRecord(self._paths.record, experiment.settings.objective)
+        self._record.update()
         self.id = self._find(name)
 
-    def _read(self) -> None:
-        for event in self._tail.read():
-            self._history.apply(event)
-
     def _find(self, name: str) -> str:
-        ids = {row.trial.id for row in self._history.trials.values()}
+        history = self._record.history
+        ids = {row.trial.id for row in history.trials.values()}
         if name in ids:
             return name
-        numbered = self._history.trials.get(int(name)) if name.isdecimal() and len(name) < 10 else None
+        numbered = history.trials.get(int(name)) if name.isdecimal() and len(name) < 10 else None
         if numbered is not None:
             return numbered.trial.id
         if not ids:
             raise InputError(f"no trial of {self._paths.root.name} has begun; see candle status")
-        running = [row.trial.id for row in self._history.running.values()]
+        running = [row.trial.id for row in history.running.values()]
         shown = running or sorted(ids)
         which = "running are" if running else "there are"
         more = f", … ({len(shown):,} in all)" if len(shown) > _MOST_NAMED else ""
@@ -69,7 +65,7 @@ class _FollowedTrial:
 
     @property
     def _row(self) -> TrialHistory:
-        return next(row for row in self._history.trials.values() if row.trial.id == self.id)
+        return next(row for row in self._record.history.trials.values() if row.trial.id == self.id)
 
     @property
     def attempt(self) -> int:
@@ -91,8 +87,8 @@ class _FollowedTrial:
 
     def still_runs(self) -> bool:
         """Read on in the record, and return whether this trial runs."""
-        self._read()
-        return self._row.outcome is None and self._history.stopped is None
+        self._record.update()
+        return self._row.outcome is None and self._record.history.stopped is None
 
     def how_it_is(self) -> str:
         """Return in one line how the trial is, or how it ended."""

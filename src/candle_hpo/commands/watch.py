@@ -14,9 +14,9 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
-from candle_hpo.record.tail import RecordChanged, RecordTail
+from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
-from candle_hpo.report.progress import PLAIN_SECONDS, best_text, counts_text, seconds_left
+from candle_hpo.report.progress import PLAIN_SECONDS, plain_line, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
@@ -51,11 +51,12 @@ class Watched:
         self.state, self.is_over = "", False
         self.outputs: dict[str, str] = {}
         self._next_state = self._next_outputs = 0.0
-        self._restart()
+        self._record = FollowedRecord(self.paths.record, self.stored.settings.objective)
 
-    def _restart(self) -> None:
-        self._tail = RecordTail(self.paths.record)
-        self.history = History(self.stored.settings.objective)
+    @property
+    def history(self) -> History:
+        """What its record adds up to so far."""
+        return self._record.history
 
     @property
     def title(self) -> str:
@@ -65,13 +66,7 @@ class Watched:
     def update(self) -> None:
         """Read what is new. Raises `RecordError` where the record is damaged."""
         holder, before = holder_of(self.paths), self._campaign()
-        try:
-            events = self._tail.read()
-        except RecordChanged:
-            self._restart()
-            events = self._tail.read()
-        for event in events:
-            self.history.apply(event)
+        self._record.update()
         if time.monotonic() >= self._next_state or self._campaign() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
             now = settle(self.paths, self.history, holder)
@@ -116,21 +111,13 @@ def _print_lines(watched: Watched, console: Console) -> None:
             show(console, shown_state)
         if watched.is_over:
             return
-        line = _plain_line(watched)
+        history = watched.history
+        line = plain_line(history, watched.stored, seconds_left(history, watched.stored.total))
         if line != shown_line and time.monotonic() >= next_line:
             next_line = time.monotonic() + PLAIN_SECONDS
             shown_line = line
-            show(console, f"{duration(watched.history.elapsed(time.time()))}  {line}")
+            show(console, f"{duration(history.elapsed(time.time()))}  {line}")
         time.sleep(TICK_SECONDS)
-
-
-def _plain_line(watched: Watched) -> str:
-    history, total = watched.history, watched.stored.total
-    left = seconds_left(history, total)
-    when = "" if left is None else f", about {duration(left)} left"
-    return (
-        f"{history.ended:,}/{total:,} ended, {counts_text(history)}{when}, {best_text(history, watched.stored.names)}"
-    )
 
 
 def _conclude(watched: Watched, console: Console) -> None:

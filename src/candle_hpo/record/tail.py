@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import RecordError
+from candle_hpo.core.objective import Objective
 from candle_hpo.record.events import AnyEvent
+from candle_hpo.record.history import History
 from candle_hpo.record.log import WrongChecksum, event_of, read_events
 
 
@@ -59,3 +61,28 @@ class RecordTail:
         except OSError as error:
             raise RecordError(f"{self._path}: the record cannot be read: {error.strerror}") from None
         return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
+class FollowedRecord:
+    """A record that another process appends to, with the `history` that it adds up to so far."""
+
+    def __init__(self, path: Path, objective: Objective) -> None:
+        self._path, self._objective = path, objective
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tail, self.history = RecordTail(self._path), History(self._objective)
+
+    def update(self) -> list[AnyEvent]:
+        """Apply what is new, and return it: all events, to a new history, where the record is not what it was.
+
+        Raises `RecordError`.
+        """
+        try:
+            events = self._tail.read()
+        except RecordChanged:
+            self._begin()
+            events = self._tail.read()
+        for event in events:
+            self.history.apply(event)
+        return events

@@ -12,7 +12,7 @@ from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.record.tail import RecordChanged, RecordTail
+from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.columns import Column, columns_of, representative_sets
 from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of
 
@@ -42,15 +42,15 @@ class DashboardStudy:
         self, record: Path, name: str, objective: Objective, names: Sequence[str], known: Sequence[Hyperparameters]
     ) -> None:
         self.storage = _Storage()
-        self._record, self._name, self._objective = record, name, objective
+        self._record, self._name, self._objective = FollowedRecord(record, objective), name, objective
         self._names, self._known = names, representative_sets(names, known)
         self._study: int | None = None
-        self._restart()
-
-    def _restart(self) -> None:
-        self._tail = RecordTail(self._record)
-        self.history = History(self._objective)
         self._make_study()
+
+    @property
+    def history(self) -> History:
+        """What the record adds up to so far."""
+        return self._record.history
 
     def _make_study(self) -> None:
         if self._study is not None:
@@ -63,16 +63,10 @@ class DashboardStudy:
 
     def update(self) -> None:
         """Add what the record has gained. Raises `RecordError`."""
-        try:
-            events = self._tail.read()
-        except RecordChanged:
-            self._restart()
-            events = self._tail.read()
-        changed: dict[int, None] = {}
-        for event in events:
-            self.history.apply(event)
-            if isinstance(event, TrialStarted | TrialFinished):
-                changed[event.number] = None
+        before, events = self.history, self._record.update()
+        if self.history is not before:
+            self._make_study()
+        changed = dict.fromkeys(event.number for event in events if isinstance(event, TrialStarted | TrialFinished))
         rows = [self.history.trials[number] for number in changed]
         if rows:
             self._add(rows)

@@ -32,7 +32,7 @@ class Progress:
     def __init__(self, history: History, stored: StoredExperiment, console: Console) -> None:
         self.stopping = False
         self._history, self._stored = history, stored
-        self._names, self._total = stored.names, stored.total
+        self._total = stored.total
         self._console = console
         self._began = time.monotonic()
         self._next_picture = 0.0
@@ -67,9 +67,7 @@ class Progress:
             self._print_line()
 
     def _print_line(self) -> None:
-        line = (
-            f"{self._history.ended:,}/{self._total:,} ended, {self._counts()}, {best_text(self._history, self._names)}"
-        )
+        line = plain_line(self._history, self._stored, self._left())
         if line != self._last_line:
             self._console.print(Text(f"{duration(time.monotonic() - self._began)}  {line}"), soft_wrap=True)
         self._last_line = line
@@ -87,7 +85,7 @@ class Progress:
             Text(share),
             Text(duration(time.monotonic() - self._began)),
         )
-        lines = [self._counts(), best_text(self._history, self._names)]
+        lines = [counts_and_time(self._history, self._left()), best_text(self._history, self._stored.names)]
         if note := script_version_note(self._history, self._stored):
             lines.append(note)
         if self.stopping:
@@ -96,9 +94,19 @@ class Progress:
         widest = max(20, self._console.width - 4)
         return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))
 
-    def _counts(self) -> str:
-        left = None if self.stopping else seconds_left(self._history, self._total)
-        return counts_text(self._history) + ("" if left is None else f", about {duration(left)} left")
+    def _left(self) -> float | None:
+        return None if self.stopping else seconds_left(self._history, self._total)
+
+
+def plain_line(history: History, stored: StoredExperiment, left: float | None) -> str:
+    """Return in a line how far an experiment is, `left` seconds before its end; None: nobody knows."""
+    ended, best = f"{history.ended:,}/{stored.total:,} ended", best_text(history, stored.names)
+    return f"{ended}, {counts_and_time(history, left)}, {best}"
+
+
+def counts_and_time(history: History, left: float | None) -> str:
+    """Return how many trials are what, and the time left where it is known."""
+    return counts_text(history) + ("" if left is None else f", about {duration(left)} left")
 
 
 def counts_text(history: History) -> str:
