@@ -14,14 +14,12 @@ from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
-from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner.cluster_job import submit_experiment, uses_slurm
 from candle_hpo.runner.liveness import look
 from candle_hpo.runner.local_run import run_here
-from candle_hpo.runner.moved_files import refuse_what_cannot_run
-from candle_hpo.runner.provenance import note_resumption
+from candle_hpo.runner.provenance import note_resumption, refuse_what_cannot_run
 from candle_hpo.runner.restart import plan_restart
 from candle_hpo.runner.search_assembly import check_search
-from candle_hpo.runner.site_choice import uses_slurm
 
 
 def resume(experiment: str | None, retry_failed: bool, console: Console) -> ExitStatus:

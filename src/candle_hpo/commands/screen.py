@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -19,54 +19,37 @@ if TYPE_CHECKING:
     from candle_hpo.report.progress import Progress
 
 
-class LenientStream(io.TextIOBase):
-    """Writes to a stream as long as that works; a closed pipe or a full disk silences it, and nothing else.
+class LenientStream:
+    """A stream that loses what it cannot write, as to a closed pipe or a full disk, and is else what it was.
 
     What an experiment comes to is in its record: a terminal that went away must not stop it.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be shown of a text."""
-        if self._stream is not None:
-            try:
-                encoding = self._stream.encoding or "utf-8"
-                self._stream.write(text.encode(encoding, "replace").decode(encoding))
-            except (OSError, ValueError):
-                self._stream = None
+        """Write a text, if that works."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Let the text out."""
-        if self._stream is not None:
-            try:
-                self._stream.flush()
-            except (OSError, ValueError):
-                self._stream = None
+        """Let the text out, if that works."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
-    def isatty(self) -> bool:
-        """Return whether a person looks at it."""
-        return self._stream is not None and self._stream.isatty()
-
-    def fileno(self) -> int:
-        """Return the stream's descriptor, by which the width of the terminal is asked."""
-        if self._stream is None:
-            raise OSError("there is no screen")
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The stream's encoding, from which is chosen what lines are drawn with."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def open_screen() -> Console:
     """Return the console of this process's output; what goes to a file or a pipe is as wide as it needs to be."""
-    stream = LenientStream(sys.stdout)
-    terminal = stream.isatty()
-    return Console(file=stream, highlight=False, width=None if terminal else 10_000, force_terminal=terminal)  # type: ignore[arg-type]
+    stream = sys.stdout or io.StringIO()  # it may have been closed
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # of what the terminal cannot show
+    terminal, lenient = stream.isatty(), cast("TextIO", LenientStream(stream))
+    return Console(file=lenient, highlight=False, width=None if terminal else 10_000, force_terminal=terminal)
 
 
 def show(console: Console, *lines: str) -> None:

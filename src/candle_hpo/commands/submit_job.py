@@ -30,14 +30,13 @@ from candle_hpo.record.folder import (
     point_last_experiment,
 )
 from candle_hpo.report.words import count, location
-from candle_hpo.runner.cluster_job import job_script_of, submit_experiment
-from candle_hpo.runner.last_experiment import notes_on_the_last
+from candle_hpo.runner.cluster_job import job_script_of, submit_experiment, uses_slurm
+from candle_hpo.runner.liveness import look
 from candle_hpo.runner.local_run import run_here
-from candle_hpo.runner.provenance import find_surroundings, keep_the_script
+from candle_hpo.runner.provenance import find_surroundings, keep_the_script, site_modules
 from candle_hpo.runner.script_check import notes_before_submission
 from candle_hpo.runner.search_assembly import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
 from candle_hpo.runner.single_run import drawn_seed, run_once
-from candle_hpo.runner.site_choice import site_modules, uses_slurm
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
@@ -85,7 +84,7 @@ def _run_workflow(
     """Make the experiment's folder, and hand it to the engine; one that cannot be started leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
-    screen.say(*notes_on_the_last(here, experiment.text))
+    screen.say(*_notes_on_the_last(here, experiment.text))
     seed, found = drawn_seed(experiment.settings), find_surroundings(experiment.settings, interpreter.path, on_cluster)
     paths, stored = create_experiment(here, experiment, total, seed, interpreter.path, found)
     keep_the_script(experiment.settings, found.script, paths.script, screen.say)
@@ -108,6 +107,33 @@ def _run_workflow(
         return ExitStatus.ALL_WELL
     with OpenedExperiment(paths).claim(job_has_ended, screen.say) as claim:
         return run_here(claim, screen)
+
+
+def _notes_on_the_last(directory: Path, text: str) -> list[str]:
+    """Return how to resume the last experiment of a folder, where its input file is this text and it is not done.
+
+    Nothing is asked: who submits may be a script.
+    """
+    try:
+        last = OpenedExperiment.open(None, directory)
+        return _how_to_resume(last) if last.paths.input_file.read_bytes() == text.encode() else []
+    except InputError:  # there is none
+        return []
+    except (OSError, MachineError) as error:
+        return [f"The last experiment here cannot be read: {error}"]
+
+
+def _how_to_resume(last: OpenedExperiment) -> list[str]:
+    name, seen = last.name, look(last.paths)
+    if seen.is_held or seen.has_job:
+        return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
+    left = last.history.left(last.stored.total)
+    if not left:
+        return []
+    return [
+        f"{name} has the same input file, and of its {count(last.stored.total, 'trial')} {left:,} were interrupted or "
+        f"never started: candle resume {name} continues it. This is a new experiment"
+    ]
 
 
 def _show_plan(

@@ -44,7 +44,7 @@ from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.moved_files import refuse_what_cannot_run
+from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
@@ -58,6 +58,11 @@ _SIGNALS = {
 }
 _SUBMISSION_SECONDS = 60.0
 _OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
+
+
+def uses_slurm(settings: Settings) -> bool:
+    """Return whether the workflow of these settings goes to the cluster."""
+    return settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
 
 
 def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, failed_too: bool = False) -> str:

@@ -26,8 +26,9 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.experiment import Experiment as OpenedExperiment
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
-from candle_hpo.runner.cluster_job import job_script_of
+from candle_hpo.runner.cluster_job import job_script_of, uses_slurm
 from candle_hpo.runner.listener import Say
+from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.restart import Restart, plan_restart
 from candle_hpo.runner.script_check import ScriptCheck, names_given
 from candle_hpo.runner.search_assembly import (
@@ -38,7 +39,6 @@ from candle_hpo.runner.search_assembly import (
     trials_of,
 )
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
-from candle_hpo.runner.site_choice import site_modules, uses_slurm
 
 _LEAST_FREE = 1e9  # bytes
 _FILES_OF_A_TRIAL = 5  # besides what the model writes

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.experiment import Settings
+from candle_hpo.core.errors import InputError
+from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.paths import ExperimentPaths, folders_submitted_from
 from candle_hpo.core.provenance import ScriptState, Surroundings
+from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.launch.command import modules_of
 from candle_hpo.record.experiment import Claim
-from candle_hpo.record.folder import Provenance
+from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.report.script_versions import changes_text, what_changed
 from candle_hpo.report.words import location
 from candle_hpo.runner.listener import Say
-from candle_hpo.runner.site_choice import site_modules
 from candle_hpo.script.surroundings import surroundings
 from candle_hpo.script.version import ScriptWatch, keep_script
+
+
+def site_modules(on_cluster: bool) -> tuple[str, ...]:
+    """Return the environment modules that every model needs where it runs."""
+    return choose_site().site.modules if on_cluster else ()
 
 
 def find_surroundings(settings: Settings, interpreter: str, on_cluster: bool) -> Surroundings:
@@ -56,3 +64,48 @@ def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
         claim.keep(changed)
     except OSError as error:
         say(f"What it is resumed with cannot be kept: {paths.settings}: {error.strerror}")
+
+
+def refuse_what_cannot_run(paths: ExperimentPaths, stored: StoredExperiment) -> None:
+    """Raise `InputError` where the model script, its interpreter or a folder of its libraries is gone.
+
+    The message names both ways out: to put back what was moved, or to submit again from here.
+    """
+    gone = _what_is_gone(stored.settings, stored.interpreter)
+    if not gone:
+        return
+    name = paths.root.name
+    before = Path(stored.provenance.directory)
+    here = next(iter(folders_submitted_from(paths.root)), paths.root.parent)
+    script = _where_it_is_now(Path(stored.settings.model_script), before, here)
+    was_moved = here.resolve() != before.resolve() and not before.exists()
+    put_back = f"move {here} back to {before}" if was_moved else "put back what is gone"
+    again = f'model_script="{script}"' if script else "the paths as they are now"
+    reasons = "; ".join(gone)
+    raise InputError(
+        f"{name} cannot continue, and nothing was started: {reasons}. Either {put_back}, and candle resume {name} "
+        f"continues; or write {again} and restart_from_exp={name} into the input file, and submit it in {here}: what "
+        "has completed is kept"
+    )
+
+
+def _what_is_gone(settings: Settings, interpreter: str) -> list[str]:
+    gone: list[str] = []
+    script = Path(settings.model_script)
+    if not script.is_file():
+        is_link = f" (it is a link to {script.readlink()})" if script.is_symlink() else ""
+        gone.append(f"the model script {script} no longer exists{is_link}")
+    if settings.language is not Language.PROGRAM and not os.access(interpreter, os.X_OK):
+        gone.append(f"{interpreter}, which ran it, no longer exists")
+    for keyword, folders in (("supp_pythonpath", settings.supp_pythonpath), ("supp_r_libs", settings.supp_r_libs)):
+        named = filter(None, (folders or "").split(os.pathsep))
+        gone += [f"{keyword}: the folder {each} no longer exists" for each in named if not Path(each).is_dir()]
+    return gone
+
+
+def _where_it_is_now(script: Path, before: Path, here: Path) -> Path | None:
+    """Return the path of a script that is there, or was moved with the folder that it was submitted from."""
+    if script.is_file():
+        return script
+    moved = here / script.relative_to(before) if script.is_relative_to(before) else None
+    return moved if moved is not None and moved.is_file() else None
