@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from candle_hpo import __version__
-from candle_hpo.core.errors import CandleError, MachineError
+from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.runner.doctor_experiment import experiment_questions
@@ -67,21 +67,14 @@ def examine(experiment: Experiment | None, directory: Path) -> list[Section]:
         **({} if experiment is None else experiment_questions(experiment)),
     }
     redacted = redaction(user_environment())
-    answers, failed = asked_together({title: _safely(question) for title, question in questions.items()}, _SECONDS)
-    found = {title: answers[title] if title in answers else [_unknown(failed[title])] for title in questions}
+    found = _answers(questions, _SECONDS)
     return [(title, [redacted(line) for line in lines] or ["nothing"]) for title, lines in found.items()]
 
 
-def _safely(question: Callable[[], list[str]]) -> Callable[[], list[str]]:
-    def ask() -> list[str]:
-        try:
-            return question()
-        except (CandleError, OSError):
-            raise
-        except Exception as error:  # whatever is wrong here: the other answers may say why
-            raise ValueError(repr(error)) from error
-
-    return ask
+def _answers(questions: dict[str, Callable[[], list[str]]], seconds: float) -> dict[str, list[str]]:
+    """Return the answers to questions that are asked at the same time, or why there is none."""
+    answers, failed = asked_together(questions, seconds)
+    return {name: answers[name] if name in answers else [_unknown(failed[name])] for name in questions}
 
 
 def _unknown(why: str) -> str:
@@ -160,10 +153,10 @@ def _limits() -> list[str]:
 def _interpreters() -> list[str]:
     path = user_environment().get("PATH", os.defpath)
     found = {name: shutil.which(name, path=path) for name in _PROGRAMS}
-    answers = iter(_answers([(program, "--version") for program in found.values() if program]))
+    answers = _said_by([(program, "--version") for program in found.values() if program])
     short, lines = [], []
     for name, program in found.items():
-        said = next(answers)[0] if program else "not on the PATH"
+        said = answers[f"{program} --version"][0] if program else "not on the PATH"
         version = re.search(r"\d+(\.\d+)+", said)
         short.append(f"{name} {version[0]}" if version else f"{name}: {said}")
         lines.append(f"{program or name}: {said}")
@@ -184,23 +177,18 @@ def _site() -> list[str]:
 
 
 def _batch_system() -> list[str]:
-    others = [program for program in _OTHER_BATCH_SYSTEMS if shutil.which(program)]
+    others = [f"{program} is on the PATH" for program in _OTHER_BATCH_SYSTEMS if shutil.which(program)]
     if shutil.which("sinfo") is None:
-        return ["no SLURM: there is no sinfo on the PATH", *(f"{program} is on the PATH" for program in others)]
-    said = _answers(_BATCH_QUESTIONS)
-    lines = [
-        line
-        for command, answer in zip(_BATCH_QUESTIONS, said, strict=True)
-        for line in (f"$ {' '.join(command)}", *(f"  {each}" for each in answer))
-    ]
-    return [f"{said[0][-1]}; {said[1][-1]}", *lines, *(f"{program} is on the PATH, too" for program in others)]
+        return ["no SLURM: there is no sinfo on the PATH", *others]
+    said = _said_by(_BATCH_QUESTIONS)
+    version, controllers, *_ = said.values()
+    lines = [line for command, answer in said.items() for line in (f"$ {command}", *(f"  {each}" for each in answer))]
+    return [f"{version[-1]}; {controllers[-1]}", *lines, *others]
 
 
-def _answers(commands: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return what each of these programs says, a line or more; they are asked at the same time."""
-    questions = {" ".join(command): partial(_said, command) for command in commands}
-    answers, failed = asked_together(questions, _PROGRAM_SECONDS + 1)
-    return [answers[name] if name in answers else [_unknown(failed[name])] for name in questions]
+def _said_by(commands: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Return what each of these programs says, a line or more."""
+    return _answers({" ".join(command): partial(_said, command) for command in commands}, _PROGRAM_SECONDS + 1)
 
 
 def _said(command: Sequence[str]) -> list[str]:

@@ -96,8 +96,9 @@ def asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) -
     def ask(name: str, question: Callable[[], Any]) -> None:
         try:
             answers[name] = question()
-        except (CandleError, OSError, ValueError) as error:
-            failed[name] = " ".join(str(error).split())[:300]
+        except Exception as error:  # whatever is wrong here: the other answers may say why
+            text = str(error) if isinstance(error, CandleError | OSError | ValueError) else repr(error)
+            failed[name] = " ".join(text.split())[:300]
 
     threads = {name: threading.Thread(target=ask, args=(name, each), daemon=True) for name, each in questions.items()}
     end = time.monotonic() + seconds
