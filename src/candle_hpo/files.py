@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 
 @contextmanager
@@ -36,3 +36,21 @@ def replace_file(path: Path, data: bytes, *, behind_link: bool = False, synced: 
     """Put a whole file in place at once, as `replacing` does. Raises `OSError`."""
     with replacing(path, behind_link=behind_link, synced=synced) as file:
         file.write(data)
+
+
+def new_file(paths: Iterable[Path]) -> TextIO:
+    """Make the first of these files that does not exist, and open it; they have no end. Raises `OSError`."""
+    for path in paths:
+        try:
+            return path.open("x", encoding="utf-8")
+        except FileExistsError:
+            continue
+    raise AssertionError("there is always a next path")
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Return whether it is this open file that lies at a path. Raises `OSError`."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 
 from candle_hpo import __version__
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.files import new_file
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.words import cut
 from candle_hpo.runner.doctor import Section, examine
@@ -36,7 +36,8 @@ def doctor(named: str | None, console: Console) -> None:
     show(console, "Looking at this machine" + (f" and at {experiment.name} ..." if experiment else " ..."))
     sections = examine(experiment, here)
     try:
-        with _new_file(here) as file:
+        numbers = ("" if number == 1 else f"_{number}" for number in itertools.count(1))
+        with new_file(here / f"candle_doctor{number}.txt" for number in numbers) as file:
             file.write(_text(sections))
     except OSError as error:
         raise MachineError(
@@ -48,16 +49,6 @@ def doctor(named: str | None, console: Console) -> None:
         *([] if experiment else ["No experiment here; name one to have it looked at, too: candle doctor EXP-DIR"]),
         f"Written to {Path(file.name).name}. Read it before you send it.",
     )
-
-
-def _new_file(folder: Path) -> TextIO:
-    """Open the first file of candle_doctor.txt, candle_doctor_2.txt, … that does not exist."""
-    for number in itertools.count(1):
-        try:
-            return (folder / f"candle_doctor{f'_{number}' if number > 1 else ''}.txt").open("x", encoding="utf-8")
-        except FileExistsError:
-            continue
-    raise AssertionError  # there is always a next number
 
 
 def _text(sections: list[Section]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +61,4 @@ def _put_in_place(target: Path, write: Callable[[Path], None]) -> None:
     with tempfile.TemporaryDirectory() as folder:  # on a local disk: some libraries write and sync line by line
         aside = Path(folder) / target.name
         write(aside)
-        beside = target.with_name(f".{target.name}.aside")
-        shutil.copyfile(aside, beside)
-        beside.replace(target)
+        replace_file(target, aside.read_bytes())

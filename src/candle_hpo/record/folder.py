@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,8 @@ from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
 from candle_hpo.record.stored_sets import StoredSets
+
+Read = TypeVar("Read")
 
 
 class Provenance(Surroundings, frozen=True, kw_only=True):
@@ -193,12 +196,7 @@ def _line_of(one: ParameterSet) -> bytes:
 
 def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
     """Return the search space of a `bayesian` or `random` experiment as it was stored. Raises `RecordError`."""
-    try:
-        return msgspec.json.decode(paths.search_space.read_bytes(), type=ParametricSpace)
-    except OSError as error:
-        raise RecordError(f"{paths.search_space} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"{paths.search_space} is damaged, or of another version of candle: {error}") from None
+    return _read(paths.search_space, ParametricSpace)
 
 
 def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
@@ -246,12 +244,16 @@ def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:
 
 def read_experiment_settings(paths: ExperimentPaths) -> StoredExperiment:
     """Return what an experiment was made from; raise `RecordError` where that cannot be read."""
+    return _read(paths.settings, StoredExperiment)
+
+
+def _read(path: Path, kind: type[Read]) -> Read:
     try:
-        return msgspec.json.decode(paths.settings.read_bytes(), type=StoredExperiment)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
-        raise RecordError(f"{paths.settings} cannot be read: {error.strerror}") from None
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"{paths.settings} is damaged, or of another version of candle: {error}") from None
+        raise RecordError(f"{path} is damaged, or of another version of candle: {error}") from None
 
 
 def _claim_folder(experiments: Path) -> Path:

@@ -102,11 +102,6 @@ def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str =
     return Life.ALIVE if abs(started - holder.started) <= _ABOUT_THE_SAME else Life.DEAD
 
 
-def is_dead(holder: Holder, job_has_ended: Callable[[str], bool]) -> bool:
-    """Return whether a holder has certainly ended; one of another machine, outside a job, may live."""
-    return life_of(holder, job_has_ended) is Life.DEAD
-
-
 @cache
 def this_place() -> str:
     """Return what identifies where numbers of processes count: this start of this machine, and its container (Linux).

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.files import is_at
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 
 SIGN_SECONDS = 5.0  # between two signs of life of a holder
@@ -67,7 +68,7 @@ class ExperimentLock:
     def _give_signs(self) -> None:
         while not self._ended.wait(SIGN_SECONDS):
             try:
-                if self._is_own():
+                if is_at(self._descriptor, self._path):
                     os.utime(self._descriptor)
                     late, self._last_sign = _now() - self._last_sign, _now()
                     if late > 2 * SIGN_SECONDS:
@@ -75,18 +76,12 @@ class ExperimentLock:
             except OSError as error:  # `keep` sees that the last sign is old, and raises
                 _logger.warning("no sign of life can be given: %s", error.strerror)
 
-    def _is_own(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
-
     def keep(self) -> None:
         """Raise `MachineError` where the lock is no longer this process's own; cheap enough for every append."""
         if _now() - self._last_sign < 2 * SIGN_SECONDS:
             return
         try:
-            if self._is_own():
+            if is_at(self._descriptor, self._path):
                 os.utime(self._descriptor)
                 self._last_sign = _now()
                 return
@@ -106,7 +101,7 @@ class ExperimentLock:
         self._ended.set()
         self._signs.join()
         with suppress(OSError):  # a folder that is gone has no lock
-            if self._is_own():
+            if is_at(self._descriptor, self._path):
                 self._path.unlink()
         os.close(self._descriptor)
 

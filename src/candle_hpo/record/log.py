@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import RecordError
+from candle_hpo.files import is_at
 from candle_hpo.record.events import AnyEvent, RecordHeader
 
 # Each line ends with the checksum of what is before it, as one more field: CRC-32 (zlib), in hexadecimal.
@@ -67,14 +68,8 @@ class RecordFile:
             self._broken = self._refusal("synced to the disk", error)
             raise RecordError(self._broken) from None
         self._end += len(data)
-        if not self._is_in_its_place():
+        if not is_at(self._descriptor, self._path):
             raise RecordError(f"{self._path} is gone; was the experiment's folder removed or replaced while it ran?")
-
-    def _is_in_its_place(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
 
     def _line(self, event: AnyEvent) -> bytes:
         text = self._encoder.encode(event)[:-1]
