@@ -30,21 +30,16 @@ def importance(
         return None
     import optuna  # it takes half a second to import
 
-    from candle_hpo.report.optuna_study import DIRECTIONS, optuna_trials
+    from candle_hpo.report.optuna_study import new_study, optuna_trials
 
     kept = [_only(column, completed) for column in varying]
     share = min(0.5, max(_BEST_SHARE, _FEWEST_BEST / len(completed)))
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction=DIRECTIONS[direction])
-        study.add_trials(optuna_trials([rows[place] for place in completed], kept))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of regimes with a single trial, which the page says in its own words
-            evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    study = new_study(direction)
+    study.add_trials(optuna_trials([rows[place] for place in completed], kept))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of regimes with a single trial, which the page says in its own words
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return found if any(found.values()) else None
 
 

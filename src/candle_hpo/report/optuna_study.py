@@ -47,6 +47,14 @@ def _typed_choice(text: str) -> bool | int | float | str | None:
     return value if value is None or isinstance(value, bool | int | float | str) else text
 
 
+def new_study(
+    direction: Direction, name: str | None = None, storage: optuna.storages.BaseStorage | None = None
+) -> optuna.Study:
+    """Return an empty study, in memory where no storage is given. From now on, Optuna reports warnings alone."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(study_name=name, storage=storage, direction=DIRECTIONS[direction])
+
+
 class OptunaTrials:
     """Makes trials of Optuna from ours, each with the values that `columns` have at its place.
 
@@ -126,15 +134,8 @@ def write_journal(
 ) -> None:
     """Write the trials as a study of this name into a new journal of Optuna at `path`. Raises `OSError`."""
     columns = columns_of(names, [row.trial.hyperparameters for row in rows], most_choices=len(rows) + 1)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        journal = _Journal()
-        storage = optuna.storages.JournalStorage(journal)
-        study = optuna.create_study(study_name=name, storage=storage, direction=DIRECTIONS[direction])
-        study.add_trials(optuna_trials(rows, columns))
-        path.write_text(
-            "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in journal.logs), encoding="utf-8"
-        )
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    journal = _Journal()
+    study = new_study(direction, name, optuna.storages.JournalStorage(journal))
+    study.add_trials(optuna_trials(rows, columns))
+    lines = (json.dumps(log, separators=(",", ":")) for log in journal.logs)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
