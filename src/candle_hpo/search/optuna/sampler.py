@@ -88,17 +88,6 @@ class GaussianProcessSampler(BaseSampler):
         generator = np.random.default_rng([self._seed, trial.number, zlib.crc32(param_name.encode())])
         return cube.assignment(*cube.spread(generator.random((1, len(cube.axes)))))[param_name]
 
-    def is_exhausted(self, study: Study) -> bool:
-        """Return whether every point of the (finite) space has been tried or is being tried."""
-        trials = study.get_trials(deepcopy=False)
-        space = self._space or {name: each for trial in trials for name, each in trial.distributions.items()}
-        cube = self._cube(trials, space)
-        if not space or not math.isfinite(cube.size):
-            return False
-        taken = _knowledge(cube, trials, study.direction).taken()
-        # A space with conditions has fewer points than combinations; count them only when it is about to be needed.
-        return len(taken) >= (cube.size if self._is_active is None else len(cube.all_positions()))
-
     def _cube(self, trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution]) -> Cube:
         axes = {name: axis_of(distribution) for name, distribution in space.items()}
         if self._is_active is not None or self._space is not None:
