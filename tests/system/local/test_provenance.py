@@ -255,20 +255,26 @@ def test_a_version_costs_a_trial_next_to_nothing(here: Path) -> None:
         time.sleep(0.1)
     watch = ScriptWatch(str(script), Language.PYTHON)
     assert "+" in watch.version()
-    began = time.process_time()
-    for _ in range(10_000):
-        watch.version()
-    assert (time.process_time() - began) / 10_000 < 100e-6
+    files = (script, here / "lab.py")
+
+    def seconds(look: Callable[[], object]) -> float:
+        began = time.process_time()
+        for _ in range(2_000):
+            look()
+        return time.process_time() - began
+
+    cost = min(seconds(watch.version) / seconds(lambda: [file.stat() for file in files]) for _ in range(3))
+    assert cost < 50, "in looks at its files; to read them costs hundreds"
 
 
 def test_a_copy_is_of_what_was_looked_at_and_not_of_a_huge_program(here: Path) -> None:
     program = here / "model"
     with program.open("wb") as file:
-        file.truncate(100_000_000_000)  # sparse: reading it takes a minute of processor time
+        file.truncate(1_000_000_000_000)  # sparse: reading it takes ten minutes of processor time
     watch = ScriptWatch(str(program), Language.PROGRAM)
     began = time.process_time()
     state = watch.state()
-    assert time.process_time() - began < 1, "it is not read"
+    assert time.process_time() - began < 60, "it is not read"
     assert state is not None
     assert keep_script(str(program), state, here / "kept") == ["model is larger than 10 MB, and no copy of it is kept"]
     os.utime(program, (1, 1))
