@@ -80,8 +80,7 @@ def find_coordinate(axis: Axis, transform: Expression | None, value: object) -> 
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if transform is not None:
-        finder = _find_integer if axis.kind == "integer" else _find_float
-        return finder(axis, transform, value)
+        return _find(axis, transform, value)
     if not axis.low <= value <= axis.high or (axis.kind == "integer" and value != math.floor(value)):
         return None
     return int(value) if axis.kind == "integer" else float(value)
@@ -192,30 +191,23 @@ def _listed(axis: Axis, transform: Expression) -> dict[float, int]:
     return found
 
 
-def _find_integer(axis: Axis, transform: Expression, value: float) -> int | None:
+def _find(axis: Axis, transform: Expression, value: float) -> int | float | None:
     if _is_listed(axis):
         return _listed(axis, transform).get(float(value))
-    first, _ = _preimage(axis, transform, value, lambda low, high: (low + high) // 2)
-    return int(first) if first is not None and evaluate(transform, first) == value else None
-
-
-def _find_float(axis: Axis, transform: Expression, value: float) -> float | None:
-    first, last = _preimage(axis, transform, value, lambda low, high: low / 2 + high / 2)
-    if first is None or last is None:
+    found = _preimage(axis, transform, value)
+    if found is None:
         return None
-    middle = axis.rounded(first / 2 + last / 2)
-    for candidate in (middle, first, last):
-        if evaluate(transform, candidate) == value:
-            return float(candidate)
-    return float(first)
+    first, last = found
+    if axis.kind == "integer":
+        return int(first) if evaluate(transform, first) == value else None
+    candidates = (axis.rounded(first / 2 + last / 2), first, last)
+    return float(next((each for each in candidates if evaluate(transform, each) == value), first))
 
 
-def _preimage(
-    axis: Axis, transform: Expression, value: float, middle: Callable[[float, float], float]
-) -> tuple[float, float] | tuple[None, None]:
+def _preimage(axis: Axis, transform: Expression, value: float) -> tuple[float, float] | None:
     """Return the first and the last coordinate that a monotone transform makes `value` of, by bisection.
 
-    Where it makes the value of none, they are neighbours of the place where it passes it.
+    Where it makes the value of none, they are neighbours of the place where it passes it; None where it never does.
     """
     sign = 1 if evaluate(transform, axis.high) >= evaluate(transform, axis.low) else -1
 
@@ -223,15 +215,13 @@ def _preimage(
         return sign * (evaluate(transform, coordinate) - value)
 
     if distance(axis.low) > 0 or distance(axis.high) < 0:
-        return None, None
-    _, first = _bisected(lambda coordinate: distance(coordinate) >= 0, axis, middle)
-    last, _ = _bisected(lambda coordinate: distance(coordinate) > 0, axis, middle)
+        return None
+    _, first = _bisected(lambda coordinate: distance(coordinate) >= 0, axis)
+    last, _ = _bisected(lambda coordinate: distance(coordinate) > 0, axis)
     return first, last
 
 
-def _bisected(
-    is_past: Callable[[float], bool], axis: Axis, middle: Callable[[float, float], float]
-) -> tuple[float, float]:
+def _bisected(is_past: Callable[[float], bool], axis: Axis) -> tuple[float, float]:
     """Return the last coordinate that is not past a place, and the first that is; both at an end where none is."""
     low, high = axis.low, axis.high
     if is_past(low):
@@ -239,7 +229,7 @@ def _bisected(
     if not is_past(high):
         return high, high
     while True:
-        between = middle(low, high)
+        between = (low + high) // 2 if axis.kind == "integer" else low / 2 + high / 2
         if not low < between < high:
             return low, high
         if is_past(between):

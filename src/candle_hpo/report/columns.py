@@ -18,6 +18,7 @@ _MOST_LISTS = 20  # different lists of numbers, as choices; of more, each elemen
 _LARGEST_WHOLE = 2**53  # a whole number above has no exact place on an axis
 _ACROSS_LOG = 30.0  # the ratio of the largest number to the least from which an axis may be logarithmic
 OTHERS = "other values"
+_MISSING = object()  # of a hyperparameter that a trial does not have; None is a value
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -91,13 +92,6 @@ def representative_sets(names: Sequence[str], sets: Iterable[Hyperparameters]) -
                 seen.add((name, plain(value)))
                 kept[place] = one
     return [one for _, one in sorted(kept.items(), key=lambda each: each[0])]
-
-
-class _Missing:
-    """Stands for a hyperparameter that a trial does not have; unlike None, which is a value."""
-
-
-_MISSING = _Missing()
 
 
 def are_numbers(values: Iterable[object]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import msgspec
+
 from candle_hpo.core.objective import Direction
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.columns import Column
@@ -32,7 +34,9 @@ def importance(
 
     from candle_hpo.report.optuna_study import new_study, optuna_trials
 
-    kept = [_only(column, completed) for column in varying]
+    kept = [
+        msgspec.structs.replace(column, values=tuple(column.values[place] for place in completed)) for column in varying
+    ]
     share = min(0.5, max(_BEST_SHARE, _FEWEST_BEST / len(completed)))
     study = new_study(direction)
     study.add_trials(optuna_trials([rows[place] for place in completed], kept))
@@ -41,7 +45,3 @@ def importance(
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return found if any(found.values()) else None
-
-
-def _only(column: Column, places: Sequence[int]) -> Column:
-    return Column(column.name, tuple(column.values[place] for place in places), column.choices, column.is_log)

@@ -51,7 +51,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
     """Return the table as JSON: a list of objects, with all hyperparameters, the default ones included."""
     table = []
     for row in rows:
-        outcome = row.outcome
+        outcome, values = row.outcome, row.trial.hyperparameters
         if outcome is not None:
             value = row.value
             if value is not None and result_format is not None:
@@ -61,7 +61,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "result": value,
                     "dirname": row.trial.id,
                     "id": row.trial.id,
-                    "hyperparameters": _in_order(row.trial.hyperparameters, names),
+                    "hyperparameters": {name: values[name] for name in (*names, *values) if name in values},
                     "status": outcome.status,
                     "reason": outcome.reason,
                     "metrics": row.other_metrics,
@@ -157,7 +157,3 @@ def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], resu
     values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
     return [result, trial.id, trial.id, *values, *ended, str(row.attempt.number)]
-
-
-def _in_order(hyperparameters: dict[str, object], names: Sequence[str]) -> dict[str, object]:
-    return {name: hyperparameters[name] for name in (*names, *hyperparameters) if name in hyperparameters}

@@ -49,7 +49,7 @@ def best_candidate(
         if not len(best.full):
             break
         children = _scored(score, cube, _children(cube, best.full, spread, generator), taken)
-        best = _merged(best, children)
+        best = _best_first(*(np.concatenate(pair) for pair in zip(best, children, strict=True)))
     if len(best.run):
         first: Array = best.run[0]
         return first
@@ -70,10 +70,6 @@ def _scored(score: Score, cube: Cube, full: Array, taken: set[bytes]) -> _Scored
     is_free = np.array([key not in taken for key in keys(run)], dtype=bool)
     full, run = full[is_free], run[is_free]
     return _best_first(full, run, score(run) if len(run) else np.empty(0))
-
-
-def _merged(first: _Scored, second: _Scored) -> _Scored:
-    return _best_first(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
 def _best_first(full: Array, run: Array, scores: Array) -> _Scored:

@@ -93,7 +93,8 @@ def propose(cube: Cube, known: Knowledge, generator: np.random.Generator) -> Arr
     """
     positions, outputs = _chosen(known.finished, gaussian_outputs(known.values))
     inputs, pending = cube.features(positions), cube.features(known.pending)
-    layout = Layout(cube.owners, _warped(cube, len(inputs)))
+    # Numbers are stretched, once there are enough points to see how.
+    layout = Layout(cube.owners, ~cube.is_category[cube.owners] & (len(inputs) >= WARPED_FROM))
     kernels = fit_several(*_thinned(inputs, outputs, MOST_FITTED), layout, MEMBERS, generator)
     ensemble = Ensemble(kernels, inputs, outputs, pending)
     is_optimistic = generator.random() < OPTIMISTIC_SHARE
@@ -107,11 +108,6 @@ def propose(cube: Cube, known: Knowledge, generator: np.random.Generator) -> Arr
 
     seeds = np.vstack([known.finished[np.argsort(known.values, kind="stable")[:SEEDS]], known.pending[:SEEDS]])
     return best_candidate(score, cube, seeds, known.taken(), generator)
-
-
-def _warped(cube: Cube, points: int) -> NDArray[np.bool_]:
-    """Return which features are stretched: numbers, once there are enough points to see how."""
-    return ~cube.is_category[cube.owners] & (points >= WARPED_FROM)
 
 
 class FailureModel:
