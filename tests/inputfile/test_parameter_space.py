@@ -17,7 +17,7 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.expressions import FUNCTIONS, OPERATORS
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.space import GridSpace
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from conftest import WriteInput, input_text
 
 CONTROL = 'model_script="model.py"\nworkflow="bayesian"'
@@ -26,7 +26,7 @@ CONTROL = 'model_script="model.py"\nworkflow="bayesian"'
 def read_file(here: Path, param_space: str, control: str = CONTROL, default_model: str = "") -> ParametricSpace:
     (here / "model.py").touch()
     (here / "x.in").write_text(input_text(control, default_model, param_space), encoding="utf-8")
-    space = read_experiment(Path("x.in")).space
+    space = read_input_file(Path("x.in")).space
     assert isinstance(space, ParametricSpace)
     return space
 
@@ -119,7 +119,7 @@ def test_the_two_forms_do_not_mix(here: Path, text: str) -> None:
 def test_notes_on_names_and_constants(here: Path) -> None:
     (here / "model.py").touch()
     (here / "x.in").write_text(input_text(CONTROL, "epoch = 2", 'makeIntegerParam("epochs", 2, 2)'), encoding="utf-8")
-    assert read_experiment(here / "x.in").notes == (
+    assert read_input_file(here / "x.in").notes == (
         f"{here}/x.in:9: epochs is always 2; nothing of it is searched",
         'the parameters name "epochs", and &default_model has "epoch"; is one of them misspelt?',
     )
@@ -128,7 +128,7 @@ def test_notes_on_names_and_constants(here: Path) -> None:
 def test_with_run_workflow_0_the_parameters_are_not_judged(write_input: WriteInput) -> None:
     text = write_input(control="use_candle=0", param_space="nonsense").read_text().replace('"grid"', '"random"')
     Path("x.in").write_text(text)
-    assert read_experiment(Path("x.in")).space is None
+    assert read_input_file(Path("x.in")).space is None
 
 
 def test_a_range_that_no_float_can_resolve(here: Path) -> None:
@@ -304,7 +304,7 @@ def test_arbitrary_fields_are_read_or_reported(fields: dict[str, object], more: 
 
 
 def test_a_grid_stays_a_grid(write_input: WriteInput) -> None:
-    assert isinstance(read_experiment(write_input()).space, GridSpace)
+    assert isinstance(read_input_file(write_input()).space, GridSpace)
 
 
 def test_the_examples_of_the_manual_are_right() -> None:

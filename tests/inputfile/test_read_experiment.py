@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.space import GridSpace
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.inputfile.shell_values import ShellReader
 from conftest import WriteInput, input_text
 
@@ -20,7 +20,7 @@ def problems_of(text: str, here: Path) -> list[str]:
     (here / "model.py").touch()
     (here / "x.in").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        read_experiment(Path("x.in"))
+        read_input_file(Path("x.in"))
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -52,7 +52,7 @@ def test_the_exercise_file_as_it_is_written_there(here: Path) -> None:
 /
 """
     )
-    experiment = read_experiment(Path("vae_with_pytorch.in"))
+    experiment = read_input_file(Path("vae_with_pytorch.in"))
     control = experiment.settings
     assert control.model_script == str(here / "main.py")
     assert (control.nworkers, control.worker_type, control.walltime) == (2, "k80", 1200)
@@ -81,7 +81,7 @@ def test_order_case_blanks_and_comments_do_not_matter(here: Path) -> None:
         /
         """
     )
-    experiment = read_experiment(here / "x.in")
+    experiment = read_input_file(here / "x.in")
     assert experiment.settings.direction is Direction.MAXIMIZE
     assert isinstance(experiment.space, GridSpace)
     assert experiment.space.sets[0].hyperparameters == {"y": "a # is not a comment", "x": 1}
@@ -90,7 +90,7 @@ def test_order_case_blanks_and_comments_do_not_matter(here: Path) -> None:
 def test_windows_line_ends_and_a_byte_order_mark(write_input: WriteInput) -> None:
     path = write_input()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_experiment(path).space is not None
+    assert read_input_file(path).space is not None
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_defaults(here: Path, lines: str, expected: str) -> None:
 
 
 def test_values_of_defaults(write_input: WriteInput) -> None:
-    experiment = read_experiment(
+    experiment = read_input_file(
         write_input(
             default_model="""
             a = True
@@ -294,7 +294,7 @@ def test_values_of_defaults(write_input: WriteInput) -> None:
 
 
 def test_a_word_that_looks_like_a_truth_value_is_noted(write_input: WriteInput) -> None:
-    experiment = read_experiment(write_input(default_model="y = 1\nno_cuda = false"))
+    experiment = read_input_file(write_input(default_model="y = 1\nno_cuda = false"))
     assert experiment.default_model["no_cuda"] == "false"
     (note,) = experiment.notes
     assert note.endswith(':7: no_cuda is the text "false"; Python\'s own is written False')
@@ -317,13 +317,13 @@ def test_what_is_nearly_json_is_shown_as_it_would_be_right(here: Path, line: str
 
 
 def test_a_name_that_looks_misspelt_is_noted(write_input: WriteInput) -> None:
-    experiment = read_experiment(write_input(default_model="epoch = 2", param_space='{"epochs": 3, "x": 1, "y": 1}'))
+    experiment = read_input_file(write_input(default_model="epoch = 2", param_space='{"epochs": 3, "x": 1, "y": 1}'))
     (note,) = experiment.notes
     assert note == 'the sets name "epochs", and &default_model has "epoch"; is one of them misspelt?'
 
 
 def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
-    experiment = read_experiment(write_input(control="design_size=3\nmax_budget=5"))
+    experiment = read_input_file(write_input(control="design_size=3\nmax_budget=5"))
     assert experiment.notes == ("design_size, max_budget: no effect on a grid",)
 
 
@@ -419,7 +419,7 @@ def test_many_problems_are_counted_not_listed() -> None:
 
 def test_with_run_workflow_0_the_sets_are_not_judged(write_input: WriteInput) -> None:
     path = write_input(control="use_candle=0", param_space='{"id": "../x"\nnonsense')
-    experiment = read_experiment(path)
+    experiment = read_input_file(path)
     assert experiment.space is None
     assert experiment.settings.run_workflow is False
 
@@ -432,7 +432,7 @@ def test_files_in_place_of_the_sections(here: Path) -> None:
     by_keyword = input_text(f"{CONTROL}\ndefault_model_file=defaults.txt\nparam_space_file=sets.txt")
     for text in (by_section, by_keyword):
         (here / "x.in").write_text(text)
-        experiment = read_experiment(Path("x.in"))
+        experiment = read_input_file(Path("x.in"))
         assert isinstance(experiment.space, GridSpace)
         assert experiment.space.sets[0].hyperparameters == {"y": 3, "x": 1}
 
@@ -463,14 +463,14 @@ def test_problems_in_such_a_file_name_it(here: Path) -> None:
 def test_what_is_not_text(here: Path, data: bytes, expected: str) -> None:
     (here / "x.in").write_bytes(data)
     with pytest.raises(InputError, match=re.escape(expected)):
-        read_experiment(Path("x.in"))
+        read_input_file(Path("x.in"))
 
 
 def test_what_is_not_a_file(here: Path) -> None:
     with pytest.raises(InputError, match=r"^gone\.in: there is no such file; check the name and the folder$"):
-        read_experiment(Path("gone.in"))
+        read_input_file(Path("gone.in"))
     with pytest.raises(InputError, match="this is a folder; name a file in it"):
-        read_experiment(here)
+        read_input_file(here)
 
 
 # Arbitrary text, arbitrary lines within sections, and arbitrary sets: read or reported, never anything else.
@@ -484,9 +484,9 @@ _PIECES = st.sampled_from(
 _LINES = st.lists(_PIECES | st.text(max_size=20), max_size=25).map("\n".join)
 
 
-def read_or_report(path: Path) -> Experiment | None:
+def read_or_report(path: Path) -> InputFile | None:
     try:
-        return read_experiment(path, _SHELL)
+        return read_input_file(path, _SHELL)
     except InputError as error:
         assert all(str(problem).startswith(str(path.parent)) for problem in error.problems)
         return None
@@ -517,6 +517,6 @@ def test_arbitrary_sets_come_through_unchanged(here: Path, values: dict[str, obj
     for ensure_ascii in (True, False):
         line = json.dumps(values, ensure_ascii=ensure_ascii)
         (here / "x.in").write_text(input_text(CONTROL, "", line), encoding="utf-8", newline="")
-        experiment = read_experiment(here / "x.in")
+        experiment = read_input_file(here / "x.in")
         assert isinstance(experiment.space, GridSpace)
         assert experiment.space.sets[0].hyperparameters == values

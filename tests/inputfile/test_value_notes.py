@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from conftest import Candle, WriteInput
 
 
 def notes_of(path: Path) -> list[str]:
-    return list(read_experiment(Path(path.name)).notes)
+    return list(read_input_file(Path(path.name)).notes)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.record.folder import (
     create_experiment,
     find_experiment,
@@ -18,7 +18,7 @@ from conftest import WriteInput
 
 
 def create(path: Path, here: Path) -> ExperimentPaths:
-    paths, _ = create_experiment(here, read_experiment(path), total=4, seed=7, interpreter="/usr/bin/python3")
+    paths, _ = create_experiment(here, read_input_file(path), total=4, seed=7, interpreter="/usr/bin/python3")
     point_last_experiment(here, paths)
     return paths
 
@@ -29,13 +29,13 @@ def test_an_experiments_folder_holds_what_is_needed_to_run_it_again(write_input:
     assert paths.root == here / "candle_generated_files" / "experiments" / "X000"
     assert paths.input_file.read_text() == source.read_text()
     stored = read_experiment_settings(paths)
-    assert stored.settings == read_experiment(source).settings
+    assert stored.settings == read_input_file(source).settings
     assert (stored.names, stored.total, stored.seed) == (["x", "y"], 4, 7)
     assert stored.interpreter == "/usr/bin/python3"
     assert stored.provenance.directory == str(here)
     assert stored.provenance.host
     assert stored.provenance.command
-    assert read_parameter_sets(paths, stored) == read_experiment(source).space
+    assert read_parameter_sets(paths, stored) == read_input_file(source).space
     assert paths.parameter_sets.read_text().splitlines()[0] == '{"id":"hpset_00001","y":2,"x":1}'
 
 

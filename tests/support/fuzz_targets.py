@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.inputfile.grid_expression import read_axes
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 from candle_hpo.launch.measuring.objective import read_reported
 from candle_hpo.launch.measuring.result_file import read_file
@@ -36,7 +36,7 @@ def written(name: str, data: bytes) -> Path:
 def _read_experiment(text: bytes) -> None:
     model = str(_folder / "model.py").encode()
     try:
-        read_experiment(written("x.in", text.replace(b"MODEL", model)), SHELL)
+        read_input_file(written("x.in", text.replace(b"MODEL", model)), SHELL)
     except InputError as error:
         assert error.problems
         assert all(len(str(problem)) < 3000 for problem in error.problems)

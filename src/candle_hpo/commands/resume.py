@@ -8,7 +8,7 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Experiment as Request
+from candle_hpo.core.experiment import InputFile
 from candle_hpo.engine.batch import slurm
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
@@ -49,7 +49,7 @@ def _note_on_a_changed_file(opened: Experiment) -> list[str]:
     ]
 
 
-def resume_with(request: Request, interpreter: Interpreter, screen: Screen) -> ExitStatus:
+def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) -> ExitStatus:
     """Resume an earlier experiment, with other settings (more workers, another script), and the sets that are new.
 
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.

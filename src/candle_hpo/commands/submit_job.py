@@ -10,19 +10,19 @@ from rich.console import Console
 from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Experiment
+from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.engine.batch.slurm import NoAnswer, job_has_ended
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
-from candle_hpo.inputfile.read import read_experiment
+from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.earlier_results import EarlierResult, write_earlier_results
-from candle_hpo.record.experiment import Experiment as OpenedExperiment
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import (
     check_last_experiment,
     create_experiment,
@@ -45,23 +45,23 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     """Read an input file and run what it asks for, or submit it to the cluster."""
     screen = Screen(console)
     screen.say(f'Submitting the CANDLE input file "{input_file}"...')
-    experiment = read_experiment(input_file)
-    settings = experiment.settings
+    request = read_input_file(input_file)
+    settings = request.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
     of_site = site_modules(on_cluster)
     interpreter = find_interpreter(settings, (*of_site, *modules_of(settings)))
-    screen.say(f"{interpreter.name} ({interpreter.path})", *experiment.notes)
-    screen.say(*notes_before_submission(experiment, interpreter, of_site))
+    screen.say(f"{interpreter.name} ({interpreter.path})", *request.notes)
+    screen.say(*notes_before_submission(request, interpreter, of_site))
     if settings.restart_from_exp and settings.run_workflow:
-        return resume_with(experiment, interpreter, screen)
-    if experiment.space is None:
-        return run_once(experiment, interpreter, drawn_seed(settings), screen.say)
+        return resume_with(request, interpreter, screen)
+    if request.space is None:
+        return run_once(request, interpreter, drawn_seed(settings), screen.say)
     screen.say(*cold_start_note(settings))
     check_search(settings)
     earlier: Sequence[EarlierResult] = ()
-    if isinstance(experiment.space, ParametricSpace):
-        earlier = earlier_results_of(experiment.space, settings, screen.say)
-    total = trials_of(experiment.space, settings, earlier)
+    if isinstance(request.space, ParametricSpace):
+        earlier = earlier_results_of(request.space, settings, screen.say)
+    total = trials_of(request.space, settings, earlier)
     screen.say(*notes_on_budget(settings, total))
     if total == 0:
         raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
@@ -69,12 +69,12 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
         screen.say(*([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
     if settings.dry_run:
-        return _show_plan(experiment, total, first_sets(experiment.space, settings, earlier, 3), on_cluster, screen)
-    return _run_workflow(experiment, total, earlier, interpreter, on_cluster, screen)
+        return _show_plan(request, total, first_sets(request.space, settings, earlier, 3), on_cluster, screen)
+    return _run_workflow(request, total, earlier, interpreter, on_cluster, screen)
 
 
 def _run_workflow(
-    experiment: Experiment,
+    request: InputFile,
     total: int,
     earlier: Sequence[EarlierResult],
     interpreter: Interpreter,
@@ -84,10 +84,10 @@ def _run_workflow(
     """Make the experiment's folder, and hand it to the engine; one that cannot be started leaves no folder."""
     here = Path.cwd()
     check_last_experiment(here)
-    screen.say(*_notes_on_the_last(here, experiment.text))
-    seed, found = drawn_seed(experiment.settings), find_surroundings(experiment.settings, interpreter.path, on_cluster)
-    paths, stored = create_experiment(here, experiment, total, seed, interpreter.path, found)
-    keep_the_script(experiment.settings, found.script, paths.script, screen.say)
+    screen.say(*_notes_on_the_last(here, request.text))
+    seed, found = drawn_seed(request.settings), find_surroundings(request.settings, interpreter.path, on_cluster)
+    paths, stored = create_experiment(here, request, total, seed, interpreter.path, found)
+    keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)
     except OSError as error:
@@ -105,7 +105,7 @@ def _run_workflow(
     if on_cluster:
         screen.say("Input file submitted successfully", "Status: candle status")
         return ExitStatus.ALL_WELL
-    with OpenedExperiment(paths).claim(job_has_ended, screen.say) as claim:
+    with Experiment(paths).claim(job_has_ended, screen.say) as claim:
         return run_here(claim, screen)
 
 
@@ -115,7 +115,7 @@ def _notes_on_the_last(directory: Path, text: str) -> list[str]:
     Nothing is asked: who submits may be a script.
     """
     try:
-        last = OpenedExperiment.open(None, directory)
+        last = Experiment.open(None, directory)
         return _how_to_resume(last) if last.paths.input_file.read_bytes() == text.encode() else []
     except InputError:  # there is none
         return []
@@ -123,7 +123,7 @@ def _notes_on_the_last(directory: Path, text: str) -> list[str]:
         return [f"The last experiment here cannot be read: {error}"]
 
 
-def _how_to_resume(last: OpenedExperiment) -> list[str]:
+def _how_to_resume(last: Experiment) -> list[str]:
     name, seen = last.name, look(last.paths)
     if seen.is_held or seen.has_job:
         return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
@@ -137,10 +137,10 @@ def _how_to_resume(last: OpenedExperiment) -> list[str]:
 
 
 def _show_plan(
-    experiment: Experiment, total: int, first: Sequence[ParameterSet], on_cluster: bool, screen: Screen
+    request: InputFile, total: int, first: Sequence[ParameterSet], on_cluster: bool, screen: Screen
 ) -> ExitStatus:
     """Show what would be run."""
-    settings = experiment.settings
+    settings = request.settings
     is_drawn = settings.seed is None and settings.workflow != "grid"
     screen.say(
         f"Model script: {settings.model_script}",

@@ -1,4 +1,4 @@
-"""An experiment as the user asked for it: validated, typed, complete."""
+"""An input file as it was understood: validated, typed, complete."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return FailurePolicy(self.retries, self.retry_failed, self.max_failures)
 
 
-class Experiment(msgspec.Struct, frozen=True):
+class InputFile(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
     `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
@@ -129,7 +129,7 @@ class Experiment(msgspec.Struct, frozen=True):
     `notes` are things that the user should see, though nothing is wrong.
     """
 
-    input_file: str
+    path: str
     text: str
     settings: Settings
     default_model: Hyperparameters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from candle_hpo.core.errors import InputError, Problem
-from candle_hpo.core.experiment import Experiment, Language, Settings
+from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -32,25 +32,25 @@ from candle_hpo.inputfile.value_notes import ValueNotes
 class Reading:
     """What could be read of an input file, whether or not everything in it is right.
 
-    `settings` are there as soon as the required keywords are; `experiment` where `problems` is empty.
+    `settings` are there as soon as the required keywords are; `input_file` where `problems` is empty.
     """
 
     problems: tuple[Problem, ...]
     settings: Settings | None
     default_model: Hyperparameters
     space: GridSpace | ParametricSpace | None
-    experiment: Experiment | None
+    input_file: InputFile | None
 
 
-def read_experiment(path: Path, shell: ShellReader | None = None) -> Experiment:
+def read_input_file(path: Path, shell: ShellReader | None = None) -> InputFile:
     """Read an input file.
 
     Raises `InputError` with everything that is wrong with it, each with its file and line.
     """
     reading = read_what_can_be_read(path, shell)
-    if reading.experiment is None:
+    if reading.input_file is None:
         raise InputError(*reading.problems)
-    return reading.experiment
+    return reading.input_file
 
 
 def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Reading:
@@ -78,10 +78,10 @@ def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Readi
     notes += [*values.notes, *notes_on_what_has_no_effect(control)]
     settings = control.settings() if all(name in control.values for name in REQUIRED) else None
     found = problems.in_order()
-    experiment = None
+    input_file = None
     if settings is not None and not found:
-        experiment = Experiment(str(path.absolute()), text, settings, default_model, space, tuple(notes))
-    return Reading(found, settings, default_model, space, experiment)
+        input_file = InputFile(str(path.absolute()), text, settings, default_model, space, tuple(notes))
+    return Reading(found, settings, default_model, space, input_file)
 
 
 def _space_counts(sections: dict[str, Section], control: Control) -> bool:

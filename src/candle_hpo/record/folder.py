@@ -18,7 +18,7 @@ import msgspec
 
 from candle_hpo import __version__
 from candle_hpo.core.errors import InputError, MachineError, RecordError
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.provenance import Surroundings
@@ -95,7 +95,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
 
 def create_experiment(
     directory: Path,
-    experiment: Experiment,
+    request: InputFile,
     total: int,
     seed: int,
     interpreter: str,
@@ -105,13 +105,13 @@ def create_experiment(
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
-    if experiment.space is None:
+    if request.space is None:
         raise ValueError("an experiment without a search space has no folder")
     stored = StoredExperiment(
-        input_file=experiment.input_file,
-        settings=experiment.settings,
-        default_model=experiment.default_model,
-        names=list(experiment.space.names),
+        input_file=request.path,
+        settings=request.settings,
+        default_model=request.default_model,
+        names=list(request.space.names),
         total=total,
         seed=seed,
         interpreter=interpreter,
@@ -122,8 +122,8 @@ def create_experiment(
         root = _claim_folder(experiments_folder(directory))
         paths = ExperimentPaths(root)
         paths.runs.mkdir()
-        replace_file(paths.input_file, experiment.text.encode(), synced=True)
-        _write_space(paths, experiment.space)
+        replace_file(paths.input_file, request.text.encode(), synced=True)
+        _write_space(paths, request.space)
         write_experiment_settings(paths, stored)
     except BaseException as error:
         if root is not None:

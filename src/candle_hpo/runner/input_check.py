@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from candle_hpo.core.errors import CandleError, InputError, MachineError, Problem
-from candle_hpo.core.experiment import Experiment, Language, Settings
+from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
@@ -23,7 +23,7 @@ from candle_hpo.inputfile.read import Reading, read_what_can_be_read
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.record.experiment import Experiment as OpenedExperiment
+from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.cluster_job import job_script_of, uses_slurm
@@ -83,7 +83,7 @@ def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
     findings.problems += reading.problems
     if not reading.problems:
         findings.right(_what_it_asks(reading))
-    for note in reading.experiment.notes if reading.experiment else ():
+    for note in reading.input_file.notes if reading.input_file else ():
         findings.note(note)
     settings = reading.settings
     if settings is None:
@@ -97,9 +97,9 @@ def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
     _check_place(trials, findings)
     if on_cluster:
         _check_batch_system(settings, findings)
-    if run and interpreter is not None and reading.experiment and not findings.problems and trials != 0:
+    if run and interpreter is not None and reading.input_file and not findings.problems and trials != 0:
         first = restart.first_left() if restart is not None else None
-        seconds = _run_one_trial(reading.experiment, first, interpreter, findings)
+        seconds = _run_one_trial(reading.input_file, first, interpreter, findings)
     elif run:
         findings.note("no trial was run, because of what is wrong" if trials != 0 else "no trial was run: none is left")
     _show_cost(trials, settings, on_cluster, seconds, run, findings)
@@ -232,25 +232,25 @@ def _trials_text(reading: Reading) -> str:
     return "what is left of an earlier experiment" if trials is None else count(trials, "trial")
 
 
-def _first_set(experiment: Experiment) -> Hyperparameters:
-    first = [] if experiment.space is None else first_sets(experiment.space, experiment.settings, (), 1)
-    return first[0].hyperparameters if first else experiment.default_model
+def _first_set(request: InputFile) -> Hyperparameters:
+    first = [] if request.space is None else first_sets(request.space, request.settings, (), 1)
+    return first[0].hyperparameters if first else request.default_model
 
 
 def _run_one_trial(
-    experiment: Experiment,
+    request: InputFile,
     first: Hyperparameters | None,
     interpreter: Interpreter,
     findings: Findings,
 ) -> float | None:
     """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
-    hyperparameters = _first_set(experiment) if first is None else first
+    hyperparameters = _first_set(request) if first is None else first
     paths = check_run_paths(Path.cwd())
     findings.say(f"Running one trial here: {hyperparameters}")
     outcome: Outcome = run_trial_here(
-        experiment.settings, hyperparameters, interpreter, drawn_seed(experiment.settings), paths, paths.run
+        request.settings, hyperparameters, interpreter, drawn_seed(request.settings), paths, paths.run
     )
-    value = outcome.value_of(experiment.settings.objective.name)
+    value = outcome.value_of(request.settings.objective.name)
     if value is None:
         findings.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))
         findings.problems.append(
@@ -292,9 +292,9 @@ def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> 
         return None
     restart: Restart | None = None
     with findings.step():
-        earlier = OpenedExperiment.open(settings.restart_from_exp)
-        if reading.experiment is not None:
-            restart = plan_restart(reading.experiment, "", earlier)
+        earlier = Experiment.open(settings.restart_from_exp)
+        if reading.input_file is not None:
+            restart = plan_restart(reading.input_file, "", earlier)
     if restart is None:
         return None
     for note in restart.notes:

@@ -9,7 +9,7 @@ import msgspec
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Experiment as Request
+from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
@@ -53,7 +53,7 @@ class Restart:
         return next((one.hyperparameters for one in left), None)
 
 
-def plan_restart(request: Request, interpreter: str, earlier: Experiment) -> Restart:
+def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> Restart:
     """Return what an input file makes of an earlier experiment; nothing is written.
 
     Raises `InputError` where that is one of another workflow; `RecordError` where it is damaged.
@@ -81,7 +81,7 @@ def plan_restart(request: Request, interpreter: str, earlier: Experiment) -> Res
     return _plan_of_grid(earlier, stored, request)
 
 
-def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: Request) -> Restart:
+def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: InputFile) -> Restart:
     space, default_model, before = request.space, request.default_model, earlier.stored
     assert isinstance(space, GridSpace)  # noqa: S101  # of a grid, nothing else is read
     assert isinstance(space.sets, SetsOfLines)  # noqa: S101

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
-from candle_hpo.core.experiment import Experiment, Language, Settings
+from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -266,19 +266,19 @@ def _has_near(name: str, names: Sequence[str]) -> bool:
     return nearest(name, names).startswith("did you mean")
 
 
-def notes_before_submission(experiment: Experiment, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
+def notes_before_submission(request: InputFile, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
     """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
 
     Raises `InputError` for a script that its interpreter cannot parse. The rest that is found by reading the text is a
     guess (a module may be found once the script has run so far, or on another machine), and stops nobody.
     """
-    settings, check = experiment.settings, ScriptCheck(experiment.settings)
+    settings, check = request.settings, ScriptCheck(request.settings)
     wrong, notes = check.syntax(interpreter, site_modules)
     if wrong:
         raise InputError(*wrong)
-    input_file = Path(experiment.input_file).name
-    if experiment.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
-        notes += check.compare(names_given(experiment.default_model, experiment.space), input_file).notes
+    input_file = Path(request.path).name
+    if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
+        notes += check.compare(names_given(request.default_model, request.space), input_file).notes
     try:
         notes += check.notes_on_imports(interpreter, site_modules)
     except MachineError as error:

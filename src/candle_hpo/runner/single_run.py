@@ -11,7 +11,7 @@ from pprint import pformat
 
 from candle_hpo.campaign import WAKE_SECONDS
 from candle_hpo.core.errors import ExitStatus, MachineError
-from candle_hpo.core.experiment import Experiment, Settings
+from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
 from candle_hpo.core.stopping import Stop
 from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Status, Trial
@@ -33,18 +33,18 @@ def drawn_seed(settings: Settings) -> int:
     return random.SystemRandom().randrange(10**9) if settings.seed is None else settings.seed
 
 
-def run_once(experiment: Experiment, interpreter: Interpreter, seed: int, say: Say) -> ExitStatus:
+def run_once(request: InputFile, interpreter: Interpreter, seed: int, say: Say) -> ExitStatus:
     """Run the model once with the default hyperparameters, in the folder where the user stands."""
     here = Path.cwd()
     paths = single_run_paths(here)
-    settings = experiment.settings
+    settings = request.settings
     workforce = share_out(settings, visible_gpus(), 1)
-    say(*workforce.notes, "Params:", pformat(experiment.default_model))
+    say(*workforce.notes, "Params:", pformat(request.default_model))
     if settings.dry_run:
         say(f"dry_run=1: {settings.model_script} was not run")
         return ExitStatus.ALL_WELL
     say(f"Running {settings.model_script} once ...")
-    outcome = run_trial_here(settings, experiment.default_model, interpreter, seed, paths, here)
+    outcome = run_trial_here(settings, request.default_model, interpreter, seed, paths, here)
     say(f"Output: {location(paths.output)}")
     return _conclude(outcome, settings.objective.name, paths.output, say)
 
