@@ -32,8 +32,9 @@ def resumed(stored: StoredExperiment) -> StoredExperiment:
 
 
 def test_two_cannot_claim_it_at_once(opened: Experiment) -> None:
-    with opened.claim(never), pytest.raises(InputError, match="X000 is being run by process"):
-        Experiment(opened.paths).claim(never)
+    refused = pytest.raises(InputError, match="X000 is being run by process")
+    with opened.claim(never), refused, Experiment(opened.paths).claim(never):
+        pass
     with Experiment(opened.paths).claim(never):
         assert opened.paths.lock.exists()
     assert not opened.paths.lock.exists()

@@ -64,15 +64,13 @@ def write_earlier_results(paths: ExperimentPaths, results: Sequence[EarlierResul
     """Keep earlier results, if there are any, with the experiment that begins with them. Raises `OSError`."""
     if not results:
         return
-    encode = msgspec.json.Encoder().encode
-    replace_file(paths.earlier_results, b"".join(encode(result) + b"\n" for result in results), synced=True)
+    replace_file(paths.earlier_results, msgspec.json.Encoder().encode_lines(results), synced=True)
 
 
 def read_earlier_results(paths: ExperimentPaths) -> list[EarlierResult]:
     """Return the results that an experiment began with; none where it began with none. Raises `RecordError`."""
     try:
-        lines = paths.earlier_results.read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=EarlierResult) for line in lines]
+        return msgspec.json.Decoder(EarlierResult).decode_lines(paths.earlier_results.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
@@ -83,6 +83,7 @@ class Experiment:
         if not self.paths.record.exists():
             raise InputError(f"{self.name} has not begun, so there is nothing to {verb}; see candle status")
 
+    @contextmanager
     def claim(
         self,
         job_has_ended: Callable[[str], bool],
@@ -90,37 +91,33 @@ class Experiment:
         *,
         job: str = "",
         patience: float = 0.0,
-    ) -> Claim:
-        """Return the right to run and to change it, for a process in this `job` or in none; see `ExperimentLock`.
+    ) -> Iterator[Claim]:
+        """Give a block the right to run and to change it, in this `job` or in none; see `ExperimentLock`.
 
-        Raises `InputError` where somebody else has it. What was read before may have changed, and is read again.
+        Raises `InputError` where somebody else has it. What was read before may have changed, and is read again. What
+        happens meanwhile is logged; so is an error that ends the block, unless it is the user's own.
         """
         lock = ExperimentLock(self.paths.lock, job, job_has_ended, say, patience)
-        for name in ("stored", "jobs", "history"):
-            vars(self).pop(name, None)
-        return Claim(self, lock)
+        try:
+            for name in ("stored", "jobs", "history"):
+                vars(self).pop(name, None)
+            with logging_to(self.paths.log):
+                try:
+                    yield Claim(self, lock)
+                except InputError:
+                    raise
+                except BaseException as error:
+                    _logger.error("%s", error, exc_info=error)
+                    raise
+        finally:
+            lock.release()
 
 
 class Claim:
-    """The right to run an experiment and to change what is kept of it, until the block ends.
-
-    What happens meanwhile is logged; so is an error that ends the block, unless it is the user's own.
-    """
+    """The right to run an experiment and to change what is kept of it."""
 
     def __init__(self, experiment: Experiment, lock: ExperimentLock) -> None:
-        self.experiment, self._lock, self._log = experiment, lock, logging_to(experiment.paths.log)
-
-    def __enter__(self) -> Claim:
-        self._log.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None and not isinstance(error, InputError):
-            _logger.error("%s", error or kind, exc_info=error)
-        self._log.__exit__(None, None, None)
-        self._lock.release()
+        self.experiment, self._lock = experiment, lock
 
     def keep(self, stored: StoredExperiment, added: Sequence[ParameterSet] = ()) -> None:
         """Keep other settings, and put sets behind those of a grid, which they count. Raises `OSError`."""
