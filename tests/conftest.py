@@ -29,6 +29,9 @@ ROOT = Path(__file__).parents[1]
 COVERAGE = ["-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
 MEASURED = COVERAGE if os.environ.get("CANDLE_TESTS_COVERAGE") else []
 
+# `make test` runs the quick tests of these folders first, and looks at what they reach.
+MEASURED_PARTS = os.environ.get("CANDLE_TESTS_MEASURED", "").split()
+
 SUM_OF_SQUARES = "val_to_return = hyperparams['x'] ** 2 + hyperparams['y'] ** 2\n"
 
 
@@ -117,6 +120,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slurm")
         if item.get_closest_marker("browser"):
             item.add_marker(no_browser)
+        is_quick = not any(map(item.get_closest_marker, ("slow", "slurm", "browser")))
+        if is_quick and item.path.relative_to(Path(__file__).parent).parts[0] in MEASURED_PARTS:
+            item.add_marker("measured")
 
 
 @pytest.hookimpl(wrapper=True)
