@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lark.exceptions import UnexpectedToken
 
 MOST_CHARACTERS = 300_000  # of a description of parameters; more is a slip of the hand
-MOST_TOKENS = 20_000  # of one parameter
 DEEPEST = 60  # brackets, operators and functions within each other
 
 _OPENERS = {"LPAR": ")", "LBRACE": "}", "LSQB": "]"}
@@ -49,6 +48,10 @@ class Node:
         """Return whether this is a call of one of these functions or operators."""
         return self.kind == "call" and self.value in names
 
+    def error(self, text: str) -> ParameterError:
+        """Return an error that says what is wrong with this piece."""
+        return ParameterError(self.line, text)
+
 
 class NamedNode(NamedTuple):
     """An argument of a call, with its name where it has one."""
@@ -76,10 +79,6 @@ def parse(tokens: Sequence[Token]) -> Node:
     """Return the tree of one expression; raise `ParameterError` where it is none that is understood."""
     from lark.exceptions import UnexpectedToken
 
-    if len(tokens) > MOST_TOKENS:
-        raise ParameterError(
-            line_of(tokens[0]), f"these are more than {MOST_TOKENS:,} words and signs; say it in fewer"
-        )
     parser = _parser().parse_interactive("", start="expression")
     last = tokens[-1]
     try:
@@ -141,7 +140,7 @@ def _explained(error: UnexpectedToken, last: Token) -> str:
 def _parser() -> Lark:
     from lark import Lark
 
-    grammar = (Path(__file__).parent / "r_expression.lark").read_text(encoding="utf-8")
+    grammar = (Path(__file__).parent / "expression.lark").read_text(encoding="utf-8")
     return Lark(grammar, start=["expression", "other"], parser="lalr", lexer="basic", transformer=_builder())
 
 
@@ -181,7 +180,7 @@ def _builder() -> object:
         def function(self, *parts: Node) -> Node:
             *parameters, body = parts
             if len(parameters) != 1:
-                raise ParameterError(body.line, "a function has one argument here, such as function(x) 2^x")
+                raise body.error("a function has one argument here, such as function(x) 2^x")
             return _made("function", body.line, parameters[0].value, NamedNode(None, body))
 
         def binary(self, left: Node, operator: Token, right: Node) -> Node:

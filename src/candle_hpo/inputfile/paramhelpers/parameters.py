@@ -13,14 +13,12 @@ from candle_hpo.core.axes import Axis, categorical, find_coordinate, is_delivere
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.expressions import Expression
 from candle_hpo.core.parameters import Parameter
-from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, text_of
-from candle_hpo.inputfile.r_functions import condition, transform
-from candle_hpo.inputfile.r_parameters import read_calls
-from candle_hpo.inputfile.r_syntax import Node
-from candle_hpo.inputfile.r_values import Vector, constant, number, numbers
-from candle_hpo.inputfile.sections import Line, Problems
-
-LONGEST_VECTOR = 1000
+from candle_hpo.inputfile.parameter_drafts import LONGEST_VECTOR, Draft, ParameterError, text_of
+from candle_hpo.inputfile.paramhelpers.calls import read_calls
+from candle_hpo.inputfile.paramhelpers.functions import condition, transform
+from candle_hpo.inputfile.paramhelpers.syntax import Node
+from candle_hpo.inputfile.paramhelpers.values import Vector, constant, number, numbers
+from candle_hpo.inputfile.sections import Findings, Line
 
 # The arguments of each function: first those that may come without a name, in R's order, then the others.
 _ENDS = ("lower", "upper")
@@ -46,19 +44,17 @@ _USUAL: dict[str, tuple[object, str]] = {
 }
 
 
-def read_param_helpers(lines: Sequence[Line], file: str, problems: Problems, notes: list[str]) -> list[Draft]:
-    """Read all parameters of a text, adding everything that is wrong to `problems`."""
+def read_param_helpers(lines: Sequence[Line], findings: Findings) -> list[Draft]:
+    """Read all parameters of a text, adding everything that is wrong to `findings`."""
     drafts: list[Draft] = []
-    for call in read_calls(lines, file, problems):
+    for call in read_calls(lines, findings):
         try:
             drafts.append(_Maker(call).draft())
             if any(argument.name == "default" for argument in call.arguments):
-                notes.append(
-                    f"{file}:{call.line}: default has no effect on the search; while {drafts[-1].name} is inactive, "
-                    "the model gets the value of &default_model"
-                )
+                what = f"default has no effect on the search; while {drafts[-1].name} is inactive"
+                findings.note(call.line, f"{what}, the model gets the value of &default_model")
         except ParameterError as error:
-            problems.add(file, error.line, str(error))
+            findings.wrong(error.line, str(error))
     return drafts
 
 
@@ -114,9 +110,9 @@ class _Maker:
                 continue
             if argument.name not in (*places, *others):
                 valid = nearest(argument.name, (*places, *others))
-                raise ParameterError(argument.node.line, f'{self._function} has no argument "{argument.name}"; {valid}')
+                raise argument.node.error(f'{self._function} has no argument "{argument.name}"; {valid}')
             if argument.name in given:
-                raise ParameterError(argument.node.line, f'"{argument.name}" appears twice; keep one')
+                raise argument.node.error(f'"{argument.name}" appears twice; keep one')
             given[argument.name] = argument.node
         free = [name for name in places if name not in given]
         unnamed = [argument.node for argument in call.arguments if argument.name is None]
