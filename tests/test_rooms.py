@@ -111,6 +111,16 @@ def test_only_the_adapter_knows_optuna() -> None:
     assert {name for name in of_gp if name.startswith("candle_hpo.") and ".search.gp." not in name} == set()
 
 
+def test_the_dialect_of_r_knows_drafts_and_lines_alone() -> None:
+    dialect = SOURCE / "inputfile" / "paramhelpers"
+    of_ours = {name for path in dialect.glob("*.py") for name in imports_of(path) if name.startswith("candle_hpo.")}
+    others = {name.rpartition(".")[0] for name in of_ours if not name.startswith("candle_hpo.core.")}
+    assert {name for name in others if "paramhelpers" not in name} == {
+        "candle_hpo.inputfile.parameter_drafts",
+        "candle_hpo.inputfile.sections",
+    }
+
+
 def test_report_reads_of_the_trials_only_their_output() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
         of_launch = [name for name in imports_of(path) if name.startswith("candle_hpo.launch")]

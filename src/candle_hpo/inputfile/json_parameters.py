@@ -12,8 +12,7 @@ from candle_hpo.core.errors import nearest
 from candle_hpo.core.expressions import Argument, Call, Expression, Number
 from candle_hpo.core.parameters import Parameter
 from candle_hpo.inputfile.json_values import NotJson, read_object
-from candle_hpo.inputfile.param_helpers import LONGEST_VECTOR
-from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, among, compared, find_draft
+from candle_hpo.inputfile.parameter_drafts import LONGEST_VECTOR, Draft, ParameterError, among, compared, find_draft
 from candle_hpo.inputfile.sections import Line, Problems
 
 EXAMPLE = '{"name": "learning_rate", "type": "float", "low": 1e-5, "high": 0.1, "log": true}'

@@ -11,6 +11,8 @@ from candle_hpo.core.conditions import COMPARISONS, Among, Compare, Comparison, 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.parameters import Parameter
 
+LONGEST_VECTOR = 1000
+
 
 class ParameterError(ValueError):
     """Something that is wrong with a parameter, or not understood; the text says what would be right.

@@ -13,8 +13,8 @@ from candle_hpo.core.parameters import CircularConditions, ParametricSpace, pare
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.json_parameters import EXAMPLE, read_json_parameters
 from candle_hpo.inputfile.json_values import NotJson, check
-from candle_hpo.inputfile.param_helpers import read_param_helpers
 from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, UnknownParameter, text_of
+from candle_hpo.inputfile.paramhelpers.parameters import read_param_helpers
 from candle_hpo.inputfile.sections import Line, Problems
 from candle_hpo.inputfile.value_notes import ValueNotes
 

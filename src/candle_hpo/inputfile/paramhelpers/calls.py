@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from candle_hpo.inputfile.parameter_drafts import ParameterError
-from candle_hpo.inputfile.r_syntax import Node, line_of, name_of, parse, read_tokens
+from candle_hpo.inputfile.paramhelpers.syntax import Node, line_of, name_of, parse, read_tokens
 from candle_hpo.inputfile.sections import Line, Problems
 
 if TYPE_CHECKING:

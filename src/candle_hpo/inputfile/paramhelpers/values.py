@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.expressions import FUNCTIONS, OPERATORS, ExpressionError, apply
 from candle_hpo.inputfile.parameter_drafts import ParameterError
-from candle_hpo.inputfile.r_syntax import Node
+from candle_hpo.inputfile.paramhelpers.syntax import Node
 
 MOST_VALUES = 10_000  # of one vector
 

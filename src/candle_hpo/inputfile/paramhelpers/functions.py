@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from candle_hpo.core.conditions import COMPARISONS, All, Any, Condition, Not
 from candle_hpo.core.expressions import FUNCTIONS, OPERATORS, Argument, Call, Expression, Number
 from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, among, compared, find_draft
-from candle_hpo.inputfile.r_syntax import Node
-from candle_hpo.inputfile.r_values import Vector, arguments_of, constant, numbers
+from candle_hpo.inputfile.paramhelpers.syntax import Node
+from candle_hpo.inputfile.paramhelpers.values import Vector, arguments_of, constant, numbers
 
 _NAMED = tuple(name for name in FUNCTIONS if name not in OPERATORS)
 _OF_A_WHOLE_VECTOR = {"min": "pmin", "max": "pmax"}

@@ -13,14 +13,12 @@ from candle_hpo.core.axes import Axis, categorical, find_coordinate, is_delivere
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.expressions import Expression
 from candle_hpo.core.parameters import Parameter
-from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, text_of
-from candle_hpo.inputfile.r_functions import condition, transform
-from candle_hpo.inputfile.r_parameters import read_calls
-from candle_hpo.inputfile.r_syntax import Node
-from candle_hpo.inputfile.r_values import Vector, constant, number, numbers
+from candle_hpo.inputfile.parameter_drafts import LONGEST_VECTOR, Draft, ParameterError, text_of
+from candle_hpo.inputfile.paramhelpers.calls import read_calls
+from candle_hpo.inputfile.paramhelpers.functions import condition, transform
+from candle_hpo.inputfile.paramhelpers.syntax import Node
+from candle_hpo.inputfile.paramhelpers.values import Vector, constant, number, numbers
 from candle_hpo.inputfile.sections import Line, Problems
-
-LONGEST_VECTOR = 1000
 
 # The arguments of each function: first those that may come without a name, in R's order, then the others.
 _ENDS = ("lower", "upper")

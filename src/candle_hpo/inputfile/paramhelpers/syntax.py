@@ -141,7 +141,7 @@ def _explained(error: UnexpectedToken, last: Token) -> str:
 def _parser() -> Lark:
     from lark import Lark
 
-    grammar = (Path(__file__).parent / "r_expression.lark").read_text(encoding="utf-8")
+    grammar = (Path(__file__).parent / "expression.lark").read_text(encoding="utf-8")
     return Lark(grammar, start=["expression", "other"], parser="lalr", lexer="basic", transformer=_builder())
 
 
