@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.experiment import ArgumentStyle
 from candle_hpo.core.number_text import decimal_text, json_text, number_text
-from candle_hpo.inputfile.argument_style import read_argument_style
+from candle_hpo.inputfile.keyword_values import argument_style
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.launch.handover.texts import as_bash, as_json, as_r
 
@@ -96,7 +96,7 @@ def test_a_parser_of_options(here: Path, number: float) -> None:
     )
     values = {"rate": float(number), "short": float(number), "range": [float(number), -1e-7]}
     for style in ("short:-s", "--my-name=value short:-s range:--range", "short:-my_rate"):
-        given = as_arguments(values, read_argument_style(style))
+        given = as_arguments(values, argument_style(style))
         assert list(map(float, lines_of(sys.executable, script, *given))) == [float(number)] * 3 + [-1e-7]
 
 

@@ -15,7 +15,8 @@ from candle_hpo.core.expressions import Argument, Call, Expression, Number, eval
 from candle_hpo.core.parameters import Parameter, ParametricSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.parameter_space import read_parameter_space
-from candle_hpo.inputfile.sections import Problems, text_lines
+from candle_hpo.inputfile.sections import Findings, text_lines
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 FILES = sorted(
     (Path(__file__).parents[1] / "support" / "data" / "parameter_sets").glob("[a-z]*.R"), key=lambda path: path.name
@@ -25,10 +26,10 @@ FILES = [path for path in FILES if path.name != "expected.R"]
 
 def read(text: str, default_model: Hyperparameters | None = None) -> tuple[ParametricSpace, list[str], list[str]]:
     """Return the space that a text gives, what is wrong with it, and the notes."""
-    problems = Problems()
-    notes: list[str] = []
-    space = read_parameter_space(text_lines(text), default_model or {}, "x.in", problems, notes)
-    return space, [str(problem) for problem in sorted(problems, key=lambda problem: problem.line)], notes
+    findings = Findings("x.in")
+    space = read_parameter_space(text_lines(text), default_model or {}, findings, ValueNotes())
+    problems = sorted(findings.problems, key=lambda problem: problem.line)
+    return space, [str(problem) for problem in problems], findings.notes
 
 
 def read_right(text: str, default_model: Hyperparameters | None = None) -> ParametricSpace:

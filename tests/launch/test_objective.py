@@ -12,7 +12,7 @@ from candle_hpo.core.experiment import ArgumentStyle, Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome
-from candle_hpo.inputfile.argument_style import read_argument_style
+from candle_hpo.inputfile.keyword_values import argument_style
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.launch.run import run_attempt
@@ -35,7 +35,7 @@ LOSS = r"Test set loss: ([0-9.eE+-]+)"
 )
 def test_styles_of_arguments(style: str, arguments: str) -> None:
     values = {"batch_size": 8, "fast": True, "slow": False, "layers": [1, 2], "none": None, "note": "-x", "rate": -0.5}
-    assert as_arguments(values, read_argument_style(style)) == arguments.split()
+    assert as_arguments(values, argument_style(style)) == arguments.split()
 
 
 def test_a_negative_number_is_not_an_option_to_argparse() -> None:

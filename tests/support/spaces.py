@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.inputfile.parameter_space import read_parameter_space
-from candle_hpo.inputfile.sections import Problems, text_lines
+from candle_hpo.inputfile.sections import Findings, text_lines
+from candle_hpo.inputfile.value_notes import ValueNotes
 
 
 def space_of(text: str, **default_model: object) -> ParametricSpace:
-    problems = Problems()
-    space = read_parameter_space(text_lines(text), default_model, "space.R", problems, [])
-    problems.raise_if_any()
+    findings = Findings("space.R")
+    space = read_parameter_space(text_lines(text), default_model, findings, ValueNotes())
+    assert findings.problems == []
     return space
 
 

@@ -3,90 +3,77 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
-from candle_hpo.core.parameters import ParametricSpace
-from candle_hpo.core.space import GridSpace
-from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
-from candle_hpo.inputfile.sections import Problems
+from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
 
-def check_arguments(
-    control: Control,
-    default_model: Hyperparameters,
-    space: GridSpace | ParametricSpace | None,
-    file: str,
-    problems: Problems,
-) -> None:
+def check_consistency(control: Control, names: Sequence[str], findings: Findings) -> None:
+    """Check the keywords beside one another, and beside the names of all hyperparameters."""
+    if control.values.get("hyperparams_as") == "arguments":
+        _check_arguments(control, names, findings)
+    _check_result_source(control, findings)
+    if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
+        where = control.line_of("gpus_per_trial")
+        findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
+    findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
+
+
+def _check_arguments(control: Control, names: Sequence[str], findings: Findings) -> None:
     """Check that every hyperparameter can be an argument, and that `argument_style` names none that is not there."""
-    if control.values.get("hyperparams_as") != "arguments":
-        return
-    names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
     style = control.values.get("argument_style", ArgumentStyle())
     assert isinstance(style, ArgumentStyle)  # noqa: S101  # its keyword's reader gives nothing else
     renamed = [*style.options, *style.flags]
     for name in names:
         if name not in renamed and not _OPTION_NAME.fullmatch(name):
             where = control.line_of("hyperparams_as")
-            problems.add(file, where, f'"{name}" cannot be an option on a command line; rename the hyperparameter')
+            findings.wrong(where, f'"{name}" cannot be an option on a command line; rename the hyperparameter')
     for name in renamed:
         if names and name not in names:
             where = control.line_of("argument_style")
-            problems.add(file, where, f'argument_style: there is no hyperparameter "{name}"; ' + nearest(name, names))
+            findings.wrong(where, f'argument_style: there is no hyperparameter "{name}"; ' + nearest(name, names))
 
 
-def check_result_source(control: Control, file: str, problems: Problems) -> None:
+def _check_result_source(control: Control, findings: Findings) -> None:
     """Check that the value is looked for in one place, and that it is clear where there."""
     values = control.values
     name, key = values.get("result_file"), values.get("result_key")
     if name and values.get("result_pattern"):
-        problems.add(file, control.line_of("result_file"), "result_file and result_pattern are both given; keep one")
+        findings.wrong(control.line_of("result_file"), "result_file and result_pattern are both given; keep one")
     if key and not name:
         where = control.line_of("result_key")
-        problems.add(file, where, "result_key is a place in result_file, which is not there; add result_file")
+        findings.wrong(where, "result_key is a place in result_file, which is not there; add result_file")
     if isinstance(name, str) and name.lower().endswith(".csv") and not key:
-        problems.add(file, control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
+        findings.wrong(control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
 
 
-def check_gpu_share(control: Control, file: str, problems: Problems) -> None:
-    """Check that a GPU is shared by several trials, or a trial has several GPUs, and not both."""
-    if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
-        where = control.line_of("gpus_per_trial")
-        problems.add(file, where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
-
-
-def notes_on_what_has_no_effect(control: Control) -> list[str]:
-    """Return notes on keywords that are right, and do nothing in this experiment."""
-    there, values = control.lines, control.values
-    notes: list[str] = []
-    notes += _notes_on_the_search(there, values)
+def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:
+    """Yield notes on keywords that are right, and do nothing in this experiment."""
+    yield from _notes_on_the_search(there, values)
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
-        notes.append('argument_style: no effect without hyperparams_as="arguments"')
+        yield 'argument_style: no effect without hyperparams_as="arguments"'
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
     if shares and values.get("worker_type") == "cpu":
-        notes.append(f"{', '.join(shares)}: no effect on workers without a GPU")
+        yield f"{', '.join(shares)}: no effect on workers without a GPU"
     script = values.get("model_script")
     if "extra_script_args" in there and isinstance(script, str) and Language.of(script) is Language.PROGRAM:
-        notes.append("extra_script_args: no effect on a program, which has no interpreter")
-    return notes
+        yield "extra_script_args: no effect on a program, which has no interpreter"
 
 
-def _notes_on_the_search(there: Mapping[str, int], values: Mapping[str, object]) -> list[str]:
-    notes: list[str] = []
+def _notes_on_the_search(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:
     workflow, points, workers = values.get("workflow"), values.get("propose_points"), values.get("nworkers")
     useless = [name for name in _OF_BAYESIAN if name in there]
     useless += ["max_budget"] if "max_budget" in there and workflow == "grid" else []
     if useless and workflow in ("grid", "random"):
-        notes.append(f"{', '.join(useless)}: no effect on {'a grid' if workflow == 'grid' else 'a random search'}")
+        yield f"{', '.join(useless)}: no effect on {'a grid' if workflow == 'grid' else 'a random search'}"
     elif isinstance(points, int) and isinstance(workers, int) and points < workers:
-        notes.append(
+        yield (
             f"propose_points={points}: {workers - points} of {workers} workers have nothing to do after the first "
             f"design_size trials; omit it, or set it to {workers}"
         )
-    return notes

@@ -9,7 +9,7 @@ from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.inputfile.keyword_values import KeywordValueError
 from candle_hpo.inputfile.keywords import BY_NAME
-from candle_hpo.inputfile.sections import Line, Problems, Section
+from candle_hpo.inputfile.sections import Findings, Line, Section
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)\s*=\s*(.*)", re.DOTALL)
@@ -33,45 +33,43 @@ class Control:
         return Settings(**self.values)  # type: ignore[arg-type]  # each keyword's reader gives its field's type
 
 
-def read_control(section: Section, file: str, shell: ShellReader, problems: Problems) -> Control:
-    """Read all lines of `&control`, adding everything that is wrong to `problems`."""
+def read_control(section: Section, shell: ShellReader, findings: Findings) -> Control:
+    """Read all lines of `&control`, adding everything that is wrong to `findings`."""
     control = Control(section.header)
     names: dict[str, str] = {}
     for line in section.lines:
         assignment = _ASSIGNMENT.match(line.text)
         if not assignment:
-            problems.add(file, line.number, f'"{line.text[:40]}" is not of the form name = value')
+            findings.wrong(line.number, f'"{line.text[:40]}" is not of the form name = value')
             continue
         name, text = assignment.groups()
         keyword = BY_NAME.get(name.lower())
         if keyword is None:
-            problems.add(file, line.number, f'unknown keyword "{name}"; ' + nearest(name, BY_NAME))
+            findings.wrong(line.number, f'unknown keyword "{name}"; ' + nearest(name, BY_NAME))
         elif keyword.name in names:
-            problems.add(file, line.number, _twice(name, names[keyword.name], control.lines[keyword.name]))
+            findings.wrong(line.number, _twice(name, names[keyword.name], control.lines[keyword.name]))
         else:
             names[keyword.name] = name
             control.lines[keyword.name] = line.number
-            _read_value(control, keyword.name, Line(line.number, text), name, file, shell, problems)
+            _read_value(control, keyword.name, Line(line.number, text), name, shell, findings)
     for required in REQUIRED:
         if required not in control.lines:
-            problems.add(file, section.header, f'"&control" lacks the keyword "{required}"; {_example(required)}')
+            findings.wrong(section.header, f'"&control" lacks the keyword "{required}"; {_example(required)}')
     return control
 
 
-def _read_value(
-    control: Control, keyword: str, line: Line, shown: str, file: str, shell: ShellReader, problems: Problems
-) -> None:
+def _read_value(control: Control, keyword: str, line: Line, shown: str, shell: ShellReader, findings: Findings) -> None:
     try:
         value = shell.read(line.text)
         # As in bash, where an empty variable and one that is not set are the same habit.
         if value:
             control.values[keyword] = BY_NAME[keyword].read(value)
         elif keyword in REQUIRED:
-            problems.add(file, line.number, f'"{shown}" has no value; {_example(keyword)}')
+            findings.wrong(line.number, f'"{shown}" has no value; {_example(keyword)}')
     except (ShellValueError, KeywordValueError) as error:
-        problems.add(file, line.number, f"{shown}: {error}")
+        findings.wrong(line.number, f"{shown}: {error}")
     except (OSError, ValueError) as error:  # a path that no file system takes
-        problems.add(file, line.number, f"{shown}: this path cannot be used: {error}")
+        findings.wrong(line.number, f"{shown}: this path cannot be used: {error}")
 
 
 def _twice(name: str, first_name: str, first_line: int) -> str:

@@ -8,7 +8,7 @@ import warnings
 
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.json_values import NotJson, check
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 from candle_hpo.inputfile.value_notes import ValueNotes
 
 _ASSIGNMENT = re.compile(r"([^\s=#&]+)\s*=\s*(.*)", re.DOTALL)
@@ -20,12 +20,10 @@ _LOOKALIKES = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _NOT_FINITE = {"nan", "inf", "infinity", "np.nan", "np.inf", "numpy.nan", "numpy.inf", "math.nan", "math.inf"}
 
 
-def read_default_model(
-    lines: list[Line], file: str, problems: Problems, notes: list[str], values: ValueNotes
-) -> Hyperparameters:
+def read_default_model(lines: list[Line], findings: Findings, values: ValueNotes) -> Hyperparameters:
     """Read the lines of `&default_model` or of a `[Global Params]` file.
 
-    What is wrong goes to `problems`; what is right but perhaps not meant goes to `notes`, or is seen by `values`.
+    What is wrong, or perhaps not meant, goes to `findings`; `values` sees all values.
     """
     found: Hyperparameters = {}
     where: dict[str, int] = {}
@@ -34,26 +32,26 @@ def read_default_model(
             continue
         assignment = _ASSIGNMENT.fullmatch(line.text)
         if not assignment:
-            problems.add(file, line.number, f'"{line.text[:40]}" is not of the form name = value')
+            findings.wrong(line.number, f'"{line.text[:40]}" is not of the form name = value')
             continue
         name, text = assignment.groups()
         if name == "id":
-            problems.add(file, line.number, '"id" names the sets themselves; call the hyperparameter something else')
+            findings.wrong(line.number, '"id" names the sets themselves; call the hyperparameter something else')
         if name in found:
-            problems.add(file, line.number, f'"{name}" appears twice (first in line {where[name]}); keep one')
+            findings.wrong(line.number, f'"{name}" appears twice (first in line {where[name]}); keep one')
             continue
         where[name] = line.number
         found[name] = None
         try:
             found[name] = read_literal(text)
         except NotJson as error:
-            problems.add(file, line.number, f"{name}: {error}")
+            findings.wrong(line.number, f"{name}: {error}")
         value = found[name]
         if isinstance(value, str) and value == text.split("#")[0].strip() and value.lower() in _LOOKALIKES:
             meant = _LOOKALIKES[value.lower()]
-            notes.append(f'{file}:{line.number}: {name} is the text "{value}"; Python\'s own is written {meant}')
+            findings.note(line.number, f'{name} is the text "{value}"; Python\'s own is written {meant}')
         else:
-            values.see(name, value, f"{file}:{line.number}", "Python")
+            values.see(name, value, f"{findings.file}:{line.number}", "Python")
     return found
 
 

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from candle_hpo.core.errors import MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.files import replacing
-from candle_hpo.inputfile.sections import Problems, closes_a_section, read_text, split_sections
+from candle_hpo.inputfile.sections import Findings, closes_a_section, read_text, split_sections
 
 
 def replace_section(path: Path, name: str, lines: Iterable[str]) -> Path | None:
@@ -20,9 +20,10 @@ def replace_section(path: Path, name: str, lines: Iterable[str]) -> Path | None:
     """
     file = str(path)
     text = read_text(path, file)
-    problems = Problems()
-    sections = split_sections(text, file, problems)
-    problems.raise_if_any()
+    findings = Findings(file)
+    sections = split_sections(text, findings)
+    if findings.problems:
+        raise InputError(*findings.in_order())
     kept = text.split("\n")
     if name in sections:
         # The section's last line is its "/": the first such line after the header.

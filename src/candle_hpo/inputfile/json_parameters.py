@@ -13,7 +13,7 @@ from candle_hpo.core.expressions import Argument, Call, Expression, Number
 from candle_hpo.core.parameters import Parameter
 from candle_hpo.inputfile.json_values import NotJson, read_object
 from candle_hpo.inputfile.parameter_drafts import LONGEST_VECTOR, Draft, ParameterError, among, compared, find_draft
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 
 EXAMPLE = '{"name": "learning_rate", "type": "float", "low": 1e-5, "high": 0.1, "log": true}'
 
@@ -23,8 +23,8 @@ _OF_CHOICES = ("name", "type", "choices", "length", "requires")
 _MOST_STEPS = 1000
 
 
-def read_json_parameters(lines: Sequence[Line], file: str, problems: Problems) -> list[Draft]:
-    """Read all parameters, adding everything that is wrong to `problems`."""
+def read_json_parameters(lines: Sequence[Line], findings: Findings) -> list[Draft]:
+    """Read all parameters, adding everything that is wrong to `findings`."""
     drafts: list[Draft] = []
     for line in lines:
         try:
@@ -37,9 +37,9 @@ def read_json_parameters(lines: Sequence[Line], file: str, problems: Problems) -
                 )
             drafts.append(_Reader(line.number, fields).draft())
         except NotJson as error:
-            problems.add(file, line.number, f"{error}; a parameter is one JSON object on one line")
+            findings.wrong(line.number, f"{error}; a parameter is one JSON object on one line")
         except ParameterError as error:
-            problems.add(file, error.line, str(error))
+            findings.wrong(error.line, str(error))
     return drafts
 
 

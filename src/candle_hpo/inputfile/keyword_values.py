@@ -11,7 +11,6 @@ from pathlib import Path, PurePath
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
 from candle_hpo.core.objective import Direction
-from candle_hpo.inputfile.argument_style import read_argument_style
 
 
 class KeywordValueError(ValueError):
@@ -70,20 +69,16 @@ def whole_number(at_least: int) -> Callable[[str], int]:
     return read
 
 
-def gigabytes(text: str) -> float:
-    """Return a number of gigabytes."""
-    number = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*[gG]?[bB]?", text, re.ASCII)
-    if not number or float(number[1]) <= 0:
-        raise KeywordValueError(f'"{text}" is not a number of gigabytes such as 7 or 1.5')
-    return float(number[1])
+def size(unit: str, examples: str) -> Callable[[str], float]:
+    """Return what reads a number of gigabytes or of megabytes, with or without the unit's letters."""
 
+    def read(text: str) -> float:
+        number = re.fullmatch(rf"(\d{{1,9}}(?:\.\d{{1,6}})?)\s*{unit[0]}?b?", text, re.ASCII | re.IGNORECASE)
+        if not number or float(number[1]) <= 0:
+            raise KeywordValueError(f'"{text}" is not a number of {unit} such as {examples}')
+        return float(number[1])
 
-def megabytes(text: str) -> float:
-    """Return a number of megabytes."""
-    number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s*[mM]?[bB]?", text, re.ASCII)
-    if not number or float(number[1]) <= 0:
-        raise KeywordValueError(f'"{text}" is not a number of megabytes such as 100 or 0.5')
-    return float(number[1])
+    return read
 
 
 _TIME = re.compile(r"(?:(\d{1,4})-)?(\d{1,4}):([0-5]?\d)(?::([0-5]?\d))?", re.ASCII)
@@ -136,12 +131,44 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return read
 
 
+STYLES = {
+    "--my-name value": ArgumentStyle("--", " ", dashes=True),
+    "--my_name value": ArgumentStyle("--", " ", dashes=False),
+    "--my-name=value": ArgumentStyle("--", "=", dashes=True),
+    "--my_name=value": ArgumentStyle("--", "=", dashes=False),
+    "-my_name value": ArgumentStyle("-", " ", dashes=False),
+    "my_name=value": ArgumentStyle("", "=", dashes=False),
+}
+_OPTION = re.compile(r"([^\s:]+):(-[^\s/]+)?(?:/(-[^\s/]+)?)?")
+
+
 def argument_style(text: str) -> ArgumentStyle:
-    """Return what arguments look like."""
-    try:
-        return read_argument_style(text)
-    except ValueError as error:
-        raise KeywordValueError(str(error)) from None
+    """Return what arguments look like: a style, by its example, and options of single hyperparameters, in any order.
+
+    `batch_size:-b` names an option, `nesterov:--nesterov/--plain` the flags of a boolean for true and for false.
+    """
+    words = text.split()
+    example = " ".join(word for word in words if ":" not in word)
+    if example and example not in STYLES:
+        raise KeywordValueError(f'"{example}" is not an argument style; ' + nearest(example, STYLES))
+    style = STYLES[example or "--my-name value"]
+    options: dict[str, str] = {}
+    flags: dict[str, tuple[str, str]] = {}
+    for word in words:
+        if ":" in word:
+            match = _OPTION.fullmatch(word)
+            if not match or not (match[2] or match[3]):
+                raise KeywordValueError(
+                    f'"{word}" names no option; write for instance batch_size:-b, or nesterov:--nesterov/--plain'
+                )
+            name, option, if_false = match[1], match[2] or "", match[3] or ""
+            if name in options or name in flags:
+                raise KeywordValueError(f'"{name}" appears twice; keep one')
+            if "/" in word:
+                flags[name] = (option, if_false)
+            else:
+                options[name] = option
+    return ArgumentStyle(style.prefix, style.separator, style.dashes, options, flags)
 
 
 def pattern(text: str) -> str:

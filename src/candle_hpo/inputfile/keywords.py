@@ -75,7 +75,7 @@ KEYWORDS = (
         values.whole_number(1),
         "CPUs per worker; `OMP_NUM_THREADS` and its like say so to the model, unless you set them",
     ),
-    Keyword("mem_per_cpu", values.gigabytes, "gigabytes of memory per CPU, on a cluster"),
+    Keyword("mem_per_cpu", values.size("gigabytes", "7 or 1.5"), "gigabytes of memory per CPU, on a cluster"),
     Keyword("custom_sbatch_args", values.arguments, "more arguments for `sbatch`, on a cluster"),
     Keyword("queue", values.text, "partition, on a cluster", also="partition"),
     Keyword("project", values.text, "account, on a cluster", also="account"),
@@ -170,7 +170,7 @@ KEYWORDS = (
     Keyword("trial_timeout", values.time, "time for one attempt at a trial, in the forms of `walltime`"),
     Keyword(
         "max_output",
-        values.megabytes,
+        values.size("megabytes", "100 or 0.5"),
         "megabytes that one attempt at a trial may print; one that prints more is ended and has failed",
     ),
     Keyword(

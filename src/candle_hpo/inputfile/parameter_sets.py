@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Sized
 from candle_hpo.core.space import GridSpace, ParameterSet, SetsOnDemand
 from candle_hpo.core.trial import Hyperparameters, default_trial_id
 from candle_hpo.inputfile.json_values import NotJson, read_object
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 from candle_hpo.inputfile.value_notes import ValueNotes
 
 # An id names a folder: portable, no path, nothing that a shell or `rm` would take for an option.
@@ -43,12 +43,12 @@ class SetsOfLines(SetsOnDemand):
 
 
 def read_parameter_sets(
-    lines: list[Line], default_model: Hyperparameters, file: str, problems: Problems, values_seen: ValueNotes
+    lines: list[Line], default_model: Hyperparameters, findings: Findings, values_seen: ValueNotes
 ) -> GridSpace:
     """Read the sets of a grid and fill what they do not name with the default values.
 
     What is wrong, a hyperparameter that some sets name and others have from nowhere included, goes to
-    `problems`; `values_seen` sees all values.
+    `findings`; `values_seen` sees all values.
     """
     names: dict[str, None] = {}
     shapes: dict[tuple[str, ...], array[int]] = {}  # the names that a set has -> the positions of all such sets
@@ -57,16 +57,16 @@ def read_parameter_sets(
         try:
             values = read_object(line.text)
         except NotJson as error:
-            problems.add(file, line.number, f"{error}; a set is one JSON object on one line")
+            findings.wrong(line.number, f"{error}; a set is one JSON object on one line")
             continue
         set_id = values.pop("id", default_trial_id(position + 1))
         problem = _problem_of_id(set_id, lines_of_ids) or _problem_of_names(values)
         if problem:
-            problems.add(file, line.number, problem)
+            findings.wrong(line.number, problem)
             continue
         lines_of_ids[str(set_id).lower()] = line.number
         names |= dict.fromkeys(values)
-        values_seen.see_set(values, f"{file}:{line.number}")
+        values_seen.see_set(values, f"{findings.file}:{line.number}")
         shapes.setdefault(tuple(values), array("Q")).append(position)
     values_seen.end_of_sets(len(lines), default_model)
     misspelt = _misspelt(shapes, default_model)
@@ -79,11 +79,11 @@ def read_parameter_sets(
             number = lines[position].number
             for name in wrong:
                 text = f'set {set_id} names "{name}", which most others do not; did you mean "{misspelt[name]}"?'
-                problems.add(file, number, text)
+                findings.wrong(number, text)
             if missing:
                 listed = ", ".join(f'"{name}"' for name in missing)
                 text = f"set {set_id} has no {listed}, which other sets name; add it here or to &default_model"
-                problems.add(file, number, text)
+                findings.wrong(number, text)
     return GridSpace(tuple(names), SetsOfLines([line.text for line in lines], default_model))
 
 

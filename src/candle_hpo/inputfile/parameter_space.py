@@ -15,7 +15,7 @@ from candle_hpo.inputfile.json_parameters import EXAMPLE, read_json_parameters
 from candle_hpo.inputfile.json_values import NotJson, check
 from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, UnknownParameter, text_of
 from candle_hpo.inputfile.paramhelpers.parameters import read_param_helpers
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 from candle_hpo.inputfile.value_notes import ValueNotes
 
 _IS_JSON = re.compile(r'\[|\{\s*["}]|\{$')
@@ -28,43 +28,37 @@ NO_PARAMETERS = (
 
 
 def read_parameter_space(
-    lines: Sequence[Line],
-    default_model: Hyperparameters,
-    file: str,
-    problems: Problems,
-    notes: list[str],
-    values: ValueNotes | None = None,
+    lines: Sequence[Line], default_model: Hyperparameters, findings: Findings, values: ValueNotes
 ) -> ParametricSpace:
-    """Read the lines of `&param_space`, adding everything that is wrong to `problems`.
+    """Read the lines of `&param_space`, adding what is wrong, or perhaps not meant, to `findings`.
 
-    What is right but perhaps not meant goes to `notes`; `values` sees all choices.
+    `values` sees all choices.
     """
     drafts: list[Draft] = []
-    before = len(problems)
-    values = values or ValueNotes()
+    before = len(findings.problems)
     is_json = bool(lines) and _IS_JSON.match(lines[0].text) is not None
     if is_json:
         stranger = next((line for line in lines if _IS_PARAM_HELPERS.match(line.text)), None)
         if stranger is None:
-            drafts = read_json_parameters(lines, file, problems)
+            drafts = read_json_parameters(lines, findings)
     else:
         stranger = next((line for line in lines if re.match(r'\{\s*"', line.text)), None)
         if stranger is None:
-            drafts = read_param_helpers(lines, file, problems, notes)
+            drafts = read_param_helpers(lines, findings)
     if stranger is not None:
-        problems.add(file, stranger.number, "JSON and make…Param(…) stand in one section; write all in one form")
-    elif lines and not drafts and len(problems) == before:
-        problems.add(file, lines[0].number, NO_PARAMETERS)
-    all_were_read = len(problems) == before
-    by_name = _checked(drafts, file, problems)
-    complete = _with_conditions(by_name, all_were_read, file, problems)
+        findings.wrong(stranger.number, "JSON and make…Param(…) stand in one section; write all in one form")
+    elif lines and not drafts and len(findings.problems) == before:
+        findings.wrong(lines[0].number, NO_PARAMETERS)
+    all_were_read = len(findings.problems) == before
+    by_name = _checked(drafts, findings)
+    complete = _with_conditions(by_name, all_were_read, findings)
     for draft in complete.values():
         axes = draft.parameter.axes
         for choice in axes[0].choices:
-            values.see(draft.name, choice, f"{file}:{draft.line}", "JSON" if is_json else "R")
+            values.see(draft.name, choice, f"{findings.file}:{draft.line}", "JSON" if is_json else "R")
         if all(axis.low == axis.high for axis in axes):
             value = draft.parameter.value({axis.name: axis.low for axis in axes})
-            notes.append(f"{file}:{draft.line}: {draft.name} is always {text_of(value)}; nothing of it is searched")
+            findings.note(draft.line, f"{draft.name} is always {text_of(value)}; nothing of it is searched")
     return ParametricSpace(tuple(draft.parameter for draft in complete.values()), default_model)
 
 
@@ -73,8 +67,8 @@ def is_param_helpers(line: Line) -> bool:
     return _IS_PARAM_HELPERS.match(line.text) is not None
 
 
-def _checked(drafts: Sequence[Draft], file: str, problems: Problems) -> dict[str, Draft]:
-    """Return the parameters by name, adding what is wrong with names and choices to `problems`."""
+def _checked(drafts: Sequence[Draft], findings: Findings) -> dict[str, Draft]:
+    """Return the parameters by name, adding what is wrong with names and choices to `findings`."""
     by_name: dict[str, Draft] = {}
     taken: dict[str, int] = {}
     for draft in drafts:
@@ -83,7 +77,7 @@ def _checked(drafts: Sequence[Draft], file: str, problems: Problems) -> dict[str
         if first is not None:
             problem = f'"{draft.name}" appears twice (first in line {first}); keep one'
         if problem:
-            problems.add(file, draft.line, problem)
+            findings.wrong(draft.line, problem)
         for name in (draft.name, *_axis_names(draft)):
             taken.setdefault(name, draft.line)
         by_name.setdefault(draft.name, draft)
@@ -130,10 +124,8 @@ def _problem_of_range(draft: Draft) -> str | None:
     return f"{draft.name}: the range is too wide to be computed with; keep its bounds below 1e300"
 
 
-def _with_conditions(
-    by_name: Mapping[str, Draft], all_were_read: bool, file: str, problems: Problems
-) -> dict[str, Draft]:
-    """Return the parameters with their conditions, adding what is wrong with those to `problems`.
+def _with_conditions(by_name: Mapping[str, Draft], all_were_read: bool, findings: Findings) -> dict[str, Draft]:
+    """Return the parameters with their conditions, adding what is wrong with those to `findings`.
 
     Where not all parameters could be read, a condition may ask for one of those; nothing is said of it then.
     """
@@ -145,12 +137,12 @@ def _with_conditions(
                 parameter = msgspec.structs.replace(parameter, condition=draft.condition(by_name))
             except ParameterError as error:
                 if all_were_read or not isinstance(error, UnknownParameter):
-                    problems.add(file, error.line, f"{name}: {error}")
+                    findings.wrong(error.line, f"{name}: {error}")
         complete[name] = Draft(draft.line, parameter)
     try:
         parents_first(draft.parameter for draft in complete.values())
     except CircularConditions as circle:
         first = complete[circle.names[0]]
         shown = " needs ".join(f'"{name}"' for name in circle.names)
-        problems.add(file, first.line, f"the conditions are circular: {shown}; omit one")
+        findings.wrong(first.line, f"the conditions are circular: {shown}; omit one")
     return complete

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -35,30 +34,29 @@ class Section:
     lines: list[Line] = field(default_factory=list)
 
 
-class Problems:
-    """Collects everything that is wrong, so that the user sees it all at once."""
+@dataclass(frozen=True)
+class Findings:
+    """Collects everything that is wrong with a file, so that the user sees it all at once, and notes beside it."""
 
-    def __init__(self) -> None:
-        self._found: list[Problem] = []
+    file: str
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def add(self, file: str, line: int, text: str) -> None:
-        """Remember a problem of a line of a file."""
-        self._found.append(Problem(file, line, _shortened(text, _LONGEST_PROBLEM)))
+    def of(self, file: str) -> Findings:
+        """Return what collects the same of another file."""
+        return Findings(file, self.problems, self.notes)
 
-    def __len__(self) -> int:
-        return len(self._found)
+    def wrong(self, line: int, text: str) -> None:
+        """Add a problem of a line."""
+        self.problems.append(Problem(self.file, line, _shortened(text, _LONGEST_PROBLEM)))
 
-    def __iter__(self) -> Iterator[Problem]:
-        return iter(self._found)
+    def note(self, line: int, text: str) -> None:
+        """Add a note on a line: it is right, and perhaps not meant."""
+        self.notes.append(f"{self.file}:{line}: {text}")
 
     def in_order(self) -> tuple[Problem, ...]:
         """Return all problems in the order of their files and lines, each once."""
-        return tuple(sorted(dict.fromkeys(self._found), key=lambda problem: (problem.file, problem.line)))
-
-    def raise_if_any(self) -> None:
-        """Raise `InputError` with all problems, in their order."""
-        if self._found:
-            raise InputError(*self.in_order())
+        return tuple(sorted(dict.fromkeys(self.problems), key=lambda problem: (problem.file, problem.line)))
 
 
 def read_text(path: Path, shown: str) -> str:
@@ -106,43 +104,39 @@ def closes_a_section(text: str) -> bool:
     return _CLOSING.match(text) is not None
 
 
-def split_sections(text: str, file: str, problems: Problems) -> dict[str, Section]:
+def split_sections(text: str, findings: Findings) -> dict[str, Section]:
     """Return the sections of an input file by name; what belongs to no section is a problem."""
     sections: dict[str, Section] = {}
     current: Section | None = None
     for line in text_lines(text):
         if line.text.startswith("&"):
             if current is not None:
-                problems.add(file, current.header, _unclosed(current))
-            current = _open(line, file, sections, problems)
+                findings.wrong(current.header, _unclosed(current))
+            current = _open(line, sections, findings)
         elif closes_a_section(line.text):
             if current is None:
-                problems.add(file, line.number, 'this "/" closes no section; remove it')
+                findings.wrong(line.number, 'this "/" closes no section; remove it')
             current = None
         elif current is not None:
             current.lines.append(line)
         else:
-            problems.add(file, line.number, f'"{_shortened(line.text)}" is outside every section; move it into one')
+            findings.wrong(line.number, f'"{_shortened(line.text)}" is outside every section; move it into one')
     if current is not None:
-        problems.add(file, current.header, _unclosed(current))
+        findings.wrong(current.header, _unclosed(current))
     return sections
 
 
-def _open(line: Line, file: str, sections: dict[str, Section], problems: Problems) -> Section:
+def _open(line: Line, sections: dict[str, Section], findings: Findings) -> Section:
     header = _HEADER.match(line.text)
     name = header.group(1).lower() if header else ""
     section = Section(name, line.number)
     if not header:
-        problems.add(
-            file,
-            line.number,
-            f'"{_shortened(line.text)}" is not a section\'s first line; write "&NAME" alone',
-        )
+        findings.wrong(line.number, f'"{_shortened(line.text)}" is not a section\'s first line; write "&NAME" alone')
     elif name not in SECTION_NAMES:
-        problems.add(file, line.number, f'unknown section "&{name}"; ' + nearest(name, SECTION_NAMES))
+        findings.wrong(line.number, f'unknown section "&{name}"; ' + nearest(name, SECTION_NAMES))
     elif name in sections:
         first = sections[name].header
-        problems.add(file, line.number, f'section "&{name}" appears twice (first in line {first}); keep one')
+        findings.wrong(line.number, f'section "&{name}" appears twice (first in line {first}); keep one')
     else:
         sections[name] = section
     return section

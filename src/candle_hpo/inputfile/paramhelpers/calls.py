@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from candle_hpo.inputfile.parameter_drafts import ParameterError
 from candle_hpo.inputfile.paramhelpers.syntax import Node, line_of, name_of, parse, read_tokens
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 
 if TYPE_CHECKING:
     from lark import Token
@@ -21,24 +21,23 @@ _LOADERS = ("library", "require", "suppressPackageStartupMessages", "suppressMes
 _SET = "makeparamset"
 
 
-def read_calls(lines: Sequence[Line], file: str, problems: Problems) -> list[Node]:
-    """Return the calls of make…Param in a text; what else stands there, and is not understood, goes to `problems`."""
+def read_calls(lines: Sequence[Line], findings: Findings) -> list[Node]:
+    """Return the calls of make…Param in a text; what else stands there, and is not understood, goes to `findings`."""
     try:
         tokens = read_tokens(lines)
     except ParameterError as error:
-        problems.add(file, error.line, str(error))
+        findings.wrong(error.line, str(error))
         return []
-    return _Reader(tokens, {line.number: line.text for line in lines}, file, problems).calls()
+    return _Reader(tokens, {line.number: line.text for line in lines}, findings).calls()
 
 
 class _Reader:
     """Goes through the tokens from parameter to parameter; `_open` are the brackets around them."""
 
-    def __init__(self, tokens: Sequence[Token], texts: dict[int, str], file: str, problems: Problems) -> None:
+    def __init__(self, tokens: Sequence[Token], texts: dict[int, str], findings: Findings) -> None:
         self._tokens = tokens
         self._texts = texts
-        self._file = file
-        self._problems = problems
+        self._findings = findings
         self._at = 0
         self._open: list[Token] = []
         self._sets = 0
@@ -72,7 +71,7 @@ class _Reader:
         try:
             return parse(self._tokens[start:end])
         except ParameterError as error:
-            self._problems.add(self._file, error.line, str(error))
+            self._findings.wrong(error.line, str(error))
             return None
 
     def _between(self) -> None:
@@ -187,4 +186,4 @@ class _Reader:
 
     def _report(self, token: Token, text: str) -> None:
         self._reported = line_of(token)
-        self._problems.add(self._file, self._reported, text)
+        self._findings.wrong(self._reported, text)

@@ -18,7 +18,7 @@ from candle_hpo.inputfile.paramhelpers.calls import read_calls
 from candle_hpo.inputfile.paramhelpers.functions import condition, transform
 from candle_hpo.inputfile.paramhelpers.syntax import Node
 from candle_hpo.inputfile.paramhelpers.values import Vector, constant, number, numbers
-from candle_hpo.inputfile.sections import Line, Problems
+from candle_hpo.inputfile.sections import Findings, Line
 
 # The arguments of each function: first those that may come without a name, in R's order, then the others.
 _ENDS = ("lower", "upper")
@@ -44,19 +44,17 @@ _USUAL: dict[str, tuple[object, str]] = {
 }
 
 
-def read_param_helpers(lines: Sequence[Line], file: str, problems: Problems, notes: list[str]) -> list[Draft]:
-    """Read all parameters of a text, adding everything that is wrong to `problems`."""
+def read_param_helpers(lines: Sequence[Line], findings: Findings) -> list[Draft]:
+    """Read all parameters of a text, adding everything that is wrong to `findings`."""
     drafts: list[Draft] = []
-    for call in read_calls(lines, file, problems):
+    for call in read_calls(lines, findings):
         try:
             drafts.append(_Maker(call).draft())
             if any(argument.name == "default" for argument in call.arguments):
-                notes.append(
-                    f"{file}:{call.line}: default has no effect on the search; while {drafts[-1].name} is inactive, "
-                    "the model gets the value of &default_model"
-                )
+                what = f"default has no effect on the search; while {drafts[-1].name} is inactive"
+                findings.note(call.line, f"{what}, the model gets the value of &default_model")
         except ParameterError as error:
-            problems.add(file, error.line, str(error))
+            findings.wrong(error.line, str(error))
     return drafts
 
 
