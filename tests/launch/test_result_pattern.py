@@ -108,6 +108,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         ("0.25\n-0.5\n", r"^[0-9.]+$", 'last line with its label: "-0.5"'),
         ("loss: 3\nloss: inf\n", r"(?<=loss: )[0-9.]+", 'last line with its label: "loss: inf"'),
         ("2 is the loss\nnan is the loss\n", r"([0-9.]+) is the loss", 'last line with its label: "nan is the loss"'),
+        ("val_loss: 0.5\nval loss: nan\n", r"val_loss: ([0-9.]+)", 'last line with its label: "val loss: nan"'),
         ("a loss: 2 (val)\na loss: nan (val)\na loss: 3 (train)", r"loss: (\d+) \(val\)", '"a loss: nan (val)"'),
         # The group stops inside a number.
         ("loss: 1.2e-05\n", r"loss: ([0-9.]+)", 'found 1.2, which is a part of what is written there, in "loss: 1.2e'),
@@ -118,7 +119,7 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
                 "\u22128.7", "0.1D-03", "0.123-103", "1e5", "5.e-3", "0x1.8p3", "0x1p-3", "1.#QNAN", "nan0.5", "0.5nan",
                 "1.2\u00d710\u207b\u2075", "1.2 x 10^-5", "1.2*10**-5", "1+2j", "1:30", "2m30s", "12ms", "1.2k",
                 "float32", "- 8.7", "10\u00b2", "5\u00bd", "1.5 e-05", "1.2 x 10-5", "1.2 \u00d7 10\u22125", "1/3",
-                "1.5(2)e-3", "0.5 -> 0.4", "0.500 --> 0.400",
+                "1.5(2)e-3", "0.5 -> 0.4", "0.500 --> 0.400", "0.5 to 0.4", "1.5 M", "3 k",
             )
             for pattern in (r"loss: .*?([0-9.]+)", r"loss: ([0-9.]+)", r"loss: -?\s?([0-9.]+)")
         ),
@@ -207,7 +208,7 @@ def test_what_is_not_the_last_number_as_a_whole_is_a_failure_that_quotes_it(
 def test_other_named_groups_are_metrics() -> None:
     (FOLDER / "output").write_text("epoch 3: 0.5 acc 0.9 by adam, grad nan\n")
     pattern = r"epoch (?P<epoch>\d+): (?P<loss>\S+) acc (?P<acc>[0-9.]+) by (?P<by>\w+), grad (?P<grad>\S+)"
-    assert ResultPattern(pattern).find(FOLDER / "output") == (0.5, {"acc": 0.9, "by": "adam", "grad": None})
+    assert ResultPattern(pattern).find(FOLDER / "output") == (0.5, {"acc": 0.9, "by": "adam", "grad": None}, ())
 
 
 def test_a_metric_is_a_whole_number_or_the_trial_fails() -> None:

@@ -17,8 +17,8 @@ _CONTINUES = re.compile(
     r"| \s*(?:[x*\u00d7\u00b7\u22c5]|\\times|\\cdot)\s*10\s*(?:\^|\*\*|[^\W\d]|[+\-\u2212\u207b])",
     re.VERBOSE | re.IGNORECASE,
 )
-# A unit, a time of day, a fraction, a step from one value to another.
-_CONTINUES_UNLESS_SPELLED = re.compile(r"[^\W\d]|[:/]\d|\s*(?:-{1,2}>|=>|\u2192)\s*[+-]?\.?\d")
+# A unit, thousands and millions, a time of day, a fraction, a step from one value to another.
+_CONTINUES_UNLESS_SPELLED = re.compile(r"[^\W\d]|[ \t][kKMG](?!\w)|[:/]\d|\s*(?:-{1,2}>|=>|\u2192|\bto\b)\s*[+-]?\.?\d")
 
 # The same before the digits.
 _BEGINS_EARLIER = re.compile(
@@ -59,8 +59,20 @@ def finite(value: object, name: str) -> float:
     return number
 
 
-def continues(number: str, after: str) -> bool:
-    """Return whether what follows a number belongs to it."""
+def is_part(number: str, before: str, after: str) -> bool:
+    """Return whether what precedes or follows a number belongs to it."""
+    return _begins_earlier(number, before) or _continues(number, after)
+
+
+def may_be_part(before: str, after: str) -> tuple[bool, bool]:
+    """Return whether what precedes, and what follows, may make something longer of a number.
+
+    As the `float` of `float32` and the `03-` of `03-0.25`; `980ms`, `1:30`, `1.5 M`.
+    """
+    return bool(_BEGINS_EARLIER_UNLESS_SPELLED.search(before)), bool(_CONTINUES_UNLESS_SPELLED.match(after))
+
+
+def _continues(number: str, after: str) -> bool:
     if after[:1] == "," and after[1:2].isdecimal():
         return bool(_WHOLE.fullmatch(number))
     if after[:1] == " " and _FIRST_DIGITS.fullmatch(number) and _THREE_DIGITS.match(after, 1):
@@ -68,23 +80,12 @@ def continues(number: str, after: str) -> bool:
     return bool(_CONTINUES.match(after))
 
 
-def begins_earlier(number: str, before: str) -> bool:
-    """Return whether what stands before a number belongs to it."""
+def _begins_earlier(number: str, before: str) -> bool:
     if before[-1:] == "," and before[-2:-1].isdecimal():
         return bool(_WHOLE.fullmatch(number) or _THREE_DIGITS.match(number))
     if _THREE_DIGITS.match(number) and _THOUSANDS_BEFORE.search(before):
         return True
     return bool(_BEGINS_EARLIER.search(before))
-
-
-def may_continue(after: str) -> bool:
-    """Return whether a number may be a part of something longer, such as `980ms` or `1:30`."""
-    return bool(_CONTINUES_UNLESS_SPELLED.match(after))
-
-
-def may_begin_earlier(before: str) -> bool:
-    """Return the same of what stands before a number: the `float` of `float32`, the `03-` of `03-0.25`."""
-    return bool(_BEGINS_EARLIER_UNLESS_SPELLED.search(before))
 
 
 def shortened(text: str) -> str:

@@ -41,7 +41,7 @@ def measurement(
 
     def measured() -> Measured:
         if source.pattern is not None:
-            return Measured(*ResultPattern(source.pattern).find(output))
+            return ResultPattern(source.pattern).find(output)
         if source.file is None:
             return read_reported(reported, how_to_report)
         if _signature(folder / source.file) in (None, before):

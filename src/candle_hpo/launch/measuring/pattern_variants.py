@@ -21,6 +21,8 @@ _PART = re.compile(
     r"| \(\?P<\w+> | \(\?(?:<?[=!]|[a-zA-Z\-]*:|>|\(\w+\)) | [()|] | (?:[*+?]|\{\d*,?\d*\})[?+]? | .",
     re.VERBOSE | re.DOTALL,
 )
+_PLAIN = r"(?:\\.|[^\\()])*"
+_FLAGS, _ASSERTIONS = r"(?:\(\?[a-zA-Z]+\))?", rf"(?:[\^$]|\\[bBAZ]|\(\?<?[=!]{_PLAIN}\))*"
 _QUANTIFIER = re.compile(r"[*+?]|\{\d*,?\d*\}")
 _ANY_SPACES, _ANY_DIGITS = r"[^\S\n]*", r"[^\s]{0,40}?"
 _ANY_BEGINNING = r"(?:^|(?<=[\])}|%]))"
@@ -67,7 +69,7 @@ def variants(text: str) -> Variants:
 
     The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
     """
-    text = _with_label(text)
+    text = _with_label_and_group(text)
     parts = _parts(text)
     # In the text as it is read, a carriage return is the end of a line.
     text = "".join(r"\n" if part == r"\r" else part.replace(r"\r", r"\n") for _, part in parts)
@@ -77,10 +79,7 @@ def variants(text: str) -> Variants:
     groups = list(_groups(parts))
     if itself.flags & re.VERBOSE or len(groups) != itself.groups:
         return Variants(itself, value, names, None, None, itself)
-    elsewhere = _with_anything(text, parts, groups)
-    if not groups:
-        return Variants(itself, value, names, elsewhere, None, itself)
-    group = groups[value - 1]
+    group, elsewhere = groups[value - 1], _with_anything(text, parts, groups)
     skipping, label = _with_name_for_skipped(text, parts, group), _from_label(text, parts, group) or itself
     return Variants(itself, value, names, elsewhere, skipping, label, _last_word(parts, group))
 
@@ -90,20 +89,32 @@ def _parts(text: str) -> list[tuple[int, str]]:
     return [(part.start(), part[0]) for part in _PART.finditer(text)]
 
 
-def _with_label(text: str) -> str:
-    """Return `(?<=loss: )[0-9.]+` as `(?:loss: )([0-9.]+)`, which says the same with its label; others as they are."""
-    parts = _parts(text)
-    first, last = _between_assertions(text, parts)
-    before = text[:first]
-    is_one = before.startswith("(?<=") and sum(part == ")" for start, part in parts if start < first) == 1
-    if not is_one or not before.endswith(")") or "|" in before or any(part == "|" for _, part in parts):
-        return text
+def _with_label_and_group(text: str) -> str:
+    """Return a pattern that says the same with its label in what it matches, and with a group, if it has none.
+
+    `(?<=loss: )[0-9.]+$` becomes `(?:loss: )([0-9.]+)$`.
+    """
     compiled = re.compile(text)
     if compiled.flags & re.VERBOSE:
         return text
-    if compiled.groups:
-        return f"(?:{before[4:]}{text[first:]}"
-    return f"(?:{before[4:]}({text[first:last]}){text[last:]}"
+    around = "" if _is_choice(text) else _ASSERTIONS
+    if not compiled.groups:
+        text = re.sub(rf"\A({_FLAGS}{around})((?:\\.|[^\\])*?)({around})\Z", r"\1(\2)\3", text, flags=re.DOTALL)
+    return re.sub(rf"\A({_FLAGS})\(\?<=({_PLAIN})\)", r"\1(?:\2)", text) if around else text
+
+
+def _is_choice(text: str) -> bool:
+    """Return whether a pattern is one of several, outside of all brackets."""
+    depth = 0
+    for _, part in _parts(text):
+        depth += 1 if _opens(part) else -1 if part == ")" else 0
+        if part == "|" and depth == 0:
+            return True
+    return False
+
+
+def _opens(part: str) -> bool:
+    return part.startswith("(") and not part.endswith(")")
 
 
 def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
@@ -115,7 +126,7 @@ def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
             group = opened.pop() if opened else None
             if group is not None:
                 found.append(_Group(group[0], group[1], start, group[2]))
-        elif part.startswith("(") and not part.endswith(")"):
+        elif _opens(part):
             captures = part == "(" or part.startswith("(?P<")
             depth = sum(group is not None for group in opened)
             opened.append((start, start + len(part), depth) if captures else None)
@@ -123,7 +134,7 @@ def _groups(parts: list[tuple[int, str]]) -> Iterator[_Group]:
 
 
 def _relaxed(parts: list[tuple[int, str]], begin: int, end: int) -> str:
-    """Return a part of a pattern with no guess at what numbers look like, and how they are aligned.
+    """Return a part of a pattern with no guess at what numbers look like, how they are aligned, and words are joined.
 
     A line that begins after something without its own line end, such as a progress bar, counts as a beginning.
     """
@@ -138,6 +149,8 @@ def _relaxed(parts: list[tuple[int, str]], begin: int, end: int) -> str:
                 part = _ANY_DIGITS
             elif part == "^":
                 part = _ANY_BEGINNING
+            elif part == "_":
+                part = "[ _-]"
             changed += "" if part in (_ANY_SPACES, _ANY_DIGITS) and changed.endswith(part) else part
     return changed
 
@@ -150,7 +163,7 @@ def _matches(part: str, character: str) -> bool:
 
 def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]) -> re.Pattern[str] | None:
     """Return the pattern with anything in place of what its groups match; with any number if that says too little."""
-    outermost = [(group.inner, group.end) for group in groups if group.depth == 0] or [_between_assertions(text, parts)]
+    outermost = [(group.inner, group.end) for group in groups if group.depth == 0]
     # What looks behind has a width that must stay; then only the number is a guess.
     for is_relaxed in (True, False):
         for instead in (_ANYTHING, _ANY_NUMBER):
@@ -165,24 +178,6 @@ def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]
             if instead is _ANY_NUMBER or not expression.search(_ANY_OUTPUT):
                 return expression
     return None
-
-
-def _between_assertions(text: str, parts: list[tuple[int, str]]) -> tuple[int, int]:
-    """Return where, in a pattern without groups, that is which matches characters: not `^`, `(?<=loss: )` or `$`."""
-    first, last = len(text), 0
-    is_assertion = [False]
-    for start, part in parts:
-        if part.startswith("(") and not part.endswith(")"):
-            is_assertion.append(is_assertion[-1] or bool(re.match(r"\(\?<?[=!]", part)))
-        elif part == ")" and len(is_assertion) > 1:
-            if not is_assertion.pop():
-                last = start + 1
-            continue
-        elif is_assertion[-1] or part in ("^", "$", r"\b", r"\B", r"\A", r"\Z") or part.startswith("(?"):
-            continue
-        if not is_assertion[-1]:
-            first, last = min(first, start), start + len(part)
-    return first, max(first, last)
 
 
 def _from_label(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:

@@ -11,13 +11,11 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from candle_hpo.core.trial import Metrics
-from candle_hpo.launch.measuring import number_texts
-from candle_hpo.launch.measuring.number_texts import as_number, shortened
+from candle_hpo.launch.measuring.number_texts import as_number, is_part, may_be_part, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
 from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, blocks_from_the_end
+from candle_hpo.launch.measuring.result_file import Measured
 
 _END = 100_000  # characters, in which what a script says last is looked for
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
@@ -26,19 +24,18 @@ _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
-# What `.*` must not skip: what is said to be the value, or stands in its place.
+# What `.*` may skip between label and number: marks, or words that a mark after them makes a part of the label, and the
+# name of what is printed: `: tensor(`. In `loss converged after 3 epochs`, the number is not the loss.
+_SKIPPABLE = re.compile(
+    r"[^\w:=]* | (?![^\w.]*[+\-\u2212]?\.?\d)[^:=]*[:=]+\s*(?:[\w.]+(?=[(\[{]))?[^\w,;/\])}]*", re.VERBOSE
+)
+# But not what is said to be the value, or stands in its place.
 _NO_NUMBER = re.compile(
     r"(?<![^\W_])(?:nan|inf|infinity|none|null|n/?a)(?![^\W_]) | \*{3} | \u00b1 | \+/?-"
-    r"| [:=]\s*[,;] | [\-\u2212\u2013\u2014]\s*[,;|]",
+    r"| [\-\u2212\u2013\u2014]\s*[,;|]",
     re.IGNORECASE | re.VERBOSE,
 )
-_ANOTHER_NUMBER = re.compile(r"(?:^|[:=])[\s(\[{<'\"*|>]*[+\-\u2212]?\.?\d")
-_WORDS_AFTER_THE_LABEL = re.compile(r"[:=][^\n]*?(?<!\w)[^\W\d]\w*(?![\w.]|\s*\()")
-# In `loss converged after 3 epochs` and `loss at step 3: 0.5` the number is not the loss: of words that are skipped, a
-# mark has to say that they belong to the label. In `loss[3]: 0.5` and `recall@3: 0.5` the value comes after the number.
-_WORD = re.compile(r"[^\W\d]")
-_A_MARK_BEFORE = re.compile(r"[:=]\s*(?:[\w.]+(?=[(\[{]))?[\s(\[{<'\"*|>]*$")
-_VALUE_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")
+_VALUE_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")  # as in `loss[3]: 0.5` and `recall@3: 0.5`
 
 # What a script prints last where it has crashed behind a pipe, with exit status 0 all the same.
 _CRASH = re.compile(
@@ -47,13 +44,6 @@ _CRASH = re.compile(
     re.MULTILINE,
 )
 _HALTED = re.compile(r"^(?P<error>Execution halted|Segmentation fault\b[^\n]*)\s*\Z", re.MULTILINE)
-
-
-class Found(NamedTuple):
-    """What a pattern has found: the number, and what its other named groups have matched."""
-
-    value: float
-    metrics: Metrics
 
 
 class ResultPattern:
@@ -67,8 +57,8 @@ class ResultPattern:
         self._its = variants(text)
         self._says_none = _says_none(self._its.word)
 
-    def find(self, output: Path) -> Found:
-        """Return the number in the last match in the output.
+    def find(self, output: Path) -> Measured:
+        """Return the number in the last match in the output, and what its other named groups have matched.
 
         A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
         and pattern, where no number is found, or not all of it, or something else stands where the last one should.
@@ -79,7 +69,7 @@ class ResultPattern:
             if match is None and (match := self._last_match(text)):
                 value = self._number(match, self._its.value)
                 others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
-                found = Found(value, {name: self._metric(match, number) for name, number in others.items()})
+                found = Measured(value, {name: self._metric(match, number) for name, number in others.items()})
             if match is not None:
                 if not self._is_part_of_a_word(match):
                     return found
@@ -157,23 +147,17 @@ class ResultPattern:
         text = match.string
         if MOVED in text[match.start() : max(end, match.end())] + text[end:].partition("\n")[0]:
             raise self._error(f"found {found}, which may be written over, in", match, end)
-        before, after = (
-            text[max(0, start - _NEAR) : start].rpartition("\n")[2],
-            text[end : end + _NEAR].partition("\n")[0],
-        )
+        before = text[max(0, start - _NEAR) : start].rpartition("\n")[2]
+        after = text[end : end + _NEAR].partition("\n")[0]
+        may_begin_earlier, may_continue = may_be_part(before, after)
         if (
-            number_texts.begins_earlier(found, before)
-            or number_texts.continues(found, after)
-            or (number_texts.may_begin_earlier(before) and not _spells(match, start - 1))
-            or (number_texts.may_continue(after) and not _spells(match, end))
+            is_part(found, before, after)
+            or (may_begin_earlier and not _spells(match, start - 1))
+            or (may_continue and not _spells(match, end))
         ):
             raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
         skipped = self._skipped(match) if group == self._its.value else ""
-        if skipped and (
-            any(each.search(skipped) for each in (_NO_NUMBER, _ANOTHER_NUMBER, _WORDS_AFTER_THE_LABEL))
-            or (_WORD.search(skipped) and not _A_MARK_BEFORE.search(skipped))
-            or _VALUE_AFTER.match(after)
-        ):
+        if skipped and (not _SKIPPABLE.fullmatch(skipped) or _NO_NUMBER.search(skipped) or _VALUE_AFTER.match(after)):
             raise self._error(f'skipped "{shortened(skipped.strip())}" and found {found} in', match, end)
         return number
 
