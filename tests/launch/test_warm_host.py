@@ -21,7 +21,7 @@ from candle_hpo.core.trial import Status
 from candle_hpo.launch import warm_host, warm_process
 from candle_hpo.launch.command import OF_A_TRIAL, WARM_HOST
 from candle_hpo.launch.preload import Preload, cold_start_note, known_libraries, preload_of
-from candle_hpo.process.group import Limits
+from candle_hpo.process.group import Limits, Program
 from conftest import Candle, WriteInput, gone
 from support.warm_trials import Trials
 
@@ -453,7 +453,8 @@ def test_thousands_of_trials_leave_nothing_in_their_host(trials: Trials, here: P
     output = here / "output"
 
     def run() -> None:
-        ended = trials.host.run_process(trials.model.command, here, environment, output, Limits(), trials.switch)
+        program = Program(trials.model.command, here, environment, output, Limits())
+        ended = trials.host.run_process(program, trials.switch)
         assert ended.status == 0, output.read_text()
 
     for _ in range(50):

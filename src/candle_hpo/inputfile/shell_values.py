@@ -7,6 +7,7 @@ take for the end of the assignment (`;`, `|`, …) is an error rather than text 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 _TYPOGRAPHIC_QUOTES = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a")
 _OPERATORS = ";&|<>()"
 _ESCAPABLE_IN_QUOTES = '$`"\\'
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_BACKQUOTED = re.compile(r"`(?:\\.|[^`\\])*`", re.DOTALL)
 _CLOSERS = {"(": ")", "{": "}"}
 
 
@@ -110,20 +113,18 @@ class ShellReader:
         """Return what the `$…` or backquoted command that begins at `start` stands for, and where it ends."""
         opener = text[start + 1 : start + 2]
         if text[start] == "`":
-            end = _end_of_backquotes(text, start)
-            return self._bash(text[start:end]), end
+            quoted = _BACKQUOTED.match(text, start)
+            if quoted is None:
+                raise ShellValueError("the backquote ` is not closed; add one at the end of the command")
+            return self._bash(quoted[0]), quoted.end()
         if opener in _CLOSERS:
             end = _end_of_brackets(text, start + 1)
             name = text[start + 2 : end - 1]
-            if opener == "{" and _is_name(name):
+            if opener == "{" and _NAME.fullmatch(name):
                 return self._variable(name), end
             return self._bash(text[start:end]), end
-        end = start + 1
-        while end < len(text) and _is_name(text[start + 1 : end + 1]):
-            end += 1
-        if end == start + 1:
-            return "$", end
-        return self._variable(text[start + 1 : end]), end
+        variable = _NAME.match(text, start + 1)
+        return (self._variable(variable[0]), variable.end()) if variable else ("$", start + 1)
 
     def _variable(self, name: str) -> str:
         try:
@@ -134,25 +135,12 @@ class ShellReader:
             ) from None
 
 
-def _is_name(text: str) -> bool:
-    return text.isascii() and text.isidentifier()
-
-
 def _known_home(text: str) -> bool:
     try:
         Path(text).expanduser()
     except (RuntimeError, ValueError):
         return False
     return True
-
-
-def _end_of_backquotes(text: str, start: int) -> int:
-    at = start + 1
-    while at < len(text):
-        if text[at] == "`":
-            return at + 1
-        at += 2 if text[at] == "\\" else 1
-    raise ShellValueError("the backquote ` is not closed; add one at the end of the command")
 
 
 def _end_of_brackets(text: str, start: int) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.process.modules import environment_with
-from candle_hpo.script.interpreter_questions import ANSWER, ask, run_program
+from candle_hpo.script.questions import ANSWER, ask, run_program
 
 OLDEST_PYTHON = (3, 7)
 # Python 2 understands it too, to be refused by its version.
@@ -64,30 +64,11 @@ _HOW_TO_RUN = {
     ".py3": "this seems to be Python; call it {stem}.py",
 }
 _INTERPRETERS = {
-    ".jl": "julia",
-    ".pl": "perl",
-    ".rb": "ruby",
-    ".lua": "lua",
-    ".js": "node",
-    ".csh": "csh",
-    ".zsh": "zsh",
-}
+    ".jl": "julia", ".pl": "perl", ".rb": "ruby", ".lua": "lua", ".js": "node", ".csh": "csh", ".zsh": "zsh",
+}  # fmt: skip
 _NO_SCRIPTS = {
-    ".cfg",
-    ".csv",
-    ".ini",
-    ".in",
-    ".json",
-    ".log",
-    ".md",
-    ".pdf",
-    ".toml",
-    ".txt",
-    ".tsv",
-    ".xml",
-    ".yaml",
-    ".yml",
-}
+    ".cfg", ".csv", ".ini", ".in", ".json", ".log", ".md", ".pdf", ".toml", ".txt", ".tsv", ".xml", ".yaml", ".yml",
+}  # fmt: skip
 
 
 def _program(script: Path) -> Interpreter:

@@ -21,7 +21,7 @@ from candle_hpo.launch.measuring.objective import measurement
 from candle_hpo.launch.measuring.outcome_file import write_outcome
 from candle_hpo.launch.measuring.result import last_lines, outcome_of
 from candle_hpo.launch.warm_host import WarmHost
-from candle_hpo.process.group import StopSwitch, run_process
+from candle_hpo.process.group import Program, StopSwitch, run_process
 from candle_hpo.process.leftovers import end_leftovers_of_trial
 from candle_hpo.process.memory import MemoryWatch
 from candle_hpo.script.version import ScriptWatch
@@ -61,7 +61,9 @@ def run_attempt(
         suffix, text = own_text
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
-    outcome = _run_process(model, attempt, paths, devices, switch, directory or paths.run, warm)
+    environment, where = trial_environment(model, attempt.trial, paths, devices), directory or paths.run
+    program = Program(model.command_of(attempt.trial.hyperparameters), where, environment, paths.output, model.limits)
+    outcome = _run_process(model, program, paths, switch, warm)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
     note, notes = _note_on_prepare(model, paths), outcome.notes
@@ -76,27 +78,14 @@ def run_attempt(
 
 
 def _run_process(
-    model: ModelCommand,
-    attempt: Attempt,
-    paths: TrialPaths,
-    devices: Mapping[str, str],
-    switch: StopSwitch,
-    where: Path,
-    warm: WarmHost | None,
+    model: ModelCommand, program: Program, paths: TrialPaths, switch: StopSwitch, warm: WarmHost | None
 ) -> Outcome:
-    """Run the model's process in a folder, and return what came of it."""
-    measure = measurement(model.result, where, paths.reported, paths.output, model.how_to_report)
+    """Run the model's process, and return what came of it."""
+    measure = measurement(model.result, program.directory, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
     try:
         try:
-            ended = (warm.run_process if warm else run_process)(
-                model.command_of(attempt.trial.hyperparameters),
-                where,
-                trial_environment(model, attempt.trial, paths, devices),
-                paths.output,
-                model.limits,
-                switch,
-            )
+            ended = (warm.run_process if warm else run_process)(program, switch)
         finally:  # where the host of the process was lost, too
             end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
@@ -110,7 +99,7 @@ def _run_process(
     if model.result.pattern is None:  # what it printed is not looked at
         ended = ended._replace(is_cut_off=False)
     outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
-    return _with_advice(outcome, model, where, paths) if outcome.status is Status.FAILED else outcome
+    return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome
 
 
 def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> str:

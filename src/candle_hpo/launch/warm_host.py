@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 from candle_hpo.core.trial import SlowImport
 from candle_hpo.launch.command import OF_A_TRIAL, ModelCommand
 from candle_hpo.launch.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Stale, Unsafe
-from candle_hpo.process.group import Ended, Limits, OwnProcess, StopSwitch, run_process, run_to_its_end
+from candle_hpo.process.group import Ended, OwnProcess, Program, StopSwitch, run_process, run_to_its_end
 
 _MOST_RESTARTS = 5  # of a host that has met an import which cannot be shared
 _SLOW_IMPORT = 0.5  # seconds, from which on an import that each trial does itself is worth a word
@@ -57,33 +56,24 @@ class WarmHost:
             self._host.end()
             self._host = None
 
-    def run_process(
-        self,
-        command: Sequence[str],
-        directory: Path,
-        environment: Mapping[str, str],
-        output: Path,
-        limits: Limits,
-        switch: StopSwitch,
-    ) -> Ended:
+    def run_process(self, program: Program, switch: StopSwitch) -> Ended:
         """Run a trial to its end, as `process.run_process` does; what its host does before it is not the trial's time.
 
         Raises `OSError` where it cannot be started, or the host is lost while it runs.
         """
-        stopped = not self._is_ready(environment, switch)
-        if stopped:
+        if not self._is_ready(program.environment, switch):
             return Ended(-signal.SIGTERM, 0.0, False, True)
         if self._host is None:
-            return run_process(command, directory, environment, output, limits, switch)
+            return run_process(program, switch)
         request = {
-            "arguments": command[len(self._model.command) :],
-            "directory": str(directory),
-            "environment": {name: environment[name] for name in OF_A_TRIAL},
-            "output": str(output),
+            "arguments": program.command[len(self._model.command) :],
+            "directory": str(program.directory),
+            "environment": {name: program.environment[name] for name in OF_A_TRIAL},
+            "output": str(program.output),
         }
         began = time.monotonic()
         try:
-            return run_to_its_end(self._host.start(request), began, environment, output, limits, switch)
+            return run_to_its_end(self._host.start(request), began, program, switch)
         except HostLost as error:
             self.close()
             self._losses += 1
@@ -92,10 +82,10 @@ class WarmHost:
             raise
         except Stale:
             self.close()
-            return self.run_process(command, directory, environment, output, limits, switch)
+            return self.run_process(program, switch)
         except Refused as error:
             self._give_up(str(error))
-            return run_process(command, directory, environment, output, limits, switch)
+            return run_process(program, switch)
         except OSError:
             raise
         except BaseException:

@@ -47,6 +47,23 @@ class Limits(NamedTuple):
     output_bytes: int | None = None
 
 
+class Program(NamedTuple):
+    """A program to be run: its command line, folder and environment, the file of its output and errors, its limits."""
+
+    command: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+    output: Path
+    limits: Limits
+
+    def has_printed_too_much(self) -> bool:
+        """Return whether its output is larger than is allowed."""
+        try:
+            return self.limits.output_bytes is not None and self.output.stat().st_size > self.limits.output_bytes
+        except FileNotFoundError:  # the model has removed it
+            return False
+
+
 class Process(Protocol):
     """A process that leads its own group, however it was started; `pid` is its number until `reap`."""
 
@@ -132,27 +149,19 @@ class StopSwitch:
         signal_group(process, number)
 
 
-def run_process(
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str],
-    output: Path,
-    limits: Limits,
-    switch: StopSwitch,
-) -> Ended:
-    """Run a program to its end, its output and errors in one file, and end what it leaves behind in its group.
+def run_process(program: Program, switch: StopSwitch) -> Ended:
+    """Run a program to its end, and end what it leaves behind in its group.
 
-    The file is appended to, so that programs which open it again, as `/dev/stderr`, write behind what is there.
-
-    Raises `OSError` where it cannot be started.
+    Its output is appended to a file, so that programs which open that again, as `/dev/stderr`, write behind what is
+    there. Raises `OSError` where it cannot be started.
     """
     began = time.monotonic()
-    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    sink = os.open(program.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     try:
         process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=dict(environment),
+            program.command,
+            cwd=program.directory,
+            env=dict(program.environment),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -160,39 +169,34 @@ def run_process(
         )
     finally:
         os.close(sink)
-    return run_to_its_end(OwnProcess(process), began, environment, output, limits, switch)
+    return run_to_its_end(OwnProcess(process), began, program, switch)
 
 
-def run_to_its_end(
-    process: Process,
-    began: float,
-    environment: Mapping[str, str],
-    output: Path,
-    limits: Limits,
-    switch: StopSwitch,
-) -> Ended:
-    """Wait for a process that began then (by the monotonic clock), stop it when that is due, end what it leaves.
+def run_to_its_end(process: Process, began: float, program: Program, switch: StopSwitch) -> Ended:
+    """Wait for a program's process that began then (by the monotonic clock), stop it when due, end what it leaves.
 
     Where it ends by itself, what it has left may first pass its output on, within the same limits.
     """
-    deadline = math.inf if limits.seconds is None else time.monotonic() + limits.seconds
+    seconds, output = program.limits.seconds, program.output
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
 
     def is_over() -> bool:
-        return switch.has_asked(process) or time.monotonic() > deadline or _is_too_much(output, limits)
+        return switch.has_asked(process) or time.monotonic() > deadline or program.has_printed_too_much()
 
     switch.add(process)
     stopped = is_cut_off = False
     try:
-        timed_out, printed_too_much = _wait_within(process, deadline, output, limits)
+        timed_out, printed_too_much = _wait_within(process, deadline, program)
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
         elif not switch.has_asked(process):
             if sys.platform == "linux":
-                is_cut_off = not let_output_arrive(partial(left_by_trial, process.pid, environment), output, is_over)
+                left = partial(left_by_trial, process.pid, program.environment)
+                is_cut_off = not let_output_arrive(left, output, is_over)
             else:
                 is_cut_off = not let_group_write(process.pid, output, is_over)
-            printed_too_much = is_cut_off and _is_too_much(output, limits)
+            printed_too_much = is_cut_off and program.has_printed_too_much()
     finally:
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
@@ -202,28 +206,21 @@ def run_to_its_end(
     return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
 
 
-def _wait_within(process: Process, deadline: float, output: Path, limits: Limits) -> tuple[bool, bool]:
+def _wait_within(process: Process, deadline: float, program: Program) -> tuple[bool, bool]:
     """Wait for the end of a process; return whether it was too long in coming, and whether too much was printed.
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
-    if limits.output_bytes is None:
-        return not process.wait(limits.seconds), False
+    if program.limits.output_bytes is None:
+        return not process.wait(program.limits.seconds), False
     while True:
         left = deadline - time.monotonic()
         if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
             return False, False
         if left <= 0:
             return True, False
-        if _is_too_much(output, limits):
+        if program.has_printed_too_much():
             return False, True
-
-
-def _is_too_much(output: Path, limits: Limits) -> bool:
-    try:
-        return limits.output_bytes is not None and output.stat().st_size > limits.output_bytes
-    except FileNotFoundError:  # the model has removed it
-        return False
 
 
 def signal_group(process: Process, number: signal.Signals) -> None:

@@ -24,7 +24,7 @@ from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.runner.doctor_experiment import experiment_questions
 from candle_hpo.runner.redaction import REMOVED, is_secret_name, redaction
-from candle_hpo.script.interpreter_questions import run_program
+from candle_hpo.script.questions import run_program
 from candle_hpo.script.surroundings import asked_together, gpus_of_this_machine
 from candle_hpo.user_environment import user_environment
 

@@ -9,15 +9,24 @@ import re
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.script.python_script import read_python
-from candle_hpo.script.value_scopes import values_set_in_r
-from candle_hpo.script.words import HYPERPARAMETER_NAMES, VALUE_NAMES, Mention, ScriptReading, value_left
+from candle_hpo.script.words import HYPERPARAMETER_NAMES, VALUE_NAMES, Mention, ScriptReading, ValueSet, value_left
 
-_IN_R = re.compile(rf"\b(?:{'|'.join(HYPERPARAMETER_NAMES)})\s*(?:\$\s*([\w.]+|`[^`]+`)|\[\[\s*([\"'])(.*?)\2\s*\]\])")
-_WHOLE_IN_R = re.compile(rf"\b(?:{'|'.join(HYPERPARAMETER_NAMES)})\b(?!\s*(?:\$|\[\[\s*[\"']))")
-_FILLED_IN_R = re.compile(rf"(?:^|[;{{])\s*(?:{'|'.join(HYPERPARAMETER_NAMES)})\b[^=<(,]*(?:<<?-|=(?!=))")
+_NAMES, _VALUES = "|".join(HYPERPARAMETER_NAMES), "|".join(VALUE_NAMES)
+_IN_R = re.compile(rf"\b(?:{_NAMES})\s*(?:\$\s*([\w.]+|`[^`]+`)|\[\[\s*([\"'])(.*?)\2\s*\]\])")
+_WHOLE_IN_R = re.compile(rf"\b(?:{_NAMES})\b(?!\s*(?:\$|\[\[\s*[\"']))")
+_FILLED_IN_R = re.compile(rf"(?:^|[;{{])\s*(?:{_NAMES})\b[^=<(,]*(?:<<?-|=(?!=))")
 _LIBRARY_IN_R = re.compile(
     r"\b(library|require|requireNamespace|loadNamespace)\s*\(\s*[\"']?([A-Za-z][\w.]*)[\"']?\s*[,)]"
 )
+_SYNTAX_OF_R = rf"""
+    (?P<skip> "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*` | \#[^\n]* )
+  | (?P<function> \b function \b | \\ (?=\s*\() )
+  | (?P<local> \b local \s* (?=\() )
+  | (?P<value> (?<![\w.$@]) (?:{_VALUES}) (?![\w.]) (?:[$\[][^\n<=]*?)? \s* (?P<how> <<- | <- | =(?!=) ) )
+  | (?P<right> (?P<arrow> ->> | -> ) \s* (?:{_VALUES}) \b )
+  | (?P<open> [(\[{{] ) | (?P<close> [)\]}}] )
+"""
+_CONSTANT_OF_R = re.compile(r"[ \t]*-?(?:\d[\w.+-]*|Inf|NaN|NULL|NA\w*|TRUE|FALSE)[ \t]*(?=$|[;#}\n])")
 _IN_BASH = re.compile(r"\bcandle_get_param\s+([\"']?)([A-Za-z_][\w.-]*)\1(?=[\s)`;|&]|$)")
 _WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
 
@@ -43,41 +52,68 @@ def _of_python(text: str) -> ScriptReading:
 
 
 def _of_r(text: str) -> ScriptReading:
-    reads: dict[str, tuple[int, bool]] = {}
-    modules: dict[str, tuple[int, bool]] = {}
+    reads: dict[str, Mention] = {}
+    modules: dict[str, Mention] = {}
     hands_on = fills_in = False
     for number, line in _without_comments(text):
         for match in _IN_R.finditer(line):
             name = (match[1] or match[3]).strip("`")
             asks = re.search(rf"[\"']{re.escape(name)}[\"']\s*%in%", text) is not None
-            reads.setdefault(name, (number, asks))
+            reads.setdefault(name, Mention(name, number, asks))
         for match in _LIBRARY_IN_R.finditer(line):
-            modules.setdefault(match[2], (number, match[1] != "library"))
+            modules.setdefault(match[2], Mention(match[2], number, match[1] != "library"))
         hands_on = hands_on or _WHOLE_IN_R.search(line) is not None
         fills_in = fills_in or _FILLED_IN_R.search(line) is not None
     is_hidden = any(f"{quote}{name}{quote}" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE") for quote in "\"'")
-    value = value_left(values_set_in_r(text, VALUE_NAMES), is_hidden=is_hidden or "source(" in text)
-    return ScriptReading(_mentions(reads), hands_on, fills_in, _mentions(modules), (), *value)
+    value = value_left(_values_set_in_r(text), is_hidden=is_hidden or "source(" in text)
+    return ScriptReading(tuple(reads.values()), hands_on, fills_in, tuple(modules.values()), (), *value)
+
+
+def _values_set_in_r(text: str) -> list[ValueSet]:
+    """Return where an R script sets its value: in a function or `local`, `<-` sets another one.
+
+    Brackets and a few words are looked at; quoted text and comments are passed over.
+    """
+    found: list[ValueSet] = []
+    around: list[str] = []
+    awaited, end = "", 0  # what the next bracket begins
+    for token in re.finditer(_SYNTAX_OF_R, text, re.VERBOSE):
+        if text[end : token.start()].strip():
+            awaited = ""
+        end = token.end()
+        match token.lastgroup:
+            case "function" | "local":
+                awaited = token.lastgroup
+            case "open":
+                is_list = awaited == "function" and token[0] == "("
+                around.append("parameters" if is_list else awaited or token[0])
+                awaited = ""
+            case "close":
+                awaited = "function" if around and around.pop() == "parameters" else ""
+            case "value" | "right":
+                how = token["how"] or token["arrow"]
+                if how == "=" and around and around[-1] in ("(", "[", "parameters"):
+                    continue  # the name of an argument
+                is_lost = not how.startswith(("<<", "->>")) and bool({awaited, *around} & {"function", "local"})
+                is_constant = token["how"] is not None and _CONSTANT_OF_R.match(text, end) is not None
+                found.append(ValueSet(text.count("\n", 0, token.start()) + 1, is_constant, is_lost))
+    return found
 
 
 def _of_bash(text: str) -> ScriptReading:
-    reads: dict[str, tuple[int, bool]] = {}
+    reads: dict[str, Mention] = {}
     hands_on = starts_others = False
     for number, line in _without_comments(text):
         for match in _IN_BASH.finditer(line):
-            reads.setdefault(match[2], (number, "||" in line[match.end() :]))
+            reads.setdefault(match[2], Mention(match[2], number, "||" in line[match.end() :]))
         hands_on = hands_on or _WHOLE_IN_BASH.search(line) is not None or "CANDLE_PARAMS_FILE" in line
         starts_others = starts_others or re.search(r"(?:^|\s)(?:source|\.|eval|exec)\s+\S", line) is not None
         # A script that it starts may ask for others.
         hands_on = hands_on or re.search(r"(?:^|\s)(?:source|\.|bash|sh|python3?|Rscript)\s+\S", line) is not None
     may_leave_value = starts_others or any(name in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE"))
-    return ScriptReading(_mentions(reads), hands_on, leaves_value=None if may_leave_value else False)
+    return ScriptReading(tuple(reads.values()), hands_on, leaves_value=None if may_leave_value else False)
 
 
 def _without_comments(text: str) -> list[tuple[int, str]]:
     lines = enumerate(text.splitlines(), start=1)
     return [(number, re.sub(r"(^|\s)#.*", "", line)) for number, line in lines]
-
-
-def _mentions(found: dict[str, tuple[int, bool]]) -> tuple[Mention, ...]:
-    return tuple(Mention(name, line, optional) for name, (line, optional) in found.items())

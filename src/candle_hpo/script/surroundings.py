@@ -15,7 +15,7 @@ from candle_hpo.core.errors import CandleError, MachineError
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.provenance import GitState, ScriptState, Surroundings
 from candle_hpo.process.modules import environment_of_script
-from candle_hpo.script.interpreter_questions import ANSWER, WITH_MODULES_OF_PYTHON, ask, run_program
+from candle_hpo.script.questions import ANSWER, WITH_MODULES_OF_PYTHON, ask, run_program
 from candle_hpo.script.reading import read_script
 from candle_hpo.script.version import ScriptWatch
 

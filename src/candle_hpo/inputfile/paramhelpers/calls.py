@@ -6,7 +6,7 @@ What cannot be read of one parameter does not keep the next ones from being read
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from candle_hpo.inputfile.parameter_drafts import ParameterError
@@ -62,9 +62,7 @@ class _Reader:
         end = self._end_of_brackets(start + 1)
         name = self._tokens[start]
         if end is None:
-            self._at = next(
-                (at for at in range(start + 1, len(self._tokens)) if self._is_parameter(at)), len(self._tokens)
-            )
+            self._at = self._find(start + 1, lambda *_: False)
             self._report(name, f'{name.value}( is not closed; add ")" at its end')
             return None
         self._at = end
@@ -127,48 +125,34 @@ class _Reader:
 
     def _end_of_stray(self, at: int) -> int:
         """Return where something may stand again: at a parameter, a bracket that closes, or the next line."""
-        depth = 0
-        while at < len(self._tokens) and not (self._is_parameter(at) or self._is_call(at, _SET)):
+
+        def is_end(at: int, depth: int) -> bool:
             kind = self._type(at)
-            if kind == "NEWLINE" or (kind == "RPAR" and depth == 0):
-                break
-            depth += {"LPAR": 1, "RPAR": -1}.get(kind, 0)
-            at += 1
-        return at
+            return self._is_call(at, _SET) or kind == "NEWLINE" or (kind == "RPAR" and depth == 0)
+
+        return self._find(at, is_end)
 
     def _sets_follow(self) -> bool:
         """Return whether a makeParamSet( follows in this line."""
-        line = line_of(self._tokens[self._at])
-        at = self._at
-        while at < len(self._tokens) and line_of(self._tokens[at]) == line:
-            if self._is_call(at, _SET):
-                return True
-            at += 1
-        return False
+        end = self._find(self._at, lambda at, _: self._type(at) == "NEWLINE" or self._is_call(at, _SET))
+        return self._is_call(end, _SET)
 
     def _end_of_argument(self, at: int) -> int:
         """Return where the argument that begins here ends: at a comma or a bracket of the call around it."""
-        depth = 0
-        while at < len(self._tokens) and not self._is_parameter(at):
-            kind = self._type(at)
-            if depth == 0 and kind in ("COMMA", "RPAR"):
-                return at
-            depth += {"LPAR": 1, "RPAR": -1}.get(kind, 0)
-            at += 1
-        return at
+        return self._find(at, lambda at, depth: depth == 0 and self._type(at) in ("COMMA", "RPAR"))
 
     def _end_of_brackets(self, at: int) -> int | None:
         """Return the place behind the bracket that closes the one here; None where a parameter begins before."""
+        end = self._find(at + 1, lambda at, depth: depth == 0 and self._type(at) == "RPAR")
+        return end + 1 if self._type(end) == "RPAR" else None
+
+    def _find(self, at: int, is_end: Callable[[int, int], bool]) -> int:
+        """Return the next place where a parameter begins, or that `is_end`, by its depth in brackets."""
         depth = 0
-        while at < len(self._tokens):
-            kind = self._type(at)
-            depth += {"LPAR": 1, "RPAR": -1}.get(kind, 0)
+        while at < len(self._tokens) and not (self._is_parameter(at) or is_end(at, depth)):
+            depth += {"LPAR": 1, "RPAR": -1}.get(self._type(at), 0)
             at += 1
-            if depth == 0:
-                return at
-            if self._is_parameter(at):
-                return None
-        return None
+        return at
 
     def _is_parameter(self, at: int) -> bool:
         if self._type(at) != "NAME" or self._type(at + 1) != "LPAR":

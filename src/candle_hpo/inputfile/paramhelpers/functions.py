@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from candle_hpo.core.conditions import COMPARISONS, All, Any, Condition, Not
 from candle_hpo.core.expressions import FUNCTIONS, OPERATORS, Argument, Call, Expression, Number
-from candle_hpo.inputfile.parameter_drafts import Draft, ParameterError, among, compared, find_draft
+from candle_hpo.inputfile.parameter_drafts import Draft, among, compared, find_draft
 from candle_hpo.inputfile.paramhelpers.syntax import Node
 from candle_hpo.inputfile.paramhelpers.values import Vector, arguments_of, constant, numbers
 
@@ -26,7 +26,7 @@ def transform(node: Node, is_vector: bool) -> Expression | None:
     if node.kind == "name" and node.value in _NAMED:
         return Call(str(node.value), (Argument(),))
     if node.kind != "function":
-        raise ParameterError(node.line, "trafo is a function of one argument, such as function(x) 2^x")
+        raise node.error("trafo is a function of one argument, such as function(x) 2^x")
     return _Body(str(node.value), is_vector).expression(node.nodes[0])
 
 
@@ -46,22 +46,17 @@ class _Body:
         if node.kind == "name" and node.value == self._argument:
             return Argument()
         if node.kind == "name" and node.value not in ("pi", "T", "F", "TRUE", "FALSE", "NULL"):
-            raise ParameterError(
-                node.line,
-                f'"{node.value}" is not known in trafo; the function has its argument "{self._argument}" alone',
+            raise node.error(
+                f'"{node.value}" is not known in trafo; the function has its argument "{self._argument}" alone'
             )
         if node.kind in ("number", "name", "text"):
             return Number(numbers(node, f'what trafo computes with, like "{node.value}",')[0])
         if node.kind == "function" or node.value not in FUNCTIONS:
             shown = "a function within a function" if node.kind == "function" else f'"{node.value}"'
-            raise ParameterError(
-                node.line, f"{shown} is not understood in trafo; arithmetic is, and {', '.join(_NAMED)}"
-            )
+            raise node.error(f"{shown} is not understood in trafo; arithmetic is, and {', '.join(_NAMED)}")
         if self._is_vector and node.value in _OF_A_WHOLE_VECTOR:
             instead = _OF_A_WHOLE_VECTOR[str(node.value)]
-            raise ParameterError(
-                node.line, f"{node.value} in trafo is that of the whole vector; write {instead} for each element"
-            )
+            raise node.error(f"{node.value} in trafo is that of the whole vector; write {instead} for each element")
         return Call(str(node.value), tuple(map(self._inner, arguments_of(node))))
 
 
@@ -73,7 +68,7 @@ def condition(node: Node) -> Callable[[Mapping[str, Draft]], Condition] | None:
     if node.kind == "name" and node.value == "NULL":
         return None
     if not node.is_call("quote", "expression") or len(node.arguments) != 1:
-        raise ParameterError(node.line, 'requires is a quoted condition, such as quote(optimizer == "sgd")')
+        raise node.error('requires is a quoted condition, such as quote(optimizer == "sgd")')
     return lambda drafts: _condition(node.nodes[0], drafts)
 
 
@@ -91,11 +86,9 @@ def _condition(node: Node, drafts: Mapping[str, Draft]) -> Condition:
         draft = find_draft(str(node.value), drafts, node.line)
         if draft.parameter.axes[0].choices == (False, True):
             return compared(draft, "==", True, node.line)
-        raise ParameterError(node.line, f'"{draft.name}" is not TRUE or FALSE; compare it, such as {draft.name} == 1')
+        raise node.error(f'"{draft.name}" is not TRUE or FALSE; compare it, such as {draft.name} == 1')
     shown = f'"{node.value}"' if node.kind != "function" else "a function"
-    raise ParameterError(
-        node.line, f"{shown} is not a condition; write comparisons of a parameter with a value, %in%, &, | and !"
-    )
+    raise node.error(f"{shown} is not a condition; write comparisons of a parameter with a value, %in%, &, | and !")
 
 
 def _comparison(node: Node, drafts: Mapping[str, Draft]) -> Condition:
@@ -104,23 +97,22 @@ def _comparison(node: Node, drafts: Mapping[str, Draft]) -> Condition:
     if left.kind != "name" or _is_constant(left):
         left, right, comparison = right, left, _MIRRORED[comparison]
     if left.kind != "name" or _is_constant(left):
-        raise ParameterError(node.line, f'one side of "{node.value}" is the name of a parameter')
+        raise node.error(f'one side of "{node.value}" is the name of a parameter')
     draft = find_draft(str(left.value), drafts, left.line)
     if right.kind == "name" and right.value in drafts:
-        raise ParameterError(
-            node.line,
-            f"{left.value} {node.value} {right.value}: a parameter is compared with a value, not with another",
+        raise node.error(
+            f"{left.value} {node.value} {right.value}: a parameter is compared with a value, not with another"
         )
     value = constant(right)
     if value.is_list or len(value.items) != 1:
-        raise ParameterError(right.line, "this is not a single value; write %in% c(…) for several")
+        raise right.error("this is not a single value; write %in% c(…) for several")
     return compared(draft, comparison, value.items[0], node.line)
 
 
 def _contained(node: Node, drafts: Mapping[str, Draft]) -> Condition:
     left, right = node.nodes
     if left.kind != "name":
-        raise ParameterError(node.line, "the left side of %in% is the name of a parameter")
+        raise node.error("the left side of %in% is the name of a parameter")
     values: Vector = constant(right)
     return among(find_draft(str(left.value), drafts, left.line), values.choices(), node.line)
 

@@ -110,9 +110,9 @@ class _Maker:
                 continue
             if argument.name not in (*places, *others):
                 valid = nearest(argument.name, (*places, *others))
-                raise ParameterError(argument.node.line, f'{self._function} has no argument "{argument.name}"; {valid}')
+                raise argument.node.error(f'{self._function} has no argument "{argument.name}"; {valid}')
             if argument.name in given:
-                raise ParameterError(argument.node.line, f'"{argument.name}" appears twice; keep one')
+                raise argument.node.error(f'"{argument.name}" appears twice; keep one')
             given[argument.name] = argument.node
         free = [name for name in places if name not in given]
         unnamed = [argument.node for argument in call.arguments if argument.name is None]

@@ -49,6 +49,10 @@ class Node:
         """Return whether this is a call of one of these functions or operators."""
         return self.kind == "call" and self.value in names
 
+    def error(self, text: str) -> ParameterError:
+        """Return an error that says what is wrong with this piece."""
+        return ParameterError(self.line, text)
+
 
 class NamedNode(NamedTuple):
     """An argument of a call, with its name where it has one."""
@@ -181,7 +185,7 @@ def _builder() -> object:
         def function(self, *parts: Node) -> Node:
             *parameters, body = parts
             if len(parameters) != 1:
-                raise ParameterError(body.line, "a function has one argument here, such as function(x) 2^x")
+                raise body.error("a function has one argument here, such as function(x) 2^x")
             return _made("function", body.line, parameters[0].value, NamedNode(None, body))
 
         def binary(self, left: Node, operator: Token, right: Node) -> Node:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.expressions import FUNCTIONS, OPERATORS, ExpressionError, apply
-from candle_hpo.inputfile.parameter_drafts import ParameterError
 from candle_hpo.inputfile.paramhelpers.syntax import Node
 
 MOST_VALUES = 10_000  # of one vector
@@ -57,14 +56,14 @@ def constant(node: Node) -> Vector:
     """
     if node.kind == "number":
         if not math.isfinite(float(node.value)):
-            raise ParameterError(node.line, "a number is too large for a floating-point number")
+            raise node.error("a number is too large for a floating-point number")
         return _vector([_tidy(float(node.value))])
     if node.kind == "text":
         return _vector([node.value])
     if node.kind == "name":
         return _named(node)
     if node.kind == "function":
-        raise ParameterError(node.line, "a function is not a value; write the values themselves")
+        raise node.error("a function is not a value; write the values themselves")
     if node.is_call("c", "list"):
         return _list(node) if node.value == "list" else _combined(node)
     if node.is_call(":"):
@@ -74,14 +73,14 @@ def constant(node: Node) -> Vector:
     if node.value in FUNCTIONS:
         return _arithmetic(node)
     valid = [*_MAKERS, *(name for name in FUNCTIONS if name not in OPERATORS)]
-    raise ParameterError(node.line, f'"{node.value}" makes no values here; {nearest(str(node.value), valid)}')
+    raise node.error(f'"{node.value}" makes no values here; {nearest(str(node.value), valid)}')
 
 
 def number(node: Node, what: str) -> float:
     """Return the single number that an expression stands for; raise `ParameterError` for anything else."""
     values = numbers(node, what)
     if len(values) != 1:
-        raise ParameterError(node.line, f"{what} is one number, not {len(values)}")
+        raise node.error(f"{what} is one number, not {len(values)}")
     return values[0]
 
 
@@ -90,7 +89,7 @@ def numbers(node: Node, what: str) -> list[float]:
     vector = constant(node)
     found = [float(item) for item in vector.items if isinstance(item, int | float) and not isinstance(item, bool)]
     if vector.is_list or not found or len(found) != len(vector.items):
-        raise ParameterError(node.line, f"{what} is a number; write for instance 0.001")
+        raise node.error(f"{what} is a number; write for instance 0.001")
     return found
 
 
@@ -110,14 +109,10 @@ def _named(node: Node) -> Vector:
     if name in _CONSTANTS:
         return _vector([_CONSTANTS[name]])
     if name in _NO_VALUES:
-        raise ParameterError(
-            node.line, f"{name} is not a value of a parameter; use a finite number, text, TRUE or FALSE"
-        )
+        raise node.error(f"{name} is not a value of a parameter; use a finite number, text, TRUE or FALSE")
     if name in _OTHER_LANGUAGES:
-        raise ParameterError(node.line, f"{name} is not an R value; write {_OTHER_LANGUAGES[name]}")
-    raise ParameterError(
-        node.line, f'"{name}" is a name whose value is not known here; write the value, text in quotes'
-    )
+        raise node.error(f"{name} is not an R value; write {_OTHER_LANGUAGES[name]}")
+    raise node.error(f'"{name}" is a name whose value is not known here; write the value, text in quotes')
 
 
 def _list(node: Node) -> Vector:
@@ -132,16 +127,15 @@ def _combined(node: Node) -> Vector:
     names: list[str | None] = []
     for name, part in parts:
         if not part.items and not part.is_list:
-            raise ParameterError(node.line, "R leaves NULL out of c(…); write list(…) to keep it")
+            raise node.error("R leaves NULL out of c(…); write list(…) to keep it")
         items += [_vector([item]) for item in part.items] if as_list and not part.is_list else part.items
         names += part.names if name is None else [name] * len(part.items)
     if len(items) > MOST_VALUES:
-        raise ParameterError(node.line, f"these are more than {MOST_VALUES:,} values; did you mean a range?")
+        raise node.error(f"these are more than {MOST_VALUES:,} values; did you mean a range?")
     kinds = {type(item) for item in items} - ({int} if float in map(type, items) else set())
     if not as_list and len(kinds) > 1:
-        raise ParameterError(
-            node.line,
-            "R makes one kind of all values in c(…): of numbers text, or of TRUE a 1; write list(…) to keep them",
+        raise node.error(
+            "R makes one kind of all values in c(…): of numbers text, or of TRUE a 1; write list(…) to keep them"
         )
     return Vector(tuple(items), tuple(names), as_list)
 
@@ -160,7 +154,7 @@ def _sequence(node: Node) -> Vector:
     """Return what `seq(from, to, by = , length.out = )` or `seq_len(n)` makes."""
     if node.value == "seq_len":
         if len(node.arguments) != 1:
-            raise ParameterError(node.line, "seq_len takes one number, such as seq_len(5)")
+            raise node.error("seq_len takes one number, such as seq_len(5)")
         count = number(node.nodes[0], "seq_len")
         return _steps(node, [float(place + 1) for place in range(_checked(node, count))])
     given: dict[str, float] = {}
@@ -168,12 +162,10 @@ def _sequence(node: Node) -> Vector:
     for argument in node.arguments:
         name = {"length": "length.out", "len": "length.out"}.get(argument.name or "", argument.name) or next(places, "")
         if name not in _SEQUENCE or name in given:
-            raise ParameterError(
-                node.line, "seq takes from, to, and by = or length.out =, such as seq(0.1, 0.5, by = 0.1)"
-            )
+            raise node.error("seq takes from, to, and by = or length.out =, such as seq(0.1, 0.5, by = 0.1)")
         given[name] = number(argument.node, name)
     if not {"from", "to"} <= set(given) or {"by", "length.out"} <= set(given):
-        raise ParameterError(node.line, "seq takes from, to, and by = or length.out =, such as seq(0.1, 0.5, by = 0.1)")
+        raise node.error("seq takes from, to, and by = or length.out =, such as seq(0.1, 0.5, by = 0.1)")
     first, last = given["from"], given["to"]
     if "length.out" in given:
         count = _checked(node, math.ceil(given["length.out"]))
@@ -181,20 +173,20 @@ def _sequence(node: Node) -> Vector:
     else:
         by = given.get("by", 1.0 if last >= first else -1.0)
         if by == 0 or (last - first) / by < 0:
-            raise ParameterError(node.line, f"seq never gets from {first:g} to {last:g} in steps of {by:g}")
+            raise node.error(f"seq never gets from {first:g} to {last:g} in steps of {by:g}")
         count = _checked(node, math.floor((last - first) / by + 1e-10) + 1)
     return _steps(node, [first + by * place for place in range(count)])
 
 
 def _checked(node: Node, count: float) -> int:
     if not 1 <= count <= MOST_VALUES:
-        raise ParameterError(node.line, f"these are not 1 to {MOST_VALUES:,} values; did you mean other ends?")
+        raise node.error(f"these are not 1 to {MOST_VALUES:,} values; did you mean other ends?")
     return int(count)
 
 
 def _steps(node: Node, values: list[float]) -> Vector:
     if not all(map(math.isfinite, values)):
-        raise ParameterError(node.line, "this is not a row of finite numbers")
+        raise node.error("this is not a row of finite numbers")
     # 15 digits, as R shows them: 0.1 + 3 * 0.2 is 0.7, not 0.7000000000000001.
     return _vector([_tidy(float(f"{value:.15g}")) for value in values])
 
@@ -204,14 +196,14 @@ def _arithmetic(node: Node) -> Vector:
     parts = [numbers(each, f"what {node.value} is applied to") for each in arguments_of(node)]
     length = max(map(len, parts))
     if any(len(part) not in (1, length) for part in parts):
-        raise ParameterError(node.line, f"{node.value} is applied to vectors of different lengths")
+        raise node.error(f"{node.value} is applied to vectors of different lengths")
     if FUNCTIONS[str(node.value)].more and length > 1:
-        raise ParameterError(node.line, f"{node.value} of a vector is not understood here; write the value itself")
+        raise node.error(f"{node.value} of a vector is not understood here; write the value itself")
     rows = [[part[place if len(part) > 1 else 0] for part in parts] for place in range(length)]
     try:
         return _vector([_tidy(apply(str(node.value), row)) for row in rows])
     except ExpressionError as error:
-        raise ParameterError(node.line, f"{error}") from None
+        raise node.error(f"{error}") from None
 
 
 def arguments_of(node: Node) -> list[Node]:
@@ -221,7 +213,7 @@ def arguments_of(node: Node) -> list[Node]:
     unnamed = [argument.node for argument in node.arguments if argument.name is None]
     unknown = [name for name in given if name not in function.names]
     if unknown:
-        raise ParameterError(node.line, f'{node.value} has no argument "{unknown[0]}"; write it without a name')
+        raise node.error(f'{node.value} has no argument "{unknown[0]}"; write it without a name')
     ordered = unnamed
     if given:
         rest = iter(unnamed)
@@ -229,5 +221,5 @@ def arguments_of(node: Node) -> list[Node]:
         ordered = [*(each for each in in_order if each is not None), *rest]
     if not function.needed <= len(ordered) or (len(ordered) > len(function.names) and not function.more):
         most = "or more" if function.more else f"to {len(function.names)}"
-        raise ParameterError(node.line, f"{node.value} takes {function.needed} {most} arguments, not {len(ordered)}")
+        raise node.error(f"{node.value} takes {function.needed} {most} arguments, not {len(ordered)}")
     return ordered
