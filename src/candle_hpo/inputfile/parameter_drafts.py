@@ -68,24 +68,25 @@ def compared(draft: Draft, comparison: str, literal: object, line: int) -> Condi
     Raises `ParameterError` where it never holds: that is a slip of the hand. One that always holds is not, as where
     somebody has left a parameter only one choice for a while.
     """
-    axis = draft.parameter.axes[0]
-    if axis.kind == "categorical":
-        return _choices_compared(draft, comparison, literal, line)
+    axis, compare = draft.parameter.axes[0], COMPARISONS[comparison]
+    if axis.kind == "categorical" and comparison in ("==", "!="):
+        is_one = _among_places(draft, _places(draft, literal, line))
+        return is_one if comparison == "==" else Not(is_one)
+    if not all(_is_number(choice) for choice in axis.choices):
+        what = f'the choices of {draft.name} are not numbers; "{comparison}" does not apply to them'
+        raise ParameterError(line, what)
     number = _number(draft, literal, line)
-    compare = COMPARISONS[comparison]
-    if draft.shown_values:
-        counts = range(int(axis.low), int(axis.high) + 1)
-        places = [count for count in counts if compare(cast(float, _value(draft, count)), number)]
-        if not places:
-            raise ParameterError(line, _never(draft, comparison, literal))
-        return Among(draft.name, tuple(places))
-    if comparison == "==":
-        is_possible = axis.low <= number <= axis.high and (axis.kind == "float" or number.is_integer())
+    if axis.kind == "categorical" or draft.shown_values:
+        places = [place for place, value in _listed(draft) if compare(cast(float, value), number)]
+        is_possible, condition = bool(places), _among_places(draft, places)
     else:
-        is_possible = compare(axis.low, number) or compare(axis.high, number)
+        is_equal = axis.low <= number <= axis.high and (axis.kind == "float" or number.is_integer())
+        is_possible = is_equal if comparison == "==" else compare(axis.low, number) or compare(axis.high, number)
+        condition = Compare(draft.name, cast(Comparison, comparison), number)
     if not is_possible:
-        raise ParameterError(line, _never(draft, comparison, literal))
-    return Compare(draft.name, cast(Comparison, comparison), number)
+        shown = f"{draft.name} {comparison} {text_of(literal)}"
+        raise ParameterError(line, f"{shown} never holds: {draft.name} is {_range(draft)}; choose another value")
+    return condition
 
 
 def among(draft: Draft, literals: Sequence[object], line: int) -> Condition:
@@ -96,27 +97,19 @@ def among(draft: Draft, literals: Sequence[object], line: int) -> Condition:
     axis = draft.parameter.axes[0]
     if axis.kind != "integer" or axis.high - axis.low >= LISTED:
         raise ParameterError(line, f"{draft.name} has too many values to ask for some of them; compare it with < or >")
-    of_values = {coordinate: _value(draft, coordinate) for coordinate in range(int(axis.low), int(axis.high) + 1)}
+    of_values = dict(_listed(draft))
     for number in numbers:
         if number not in of_values.values():
             raise ParameterError(line, f"{number:g} is not a value of {draft.name}, which is {_range(draft)}")
     return _among_places(draft, [place for place, value in of_values.items() if value in numbers])
 
 
-def _choices_compared(draft: Draft, comparison: str, literal: object, line: int) -> Condition:
-    if comparison in ("==", "!="):
-        is_one = _among_places(draft, _places(draft, literal, line))
-        return is_one if comparison == "==" else Not(is_one)
-    choices = draft.parameter.axes[0].choices
-    if not all(_is_number(choice) for choice in choices):
-        raise ParameterError(
-            line, f'the choices of {draft.name} are not numbers; "{comparison}" does not apply to them'
-        )
-    number = _number(draft, literal, line)
-    places = [place for place, choice in enumerate(choices) if COMPARISONS[comparison](cast(float, choice), number)]
-    if not places:
-        raise ParameterError(line, _never(draft, comparison, literal))
-    return Among(draft.name, tuple(places))
+def _listed(draft: Draft) -> list[tuple[int, object]]:
+    """Return all values of a parameter as conditions ask for them, with their places or counts."""
+    axis = draft.parameter.axes[0]
+    if axis.kind == "categorical":
+        return list(enumerate(axis.choices))
+    return [(count, _value(draft, count)) for count in range(int(axis.low), int(axis.high) + 1)]
 
 
 def _among_places(draft: Draft, places: Sequence[int]) -> Condition:
@@ -161,11 +154,6 @@ def _number(draft: Draft, literal: object, line: int) -> float:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _never(draft: Draft, comparison: str, literal: object) -> str:
-    shown = f"{draft.name} {comparison} {text_of(literal)}"
-    return f"{shown} never holds: {draft.name} is {_range(draft)}; choose another value"
 
 
 def _range(draft: Draft) -> str:

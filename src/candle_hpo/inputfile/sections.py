@@ -73,23 +73,14 @@ def read_text(path: Path, shown: str) -> str:
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise InputError(Problem(shown, line, "there is a NUL byte; an input file is plain text in UTF-8"))
-    _refuse_endless_lines(data, shown)
+    for line, text in enumerate(data.split(b"\n"), start=1):
+        if len(text) > LONGEST_LINE:
+            raise InputError(Problem(shown, line, f"this line is longer than {LONGEST_LINE:,} bytes; is it data?"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(Problem(shown, line, "this is not UTF-8 text; save the file as UTF-8")) from None
-
-
-def _refuse_endless_lines(data: bytes, shown: str) -> None:
-    """Raise `InputError` for a line that nobody has written, before it is taken apart in memory."""
-    start, number = 0, 1
-    while len(data) - start > LONGEST_LINE:
-        end = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
-        if end < 0:
-            number += data.count(b"\n", 0, start)
-            raise InputError(Problem(shown, number, f"this line is longer than {LONGEST_LINE:,} bytes; is it data?"))
-        start = end + 1
 
 
 def text_lines(text: str) -> list[Line]:

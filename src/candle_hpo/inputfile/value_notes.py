@@ -21,7 +21,8 @@ _WORDS: dict[Form, dict[str, str]] = {
     "R": {"true": "TRUE", "false": "FALSE", "null": "NULL", "none": "NULL"},
 }
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)  # not 007, which is a name
-_OF_SHELL = re.compile(r"\$\((?P<command>.*?)\)|`(?P<quoted>.*?)`|\$\{(?P<braced>\w+)\}|\$(?P<name>[A-Za-z_]\w*)")
+_OF_SHELL = re.compile(r"\$\(\s*(.*?)\s*\)|`\s*(.*?)\s*`|\$\{(\w+)\}|\$([A-Za-z_]\w*)")
+_UNKNOWN = "\0"  # in the place of what only bash knows
 _MAY_BE_FILE = re.compile(r"[^\s/].*(?:/.*|\.\w{1,6})")
 
 
@@ -101,15 +102,13 @@ def _as_shell_reads(text: str) -> str | None:
     if not _OF_SHELL.search(text) or not ("/" in text or _OF_SHELL.fullmatch(text)):
         return expanded if text.startswith("~") and expanded != text else None
     known = {**os.environ, "PWD": str(Path.cwd())}
-    parts: list[str | None] = []
-    end = 0
-    for match in _OF_SHELL.finditer(expanded):
-        command = (match["command"] or match["quoted"] or "").strip()
-        name = "PWD" if command == "pwd" else match["braced"] or match["name"] or ""
-        parts += [expanded[end : match.start()], known.get(name)]
-        end = match.end()
-    parts.append(expanded[end:])
-    return "" if None in parts else "".join(filter(None, parts))
+
+    def value(match: re.Match[str]) -> str:
+        *commands, braced, name = match.groups()
+        return known.get("PWD" if "pwd" in commands else braced or name or "", _UNKNOWN)
+
+    whole = _OF_SHELL.sub(value, expanded)
+    return "" if _UNKNOWN in whole else whole
 
 
 def _texts_in(value: object) -> Iterator[str]:

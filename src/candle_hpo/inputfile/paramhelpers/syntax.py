@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lark.exceptions import UnexpectedToken
 
 MOST_CHARACTERS = 300_000  # of a description of parameters; more is a slip of the hand
-MOST_TOKENS = 20_000  # of one parameter
 DEEPEST = 60  # brackets, operators and functions within each other
 
 _OPENERS = {"LPAR": ")", "LBRACE": "}", "LSQB": "]"}
@@ -80,10 +79,6 @@ def parse(tokens: Sequence[Token]) -> Node:
     """Return the tree of one expression; raise `ParameterError` where it is none that is understood."""
     from lark.exceptions import UnexpectedToken
 
-    if len(tokens) > MOST_TOKENS:
-        raise ParameterError(
-            line_of(tokens[0]), f"these are more than {MOST_TOKENS:,} words and signs; say it in fewer"
-        )
     parser = _parser().parse_interactive("", start="expression")
     last = tokens[-1]
     try:

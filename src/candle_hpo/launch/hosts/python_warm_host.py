@@ -39,8 +39,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main() -> None:
     """Import what the script imports, then fork a process for each request, which runs what follows `serve`."""
-    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_times.py", "warm_end.py")
-    host, script, imports, timing, ending = map(load, files)
+    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_end.py")
+    host, script, imports, ending = map(load, files)
     host.end_with_parent()
     channel, marker, began_in = Channel(), Marker(), os.getcwd()
     plan = channel.read()
@@ -72,7 +72,7 @@ def main() -> None:
 
     theirs = {name for name, _ in wanted if name not in named and not known.is_standard(name)}
     own_files = imports.OwnFiles(script, plan["script"], theirs, begins_with)
-    times = timing.Times(waiting, host.AfterImport)
+    times = imports.Times(waiting, host.AfterImport)
     gc.collect()
     gc.freeze()
     channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})

@@ -79,9 +79,10 @@ def variants(text: str) -> Variants:
     groups = list(_groups(parts))
     if itself.flags & re.VERBOSE or len(groups) != itself.groups:
         return Variants(itself, value, names, None, None, itself)
-    group, elsewhere = groups[value - 1], _with_anything(text, parts, groups)
-    skipping, label = _with_name_for_skipped(text, parts, group), _from_label(text, parts, group) or itself
-    return Variants(itself, value, names, elsewhere, skipping, label, _last_word(parts, group))
+    start, elsewhere = groups[value - 1].start, _with_anything(text, parts, groups)
+    before = [each for each in parts if each[0] < start]
+    skipping, label = _with_name_for_skipped(text, before, start), _from_label(text, before) or itself
+    return Variants(itself, value, names, elsewhere, skipping, label, _last_word(before))
 
 
 def _parts(text: str) -> list[tuple[int, str]]:
@@ -180,9 +181,8 @@ def _with_anything(text: str, parts: list[tuple[int, str]], groups: list[_Group]
     return None
 
 
-def _from_label(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
+def _from_label(text: str, before: list[tuple[int, str]]) -> re.Pattern[str] | None:
     """Return the pattern without what precedes its label, up to the last wildcard before that; None without one."""
-    before = [each for each in parts if each[0] < group.start]
     is_label = False
     for at in range(len(before) - 1, 0, -1):
         start, part = before[at]
@@ -195,9 +195,9 @@ def _from_label(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pa
     return None
 
 
-def _last_word(parts: list[tuple[int, str]], group: _Group) -> str:
+def _last_word(before: list[tuple[int, str]]) -> str:
     """Return the last word that a pattern spells before a group; empty where there is none."""
-    spelled = "".join(part if len(part) == 1 else " " for start, part in parts if start < group.start)
+    spelled = "".join(part if len(part) == 1 else " " for _, part in before)
     words: list[str] = re.findall("[A-Za-z]+", spelled)
     return words[-1] if words else ""
 
@@ -206,13 +206,13 @@ def _is_wildcard(part: str) -> bool:
     return part == "." or (bool(re.match(r"\[|\\[DSw]", part)) and bool(re.fullmatch(part, "n")))
 
 
-def _with_name_for_skipped(text: str, parts: list[tuple[int, str]], group: _Group) -> re.Pattern[str] | None:
+def _with_name_for_skipped(text: str, before: list[tuple[int, str]], group: int) -> re.Pattern[str] | None:
     """Return the pattern with a name for the first wildcard between its group and the last word before that.
 
     None where there is no such wildcard, or no word.
     """
-    wildcard, following = None, (group.start, "")
-    for start, part in reversed([each for each in parts if each[0] < group.start]):
+    wildcard, following = None, (group, "")
+    for start, part in reversed(before):
         if len(part) == 1 and part.isalnum():
             break
         if _is_wildcard(part):  # it may skip nan

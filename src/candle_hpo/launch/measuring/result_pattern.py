@@ -71,9 +71,10 @@ class ResultPattern:
                 others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
                 found = Measured(value, {name: self._metric(match, number) for name, number in others.items()})
             if match is not None:
-                if not self._is_part_of_a_word(match):
+                word = _end_of_word_before(self._label_of(match))
+                if not word:
                     return found
-                self._raise_if_a_word(text, match)
+                self._raise_if_another_label(text, match, word)
         if match is not None:
             return found
         if is_empty:
@@ -99,24 +100,16 @@ class ResultPattern:
         label = _last(self._its.label.finditer(match.string, match.start(), match.end()))
         return match if label is None or label.end() != match.end() else label
 
-    def _is_part_of_a_word(self, match: re.Match[str]) -> bool:
-        """Return whether a match has its label within a word of which the pattern does not demand the beginning."""
-        text, label = match.string, self._label_of(match)
-        start = label.start()
-        word = start - len(_end_of_word_before(label))
-        return _begins_within_a_word(label) and (
-            word < match.start() or bool(match.re.match(text[:word] + text[start:], match.start()))
-        )
+    def _raise_if_another_label(self, text: str, match: re.Match[str], word: str) -> None:
+        """Raise `ValueError` where the label stands in another word, or as one, than in the last match.
 
-    def _raise_if_a_word(self, text: str, match: re.Match[str]) -> None:
-        """Raise `ValueError` where the label is a word in the text, or a part of another one than in the last match.
-
-        As `loss: ` is, of `loss: 0.5` and then `val_loss: 0.7`. If it is always a part of one word, that was meant.
+        As `loss: ` does, of `loss: 0.5` and then `val_loss: 0.7`. If it is always a part of one word, that was meant.
         """
-        own = _end_of_word_before(self._label_of(match))
-        word = next((each for each in self._its.label.finditer(text) if _end_of_word_before(each) != own), None)
-        if word is not None:
-            what = f'fits two labels, in "{_lines_of(word, word.end())}" and last in'
+        spans = (each.span() for each in self._its.itself.finditer(text))
+        labels = (label for span in spans for label in self._its.label.finditer(text, *span))
+        other = next((label for label in labels if _end_of_word_before(label) != word), None)
+        if other is not None:
+            what = f'fits two labels, in "{_lines_of(other, other.end())}" and last in'
             advice = "write the whole label, or begin it with \\b or ^"
             raise self._error(what, match, match.end(), advice)
 
@@ -193,20 +186,14 @@ def _says_none(word: str) -> re.Pattern[str] | None:
 
 def _end_of_word_before(match: re.Match[str]) -> str:
     """Return the part of a word that precedes a match, which begins within that word; empty where it does not."""
-    start = match.start()
-    return _END_OF_WORD.findall(match.string[max(0, start - _NEAR) : start])[0] if _begins_within_a_word(match) else ""
+    before = match.string[max(0, match.start() - _NEAR) : match.start()]
+    return _END_OF_WORD.findall(before)[0] if match[0][:1].isalnum() and _PART_OF_A_WORD.search(before) else ""
 
 
 def _lines_of(match: re.Match[str], at: int) -> str:
     text, at = match.string, max(match.start(), at - 1)
     lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
     return shortened(lines.strip()).replace(MOVED, CUT_OFF)
-
-
-def _begins_within_a_word(match: re.Match[str]) -> bool:
-    start = match.start()
-    before = match.string[max(0, start - 2) : start]
-    return match[0][:1].isalnum() and bool(_PART_OF_A_WORD.search(before))
 
 
 def _spells(match: re.Match[str], at: int) -> bool:
