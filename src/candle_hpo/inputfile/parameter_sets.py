@@ -60,7 +60,9 @@ def read_parameter_sets(
             findings.wrong(line.number, f"{error}; a set is one JSON object on one line")
             continue
         set_id = values.pop("id", default_trial_id(position + 1))
-        problem = _problem_of_id(set_id, lines_of_ids) or _problem_of_names(values)
+        problem = _problem_of_id(set_id, lines_of_ids)
+        if "" in values:
+            problem = problem or "a hyperparameter has an empty name; give it one"
         if problem:
             findings.wrong(line.number, problem)
             continue
@@ -121,9 +123,3 @@ def _problem_of_id(set_id: object, lines_of_ids: dict[str, int]) -> str | None:
     # Folders `A` and `a` are one on some file systems.
     first = lines_of_ids.get(set_id.lower())
     return f'the id "{set_id}" appears twice (first in line {first}); every id is unique' if first else None
-
-
-def _problem_of_names(values: Hyperparameters) -> str | None:
-    if "" in values:
-        return "a hyperparameter has an empty name; give it one"
-    return None

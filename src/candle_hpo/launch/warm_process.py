@@ -6,7 +6,6 @@ The host's side is `hosts/python_warm_host.py`. Here nothing is decided: that is
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import tempfile
@@ -20,7 +19,7 @@ import msgspec
 
 from candle_hpo.launch.command import PARAMS_FILE, WARM_HOST, ModelCommand
 from candle_hpo.launch.preload import known_libraries
-from candle_hpo.process.group import is_readable_before
+from candle_hpo.process.group import end_of, is_readable_before
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
 _FORK_SECONDS = 60.0
@@ -184,15 +183,8 @@ class WarmProcess:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until it has ended, or its host is lost, at most so many seconds; return whether it is so."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # a kernel before 5.3, or a container that forbids it
-            return self._host.wait(timeout)
-        try:
-            # Not by the host's word alone: it may hang, as everything may.
-            return self._host.wait(timeout, descriptor)
-        finally:
-            os.close(descriptor)
+        with end_of(self.pid) as descriptors:  # not by the host's word alone: it may hang, as everything may
+            return self._host.wait(timeout, *descriptors)
 
     def reap(self) -> int:
         """Wait for its end; return its exit status, or minus the number of a signal. Raises `HostLost`."""

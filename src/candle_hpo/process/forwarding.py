@@ -97,7 +97,8 @@ def _on_its_way(found: list[tuple[int, _Process]], output: Path) -> _Way:
     any more; something in it is unread; the process works. Two are enough. One alone is what a pool's worker shows,
     too: it has a pipe by which it notices its parent's end.
     """
-    file_of_output = _identity(output)
+    status = _status(output)
+    file_of_output = status and (status.st_dev, status.st_ino)
     if not any(process.reads for _, process in found) or not any(file_of_output in each.writes for _, each in found):
         return _Way(may_pass_on=False)
     is_busy, unread, unread_input = False, 0, 0
@@ -163,18 +164,14 @@ def _unread(number: int, descriptor: int) -> int:
 
 
 def _size(output: Path) -> int:
-    try:
-        return output.stat().st_size
-    except OSError:  # the model has removed it
-        return 0
+    status = _status(output)
+    return 0 if status is None else status.st_size
 
 
-def _identity(file: Path) -> _File | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+def _status(output: Path) -> os.stat_result | None:
+    with suppress(OSError):  # the model has removed it
+        return output.stat()
+    return None
 
 
 def children(number: int, thread: int | None = None) -> Iterator[int]:

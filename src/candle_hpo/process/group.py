@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -244,14 +244,8 @@ class OwnProcess:
     def wait(self, timeout: float | None) -> bool:
         """Wait until it has ended, at most so many seconds; return whether it has."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # macOS, a kernel before 5.3, or a container that forbids it
-            return self._wait_by_asking(deadline)
-        try:
-            return is_readable_before((descriptor,), deadline)
-        finally:
-            os.close(descriptor)
+        with end_of(self.pid) as descriptors:
+            return is_readable_before(descriptors, deadline) if descriptors else self._wait_by_asking(deadline)
 
     def _wait_by_asking(self, deadline: float | None) -> bool:
         while not self._has_ended():
@@ -264,6 +258,23 @@ class OwnProcess:
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
             return self._process.poll() is not None
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextlib.contextmanager
+def end_of(process: int) -> Iterator[tuple[int, ...]]:
+    """Open the descriptor that can be read once a process has ended; none where the system has no such thing.
+
+    That is macOS, a kernel before 5.3, or a container that forbids it.
+    """
+    try:
+        descriptor = os.pidfd_open(process)
+    except (AttributeError, OSError):
+        yield ()
+        return
+    try:
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def is_readable_before(descriptors: Sequence[int], deadline: float | None) -> bool:
