@@ -69,7 +69,6 @@ IDIOMS = {
         "py",
         f"""
 import os, time
-from support.attempts import attempt_at
 reader, writer = os.pipe()
 if os.fork() == 0:
     os.close(writer)
