@@ -102,13 +102,16 @@ class Experiment:
             for name in ("stored", "jobs", "history"):
                 vars(self).pop(name, None)
             with logging_to(self.paths.log):
+                claim = Claim(self, lock)
                 try:
-                    yield Claim(self, lock)
+                    yield claim
                 except InputError:
                     raise
                 except BaseException as error:
                     _logger.error("%s", error, exc_info=error)
                     raise
+                finally:
+                    claim.close()
         finally:
             lock.release()
 
@@ -128,9 +131,17 @@ class Claim:
         write_experiment_settings(self.experiment.paths, stored)
         self.experiment.stored = stored
         if stored.settings.objective != before.settings.objective:
+            self.close()
             vars(self.experiment).pop("history", None)
 
+    @cached_property
     def record(self) -> Record:
-        """Return the record, to be written."""
+        """The record, to be written: open from its first use until the block ends, once for all who write it."""
         experiment = self.experiment
         return Record(experiment.paths.record, experiment.settings.objective, self._lock.keep, experiment.history)
+
+    def close(self) -> None:
+        """Close the record, where it was opened; it is opened again with its next use."""
+        record: Record | None = vars(self).pop("record", None)
+        if record is not None:
+            record.close()

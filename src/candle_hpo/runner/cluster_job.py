@@ -132,12 +132,11 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
     with calling_on_signals(signals.hear, _SIGNALS):
         # Whoever has submitted this job may just be writing it down.
         with opened.claim(slurm.job_has_ended, job=job, patience=_SUBMISSION_SECONDS) as claim:
-            record = claim.record()
+            record = claim.record
             completed_before = record.history.counts[Status.COMPLETED]
             is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
             stop = _run_campaign(job, opened.paths, opened.stored, record, signals, failed_too, listener)
-            record.close()
         paths, stored, settings, history = opened.paths, opened.stored, opened.settings, record.history
         status = conclude(history, stored, paths, stop, listener)
         is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
