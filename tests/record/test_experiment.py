@@ -11,7 +11,7 @@ import pytest
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.objective import Direction
 from candle_hpo.record import lock
-from candle_hpo.record.events import CampaignStopped
+from candle_hpo.record.events import CampaignStopped, JobSubmitted
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.holder import Holder
@@ -92,3 +92,13 @@ def test_the_record_is_closed_when_the_claim_ends(opened: Experiment) -> None:
         claim.record.append([CampaignStopped(5e9)])
         assert is_open()
     assert not is_open()
+
+
+def test_an_experiment_whose_job_waits_has_not_begun(opened: Experiment) -> None:
+    opened.refuse_unless_started("report")
+    opened.paths.record.unlink()
+    waiting = Experiment(opened.paths)
+    with waiting.claim(never) as claim:
+        claim.record.append([JobSubmitted(5e9, "7")])
+    with pytest.raises(InputError, match="X000 has not begun, so there is nothing to report"):
+        waiting.refuse_unless_started("report")
