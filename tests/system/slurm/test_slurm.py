@@ -357,7 +357,13 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
 ) -> None:
     """The campaign hangs while its workers finish what they run, and is killed before it could record that."""
     assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
-    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+
+    def workers_have_them() -> bool:
+        """Whether what runs by the record has reached its workers, which takes a moment."""
+        running = history(here).running.values()
+        return len(running) == 6 and all((here / "last-candle-job/run" / row.trial.id).exists() for row in running)
+
+    wait_until(lambda: completed(here) >= 6 and workers_have_them(), 60, here, slurm)
     campaign = history(here).campaign
     assert campaign is not None
     os.kill(campaign.process, signal.SIGSTOP)
