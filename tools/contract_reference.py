@@ -15,8 +15,8 @@ from candle_hpo.core.paths import ExperimentPaths, File, TrialPaths
 from candle_hpo.core.provenance import GitState, ScriptState
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
-from candle_hpo.record.events import AnyEvent, RecordHeader
-from candle_hpo.record.folder import Provenance, StoredExperiment, SubmittedJob
+from candle_hpo.record.events import AnyEvent, JobEnd, RecordHeader
+from candle_hpo.record.folder import Provenance, StoredExperiment
 
 PAGE = Path(__file__).parent.parent / "docs" / "contracts.md"
 _EXPERIMENT = ExperimentPaths(Path("candle_generated_files/experiments/X000"))
@@ -39,8 +39,9 @@ def reference() -> str:
         "has the name of its kind. Fields without a value may be left out where a default is given.\n",
         *(_struct(kind, 3) for kind in typing.get_args(AnyEvent)),
         _struct(Stop, 3) + "\nReasons: " + ", ".join(f"`{reason.value}`" for reason in StopReason) + ".\n",
+        "Ends of a job: " + ", ".join(f"`{how.value}`" for how in JobEnd) + ".\n",
         "## Statuses of a trial\n\n" + ", ".join(f"`{status.value}`" for status in Status) + ".\n",
-        *(_struct(kind, 2) for kind in (StoredExperiment, Provenance, ScriptState, GitState, SubmittedJob)),
+        *(_struct(kind, 2) for kind in (StoredExperiment, Provenance, ScriptState, GitState)),
         "## Exit statuses\n\n| status | name |\n| --- | --- |\n"
         + "".join(f"| {status.value} | {status.name.lower().replace('_', ' ')} |\n" for status in ExitStatus),
     ]

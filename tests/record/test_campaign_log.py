@@ -22,6 +22,9 @@ from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
     CampaignStopped,
+    JobEnd,
+    JobEnded,
+    JobSubmitted,
     NodeExcluded,
     TrialFinished,
     TrialStarted,
@@ -148,6 +151,9 @@ def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path
         *(TrialFinished.of(trial, lost, 0.0) for trial in trials[1:6]),
         TrialStarted(0.0, 2, "hpset_00002", 2, {}),
         NodeExcluded(0.0, "n3", "it failed 3 trials"),
+        JobSubmitted(0.0, "124"),
+        JobEnded(0.0, "122", JobEnd.ENDED, "TIMEOUT"),
+        JobEnded(0.0, "123", JobEnd.CAMPAIGN_ENDED),
         CampaignStopped(0.0, Stop(StopReason.ALL_FAILED_ALIKE, 10, last="a secret")),
     ]
     with logging_to(here / "campaign.log"):
@@ -160,6 +166,9 @@ def test_what_happened_at_once_is_one_entry_and_no_line_is_one_trials(here: Path
         ("INFO", "retried: hpset_00002, attempt 2"),
         ("INFO", "a campaign starts in job 123; workers: 4; GPUs: A100"),
         ("WARNING", "node n3 is out of use: it failed 3 trials"),
+        ("INFO", "job 124 was submitted"),
+        ("INFO", "job 122 has ended: TIMEOUT"),
+        ("INFO", "job 123 has ended: campaign_ended"),
         ("WARNING", "the campaign ends before everything was done: all_failed_alike"),
     ]
 

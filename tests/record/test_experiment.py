@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.objective import Direction
 from candle_hpo.record import lock
-from candle_hpo.record.events import CampaignStopped
+from candle_hpo.record.events import CampaignStopped, JobSubmitted
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.holder import Holder
@@ -67,17 +68,37 @@ def test_the_record_is_written_on_from_what_was_replayed(opened: Experiment) -> 
         file.write(b'{"event":"TrialSt')
     with opened.claim(never) as claim:
         history = opened.history
-        record = claim.record()
-        assert record.history is history
-        record.append([CampaignStopped(5e9)])
-        record.close()
+        assert claim.record is claim.record
+        assert claim.record.history is history
+        claim.record.append([CampaignStopped(5e9)])
         assert history.stopped == CampaignStopped(5e9)
     assert list(read_events(opened.paths.record))[-1] == CampaignStopped(5e9)
 
 
 def test_another_direction_is_another_history(opened: Experiment) -> None:
     with opened.claim(never) as claim:
-        best = opened.history.best
+        best = claim.record.history.best
         settings = msgspec.structs.replace(opened.settings, direction=Direction.MAXIMIZE)
         claim.keep(msgspec.structs.replace(opened.stored, settings=settings))
         assert opened.history.best != best
+        assert claim.record.history is opened.history
+
+
+def test_the_record_is_closed_when_the_claim_ends(opened: Experiment) -> None:
+    def is_open() -> bool:
+        return str(opened.paths.record) in [each.path for each in psutil.Process().open_files()]
+
+    with opened.claim(never) as claim:
+        claim.record.append([CampaignStopped(5e9)])
+        assert is_open()
+    assert not is_open()
+
+
+def test_an_experiment_whose_job_waits_has_not_begun(opened: Experiment) -> None:
+    opened.refuse_unless_started("report")
+    opened.paths.record.unlink()
+    waiting = Experiment(opened.paths)
+    with waiting.claim(never) as claim:
+        claim.record.append([JobSubmitted(5e9, "7")])
+    with pytest.raises(InputError, match="X000 has not begun, so there is nothing to report"):
+        waiting.refuse_unless_started("report")

@@ -16,8 +16,17 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
-from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
-from candle_hpo.record.history import History
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    JobEnd,
+    JobEnded,
+    JobSubmitted,
+    TrialFinished,
+    TrialStarted,
+)
+from candle_hpo.record.history import History, JobHistory
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.record import Record
 from candle_hpo.record.tail import RecordTail
@@ -237,10 +246,48 @@ def test_what_a_dead_campaign_left_running_was_interrupted() -> None:
     assert not history.running
 
 
-@pytest.mark.parametrize("event", [finished(5, 1.0), finished(1, 1.0, attempt=2), started(1)])
+@pytest.mark.parametrize(
+    "event",
+    [finished(5, 1.0), finished(1, 1.0, attempt=2), started(1), JobEnded(9.0, "7", JobEnd.FORGOTTEN)],
+    ids=lambda event: type(event).__name__,
+)
 def test_an_event_that_cannot_follow_is_refused(event: AnyEvent) -> None:
     with pytest.raises(RecordError):
         History(Objective(Direction.MINIMIZE), [started(1), event])
+
+
+def test_the_jobs_and_which_of_them_may_still_run() -> None:
+    history = History(Objective(Direction.MINIMIZE))
+    assert history.job is None
+    killed, said = JobEnded(9.0, "7", JobEnd.ENDED, "NODE_FAIL"), JobEnded(11.0, "8", JobEnd.CAMPAIGN_ENDED)
+    steps: list[tuple[AnyEvent, JobHistory]] = [
+        (JobSubmitted(1.0, "7"), JobHistory("7")),
+        (CampaignStarted(2.0, "host", 1, 1, job="7"), JobHistory("7")),
+        (killed, JobHistory("7", killed)),
+        (JobSubmitted(10.0, "8"), JobHistory("8")),
+        (said, JobHistory("8", said)),
+        (CampaignStarted(12.0, "host", 1, 1, job="8"), JobHistory("8")),  # requeued
+        (said, JobHistory("8", said)),
+        (JobSubmitted(13.0, "9"), JobHistory("9")),
+        (JobSubmitted(14.0, "10"), JobHistory("10")),
+        (JobEnded(15.0, "10", JobEnd.FORGOTTEN), JobHistory("9")),  # which may still run
+    ]
+    for event, job in steps:
+        history.apply(event)
+        assert history.job == job, event
+    assert [*history.jobs] == ["7", "8", "9", "10"]
+    history.apply(JobSubmitted(16.0, "7"))  # a number that is given again
+    assert [*history.jobs] == ["8", "9", "10", "7"]
+    assert history.jobs["7"].ended is None
+
+
+def test_what_is_recorded_of_jobs_does_not_make_a_campaign_longer_that_died_before() -> None:
+    history = History(
+        Objective(Direction.MINIMIZE), [JobSubmitted(1.0, "7"), CampaignStarted(2.0, "host", 1, 1, job="7")]
+    )
+    history.apply(JobEnded(900.0, "7", JobEnd.FORGOTTEN))
+    history.apply(JobSubmitted(901.0, "8"))
+    assert history.campaigns[-1].ended == 2.0
 
 
 def test_the_record_and_its_history_are_in_step(here: Path) -> None:

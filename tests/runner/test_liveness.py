@@ -15,21 +15,28 @@ from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import Job, JobState
-from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialStarted
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    JobEnd,
+    JobEnded,
+    JobSubmitted,
+    TrialStarted,
+)
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.folder import add_job
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life
 from candle_hpo.record.log import RecordFile
-from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness, replay_now
+from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness, replay_now, state_of
 from support.attempts import attempt_at
 from support.made_experiments import make_experiment
 
 HERE, OF_THE_JOB, OF_AN_EARLIER_JOB = "", "7", "6"
 TRIAL = TrialStarted.of(attempt_at(1, id="hpset_00001"), 2.0)
 LIVES = [None, *Life]
-FORGOTTEN = "forgotten"
-JOBS = [None, FORGOTTEN, *JobState]
+FORGOTTEN, RECORDED = "forgotten", "its end is recorded"
+JOBS = [None, FORGOTTEN, RECORDED, *JobState]
 
 
 def history_of(campaign: str | None, stop: Stop | None, is_stopped: bool) -> History:
@@ -45,13 +52,14 @@ def sighting_of(life: Life | None, job: str | JobState | None) -> Sighting:
     if job is None:
         return Sighting(holder, life, None)
     known = Job("7", job, str(job), "", "", "", "") if isinstance(job, JobState) else None
-    return Sighting(holder, life, LastJob("7", known))
+    ended = JobEnded(4.0, "7", JobEnd.CAMPAIGN_ENDED) if job == RECORDED else None
+    return Sighting(holder, life, LastJob("7", known, ended))
 
 
 def expected(campaign: str | None, is_stopped: bool, stop: Stop | None, life: Life | None, job: str | None) -> Liveness:
     """The table in words: a job that waits; one that has run no campaign; no campaign; its end; and who holds it."""
     is_held = life in (Life.ALIVE, Life.UNKNOWN)
-    is_over = job in (FORGOTTEN, JobState.ENDED)
+    is_over = job in (FORGOTTEN, RECORDED, JobState.ENDED)
     if job is JobState.PENDING:
         return Liveness.QUEUED
     if job is not None and campaign in (None, OF_AN_EARLIER_JOB):
@@ -112,10 +120,10 @@ def test_one_question_to_the_batch_system_answers_all(
     paths.record.unlink()
     record = RecordFile(paths.record)
     trials = [attempt_at(number) for number in (1, 2, 3)]
-    record.append([CampaignStarted(1.0, "h", 1, 8, job="7"), *(TrialStarted.of(trial, 2.0) for trial in trials)])
+    began = CampaignStarted(1.0, "h", 1, 8, job="7")
+    record.append([JobSubmitted(0.0, "7"), began, *(TrialStarted.of(trial, 2.0) for trial in trials)])
     record.close()
     paths.lock.write_bytes(msgspec.json.encode(Holder("h", 1, 1.0, job="7", mark="a")))
-    add_job(paths, "7")
     watched = Watched(Experiment(paths))
     for _ in range(3):
         watched.update()
@@ -125,3 +133,32 @@ def test_one_question_to_the_batch_system_answers_all(
     assert watched.is_over is (running == 0)
     assert len(replay_now(Experiment(paths)).running) == running
     assert asked == [["7"], ["7"]]
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        (
+            [CampaignStarted(1.0, "h", 1, 8, job="7"), CampaignStopped(3.0), JobEnded(3.0, "7", JobEnd.CAMPAIGN_ENDED)],
+            "Ended at ",
+        ),
+        ([JobEnded(3.0, "7", JobEnd.ENDED, "BOOT_FAIL")], "Job 7 ended (BOOT_FAIL), before any trial ran; see "),
+        ([JobEnded(3.0, "7", JobEnd.FORGOTTEN)], "Job 7 is gone, before any trial ran; see "),
+        (
+            [CampaignStarted(1.0, "h", 1, 8, job="7"), TRIAL, JobEnded(3.0, "7", JobEnd.ENDED, "NODE_FAIL")],
+            "Interrupted: job 7 (NODE_FAIL), which ran it since ",
+        ),
+    ],
+)
+def test_of_a_job_that_has_ended_by_the_record_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: list[AnyEvent], text: str
+) -> None:
+    def find_jobs(ids: Sequence[str]) -> list[Job]:
+        raise AssertionError(f"SLURM is asked of {ids}")
+
+    monkeypatch.setattr(slurm, "find_jobs", find_jobs)
+    paths = make_experiment(tmp_path / "X000", 3)
+    history = History(Objective(Direction.MINIMIZE), [JobSubmitted(0.0, "7"), *events])
+    state = state_of(paths, history, None)
+    assert state.text.startswith(text)
+    assert state.is_over

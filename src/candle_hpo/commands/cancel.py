@@ -19,7 +19,7 @@ from candle_hpo.runner.liveness import look
 def cancel(experiment: str | None, console: Console) -> None:
     """Cancel an experiment's job, or ask the process that runs it here to stop."""
     opened = Experiment.open(experiment)
-    name, seen = opened.name, look(opened.paths)
+    name, seen = opened.name, look(opened.paths, opened.history)
     holder, job = seen.holder, seen.job
     if job is not None and job.found is not None and job.found.state in (JobState.PENDING, JobState.RUNNING):
         slurm.cancel(job.id)

@@ -7,15 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
-from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
+from candle_hpo.core.errors import CandleError, ExitStatus, MachineError
 from candle_hpo.core.experiment import InputFile
 from candle_hpo.engine.batch import slurm
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
-from candle_hpo.runner.cluster_job import submit_experiment, uses_slurm
-from candle_hpo.runner.liveness import look
+from candle_hpo.runner.cluster_job import record_end_of_last_job, submit_experiment, uses_slurm
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import note_resumption, refuse_what_cannot_run
 from candle_hpo.runner.restart import plan_restart
@@ -29,7 +28,7 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     """
     screen, opened = Screen(console), Experiment.open(experiment)
     with opened.claim(slurm.job_has_ended, screen.say) as claim:
-        _refuse_if_it_has_a_job(opened)
+        record_end_of_last_job(claim)
         screen.say(*_note_on_a_changed_file(opened))
         return _resume_rest(claim, screen, failed_too=retry_failed or opened.settings.retry_failed > 0)
 
@@ -57,7 +56,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
     earlier = Experiment.open(request.settings.restart_from_exp)
     with earlier.claim(slurm.job_has_ended, screen.say) as claim:
         restart = plan_restart(request, interpreter.path, earlier)
-        _refuse_if_it_has_a_job(earlier)
+        record_end_of_last_job(claim)
         if request.settings.dry_run:
             screen.say(*restart.notes, f"dry_run=1: {earlier.name} was not continued")
             return ExitStatus.ALL_WELL
@@ -98,16 +97,6 @@ def _resume_rest(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatu
     on_cluster = uses_slurm(opened.settings)
     note_resumption(claim, on_cluster, screen.say)
     if on_cluster:
-        submit_experiment(opened.paths, opened.settings, screen.say, failed_too=failed_too)
+        submit_experiment(claim, screen.say, failed_too=failed_too)
         return ExitStatus.ALL_WELL
     return run_here(claim, screen, failed_too=failed_too)
-
-
-def _refuse_if_it_has_a_job(opened: Experiment) -> None:
-    """Raise `InputError` where the experiment's job waits in the queue, or is not over."""
-    job = look(opened.paths).job
-    if job is not None and job.found is not None and not job.is_over:
-        raise InputError(
-            f"{opened.name} is job {job.id}, which is {job.found.slurm_state}; wait for it, "
-            "or stop it with candle cancel"
-        )

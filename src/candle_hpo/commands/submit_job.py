@@ -86,16 +86,18 @@ def _run_workflow(
     check_last_experiment(here)
     screen.say(*_notes_on_the_last(here, request.text))
     seed, found = drawn_seed(request.settings), find_surroundings(request.settings, interpreter.path, on_cluster)
-    paths, stored = create_experiment(here, request, total, seed, interpreter.path, found)
+    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found)
     keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)
     except OSError as error:
         discard_experiment(paths)
         raise MachineError(f"{paths.earlier_results} cannot be written: {error.strerror}") from None
+    opened = Experiment(paths)
     if on_cluster:
         try:
-            submit_experiment(paths, stored.settings, screen.say)
+            with opened.claim(job_has_ended) as claim:
+                submit_experiment(claim, screen.say)
         except NoAnswer as error:
             raise MachineError(f"{error}; check with squeue whether {location(paths.root)} was submitted") from None
         except CandleError:
@@ -105,7 +107,7 @@ def _run_workflow(
     if on_cluster:
         screen.say("Input file submitted successfully", "Status: candle status")
         return ExitStatus.ALL_WELL
-    with Experiment(paths).claim(job_has_ended, screen.say) as claim:
+    with opened.claim(job_has_ended, screen.say) as claim:
         return run_here(claim, screen)
 
 
@@ -124,7 +126,7 @@ def _notes_on_the_last(directory: Path, text: str) -> list[str]:
 
 
 def _how_to_resume(last: Experiment) -> list[str]:
-    name, seen = last.name, look(last.paths)
+    name, seen = last.name, look(last.paths, last.history)
     if seen.is_held or seen.has_job:
         return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
     left = last.history.left(last.stored.total)

@@ -11,7 +11,6 @@ from rich.live import Live
 from candle_hpo.commands.keys import reading_keys
 from candle_hpo.commands.screen import show
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.record.events import CampaignStarted, CampaignStopped
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
 from candle_hpo.record.tail import FollowedRecord
@@ -65,15 +64,16 @@ class Watched:
 
     def update(self) -> None:
         """Read what is new. Raises `RecordError` where the record is damaged."""
-        holder, before = holder_of(self.paths), self._campaign()
+        holder, before = holder_of(self.paths), self._turning_points()
         self._record.update()
-        if time.monotonic() >= self._next_state or self._campaign() != before:
+        if time.monotonic() >= self._next_state or self._turning_points() != before:
             self._next_state = time.monotonic() + STATE_SECONDS
             now = settle(self.paths, self.history, holder)
             self.state, self.is_over = now.text, now.is_over
 
-    def _campaign(self) -> tuple[CampaignStarted | None, CampaignStopped | None]:
-        return self.history.campaign, self.history.stopped
+    def _turning_points(self) -> tuple[object, ...]:
+        """Return what the state depends on, of the record: where it differs, the state is another."""
+        return self.history.campaign, self.history.stopped, self.history.job
 
     def read_outputs(self, frame: Frame) -> None:
         """Read the last line that each trial on a page of this size has printed, now and then."""

@@ -63,7 +63,6 @@ class ExperimentPaths:
     log = File("campaign.log", "What happened to the campaigns: for whoever has to find out why a machine misbehaves.")
     job_script = File("job.sbatch", "On a cluster: what was submitted.")
     job_output = File("job.out", "On a cluster: what the job printed.")
-    jobs = File("jobs.json", "On a cluster: the numbers of the jobs that were submitted, the last one last.")
     runs = File("run", "The folder of all trials.")
 
     def script_version(self, version: str) -> Path:

@@ -23,6 +23,8 @@ from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
     CampaignStopped,
+    JobEnded,
+    JobSubmitted,
     NodeExcluded,
     TrialFinished,
     TrialStarted,
@@ -128,6 +130,10 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
                 stop = event.stop
                 why = "" if stop is None else f" before everything was done: {stop.reason.value}"
                 _logger.log(logging.INFO if stop is None else logging.WARNING, "the campaign ends%s", why)
+            case JobSubmitted():
+                _logger.info("job %s was submitted", event.job)
+            case JobEnded():
+                _logger.info("job %s has ended: %s", event.job, event.state or event.how.value)
             case NodeExcluded():
                 _logger.warning("node %s is out of use: %s", event.node, event.reason)
 

@@ -7,6 +7,7 @@ Times are in seconds since 1970 (UTC), by the clock of the machine that ran the 
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import ClassVar
 
 import msgspec
@@ -26,6 +27,34 @@ class RecordHeader(Event, frozen=True, tag=True):
 
     version: int = CURRENT
     format: str = "candle record"
+
+
+class JobSubmitted(Event, frozen=True, tag=True):
+    """A job of a batch system was submitted that is to run the experiment; `job` is its number there."""
+
+    time: float
+    job: str
+    batch_system: str = "slurm"
+
+
+class JobEnd(str, Enum):
+    """How it is known that a job runs the experiment no more, as the record keeps it."""
+
+    CAMPAIGN_ENDED = "campaign_ended"  # it said so itself, as the last thing
+    ENDED = "ended"  # says the batch system, with the state
+    FORGOTTEN = "forgotten"  # by the batch system, which forgets jobs that ended a while ago
+
+
+class JobEnded(Event, frozen=True, tag=True, omit_defaults=True):
+    """A job runs the experiment no more; `state` is the batch system's word where `how` is that it said so.
+
+    One that was killed could not say so: whoever submits the next job asks the batch system, and records it.
+    """
+
+    time: float
+    job: str
+    how: JobEnd
+    state: str = ""
 
 
 class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
@@ -102,5 +131,13 @@ class CampaignStopped(Event, frozen=True, tag=True, omit_defaults=True):
 
 
 AnyEvent = (
-    RecordHeader | CampaignStarted | PlacesChanged | TrialStarted | TrialFinished | NodeExcluded | CampaignStopped
+    RecordHeader
+    | JobSubmitted
+    | CampaignStarted
+    | PlacesChanged
+    | TrialStarted
+    | TrialFinished
+    | NodeExcluded
+    | CampaignStopped
+    | JobEnded
 )

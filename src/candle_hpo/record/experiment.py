@@ -1,4 +1,4 @@
-"""One experiment, opened: its settings, its jobs, what its record adds up to, and the right to change them."""
+"""One experiment, opened: its settings, what its record adds up to, and the right to change them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from candle_hpo.record.campaign_log import logging_to
 from candle_hpo.record.events import AnyEvent
 from candle_hpo.record.folder import (
     StoredExperiment,
-    SubmittedJob,
     add_sets,
     find_experiment,
     read_experiment_settings,
-    read_jobs,
     write_experiment_settings,
 )
 from candle_hpo.record.history import History
@@ -64,11 +62,6 @@ class Experiment:
         return self.stored.settings
 
     @cached_property
-    def jobs(self) -> list[SubmittedJob]:
-        """The jobs that were submitted for it, the last one last."""
-        return read_jobs(self.paths)
-
-    @cached_property
     def history(self) -> History:
         """What its record adds up to; nothing where it has none yet."""
         return History(self.settings.objective, self.events())
@@ -79,8 +72,8 @@ class Experiment:
             yield from read_events(self.paths.record)
 
     def refuse_unless_started(self, verb: str) -> None:
-        """Raise `InputError` where there is no record yet of which something could be made."""
-        if not self.paths.record.exists():
+        """Raise `InputError` where nothing has run yet of which something could be made."""
+        if not self.history.campaigns and not self.history.trials:
             raise InputError(f"{self.name} has not begun, so there is nothing to {verb}; see candle status")
 
     @contextmanager
@@ -99,16 +92,19 @@ class Experiment:
         """
         lock = ExperimentLock(self.paths.lock, job, job_has_ended, say, patience)
         try:
-            for name in ("stored", "jobs", "history"):
+            for name in ("stored", "history"):
                 vars(self).pop(name, None)
             with logging_to(self.paths.log):
+                claim = Claim(self, lock)
                 try:
-                    yield Claim(self, lock)
+                    yield claim
                 except InputError:
                     raise
                 except BaseException as error:
                     _logger.error("%s", error, exc_info=error)
                     raise
+                finally:
+                    claim.close()
         finally:
             lock.release()
 
@@ -128,9 +124,17 @@ class Claim:
         write_experiment_settings(self.experiment.paths, stored)
         self.experiment.stored = stored
         if stored.settings.objective != before.settings.objective:
+            self.close()
             vars(self.experiment).pop("history", None)
 
+    @cached_property
     def record(self) -> Record:
-        """Return the record, to be written."""
+        """The record, to be written: open from its first use until the block ends, once for all who write it."""
         experiment = self.experiment
         return Record(experiment.paths.record, experiment.settings.objective, self._lock.keep, experiment.history)
+
+    def close(self) -> None:
+        """Close the record, where it was opened; it is opened again with its next use."""
+        record: Record | None = vars(self).pop("record", None)
+        if record is not None:
+            record.close()

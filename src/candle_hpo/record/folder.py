@@ -59,13 +59,6 @@ class Provenance(Surroundings, frozen=True, kw_only=True):
         )
 
 
-class SubmittedJob(msgspec.Struct, frozen=True):
-    """A job that was submitted to the cluster; `submitted` is in seconds since 1970."""
-
-    id: str
-    submitted: float
-
-
 class StoredExperiment(msgspec.Struct, frozen=True):
     """`experiment.json`: what was submitted, as it was understood.
 
@@ -197,22 +190,6 @@ def _line_of(one: ParameterSet) -> bytes:
 def read_search_space(paths: ExperimentPaths) -> ParametricSpace:
     """Return the search space of a `bayesian` or `random` experiment as it was stored. Raises `RecordError`."""
     return _read(paths.search_space, ParametricSpace)
-
-
-def read_jobs(paths: ExperimentPaths) -> list[SubmittedJob]:
-    """Return the jobs that were submitted for an experiment, the last one last. Raises `RecordError`."""
-    try:
-        return msgspec.json.decode(paths.jobs.read_bytes(), type=list[SubmittedJob])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"{paths.jobs} cannot be read: {error}") from None
-
-
-def add_job(paths: ExperimentPaths, job: str) -> None:
-    """Note that a job was submitted for an experiment. Raises `OSError`."""
-    jobs = [*read_jobs(paths), SubmittedJob(job, time.time())]
-    replace_file(paths.jobs, msgspec.json.encode(jobs) + b"\n", synced=True)
 
 
 def find_experiment(named: str | None, directory: Path) -> ExperimentPaths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
     CampaignStopped,
+    JobEnded,
+    JobSubmitted,
     NodeExcluded,
     PlacesChanged,
     RecordHeader,
@@ -94,13 +96,20 @@ class CampaignHistory:
         node.failed += outcome.status is not Status.COMPLETED
 
 
+class JobHistory(NamedTuple):
+    """A job that was submitted, and how it ended; None: it may still wait or run, the batch system has to be asked."""
+
+    id: str
+    ended: JobEnded | None = None
+
+
 class History:
     """All trials of an experiment by number, with the sums that people ask for kept at hand.
 
     Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
     that value. `attempts` are in the order of their ends. `failures` are the trials that ended without a value, by
-    number, those of the same kind together.
+    number, those of the same kind together. `jobs` are in the order of their submission.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -113,6 +122,7 @@ class History:
         self.improvements: list[tuple[float, float]] = []
         self.attempts: list[EndedAttempt] = []
         self.campaigns: list[CampaignHistory] = []
+        self.jobs: dict[str, JobHistory] = {}
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
@@ -139,6 +149,8 @@ class History:
                 self.campaigns.append(CampaignHistory(event, event.time))
                 self.stopped, self.excluded, self.notes, self.slow_imports = None, [], {}, {}
                 self.end_running("the campaign that ran it died")
+                if event.job in self.jobs:  # which may have ended before: then it was requeued
+                    self.jobs[event.job] = JobHistory(event.job)
             case CampaignStopped():
                 self.stopped = event
             case PlacesChanged():
@@ -147,6 +159,15 @@ class History:
                 self.campaigns[-1].places.append((event.time, event.places))
             case NodeExcluded():
                 self.excluded.append(event)
+            case JobSubmitted():
+                self.jobs.pop(event.job, None)  # a number that the batch system has given again
+                self.jobs[event.job] = JobHistory(event.job)
+                return
+            case JobEnded():
+                if event.job not in self.jobs:
+                    raise RecordError(f"it ends job {event.job}, which was not submitted")
+                self.jobs[event.job] = JobHistory(event.job, event)
+                return
             case RecordHeader():
                 return
         if self.campaigns and self.stopped in (None, event):
@@ -156,6 +177,12 @@ class History:
     def campaign(self) -> CampaignStarted | None:
         """The process that ran trials last; None: none has."""
         return self.campaigns[-1].started if self.campaigns else None
+
+    @property
+    def job(self) -> JobHistory | None:
+        """The job that runs the experiment or is to: the last one that has not ended, or else the last one."""
+        jobs = [*self.jobs.values()]
+        return next((job for job in reversed(jobs) if job.ended is None), jobs[-1] if jobs else None)
 
     def elapsed(self, now: float) -> float:
         """Return for how many seconds the last campaign has run, or ran; `now` is in seconds since 1970."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.core.errors import CandleError, InputError, MachineError
 from candle_hpo.files import is_at
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 
@@ -36,8 +36,8 @@ class ExperimentLock:
     A file that is put in place whole and only where none is, which every network file system does right. One whose
     holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process
     of another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
-    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait. Of a holder that lives,
-    `patience` is for how many seconds it may take to let go before that is an `InputError`.
+    so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait. For `patience`, in
+    seconds, a holder that lives may take to let go, and the batch system to answer, before that is an error.
 
     A holder that was itself held up for so long (a laptop's lid, a hanging file system) finds its lock gone: `keep`.
     """
@@ -125,7 +125,7 @@ def _take_within(
     while True:
         try:
             return _take(path, holder, job_has_ended, say)
-        except InputError:
+        except CandleError:
             if _now() >= deadline:
                 raise
         time.sleep(_ASK_AGAIN_SECONDS)

@@ -38,12 +38,14 @@ from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
-from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.folder import StoredExperiment, add_job
+from candle_hpo.record.events import JobEnd, JobEnded, JobSubmitted
+from candle_hpo.record.experiment import Claim, Experiment
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Listener, Say
+from candle_hpo.runner.liveness import look
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
@@ -56,7 +58,7 @@ _SIGNALS = {
     signal.SIGTERM: StopReason.JOB_CANCELLED,
     signal.SIGINT: StopReason.JOB_CANCELLED,
 }
-_SUBMISSION_SECONDS = 60.0
+_RECORDING_SECONDS = 60.0  # for a submitted job to be recorded, on a slow file system
 _OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
 
 
@@ -86,23 +88,40 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, faile
     return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
 
 
-def submit_experiment(paths: ExperimentPaths, settings: Settings, say: Say, *, failed_too: bool = False) -> None:
-    """Submit an experiment's job; with `failed_too`, trials that failed in an earlier one are attempted again.
+def submit_experiment(claim: Claim, say: Say, *, failed_too: bool = False) -> None:
+    """Submit a job for an experiment; with `failed_too`, trials that failed in an earlier one are attempted again.
 
-    Raises `MachineError` with SLURM's own words where it refuses, and leaves no job that is not written down.
+    The job may start at once: it then waits until the claim has ended. Raises `MachineError` with SLURM's own words
+    where it refuses; a job that cannot be recorded is cancelled.
     """
-    script = job_script_of(paths, settings, say, failed_too=failed_too)
+    paths, record = claim.experiment.paths, claim.record
+    script = job_script_of(paths, claim.experiment.settings, say, failed_too=failed_too)
     try:
         replace_file(paths.job_script, script.encode())
-        job = slurm.submit(paths.job_script)
-        try:
-            add_job(paths, job)
-        except BaseException:
-            slurm.cancel(job)
-            raise
     except OSError as error:
         raise MachineError(f"{paths.root} cannot be written: {error}") from None
+    job = slurm.submit(paths.job_script)
+    try:
+        record.append([JobSubmitted(time.time(), job)])
+    except BaseException:
+        slurm.cancel(job)
+        raise
     say(f"JOB_ID={job}")
+
+
+def record_end_of_last_job(claim: Claim) -> None:
+    """Record that the last job of an experiment has ended, where that is not known yet.
+
+    Raises `InputError` where it waits in the queue or is not over, `MachineError` where SLURM does not answer.
+    """
+    opened = claim.experiment
+    while (job := look(opened.paths, opened.history).job) is not None and job.ended is None:
+        if not job.is_over:
+            raise InputError(
+                f"{opened.name} is job {job.id}, which is {job.slurm_state}; wait for it, or stop it with candle cancel"
+            )
+        how = JobEnd.FORGOTTEN if job.found is None else JobEnd.ENDED
+        claim.record.append([JobEnded(time.time(), job.id, how, job.slurm_state)])
 
 
 def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
@@ -130,19 +149,23 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
     refuse_what_cannot_run(opened.paths, opened.stored)
     signals = _HeardSignals()
     with calling_on_signals(signals.hear, _SIGNALS):
-        # Whoever has submitted this job may just be writing it down.
-        with opened.claim(slurm.job_has_ended, job=job, patience=_SUBMISSION_SECONDS) as claim:
-            record = claim.record()
-            completed_before = record.history.counts[Status.COMPLETED]
-            is_begun_anew = record.history.campaign is not None and record.history.campaign.job == job  # requeued
+        # Whoever has submitted this job holds the experiment until SLURM has answered, and the job is recorded.
+        patience = slurm.ANSWER_SECONDS + _RECORDING_SECONDS
+        with opened.claim(slurm.job_has_ended, job=job, patience=patience) as claim:
+            record, history = claim.record, claim.record.history
+            if job not in history.jobs:  # whoever has submitted it died before that was recorded
+                record.append([JobSubmitted(time.time(), job)])
+            completed_before = history.counts[Status.COMPLETED]
+            is_begun_anew = history.campaign is not None and history.campaign.job == job  # requeued
             failed_too = failed_too and not is_begun_anew
             stop = _run_campaign(job, opened.paths, opened.stored, record, signals, failed_too, listener)
-            record.close()
-        paths, stored, settings, history = opened.paths, opened.stored, opened.settings, record.history
-        status = conclude(history, stored, paths, stop, listener)
-        is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
-        if settings.auto_resubmit and is_cut_off and Stop(StopReason.JOB_CANCELLED) not in signals.heard:
-            _continue_in_a_next_job(paths, settings, history.counts[Status.COMPLETED] - completed_before, listener.say)
+            status = conclude(history, opened.stored, opened.paths, stop, listener)
+            if Stop(StopReason.JOB_CANCELLED) in signals.heard:
+                return status  # it has not ended if SLURM requeues it
+            is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
+            if opened.settings.auto_resubmit and is_cut_off:
+                _continue_in_a_next_job(claim, history.counts[Status.COMPLETED] - completed_before, listener.say)
+            record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
     return status
 
 
@@ -217,9 +240,9 @@ def _gpus_here() -> tuple[str, ...]:
         return ()
 
 
-def _continue_in_a_next_job(paths: ExperimentPaths, settings: Settings, completed: int, say: Say) -> None:
+def _continue_in_a_next_job(claim: Claim, completed: int, say: Say) -> None:
     if completed:
-        submit_experiment(paths, settings, say)
+        submit_experiment(claim, say)
         say(f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one continues")
     else:
         say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")

@@ -16,6 +16,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.history import JobHistory
 from candle_hpo.report.summary import counts_line
 from candle_hpo.runner.liveness import holder_of, state_of
 
@@ -71,11 +72,15 @@ def _state(experiment: Experiment) -> list[str]:
             f"{each.started.workers} workers, job {each.started.job or 'none'}"
             for each in history.campaigns[-_MOST_CAMPAIGNS:]
         ),
-        f"jobs: {', '.join(job.id for job in experiment.jobs) or 'none'}",
+        "jobs: " + (", ".join(map(_job, history.jobs.values())) or "none"),
         f"submitted {made.created} on {made.host} with candle {made.candle}, Python {made.python}, for "
         f"{made.interpreter or stored.interpreter}",
         *(f"unknown then: {each}" for each in made.unknown),
     ]
+
+
+def _job(job: JobHistory) -> str:
+    return f"{job.id} ({job.ended.state or job.ended.how.value})" if job.ended else job.id
 
 
 def _time(seconds: float) -> str:

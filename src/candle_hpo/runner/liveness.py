@@ -10,9 +10,8 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.slurm_text import Job, JobState
-from candle_hpo.record.events import CampaignStarted
+from candle_hpo.record.events import CampaignStarted, JobEnded
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.folder import read_jobs
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
@@ -38,15 +37,27 @@ class Liveness(Enum):
 
 
 class LastJob(NamedTuple):
-    """The job that was submitted last for an experiment, and what SLURM knows of it; None: it has forgotten it."""
+    """The last job of an experiment: what SLURM knows of it, and the end that the record has.
+
+    SLURM is not asked of a job that has ended by the record; of one that it was asked of, None is that it has
+    forgotten it.
+    """
 
     id: str
     found: Job | None
+    ended: JobEnded | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether it runs nothing any more."""
-        return self.found is None or self.found.state is JobState.ENDED
+        return self.ended is not None or self.found is None or self.found.state is JobState.ENDED
+
+    @property
+    def slurm_state(self) -> str:
+        """SLURM's word for how it is, or how it ended; "" where that is not known."""
+        if self.found is not None:
+            return self.found.slurm_state
+        return "" if self.ended is None else self.ended.state
 
 
 class Sighting(NamedTuple):
@@ -81,19 +92,18 @@ def liveness(history: History, seen: Sighting) -> Liveness:
     return Liveness.RUNNING if seen.is_held else Liveness.LOST
 
 
-def look(paths: ExperimentPaths) -> Sighting:
-    """Look at an experiment's lock and its last job; SLURM is asked once, and only of what has a job.
+def look(paths: ExperimentPaths, history: History) -> Sighting:
+    """Look at an experiment's lock and its last job; SLURM is asked once, and only of a job that may still run it.
 
-    Raises `MachineError` where SLURM does not answer, `RecordError` where a file cannot be read.
+    Raises `MachineError` where SLURM does not answer, or the lock cannot be read.
     """
-    jobs, holder = read_jobs(paths), read_holder(paths.lock)
-    asked = {jobs[-1].id: None} if jobs else {}
+    job, holder = history.job, read_holder(paths.lock)
+    asked = {} if job is None or job.ended else {job.id: None}
     if holder is not None and holder.job:
         asked[holder.job] = None
-    found = {job.id: job for job in slurm.find_jobs(list(asked))} if asked else {}
-    seen = {number: LastJob(number, found.get(number)) for number in asked}
-    life = None if holder is None else life_of(holder, lambda number: seen[number].is_over)
-    return Sighting(holder, life, seen[jobs[-1].id] if jobs else None)
+    found = {each.id: each for each in slurm.find_jobs(list(asked))} if asked else {}
+    life = None if holder is None else life_of(holder, lambda number: LastJob(number, found.get(number)).is_over)
+    return Sighting(holder, life, None if job is None else LastJob(job.id, found.get(job.id), job.ended))
 
 
 class State(NamedTuple):
@@ -115,7 +125,7 @@ def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | N
     A campaign may have begun since: so an experiment is lost only if its holder is still the same.
     """
     try:
-        seen = look(paths)
+        seen = look(paths, history)
     except MachineError as error:  # a file that is just being written, a batch system that does not answer
         return State(None, f"Status unknown just now: {error}")
     now = liveness(history, seen)
@@ -163,12 +173,12 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
         case Liveness.RUNNING if campaign is not None:
             return _running(name, campaign, paths, seen)
         case Liveness.LOST if job is not None and (campaign is None or campaign.job not in ("", job.id)):
-            how = "is gone" if job.found is None else f"ended ({job.found.slurm_state})"
+            how = f"ended ({job.slurm_state})" if job.slurm_state else "is gone"
             return f"Job {job.id} {how}, before any trial ran; see {location(paths.job_output)}"
         case Liveness.LOST if campaign is not None:
             where = f"process {campaign.process} on {campaign.host}"
             if campaign.job:
-                where = f"job {campaign.job} ({job.found.slurm_state if job and job.found else 'gone'})"
+                where = f"job {campaign.job} ({job.slurm_state if job and job.slurm_state else 'gone'})"
             since = _clock(campaign.time)
             return f"Interrupted: {where}, which ran it since {since}, is gone; candle resume {name} continues it"
     return "It has not begun" if campaign is None else f"It is being started by {seen.holder}"

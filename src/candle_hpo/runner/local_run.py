@@ -38,7 +38,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
     try:
         allow_open_files(len(workers))
         adopt_orphans()
-        record = claim.record()
+        record = claim.record
         _end_leftovers(paths, record.history, listener.say)
         pool = LocalPool(workers)
         model = model_command(settings, stored.interpreter, stored.seed, paths.root)
@@ -60,7 +60,6 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
 
             with calling_on_signals(stop, STOP_SIGNALS):
                 stopped = campaign.run()
-        record.close()
     finally:
         end_all_orphans()
     return conclude(record.history, stored, paths, stopped, listener)

@@ -10,13 +10,14 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
-from candle_hpo.record.events import TrialFinished
+from candle_hpo.record.events import CampaignStarted, JobEnd, JobEnded, JobSubmitted, TrialFinished
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import started_at
 from candle_hpo.record.log import read_events
@@ -183,6 +184,49 @@ def test_an_experiment_in_the_queue_is_seen_and_cancelled(
     assert "X000 is not running" in again.stderr
 
 
+def test_of_two_resumes_at_once_one_submits(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, "custom_sbatch_args=--begin=now+1hour\nmem_per_cpu=1", "y = 0", grid(4, 0))
+    assert on_cluster("submit-job", path).returncode == 0
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(20)
+    with ThreadPoolExecutor(2) as both:
+        ended = sorted(both.map(lambda _: on_cluster("resume"), range(2)), key=lambda done: done.returncode)
+    assert [done.returncode for done in ended] == [0, 2], ended
+    assert "X000 is being run by process" in ended[1].stderr or "which is PENDING; wait for it" in ended[1].stderr
+    cancelled, waiting = history(here).jobs.values()
+    assert cancelled.ended is not None
+    assert (cancelled.ended.how, cancelled.ended.state) == (JobEnd.ENDED, "CANCELLED")
+    assert waiting.ended is None
+    assert slurm.run("squeue", "--noheader", "--format=%i").split() == [waiting.id]
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(20)
+
+
+@pytest.mark.parametrize("submitter", ["waits long for SLURM", "is killed"])
+def test_a_job_that_starts_before_it_is_recorded_loses_nothing(
+    submitter: str, write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster
+) -> None:
+    """It waits for whoever has submitted it, and records itself where that one has died."""
+    sbatch = here / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    then = "sleep 8" if submitter == "waits long for SLURM" else "kill -KILL $PPID"
+    sbatch.write_text(f'#!/bin/bash\n{shutil.which("sbatch")} "$@"\n[[ $1 != --parsable ]] || {then}\n')
+    sbatch.chmod(0o755)
+    path = write_input(SCRIPT, "nworkers=2\nmem_per_cpu=1", "y = 0", grid(4, 0))
+    done = candle("submit-job", path, PATH=f"{sbatch.parent}:{os.environ['PATH']}", **slurm.environment)
+    assert done.returncode == (0 if submitter == "waits long for SLURM" else -signal.SIGKILL), done.stderr
+    slurm.wait_until_empty(90)
+    (experiment,) = here.glob("candle_generated_files/experiments/X*")
+    _, first, second, *_, last = read_events(experiment / "events.jsonl")
+    assert isinstance(first, JobSubmitted)
+    assert isinstance(second, CampaignStarted)
+    assert isinstance(last, JobEnded)
+    assert first.job == second.job == last.job
+    assert "4 trials: 4 completed" in (experiment / "job.out").read_text()
+
+
 def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
@@ -313,7 +357,13 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
 ) -> None:
     """The campaign hangs while its workers finish what they run, and is killed before it could record that."""
     assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
-    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+
+    def workers_have_them() -> bool:
+        """Whether what runs by the record has reached its workers, which takes a moment."""
+        running = history(here).running.values()
+        return len(running) == 6 and all((here / "last-candle-job/run" / row.trial.id).exists() for row in running)
+
+    wait_until(lambda: completed(here) >= 6 and workers_have_them(), 60, here, slurm)
     campaign = history(here).campaign
     assert campaign is not None
     os.kill(campaign.process, signal.SIGSTOP)
@@ -364,7 +414,7 @@ def test_a_broken_script_ends_the_job_early(
     said = (here / "last-candle-job" / "job.out").read_text()
     assert "Stopped: too many failures: the first 1" in said, said
     assert 10 <= len(history(here).trials) <= 22
-    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert len(history(here).jobs) == 1
     assert "Stopped at" in on_cluster("status").stdout
     (here / "model.py").write_text("val_to_return = 1")
     assert "--retry-failed does" in on_cluster("resume").stdout
@@ -403,7 +453,7 @@ def test_a_job_that_loses_all_its_workers_stops_and_says_so(
 ) -> None:
     assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
     wait_until(lambda: completed(here) >= 6, 60, here, slurm)
-    job = json.loads((here / "last-candle-job" / "jobs.json").read_text())[-1]["id"]
+    (job,) = history(here).jobs
     slurm.run("scancel", f"{job}.0")
     slurm.wait_until_empty(90)
     said = (here / "last-candle-job" / "job.out").read_text()
@@ -462,7 +512,7 @@ def test_what_a_user_cancels_does_not_continue_by_itself(
     wait_until(lambda: completed(here) >= 6, 60, here, slurm)
     assert on_cluster("cancel").returncode == 0
     slurm.wait_until_empty(60)
-    assert len(json.loads((here / "last-candle-job" / "jobs.json").read_text())) == 1
+    assert len(history(here).jobs) == 1
     assert "candle resume X000 continues it" in on_cluster("status").stdout
 
 
@@ -474,8 +524,15 @@ def test_an_experiment_three_walltimes_long_ends_unattended(
     wait_until(lambda: completed(here) >= 50, 420, here, slurm)
     slurm.wait_until_empty(60)
     assert_each_completed_once(here, 50)
-    jobs = json.loads((here / "last-candle-job" / "jobs.json").read_text())
+    jobs = [*history(here).jobs]
     assert len(jobs) >= 3
+    ends = JobEnded, CampaignStarted, JobSubmitted
+    events = read_events(here / "last-candle-job" / "events.jsonl")
+    order = [(type(event), event.job) for event in events if isinstance(event, ends)]
+    expected: list[tuple[type, str]] = [(JobSubmitted, jobs[0]), (CampaignStarted, jobs[0])]
+    for before, after in pairwise(jobs):
+        expected += [(JobSubmitted, after), (JobEnded, before), (CampaignStarted, after)]
+    assert order == [*expected, (JobEnded, jobs[-1])]
     assert "50 trials: 50 completed" in on_cluster("status").stdout
 
 

@@ -12,6 +12,8 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
 from candle_hpo.user_environment import user_environment
 
+ANSWER_SECONDS = 120.0  # for a program of SLURM to answer
+
 _logger = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ def _run(command: Sequence[str], directory: Path | None = None, *, with_errors: 
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=ANSWER_SECONDS,
             check=False,
         )
     except FileNotFoundError:
