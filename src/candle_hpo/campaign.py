@@ -19,7 +19,7 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
 from candle_hpo.core.nodes import NodeWatch
-from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
 from candle_hpo.record import events
 from candle_hpo.record.events import (
@@ -110,7 +110,7 @@ class Campaign:
                 self._exclude_bad_nodes()
                 self._record_and_start()
         except BaseException:
-            self._engine.stop()
+            self._engine.stop(None, StopHow.INTERRUPT)
             self._record_what_still_ends()
             raise
         stop = self._stop or self._failure_watch.stop
@@ -230,7 +230,7 @@ class Campaign:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
         _logger.info("asked to stop: %s", stop.reason.value)
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
-            self._engine.stop()
+            self._engine.stop(None, StopHow.INTERRUPT)
         self._stop = stop
 
     def _record_what_still_ends(self) -> None:

@@ -128,7 +128,9 @@ def run(
 ) -> Stop | None:
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
-        return Campaign(GridSearch(space), PooledEngine(pool, run_attempt, workers, lambda: None), record, policy).run()
+        return Campaign(
+            GridSearch(space), PooledEngine(pool, run_attempt, workers, lambda *_: None), record, policy
+        ).run()
 
 
 def test_a_broken_script_ends_the_experiment_and_a_fixed_one_continues(record: Record) -> None:
@@ -194,7 +196,7 @@ def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_though_no_news
         raise OSError("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
+        engine = PooledEngine(pool, run_attempt, 2, lambda *_: None, collect=only_the_first)
         Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
     assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
 
@@ -211,7 +213,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
     with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
-        engine = PooledEngine(pool, lambda attempt: completed(attempt.trial.number), 2, lambda: None)
+        engine = PooledEngine(pool, lambda attempt: completed(attempt.trial.number), 2, lambda *_: None)
         campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
         campaign._record_what_still_ends = lambda: None  # type: ignore[method-assign]  # as kill -9 would have it
         campaign.run()
@@ -225,7 +227,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         return completed(attempt.trial.number)
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
+        engine = PooledEngine(pool, run_attempt, 2, lambda *_: None, collect=only_the_first)
         assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None
     assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
     assert again.history.counts == {Status.COMPLETED: 4}

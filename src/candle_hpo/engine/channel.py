@@ -1,10 +1,11 @@
 """The channel on which a campaign reaches its workers on other nodes while they run something.
 
-A worker says what it runs as it begins, and every few seconds; the campaign answers how that is to be stopped, if it
-is. So whatever is lost is said again, a worker that is not reached runs on, and one that runs something else by then
+A worker says what it runs as it begins, and every few seconds; the campaign answers where that is to be stopped. So
+whatever is lost is said again, a worker that is not reached runs on, and one that runs something else by then
 heeds nothing. ZeroMQ connects again by itself, encrypts, and knows both ends by their keys (CURVE, https://curvezmq.org).
 
-What a worker sends is its name and what it runs; an answer is what is meant, and how that is to be stopped, or nothing.
+What a worker sends is its name and what it runs, or that it only looks for the campaign, which answers that, too; an
+answer is what is meant, and how that is to be stopped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from candle_hpo.core.stopping import StopHow
 SAY_AGAIN_SECONDS = 10.0
 _LONGEST_RECONNECT = 10_000  # milliseconds between two tries
 _HEARTBEAT = 10_000  # milliseconds, after which a connection that is silently gone is noticed
+_MOST_AT_ONCE = 1000  # workers that call at the same moment, as all of a job do
 _MOST_WAITING = 10  # messages of a worker that is not connected; later ones are lost, as all may be
 
 _logger = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class CampaignEnd:
         self._authenticator.configure_curve_callback(credentials_provider=_OneKey(public))
         self._workers = self._context.socket(zmq.ROUTER)
         self._workers.linger, self._workers.ipv6 = 0, True
+        self._workers.backlog = _MOST_AT_ONCE
         self._workers.curve_server, self._workers.curve_secretkey = True, secret
         self._workers.bind("tcp://127.0.0.1:*" if hosts == ("127.0.0.1",) else "tcp://*:*")
         port = int(self._workers.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
@@ -106,7 +109,8 @@ class CampaignEnd:
                         if before != run:
                             asked.pop(before, None)
                         running[name] = connection, run
-                    self._workers.send_multipart([connection, run, asked.get(run, b"")])
+                    if not run or run in asked:
+                        self._workers.send_multipart([connection, run, asked.get(run, b"")])
 
 
 class WorkerEnd:
