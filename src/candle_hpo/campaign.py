@@ -139,7 +139,7 @@ class Campaign:
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._observe(earlier.attempt, outcome)
             self._failure_watch.add_earlier(outcome)
-            failed = outcome.status is not Status.COMPLETED
+            failed = outcome.failure is not None
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or (outcome.place is not None and outcome.place.node in bad_nodes))
             ):

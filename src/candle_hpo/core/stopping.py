@@ -10,8 +10,8 @@ import msgspec
 class StopHow(str, Enum):
     """How an attempt is stopped.
 
-    On `purpose`, alone: it is not worth its time, has `stopped`, and is not attempted again. By an `interrupt`, with
-    its campaign: it counts as `interrupted`.
+    On `purpose`, for it is not worth its time: then it counts as `stopped`, and is not attempted again. Or by an
+    `interrupt`, as all are with their campaign: then it counts as `interrupted`.
     """
 
     PURPOSE = "purpose"
