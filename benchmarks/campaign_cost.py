@@ -83,7 +83,10 @@ def run_campaign(count: int, record_file: Path) -> None:
     record, pool = Record(record_file, Objective(Direction.MINIMIZE)), EndedAtOnce()
     began, clock = time.process_time(), time.perf_counter()
     engine = PooledEngine(
-        pool, lambda _: Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")), WORKERS, lambda: None
+        pool,
+        lambda _: Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "broken")),
+        WORKERS,
+        lambda *_: None,
     )
     Campaign(
         GridSearch(GridSpace(("x", "rate", "kind"), sets)),

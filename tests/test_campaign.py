@@ -87,7 +87,9 @@ def campaign(
     deadline: float | None = None,
     scheduler: Scheduler | None = None,
 ) -> Campaign:
-    engine = PooledEngine(pool or InlineExecutor(), run_attempt, workers, stop_pool, exclude, deadline=deadline)
+    engine = PooledEngine(
+        pool or InlineExecutor(), run_attempt, workers, lambda *_: stop_pool(), exclude, deadline=deadline
+    )
     return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
@@ -433,7 +435,7 @@ def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: 
     campaign(first, run).run()
     first.close()
     again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
-    engine = PooledEngine(InlineExecutor(), completed, 2, lambda: None)
+    engine = PooledEngine(InlineExecutor(), completed, 2, lambda *_: None)
     Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), failed_too=failed_too).run()
     assert again.history.counts[Status.COMPLETED] == completed_after
     again.close()

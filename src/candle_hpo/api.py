@@ -20,9 +20,9 @@ from candle_hpo.runner.liveness import replay_now
 class LoadedTrial(msgspec.Struct, frozen=True):
     """One trial, by its last attempt.
 
-    `value` is the objective, and not None if and only if `status` is "completed"; else `reason` says why. `status` may
-    be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970. `folder`
-    has what the model wrote. `script` is the version of the model script that ran, as in `experiment.json`.
+    `value` is the objective, and not None if and only if `status` is "completed"; `reason` says why another failed.
+    `status` may be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970.
+    `folder` has what the model wrote. `script` is the version of the model script that ran, as in `experiment.json`.
     """
 
     number: int

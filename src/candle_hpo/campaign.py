@@ -19,7 +19,7 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
 from candle_hpo.core.nodes import NodeWatch
-from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
 from candle_hpo.record import events
 from candle_hpo.record.events import (
@@ -110,7 +110,7 @@ class Campaign:
                 self._exclude_bad_nodes()
                 self._record_and_start()
         except BaseException:
-            self._engine.stop()
+            self._engine.stop(None, StopHow.INTERRUPT)
             self._record_what_still_ends()
             raise
         stop = self._stop or self._failure_watch.stop
@@ -139,7 +139,7 @@ class Campaign:
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._observe(earlier.attempt, outcome)
             self._failure_watch.add_earlier(outcome)
-            failed = outcome.status is not Status.COMPLETED
+            failed = outcome.failure is not None
             if outcome.status is Status.INTERRUPTED or (
                 failed and (self._failed_too or (outcome.place is not None and outcome.place.node in bad_nodes))
             ):
@@ -230,7 +230,7 @@ class Campaign:
         """Stop what runs; a reason that comes twice is impatient, another one is not. The last one counts."""
         _logger.info("asked to stop: %s", stop.reason.value)
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
-            self._engine.stop()
+            self._engine.stop(None, StopHow.INTERRUPT)
         self._stop = stop
 
     def _record_what_still_ends(self) -> None:

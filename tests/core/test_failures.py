@@ -14,7 +14,7 @@ from candle_hpo.campaign import Campaign
 from candle_hpo.core.failures import FailurePolicy, FailureWatch, kind_of_failure
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
@@ -128,7 +128,9 @@ def run(
 ) -> Stop | None:
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)])
     with ThreadPoolExecutor(workers) as pool:
-        return Campaign(GridSearch(space), PooledEngine(pool, run_attempt, workers, lambda: None), record, policy).run()
+        return Campaign(
+            GridSearch(space), PooledEngine(pool, run_attempt, workers, lambda *_: None), record, policy
+        ).run()
 
 
 def test_a_broken_script_ends_the_experiment_and_a_fixed_one_continues(record: Record) -> None:
@@ -194,7 +196,7 @@ def test_a_trial_whose_end_its_worker_wrote_down_is_not_run_again_though_no_news
         raise OSError("stopped while it ran")
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
+        engine = PooledEngine(pool, run_attempt, 2, lambda *_: None, collect=only_the_first)
         Campaign(GridSearch(space), engine, record, FailurePolicy(retries=0)).run()
     assert record.history.counts == {Status.COMPLETED: 1, Status.INTERRUPTED: 3}
 
@@ -211,7 +213,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
 
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 5)])
     with ThreadPoolExecutor(2) as pool, pytest.raises(Killed):
-        engine = PooledEngine(pool, lambda attempt: completed(attempt.trial.number), 2, lambda: None)
+        engine = PooledEngine(pool, lambda attempt: completed(attempt.trial.number), 2, lambda *_: None)
         campaign = Campaign(GridSearch(space), engine, record, FailurePolicy(), kill)
         campaign._record_what_still_ends = lambda: None  # type: ignore[method-assign]  # as kill -9 would have it
         campaign.run()
@@ -225,7 +227,7 @@ def test_how_an_attempt_ended_that_no_campaign_recorded_is_collected(here: Path,
         return completed(attempt.trial.number)
 
     with ThreadPoolExecutor(2) as pool:
-        engine = PooledEngine(pool, run_attempt, 2, lambda: None, collect=only_the_first)
+        engine = PooledEngine(pool, run_attempt, 2, lambda *_: None, collect=only_the_first)
         assert Campaign(GridSearch(space), engine, again, FailurePolicy()).run() is None
     assert sorted(ran) == [(2, 2), (3, 1), (4, 1)]
     assert again.history.counts == {Status.COMPLETED: 4}
@@ -256,3 +258,26 @@ def test_what_a_repaired_record_lacks_is_run_and_nothing_else(here: Path, record
     assert run(again, run_attempt, FailurePolicy(), count=6) is None
     assert sorted(ran) == [(2, 1), (4, 2)]
     assert again.history.counts == {Status.COMPLETED: 6}
+
+
+def test_a_trial_that_was_stopped_on_purpose_has_not_failed_and_is_never_run_again(record: Record) -> None:
+    ran: list[tuple[int, int]] = []
+
+    def run_attempt(attempt: Attempt) -> Outcome:
+        ran.append((attempt.trial.number, attempt.number))
+        return BROKEN if attempt.trial.number == 1 else Outcome.stopped(StopHow.PURPOSE, seconds=0.1)
+
+    policy = FailurePolicy(retries=3, retry_failed=1, max_failures=2)
+    assert run(record, run_attempt, policy, count=12) is None
+    assert sorted(ran) == [(1, 1), (1, 2), *((number, 1) for number in range(2, 13))]
+    history = record.history
+    assert history.counts == {Status.FAILED: 1, Status.STOPPED: 11}
+    assert (history.failed, history.left(12), [row.trial.number for row in history.with_failure]) == (1, 0, [1])
+    assert history.best is None
+
+    ran.clear()
+    space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 13)])
+    with ThreadPoolExecutor(2) as pool:
+        engine = PooledEngine(pool, run_attempt, 2, lambda *_: None)
+        Campaign(GridSearch(space), engine, record, FailurePolicy(), failed_too=True).run()
+    assert ran == [(1, 3)]

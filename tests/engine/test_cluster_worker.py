@@ -13,6 +13,7 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.engine.channel import CampaignEnd, WorkerEnd
 from candle_hpo.engine.pilot import worker as cluster_worker
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
@@ -27,7 +28,11 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     """SLURM may end the model first and its worker a moment later; then the machine is to blame, not the model."""
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
     process = SimpleNamespace(
-        run=lambda function: function(), guard=None, warm_host=lambda model: None, script_watch=lambda model: None
+        run=lambda function: function(),
+        guard=None,
+        warm_host=lambda model: None,
+        script_watch=lambda model: None,
+        channel=WorkerEnd,
     )
     monkeypatch.setattr(cluster_worker, "_worker_process", lambda: process)
     pauses: list[float] = []
@@ -37,7 +42,9 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True)
     model = model_command(settings, "bash", seed=1, experiment=paths.root)
-    outcome = cluster_worker.cluster_runner(model, paths, gpus=None)(attempt_at(0, id="a"))
+    campaign = CampaignEnd(["127.0.0.1"])
+    outcome = cluster_worker.cluster_runner(model, paths, campaign.address, gpus=None)(attempt_at(0, id="a"))
+    campaign.close()
     assert pauses == ([cluster_worker.ENDED_TOGETHER_SECONDS] if waits else []), outcome
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
     collected = collector(paths)(attempt_at(0, id="a"))

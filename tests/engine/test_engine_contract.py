@@ -9,16 +9,23 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
 
+from candle_hpo.core.news import Ended
+from candle_hpo.core.stopping import StopHow
+from candle_hpo.core.trial import Outcome, Status
+from candle_hpo.engine.pooled import PooledEngine
+from support.attempts import attempt_at
 from support.fake_srun import SRUN
 
 pytestmark = pytest.mark.slow
 
 MODEL = """
-[ "$CANDLE_TRIAL_NUMBER" -gt 2 ] && sleep 600
+touch has_begun
+case $CANDLE_TRIAL_NUMBER in [1-3]) ;; *) sleep 600 ;; esac
 echo "$CANDLE_TRIAL_NUMBER" > "$CANDLE_RESULT_FILE"
 """
 
@@ -28,7 +35,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.news import Ended, StopAsked
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Trial
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.launch.command import model_command
@@ -48,7 +55,7 @@ else:
     from candle_hpo.engine.pilot.worker import cluster_runner
     (root / "workers").mkdir()
     pool = ClusterPool(root / "workers", [2])
-    run = cluster_runner(model, paths, gpus=None)
+    run = cluster_runner(model, paths, pool.channel, gpus=None)
 engine = PooledEngine(pool, run, 2, pool.stop)
 
 def hear(count, seconds=90):
@@ -61,21 +68,42 @@ def ends(found):
     ended = [(each.attempt.trial.number, each.outcome) for each in found]
     return sorted([number, outcome.status, outcome.value_of(THE_VALUE), outcome.reason] for number, outcome in ended)
 
+def attempt_at(number):
+    return Attempt(Trial(Configuration(number, f"hpset_{number:05d}", {})))
+
+def start(*numbers):
+    for number in numbers:
+        engine.start(attempt_at(number))
+
+def see_begin(*numbers):
+    latest = time.monotonic() + 60
+    while not all((paths.trial(f"hpset_{number:05d}").run / "has_begun").exists() for number in numbers):
+        assert time.monotonic() < latest
+        time.sleep(0.05)
+
 seen = {"first": [tuple(each) for each in engine.news(0)], "nothing": engine.news(0)}
-for number in (1, 2):
-    engine.start(Attempt(Trial(Configuration(number, f"hpset_{number:05d}", {}))))
+start(1, 2)
 seen["ended"] = ends(ended := hear(2))
 seen["workers"] = sorted(each.outcome.worker.rpartition(":")[2] for each in ended)
-for number in (3, 4):
-    engine.start(Attempt(Trial(Configuration(number, f"hpset_{number:05d}", {}))))
-latest = time.monotonic() + 60
-while not all((paths.trial(f"hpset_{number:05d}").hyperparameters).exists() for number in (3, 4)):
-    assert time.monotonic() < latest
-    time.sleep(0.05)
+start(4, 5)
+see_begin(4, 5)
+for _ in range(2):
+    engine.stop(attempt_at(4), StopHow.PURPOSE)
+seen["one of two"] = ends(hear(1)), engine.news(0)
+engine.stop(attempt_at(5), StopHow.INTERRUPT)
+seen["interrupted"] = ends(hear(1))
+start(6)
+engine.stop(attempt_at(6), StopHow.PURPOSE)
+seen["before it begins"] = ends(hear(1))
+engine.stop(attempt_at(6), StopHow.PURPOSE)
+start(3)
+seen["next"] = ends(hear(1))
+start(7, 8)
+see_begin(7, 8)
 engine.ask_to_stop(Stop(StopReason.CTRL_C))
 (asked,) = hear(1)
 seen["asked"] = isinstance(asked, StopAsked) and asked.stop == Stop(StopReason.CTRL_C)
-engine.stop()
+engine.stop(None, StopHow.INTERRUPT)
 seen["stopped"] = ends(hear(2))
 pool.shutdown()
 print(json.dumps(seen))
@@ -111,4 +139,39 @@ def test_a_wish_to_stop_is_news_and_stops_nothing_by_itself(seen: dict[str, Any]
 
 
 def test_what_is_stopped_ends_as_interrupted(seen: dict[str, Any]) -> None:
-    assert seen["stopped"] == [[number, "interrupted", None, "stopped while it ran"] for number in (3, 4)]
+    assert seen["stopped"] == [[number, "interrupted", None, "stopped while it ran"] for number in (7, 8)]
+
+
+def test_one_of_two_is_stopped_while_the_other_runs_on(seen: dict[str, Any]) -> None:
+    assert seen["one of two"] == [[[4, "stopped", None, ""]], []]
+
+
+def test_one_that_is_not_stopped_on_purpose_is_interrupted(seen: dict[str, Any]) -> None:
+    assert seen["interrupted"] == [[5, "interrupted", None, "stopped while it ran"]]
+
+
+def test_one_is_stopped_before_it_begins(seen: dict[str, Any]) -> None:
+    assert seen["before it begins"] == [[6, "stopped", None, ""]]
+
+
+def test_one_that_has_ended_is_not_stopped_and_neither_is_the_next(seen: dict[str, Any]) -> None:
+    assert seen["next"] == [[3, "completed", 3.0, ""]]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [(StopHow.PURPOSE, Status.STOPPED), (StopHow.INTERRUPT, Status.INTERRUPTED)]
+)
+def test_one_that_is_stopped_while_its_worker_is_lost_was_stopped(how: StopHow, status: Status) -> None:
+    class Pool(Executor):
+        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]
+            return future
+
+    future: Future[Any] = Future()
+    engine = PooledEngine(Pool(), lambda _: pytest.fail(), 1, lambda *_: None)
+    engine.start(attempt_at(1))
+    engine.stop(attempt_at(1), how)
+    future.set_exception(OSError("its worker was lost"))
+    (_, ended) = engine.news(0)
+    assert isinstance(ended, Ended)
+    assert ended.outcome == Outcome.stopped(how)
+    assert ended.outcome.status is status

@@ -44,6 +44,11 @@ seen["manager"] = psutil.Process(server).parent().cmdline()
 seen["imported"] = sorted(sys.modules)
 seen["imported by workers"] = pool.submit(eval, "sorted(__import__('sys').modules)").result(60)
 seen["managers"] = list(pool._managers)
+seen["addresses"] = pool.channel.hosts
+seen["keys in files"] = [
+    str(path) for path in pathlib.Path(sys.argv[1]).rglob("*")
+    if path.is_file() and any(key in path.read_bytes() for key in (pool.channel.campaign, pool.channel.secret))
+]
 
 pool.exclude(node_name())
 waiting = pool.submit(os.getpid)
@@ -88,6 +93,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_each_node_has_the_workers_that_it_is_to_have(seen: dict[str, Any]) -> None:
     assert seen["numbers"] == [0, 1], f"`--max_workers_per_node`, `PARSL_WORKER_RANK` {ADVICE}"
     assert len(seen["managers"]) == 1, f"`PARSL_WORKER_POOL_ID` {ADVICE}"
+
+
+def test_the_channel_takes_the_addresses_that_managers_try_and_its_keys_lie_in_no_file(seen: dict[str, Any]) -> None:
+    assert seen["addresses"] == ["127.0.0.1"], f"`all_addresses` {ADVICE}"
+    assert seen["keys in files"] == []
 
 
 def test_workers_are_forked_from_one_process_and_not_started_each(seen: dict[str, Any]) -> None:

@@ -212,7 +212,7 @@ def test_the_history_adds_up() -> None:
     assert history.seconds_of_ended == 4.0
     assert history.best is not None
     assert history.best.trial.number == 2
-    assert [row.trial.number for row in history.not_completed] == [1]
+    assert [row.trial.number for row in history.with_failure] == [1]
 
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MINIMIZE, 2), (Direction.MAXIMIZE, 3)])

@@ -158,6 +158,10 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL"]
     record.append([CampaignStarted(6.0, "h", 2, 2), TrialStarted.of(attempt_at(3, sets[2], id="t3", attempt=2), 6.0)])
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL", "RUNNING"]
+    record.append(
+        [TrialFinished.of(attempt_at(3, sets[2], id="t3", attempt=2), Outcome(Status.STOPPED, seconds=1.0), 7.0)]
+    )
+    assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL", "PRUNED"]
 
 
 @pytest.fixture

@@ -130,6 +130,7 @@ ENDS = st.one_of(
                 seconds=1.0,
                 place=PLACE,
             ),
+            Outcome(Status.STOPPED, seconds=1.0, place=PLACE),
         ]
     ),
     st.none(),  # it still runs

@@ -16,6 +16,7 @@ from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial
 from candle_hpo.search.learning import KnownPoint
 from candle_hpo.search.optuna.sampler import GaussianProcessSampler
@@ -116,12 +117,14 @@ class TestEverySearch:
         trials = run(search, outcome=lambda trial: completed(len(trial.id)))
         assert len(set(texts(trials))) == len(trials) == 16
 
-    def test_failures_and_interruptions_are_observed(self, name: str) -> None:
+    def test_failures_interruptions_and_stops_are_observed(self, name: str) -> None:
         most = settings(name).max_budget
 
         def outcome(trial: Trial) -> Outcome:
             if trial.hyperparameters["optimizer"] == "sgd":
                 return FAILED
+            if trial.number % 3 == 0:
+                return Outcome.stopped(StopHow.PURPOSE)
             return INTERRUPTED if trial.number % 5 == 0 else completed(loss(trial.hyperparameters))
 
         assert len(run(parametric_search(space_of(MIXED), settings(name), seed=1), outcome=outcome)) == most

@@ -9,6 +9,7 @@ from rich.console import Console
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, MachineError
 from candle_hpo.core.experiment import InputFile
+from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
@@ -88,7 +89,8 @@ def _resume_rest(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatu
         )
         return ExitStatus.TRIALS_FAILED
     if left <= 0:
-        screen.say(f"{name}: nothing is left to do, all {count(total, 'trial')} are completed")
+        ways = "completed or stopped" if opened.history.counts[Status.STOPPED] else "completed"
+        screen.say(f"{name}: nothing is left to do, all {count(total, 'trial')} are {ways}")
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
     not_again = "" if failed_too else not_again

@@ -23,7 +23,7 @@ class Attempts:
 
     def add(self, attempt: Attempt, outcome: Outcome) -> None:
         """Add how an attempt ended."""
-        if outcome.status is Status.COMPLETED:
+        if outcome.failure is None:
             return
         was_interrupted = outcome.status is Status.INTERRUPTED
         counts = self._interruptions if was_interrupted else self._failures

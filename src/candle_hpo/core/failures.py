@@ -55,8 +55,8 @@ class FailureWatch:
             self._refusals += 1
         else:
             self._refusals = 0
-        if outcome.status is Status.COMPLETED:
-            self._has_completed = True
+        if outcome.failure is None:
+            self._has_completed |= outcome.status is Status.COMPLETED
             self.forget(trial)
         elif outcome.status is not Status.INTERRUPTED:
             self.forget(trial)

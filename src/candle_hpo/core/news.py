@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from candle_hpo.core.stopping import Stop
+from candle_hpo.core.stopping import Stop, StopHow
 from candle_hpo.core.trial import Attempt, Outcome
 
 
@@ -56,8 +56,12 @@ class Engine(Protocol):
     def start(self, attempt: Attempt) -> None:
         """Start an attempt on a free place. Raises `MachineError` where there will never be one."""
 
-    def stop(self) -> None:
-        """End all attempts, soon; at once when called again. Their ends are news, and so are not waited for."""
+    def stop(self, attempt: Attempt | None, how: StopHow) -> None:
+        """End an attempt, or all of them (None), soon; all at once when called again for all.
+
+        Their ends are news, and so are not waited for. Of one attempt, the first call counts; one that has ended, or
+        runs where it cannot be reached, is left alone.
+        """
 
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""

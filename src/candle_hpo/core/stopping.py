@@ -1,10 +1,21 @@
-"""Why a campaign stopped before everything was done."""
+"""Why a campaign stopped before everything was done, and how an attempt is stopped."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 import msgspec
+
+
+class StopHow(str, Enum):
+    """How an attempt is stopped.
+
+    On `purpose`, for it is not worth its time: then it counts as `stopped`, and is not attempted again. Or by an
+    `interrupt`, as all are with their campaign: then it counts as `interrupted`.
+    """
+
+    PURPOSE = "purpose"
+    INTERRUPT = "interrupt"
 
 
 class StopReason(str, Enum):

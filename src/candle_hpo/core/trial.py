@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+from candle_hpo.core.stopping import StopHow
+
 # Name -> value; the values are those of JSON: number, string, boolean, null, list, object.
 Hyperparameters = dict[str, object]
 
@@ -58,19 +60,25 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     trial: Trial
     number: int = 1
 
+    @property
+    def name(self) -> str:
+        """What no other attempt of the experiment is called: the id of the trial, and which attempt at it."""
+        return f"{self.trial.id}/{self.number}"
+
     def again(self) -> Attempt:
         """Return the next attempt at the same trial."""
         return Attempt(self.trial, self.number + 1)
 
 
 class Status(str, Enum):
-    """How an attempt ended. Only a completed one has a value."""
+    """How an attempt ended. Only a completed one has a value; one that was `stopped` on purpose has not failed."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     OUT_OF_MEMORY = "out_of_memory"
     INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
 
     def __str__(self) -> str:
         return self.value
@@ -81,7 +89,7 @@ class FailureKind(str, Enum):
 
     The model: it ended with an `exit_status` other than 0, or by a `signal`; it left `no_value`; it could not be
     started (`not_started`); its `output` was too much, or did not arrive. A limit: `time`, `memory`. Neither: it was
-    `stopped` on purpose, or the `machine` failed.
+    `stopped` with the whole campaign, or the `machine` failed.
     """
 
     EXIT_STATUS = "exit_status"
@@ -143,8 +151,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def __post_init__(self) -> None:
         if bool(self.metrics) != (self.status is Status.COMPLETED):
             raise ValueError(f"an outcome has metrics if and only if it is completed: {self!r}")
-        if (self.failure is None) != (self.status is Status.COMPLETED):
-            raise ValueError(f"an outcome has a failure if and only if it is not completed: {self!r}")
+        if (self.failure is None) != (self.status in (Status.COMPLETED, Status.STOPPED)):
+            raise ValueError(f"an outcome has a failure if and only if it is neither completed nor stopped: {self!r}")
 
     @classmethod
     def interrupted(cls, reason: str, *, seconds: float = 0.0, place: Place | None = None) -> Outcome:
@@ -168,6 +176,13 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def worker(self) -> str:
         """The name of the worker, such as `cn0605:1`; empty where no worker had the attempt."""
         return "" if self.place is None else str(self.place)
+
+    @classmethod
+    def stopped(cls, how: StopHow, *, seconds: float = 0.0) -> Outcome:
+        """Return the outcome of an attempt that was stopped while it ran."""
+        if how is StopHow.PURPOSE:
+            return cls(Status.STOPPED, seconds=seconds)
+        return cls(Status.INTERRUPTED, failure=Failure(FailureKind.STOPPED, "stopped while it ran"), seconds=seconds)
 
     @property
     def reason(self) -> str:

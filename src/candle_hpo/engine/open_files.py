@@ -1,13 +1,17 @@
-"""How many files this process may have open: each worker of this machine needs a few."""
+"""How many files this process may have open: a worker of this machine needs a few, and one elsewhere a connection."""
 
 from __future__ import annotations
 
+import logging
 import resource
 
 from candle_hpo.core.errors import MachineError
 
 _OF_A_WORKER = 8  # while it starts a process: the output, the pipes of the start, and what is watched of others
+_OF_A_CONNECTION = 4  # while a worker tries several addresses; later one
 _OF_CANDLE = 100
+
+_logger = logging.getLogger(__name__)
 
 
 def allow_open_files(workers: int) -> None:
@@ -16,13 +20,27 @@ def allow_open_files(workers: int) -> None:
     (Old programs go through all numbers of files up to it.) Raises `MachineError` where the hard limit is too low.
     """
     needed = _OF_CANDLE + _OF_A_WORKER * workers
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        most = max(1, (hard - _OF_CANDLE) // _OF_A_WORKER)
+    allowed = _raise_limit(needed)
+    if allowed < needed:
+        most = max(1, (allowed - _OF_CANDLE) // _OF_A_WORKER)
         raise MachineError(
-            f"{workers:,} workers need up to {needed:,} open files, and this machine allows {hard:,} (ulimit -Hn); "
+            f"{workers:,} workers need up to {needed:,} open files, and this machine allows {allowed:,} (ulimit -Hn); "
             f"set nworkers to {most:,} or less"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def allow_connections(workers: int) -> None:
+    """Raise the soft limit for a connection to each worker, as far as it can be: one without any runs all the same."""
+    needed = _OF_CANDLE + _OF_A_CONNECTION * workers
+    allowed = _raise_limit(needed)
+    if allowed < needed:
+        _logger.warning("%d workers and %d open files (ulimit -Hn): some may not be reached", workers, allowed)
+
+
+def _raise_limit(needed: int) -> int:
+    """Raise the soft limit so far, or as far as the hard limit lets it; return how far that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return allowed

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, StopAsked
-from candle_hpo.core.stopping import Stop
+from candle_hpo.core.stopping import Stop, StopHow
 from candle_hpo.core.trial import Attempt, Outcome
 
 
@@ -25,7 +25,7 @@ class PooledEngine:
     """Runs attempts in a pool, and makes news of the ends of its futures.
 
     `run_attempt` is what the pool is handed for each attempt; there are so many `places`. `stop`, `exclude` and
-    `collect` do what `core.news.Engine` says.
+    `collect` do what `core.news.Engine` says; `stop` is called for one attempt once, while that may still run.
     """
 
     def __init__(
@@ -33,16 +33,17 @@ class PooledEngine:
         pool: Executor,
         run_attempt: Callable[[Attempt], Outcome],
         places: int,
-        stop: Callable[[], None],
+        stop: Callable[[Attempt | None, StopHow], None],
         exclude: Callable[[str], None] = lambda _: None,
         collect: Callable[[Attempt], Outcome | None] = lambda _: None,
         job: str = "",
         deadline: float | None = None,
         gpus: tuple[str, ...] = (),
     ) -> None:
-        self.stop, self.exclude, self.collect = stop, exclude, collect
+        self._stop, self.exclude, self.collect = stop, exclude, collect
         self.job, self.deadline, self.gpus = job, deadline, gpus
         self._pool, self._run_attempt = pool, run_attempt
+        self._running: dict[str, StopHow | None] = {}  # names of attempts -> how they were stopped
         # A SimpleQueue takes what the pool's threads and signal handlers put into it, whatever they interrupt.
         self._arrivals: queue.SimpleQueue[_Settled | News] = queue.SimpleQueue()
         self._arrivals.put(PlacesChanged(places))
@@ -53,7 +54,18 @@ class PooledEngine:
             future = self._pool.submit(self._run_attempt, attempt)
         except RuntimeError as error:
             raise MachineError(f"the trial {attempt.trial.id} cannot be started: {error}") from None
+        self._running[attempt.name] = None
         future.add_done_callback(lambda done: self._arrivals.put(_Settled(attempt, done)))
+
+    def stop(self, attempt: Attempt | None, how: StopHow) -> None:
+        """End an attempt, or all of them (None); one that has ended, or is stopped already, is left alone."""
+        if attempt is None:
+            self._running = {name: earlier or how for name, earlier in self._running.items()}
+        elif attempt.name not in self._running or self._running[attempt.name]:
+            return
+        else:
+            self._running[attempt.name] = how
+        self._stop(attempt, how)
 
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""
@@ -70,10 +82,11 @@ class PooledEngine:
         return found
 
     def _end_of(self, settled: _Settled) -> News:
-        attempt = settled.attempt
+        attempt, how = settled.attempt, self._running.pop(settled.attempt.name)
         try:
             return Ended(attempt, settled.future.result())
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
-            return Ended(attempt, self.collect(attempt) or Outcome.interrupted(str(error)))
+            unknown = Outcome.stopped(how) if how else Outcome.interrupted(str(error))
+            return Ended(attempt, self.collect(attempt) or unknown)
         except BaseException as error:
             return Broke(attempt, error)

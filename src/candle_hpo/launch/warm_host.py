@@ -62,7 +62,7 @@ class WarmHost:
         Raises `OSError` where it cannot be started, or the host is lost while it runs.
         """
         if not self._is_ready(program.environment, switch):
-            return Ended(-signal.SIGTERM, 0.0, False, True)
+            return Ended(-signal.SIGTERM, 0.0, False, switch.how)
         if self._host is None:
             return run_process(program, switch)
         request = {

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.process.forwarding import let_group_write, let_output_arrive
 from candle_hpo.process.guard import Guard
 from candle_hpo.process.leftovers import left_by_trial
@@ -29,13 +30,14 @@ GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it 
 class Ended(NamedTuple):
     """How a process ended. `status` is its exit status, or minus the number of the signal that ended it.
 
-    `is_cut_off` is whether some of its output had not arrived in its file when what it left behind was ended.
+    `stopped` is how it was stopped, where somebody asked for that. `is_cut_off` is whether some of its output had not
+    arrived in its file when what it left behind was ended.
     """
 
     status: int
     seconds: float
     timed_out: bool
-    stopped: bool
+    stopped: StopHow | None
     printed_too_much: bool = False
     is_cut_off: bool = False
 
@@ -79,42 +81,43 @@ class Process(Protocol):
 
 
 class StopSwitch:
-    """Stops all processes that were started with it, and every later one as soon as it starts.
+    """Stops one attempt: the process that was started with it, and every later one as soon as it starts.
 
-    A guard does so when this process cannot any more.
+    `how` is how, once somebody has asked for it. A guard does the same when this process cannot any more.
     Not for signal handlers: they would wait for a lock that the code they interrupt may hold.
     """
 
     def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
+        self.how: StopHow | None = None
         self._grace, self._guard = grace, guard
         self._lock = threading.Lock()
         self._running: set[Process] = set()
-        self._asked: set[Process] = set()
-        self._killer: threading.Timer | None = None
-        self._grace_is_over = False
+        self._killer = threading.Timer(grace, self.kill)
+        self._killer.daemon = True
+        self._is_killed = False
 
-    def stop(self) -> None:
-        """Ask all processes to end, and end them after the grace period; at once when called again."""
+    def stop(self, how: StopHow = StopHow.INTERRUPT) -> None:
+        """Ask it to end, and end it after the grace period; when called again, the first time counts."""
         with self._lock:
-            if self._killer is not None:
-                self._grace_is_over = True
-                self._signal_all(signal.SIGKILL)
+            if self.how is not None:
                 return
-            self._killer = threading.Timer(self._grace, self.stop)
-            self._killer.daemon = True
+            self.how = how
             try:
                 self._killer.start()
-            except RuntimeError:  # too many processes: nobody would end them after the grace period
-                self._signal_all(signal.SIGKILL)
-            else:
-                self._signal_all(signal.SIGTERM)
+            except RuntimeError:  # too many processes: nobody would end it after the grace period
+                self._is_killed = True
+            self._signal(*self._running)
+
+    def kill(self) -> None:
+        """End it at once, where it has been asked to end."""
+        with self._lock:
+            if self.how is not None:
+                self._is_killed = True
+                self._signal(*self._running)
 
     def close(self) -> None:
-        """Forget the grace period, and let the guard go; for when nothing runs any more."""
-        if self._killer is not None:
-            self._killer.cancel()
-        if self._guard is not None:
-            self._guard.close()
+        """Forget the grace period; for when nothing runs any more."""
+        self._killer.cancel()
 
     def add(self, process: Process) -> None:
         """Take care of a process, from now until `discard`."""
@@ -122,31 +125,20 @@ class StopSwitch:
             if self._guard is not None:
                 self._guard.begin(process.pid)
             self._running.add(process)
-            if self._killer is not None:
-                self._ask(process, signal.SIGKILL if self._grace_is_over else signal.SIGTERM)
+            if self.how is not None:
+                self._signal(process)
 
-    def discard(self, process: Process) -> bool:
-        """Leave a process alone, whose number will soon be another's; return whether it had been asked to end."""
+    def discard(self, process: Process) -> StopHow | None:
+        """Leave a process alone, whose number will soon be another's; return how it was stopped, if it was."""
         with self._lock:
             if self._guard is not None and process in self._running:
                 self._guard.end(process.pid)
             self._running.discard(process)
-            was_asked = process in self._asked
-            self._asked.discard(process)
-            return was_asked
+            return self.how
 
-    def has_asked(self, process: Process) -> bool:
-        """Return whether a process has been asked to end."""
-        with self._lock:
-            return process in self._asked
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        for process in self._running:
-            self._ask(process, number)
-
-    def _ask(self, process: Process, number: signal.Signals) -> None:
-        self._asked.add(process)
-        signal_group(process, number)
+    def _signal(self, *processes: Process) -> None:
+        for process in processes:
+            signal_group(process, signal.SIGKILL if self._is_killed else signal.SIGTERM)
 
 
 def run_process(program: Program, switch: StopSwitch) -> Ended:
@@ -181,16 +173,16 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     deadline = math.inf if seconds is None else time.monotonic() + seconds
 
     def is_over() -> bool:
-        return switch.has_asked(process) or time.monotonic() > deadline or program.has_printed_too_much()
+        return switch.how is not None or time.monotonic() > deadline or program.has_printed_too_much()
 
     switch.add(process)
-    stopped = is_cut_off = False
+    stopped, is_cut_off = None, False
     try:
         timed_out, printed_too_much = _wait_within(process, deadline, program)
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
-        elif not switch.has_asked(process):
+        elif switch.how is None:
             if sys.platform == "linux":
                 left = partial(left_by_trial, process.pid, program.environment)
                 is_cut_off = not let_output_arrive(left, output, is_over)

@@ -93,7 +93,7 @@ class CampaignHistory:
         self.worked += outcome.seconds
         node = self.nodes.setdefault("not known" if outcome.place is None else outcome.place.node, NodeCounts())
         node.ended += 1
-        node.failed += outcome.status is not Status.COMPLETED
+        node.failed += outcome.failure is not None
 
 
 class JobHistory(NamedTuple):
@@ -108,7 +108,7 @@ class History:
 
     Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
-    that value. `attempts` are in the order of their ends. `failures` are the trials that ended without a value, by
+    that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
     number, those of the same kind together. `jobs` are in the order of their submission.
     """
 
@@ -210,12 +210,13 @@ class History:
 
     @property
     def failed(self) -> int:
-        """How many trials the model failed: those that ended without a value, but for the machine's interruptions."""
-        return self.ended - self.counts[Status.COMPLETED] - self.counts[Status.INTERRUPTED]
+        """How many trials the model failed: those that ended with a failure, but for the machine's interruptions."""
+        without = (Status.COMPLETED, Status.STOPPED, Status.INTERRUPTED)
+        return self.ended - sum(self.counts[status] for status in without)
 
     def left(self, total: int) -> int:
         """Return how many of so many trials have no outcome yet: not started, running, or interrupted."""
-        return total - self.counts[Status.COMPLETED] - self.failed
+        return total - self.ended + self.counts[Status.INTERRUPTED]
 
     def rank(self, row: TrialHistory) -> tuple[bool, float, int]:
         """Return what sorts trials: the best first, those without a value last, equal ones by number."""
@@ -223,12 +224,12 @@ class History:
         return value is None, 0.0 if value is None else self.direction.sort_key(value), row.trial.number
 
     @property
-    def not_completed(self) -> list[TrialHistory]:
-        """The trials that ended without a value, in the order of their numbers."""
+    def with_failure(self) -> list[TrialHistory]:
+        """The trials that ended with a failure, interrupted ones among them, in the order of their numbers."""
         return [
             trial
             for _, trial in sorted(self.trials.items())
-            if trial.outcome is not None and trial.outcome.status is not Status.COMPLETED
+            if trial.outcome is not None and trial.outcome.failure is not None
         ]
 
     def end_running(self, reason: str) -> None:
@@ -275,9 +276,9 @@ class History:
         self.seconds_of_ended += outcome.seconds
         if outcome.script:
             self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
-        if outcome.status is not Status.COMPLETED:
+        if outcome.failure is not None:
             self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
-        else:
+        elif outcome.status is Status.COMPLETED:
             self.values_differ |= self.best is not None and self.best.value != trial.value
             if self.best is None or self.rank(trial) < self.rank(self.best):
                 self.best = trial
@@ -289,7 +290,8 @@ class History:
         self.counts.subtract([outcome.status])
         self.counts = +self.counts  # without what is zero now
         self.seconds_of_ended -= outcome.seconds
-        _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)
+        if outcome.failure is not None:
+            _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)
         if outcome.script:
             _remove(self.scripts, outcome.script, trial.trial.number)
 

@@ -105,8 +105,7 @@ class DashboardStudy:
         if running is not None and row.outcome is not None:
             for name, value in attributes_of(row).items():
                 storage.set_trial_user_attr(running, name, value)
-            values = None if row.value is None else [row.value]
-            storage.set_trial_state_values(running, TrialState.COMPLETE if values else TrialState.FAIL, values)
+            storage.set_trial_state_values(running, trial.state, trial.values)
             self._ended[number] = running
             return
         if running is not None:  # an earlier attempt, which ended since the last update

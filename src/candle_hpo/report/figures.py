@@ -32,6 +32,7 @@ _COLOURS = {
     Status.TIMED_OUT.value: "#e69f00",
     Status.OUT_OF_MEMORY.value: "#000000",
     Status.INTERRUPTED.value: "#999999",
+    Status.STOPPED.value: "#56b4e9",
 }
 _BEST_COLOUR = "#d55e00"
 _MOST_AT_ONCE = 12  # hyperparameters in the figure of all

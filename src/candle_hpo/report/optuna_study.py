@@ -55,11 +55,14 @@ def new_study(
     return optuna.create_study(study_name=name, storage=storage, direction=DIRECTIONS[direction])
 
 
+_STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.STOPPED: TrialState.PRUNED}
+
+
 class OptunaTrials:
     """Makes trials of Optuna from ours, each with the values that `columns` have at its place.
 
-    Completed ones have their value, others are failed ones, those that have not ended are running. What Optuna has no
-    place for is in a trial's attributes.
+    Completed ones have their value, stopped ones are pruned, others failed, those that have not ended are running. What
+    Optuna has no place for is in a trial's attributes.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -75,7 +78,7 @@ class OptunaTrials:
         outcome = row.outcome
         state = TrialState.RUNNING
         if outcome is not None:
-            state = TrialState.COMPLETE if outcome.status is Status.COMPLETED else TrialState.FAIL
+            state = _STATES.get(outcome.status, TrialState.FAIL)
         trial = create_trial(
             state=state,
             value=row.value,

@@ -213,7 +213,7 @@ def _run_campaign(
     try:
         engine = PooledEngine(
             pool,
-            cluster_runner(model, paths, gpus=gpus),
+            cluster_runner(model, paths, pool.channel, gpus=gpus),
             sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,

@@ -49,7 +49,7 @@ def conclude(
     if history.counts[Status.INTERRUPTED]:
         listener.say(f"Trials were interrupted; candle resume {paths.root.name} attempts them again")
         return ExitStatus.SYSTEM_ERROR
-    if history.not_completed:
+    if history.with_failure:
         listener.say(
             f"With the script fixed: candle resume {paths.root.name} --retry-failed",
             "With the input file fixed: submit it again, as a new experiment, or with "

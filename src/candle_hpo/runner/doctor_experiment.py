@@ -54,7 +54,7 @@ def _state(experiment: Experiment) -> list[str]:
     history = experiment.history
     kinds = Counter(
         (row.outcome.status.value, row.outcome.failure.kind.value)
-        for row in history.not_completed
+        for row in history.with_failure
         if row.outcome is not None and row.outcome.failure is not None
     )
     nodes = Counter(attempt.outcome.place.node for attempt in history.attempts if attempt.outcome.place)

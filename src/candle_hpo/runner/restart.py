@@ -11,7 +11,7 @@ from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Hyperparameters, Status
+from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.experiment import Experiment
@@ -35,21 +35,21 @@ class Restart:
 
     @property
     def left(self) -> int:
-        """How many trials there are to run: all that have not completed, and the new ones."""
-        return self.stored.total - self.earlier.history.counts[Status.COMPLETED]
+        """How many trials there are to run: those without an outcome, the failed ones, and the new ones."""
+        return self.earlier.history.left(self.stored.total) + self.earlier.history.failed
 
     def first_left(self) -> Hyperparameters | None:
         """Return the hyperparameters of the first set of a grid that is to run; None where there is none."""
         if self.stored.settings.workflow != "grid":
             return None
-        completed = {
+        done = {
             row.trial.id
             for row in self.earlier.history.trials.values()
-            if row.outcome is not None and row.outcome.status is Status.COMPLETED
+            if row.outcome is not None and row.outcome.failure is None
         }
         before = msgspec.structs.replace(self.stored, total=self.before.total)
         there = read_parameter_sets(self.earlier.paths, before).sets
-        left = (one for sets in (there, self.added) for one in sets if one.id not in completed)
+        left = (one for sets in (there, self.added) for one in sets if one.id not in done)
         return next((one.hyperparameters for one in left), None)
 
 

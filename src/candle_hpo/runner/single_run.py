@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import random
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 from pprint import pformat
 
@@ -13,7 +12,7 @@ from candle_hpo.campaign import WAKE_SECONDS
 from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.paths import TrialPaths, single_run_paths
-from candle_hpo.core.stopping import Stop
+from candle_hpo.core.stopping import Stop, StopHow
 from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Status, Trial
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.local import LocalPool
@@ -72,7 +71,11 @@ def run_trial_here(
     with LocalPool([worker]) as pool:
         # As in a campaign, signal handlers only put a word into a queue; this thread acts on it.
         arrivals: queue.SimpleQueue[Future[Outcome] | Stop] = queue.SimpleQueue()
-        run = partial(run_attempt, model, attempt, paths, worker.environment, pool.switch, directory=directory)
+
+        def run() -> Outcome:
+            with pool.switch_of(attempt) as switch:
+                return run_attempt(model, attempt, paths, worker.environment, switch, directory=directory)
+
         with calling_on_signals(arrivals.put, STOP_SIGNALS):
             pool.submit(run).add_done_callback(arrivals.put)
             arrival: Future[Outcome] | Stop | None = None
@@ -82,7 +85,7 @@ def run_trial_here(
                 except queue.Empty:
                     continue
                 if isinstance(arrival, Stop):
-                    pool.stop()
+                    pool.stop(None, StopHow.INTERRUPT)
     end_all_orphans()
     try:
         return arrival.result()

@@ -97,7 +97,7 @@ class LearningSearch:
     def observe(self, trial: Trial, outcome: Outcome) -> None:
         """Observe how a trial ended, perhaps one that an earlier campaign proposed.
 
-        One that the machine interrupted says nothing: its value is as unknown as that of a trial that runs. Raises
+        One that was interrupted, or stopped, says nothing: its value is as unknown as that of a trial that runs. Raises
         `RecordError` for hyperparameters that are not of this space.
         """
         if trial.number not in self._places:
@@ -105,7 +105,7 @@ class LearningSearch:
             if point is None:
                 raise RecordError(f"{trial.id} has hyperparameters that are not of this experiment's search space")
             self._places[trial.number] = self._add(point)
-        if outcome.status is not Status.INTERRUPTED:
+        if outcome.status not in (Status.INTERRUPTED, Status.STOPPED):
             self._sampler.observe(self._places[trial.number], outcome.value_of(self._objective))
 
     def _add(self, point: Coordinates) -> int:

@@ -324,7 +324,7 @@ def busy_share(proposals: str, here: Path) -> float:
     search = parametric_search(space_of(SPACE), settings, seed=1)
     record = Record(here / f"{proposals}.jsonl", Objective(Direction.MINIMIZE))
     Campaign(
-        search, PooledEngine(pool, lambda _: pytest.fail(), 8, lambda: None), record, FailurePolicy(), pool.advance
+        search, PooledEngine(pool, lambda _: pytest.fail(), 8, lambda *_: None), record, FailurePolicy(), pool.advance
     ).run()
     assert record.history.counts == {Status.COMPLETED: 100}
     last = max(begin for begin, _ in pool.spans)

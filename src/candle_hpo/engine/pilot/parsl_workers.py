@@ -112,6 +112,11 @@ class ParslWorkers:
         future: Future[Any] = self._pool.submit(function, *args)
         return future
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of this machine at which workers may reach it, as Parsl's own try them, one after another."""
+        return tuple(sorted(self._executor.all_addresses))
+
     def are_all_lost(self) -> bool:
         """Return whether there will never be a worker again."""
         return bool(self._executor.bad_state_is_set)

@@ -13,12 +13,16 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+from candle_hpo.core.stopping import StopHow
+from candle_hpo.core.trial import Attempt
+from candle_hpo.engine.channel import Address, CampaignEnd
+from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
 from candle_hpo.engine.pilot.worker import WorkerStopped, forget_tasks, with_its_place
 
 
 class ClusterPool(Executor):
-    """Runs functions on the workers of this job. `stop()` gives up on what runs, at once."""
+    """Runs functions on the workers of this job. `stop` for all gives up on what runs, at once."""
 
     def __init__(self, folder: Path, workers_by_node: Sequence[int]) -> None:
         """Start the workers; `folder` is for Parsl's files and keys: the user's own, shared by all nodes, and empty."""
@@ -27,6 +31,13 @@ class ClusterPool(Executor):
         self._folder = folder
         forget_tasks()
         self._workers = ParslWorkers(folder, workers_by_node)
+        allow_connections(sum(workers_by_node))  # after them: they and their models inherit the limit
+        self._channel = CampaignEnd(self._workers.addresses)
+
+    @property
+    def channel(self) -> Address:
+        """Where its workers reach the campaign."""
+        return self._channel.address
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""
@@ -61,8 +72,15 @@ class ClusterPool(Executor):
         else:
             future.set_exception(error)
 
-    def stop(self) -> None:
-        """Give up on everything that runs: its futures fail now, its processes end with the pool."""
+    def stop(self, attempt: Attempt | None, how: StopHow) -> None:
+        """Have an attempt's worker end it, or (None) give up on all: their processes end with the pool."""
+        if attempt is not None:
+            self._channel.stop(attempt.name, how)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Let the futures of everything that runs fail now."""
         for future in list(self._outstanding):
             self._settle(future, None, WorkerStopped("stopped while it ran"))
 
@@ -73,9 +91,10 @@ class ClusterPool(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the workers and all that runs on them, now: nothing that could be waited for is left."""
-        self.stop()
+        self._give_up()
         log_faults(self._folder)  # before they are ended, which each of Parsl's programs has a word for
         self._workers.end()
+        self._channel.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _as_machine_fault(self, error: BaseException) -> BaseException:

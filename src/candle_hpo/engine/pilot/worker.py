@@ -13,12 +13,14 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache, partial
 from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
+from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
 from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER, WORKERS_BY_NODE
 from candle_hpo.launch.command import ModelCommand
@@ -73,10 +75,10 @@ def node_name() -> str:
 
 
 def cluster_runner(
-    model: ModelCommand, paths: ExperimentPaths, *, gpus: GpuShare | None
+    model: ModelCommand, paths: ExperimentPaths, campaign: Address, *, gpus: GpuShare | None
 ) -> Callable[[Attempt], Outcome]:
     """Return the function that runs an attempt on whatever worker it is sent to; `gpus`: what each has, if any."""
-    return _OnAnyWorker(model, paths, gpus)
+    return _OnAnyWorker(model, paths, campaign, gpus)
 
 
 def forget_tasks() -> None:
@@ -87,8 +89,8 @@ def forget_tasks() -> None:
 class _OnAnyWorker:
     """Runs attempts in a worker's process; sent there with what all trials have in common."""
 
-    def __init__(self, model: ModelCommand, paths: ExperimentPaths, gpus: GpuShare | None) -> None:
-        self._model, self._paths, self._gpus = model, paths, gpus
+    def __init__(self, model: ModelCommand, paths: ExperimentPaths, campaign: Address, gpus: GpuShare | None) -> None:
+        self._model, self._paths, self._campaign, self._gpus = model, paths, campaign, gpus
 
     def __call__(self, attempt: Attempt) -> Outcome:
         slot = int(os.environ[WORKER_NUMBER])
@@ -98,11 +100,12 @@ class _OnAnyWorker:
             paths = self._paths.trial(attempt.trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
-            script = process.script_watch(self._model)
+            script, channel = process.script_watch(self._model), process.channel(self._campaign, str(place))
             run = partial(
                 run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
             )
-            return process.run(lambda: _unless_ended_too(run()))
+            with channel.running(attempt.name, switch.stop), closing(switch):
+                return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
 
@@ -125,6 +128,7 @@ class _WorkerProcess:
         self._busy = False
         self._warm: WarmHost | None = None
         self._script: ScriptWatch | None = None
+        self._channel: WorkerEnd | None = None
         forget_tasks()
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
@@ -142,6 +146,12 @@ class _WorkerProcess:
         if self._script is None:
             self._script = ScriptWatch(model.script, model.language)
         return self._script
+
+    def channel(self, campaign: Address, name: str) -> WorkerEnd:
+        """Return the worker's end of the channel to its campaign: made here, for it would not survive a fork."""
+        if self._channel is None:
+            self._channel = WorkerEnd(campaign, name)
+        return self._channel
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""

@@ -35,7 +35,7 @@ def outcome_of(
     kernel ended a process that ran out of memory while this one ran; it is asked about one that was killed.
     """
     if ended.stopped:
-        return _without_value(Status.INTERRUPTED, FailureKind.STOPPED, "stopped while it ran", ended)
+        return Outcome.stopped(ended.stopped, seconds=ended.seconds)
     if ended.timed_out:
         reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
         return _without_value(Status.TIMED_OUT, FailureKind.TIME, reason, ended)

@@ -67,7 +67,7 @@ def _body(paths: ExperimentPaths, stored: StoredExperiment, history: History, da
         ("hyperparameters", "Each hyperparameter against the objective", _slices(data)),
         ("together", "All hyperparameters together", _parallel(data)),
         ("workers", "Workers and durations", _workers(data)),
-        ("failures", f"Failures ({len(history.not_completed):,})", failures(history, paths)),
+        ("failures", f"Failures ({len(history.with_failure):,})", failures(history, paths)),
         ("trials", f"All trials ({len(data.ids):,})", _TABLE),
         ("run", "What was run", what_was_run(stored, history, paths)),
     ]
