@@ -31,7 +31,7 @@ from candle_hpo.user_environment import user_environment
 _SECONDS = 30.0  # for all questions together
 _PROGRAM_SECONDS = 20.0
 _MOST_LINES = 60  # of what a program says
-_EXTRAS = ("figures", "dataframe", "dashboard")
+_EXTRAS = ("dataframe", "dashboard")
 _PROGRAMS = ("python", "python3", "Rscript", "bash")
 _BATCH_QUESTIONS = (
     ("sinfo", "--version"),

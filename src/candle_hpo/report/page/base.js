@@ -1,4 +1,4 @@
-// Shared by all charts: the data, elements, scales, numbers as text, the tip beside the pointer, drawing again.
+// Shared by the charts and the table: the data, elements, numbers as text, the tip beside the pointer.
 "use strict";
 
 const page = JSON.parse(document.getElementById("data").textContent);
@@ -11,14 +11,11 @@ function note(message) {
   document.documentElement.dataset.problems = problems.join("; ");
 }
 
-const COMPLETED = page.statuses.indexOf("completed");
 const sign = page.direction === "minimize" ? 1 : -1;
 const best = page.best === null ? -1 : page.best;
 
 function make(tag, attributes = {}, ...children) {
-  const drawn = ["svg", "g", "line", "path", "rect", "text", "title", "circle"].includes(tag);
-  const element = drawn
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined) element.setAttribute(name, value);
@@ -54,108 +51,9 @@ function cutText(text, longest) {
   return text.length <= longest ? text : `${text.slice(0, longest - 1 - end)}…${text.slice(-end)}`;
 }
 
-function ticksAt(values) {
-  const texts = textsApart(values);
-  return values.map((value, place) => [value, texts[place]]);
-}
-
-// Units for a time axis: that of its largest value.
-function timeUnit(seconds) {
-  if (seconds < 180) return { divisor: 1, name: "s" };
-  if (seconds < 3 * 3600) return { divisor: 60, name: "min" };
-  return seconds < 4 * 86400 ? { divisor: 3600, name: "h" } : { divisor: 86400, name: "days" };
-}
-
 function durationText(seconds) {
-  const unit = timeUnit(seconds);
-  return `${numberText(seconds / unit.divisor, 3)} ${unit.name}`;
-}
-
-// A scale takes a value to a place from 0 to 1, and knows where its ticks are.
-function linearScale(low, high) {
-  if (!(high > low)) [low, high] = [low - (Math.abs(low) || 1) * 0.5, high + (Math.abs(high) || 1) * 0.5];
-  const at = (value) => (value - low) / (high - low);
-  const ticks = (most) => {
-    const rough = (high - low) / Math.max(1, most);
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 2.5, 5, 10].find((times) => times * power >= rough) || 10);
-    const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k += 1) {
-      found.push(+(k * step).toPrecision(12));
-    }
-    return ticksAt(found);
-  };
-  return { at, ticks, low, high };
-}
-
-function logScale(low, high) {
-  const inner = linearScale(Math.log10(low), Math.log10(high));
-  const ticks = (most) => {
-    const [from, to] = [Math.ceil(inner.low - 1e-9), Math.floor(inner.high + 1e-9)];
-    if (to - from < 2) {
-      const few = [1, 2, 5].flatMap((times) => {
-        const found = [];
-        for (let k = from - 1; k <= to; k += 1) found.push(times * 10 ** k);
-        return found;
-      }).filter((value) => inner.at(Math.log10(value)) >= 0 && inner.at(Math.log10(value)) <= 1);
-      return ticksAt(few.sort((a, b) => a - b).map((value) => +value.toPrecision(6)));
-    }
-    const every = Math.ceil((to - from + 1) / Math.max(2, most));
-    const found = [];
-    for (let k = from; k <= to; k += every) found.push([10 ** k, numberText(10 ** k)]);
-    return found;
-  };
-  return { at: (value) => inner.at(Math.log10(value)), ticks, low, high };
-}
-
-function padded(scale, part) {
-  return { ...scale, at: (value) => part + scale.at(value) * (1 - 2 * part) };
-}
-
-// A column's own scale: numbers, or choices one beside the other.
-function scaleOf(column) {
-  if (column.choices.length) {
-    const count = column.choices.length;
-    return {
-      at: (place) => (place + 0.5) / count,
-      ticks: (most) => column.choices
-        .map((text, place) => [place, text])
-        .filter((_, place) => place % Math.ceil(count / Math.max(1, most)) === 0),
-      step: 1 / count,
-    };
-  }
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of column.values) {
-    if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  }
-  const scale = padded(column.is_log ? logScale(low, high) : linearScale(low, high), 0.04);
-  const different = [...new Set(column.values)].filter((value) => value !== null).sort((a, b) => a - b);
-  if (different.length > 8 || closest(different, scale) < 0.09) return scale;
-  return { ...scale, ticks: () => ticksAt(different) };
-}
-
-function closest(values, scale) {
-  return values.slice(1).reduce((least, value, k) => Math.min(least, scale.at(value) - scale.at(values[k])), 1);
-}
-
-// Cividis (Nuñez, Anderton and Renslow, 2018), made to look alike to people with and without colour blindness.
-const CIVIDIS = [[0, 34, 78], [18, 53, 112], [60, 77, 110], [87, 100, 112], [112, 123, 116], [139, 145, 119],
-  [168, 169, 113], [202, 194, 99], [254, 232, 56]];
-
-function cividis(share) {
-  const place = Math.min(1, Math.max(0, share)) * (CIVIDIS.length - 1);
-  const [below, rest] = [Math.floor(place), place % 1];
-  const above = Math.min(below + 1, CIVIDIS.length - 1);
-  return `rgb(${CIVIDIS[below].map((part, k) => Math.round(part + (CIVIDIS[above][k] - part) * rest)).join(",")})`;
-}
-
-function isDark() {
-  const light = document.documentElement.classList.contains("light");
-  return !light && window.matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const [divisor, name] = [[86400, "days"], [3600, "h"], [60, "min"]].find(([least]) => seconds >= 3 * least) || [1, "s"];
+  return `${numberText(seconds / divisor, 3)} ${name}`;
 }
 
 const tip = make("div", { class: "tip", "aria-hidden": "true" });
@@ -198,28 +96,4 @@ function trialLines(place) {
     if (text !== "") lines.push(`${column.name} = ${cutText(text, 60)}`);
   }
   return lines;
-}
-
-// What is drawn again when the window, the colours or the choice of the vertical axis change.
-const drawings = [];
-let waiting = 0;
-
-function drawn(id, draw) {
-  const element = document.getElementById(id);
-  if (element) drawings.push(() => draw(element));
-}
-
-function drawAll() {
-  for (const draw of drawings) draw();
-  document.documentElement.dataset.drawn = document.querySelectorAll("figure svg").length;
-}
-
-function drawAgain() {
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(drawAll);
-}
-
-function light(on) {
-  document.documentElement.classList.toggle("light", on);
-  drawAll();
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from candle_hpo.report.results import metric_names
 STATUSES = (*(status.value for status in Status), "running")
 _FEWEST_TO_CUT = 20  # completed trials, from which on values far off are kept out of the charts' range
 _FAR_OFF = 3.0  # beyond the best 95 %, in widths of their range
+_MOST_DRAWN, _BEST_DRAWN = 3000, 100  # trials in a chart: the best, and every so-manieth of the others
 
 
 class ValueRange(msgspec.Struct, frozen=True):
@@ -60,7 +62,8 @@ class AttemptColumns(msgspec.Struct, frozen=True):
 class PageData(msgspec.Struct, frozen=True):
     """Trials by their number, in columns.
 
-    `order` is the places of those that ended, in the order of their ends; `best` is the place of the best.
+    `order` is the places of those that ended, in the order of their ends; `best` is the place of the best, and
+    `drawn` the places of those that charts show, from the worst to the best.
     Running time counts from the first campaign's start, without the times between campaigns; `campaigns` are their
     beginnings in it, and `places` how many workers there were, with the time since when.
     """
@@ -73,6 +76,7 @@ class PageData(msgspec.Struct, frozen=True):
     seconds: tuple[float | None, ...]
     attempts: tuple[int, ...]
     order: tuple[int, ...]
+    drawn: tuple[int, ...]
     best: int | None
     range: ValueRange | None
     hyperparameters: tuple[HyperparameterColumn, ...]
@@ -93,6 +97,7 @@ def page_data(
     columns = columns_of(names, [row.trial.hyperparameters for row in rows], log_scales)
     values = tuple(row.value for row in rows)
     clock = _RunningTime(history)
+    order = _order(history, rows)
     return PageData(
         name=name,
         direction=history.direction,
@@ -101,7 +106,8 @@ def page_data(
         value=values,
         seconds=tuple(None if row.outcome is None else round(row.outcome.seconds, 3) for row in rows),
         attempts=tuple(row.attempt.number for row in rows),
-        order=_order(history, rows),
+        order=order,
+        drawn=_drawn(order, values, history.direction),
         best=None if history.best is None else rows.index(history.best),
         range=value_range([value for value in values if value is not None], history.direction),
         hyperparameters=_with_importance(columns, rows, history.direction),
@@ -122,6 +128,16 @@ def _order(history: History, rows: Sequence[TrialHistory]) -> tuple[int, ...]:
     places = {row.trial.number: place for place, row in enumerate(rows) if row.outcome is not None}
     last_ends = {attempt.attempt.trial.number: None for attempt in reversed(history.attempts)}
     return tuple(places[number] for number in reversed(last_ends) if number in places)
+
+
+def _drawn(order: Sequence[int], values: Sequence[float | None], direction: Direction) -> tuple[int, ...]:
+    def best_first(place: int) -> float:
+        value = values[place]
+        return math.inf if value is None else direction.sort_key(value)
+
+    every = max(1, -(-(len(order) - _BEST_DRAWN) // (_MOST_DRAWN - _BEST_DRAWN)))
+    places = sorted(order, key=best_first)
+    return tuple(place for k, place in enumerate(places) if k < _BEST_DRAWN or k % every == 0)[::-1]
 
 
 def value_range(values: Sequence[float], direction: Direction) -> ValueRange | None:

@@ -7,20 +7,23 @@ import string
 from importlib.resources import files
 
 import msgspec
+import vl_convert
 
 from candle_hpo import __version__
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
+from candle_hpo.report.chart_style import DARK, LIGHT, PAGE_FONT, config, css
+from candle_hpo.report.charts import Spec, objective_charts, objective_scales, other_charts, varying
 from candle_hpo.report.importance import FEWEST_TRIALS
-from candle_hpo.report.page.data import STATUSES, PageData, page_data
+from candle_hpo.report.page.data import PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.space import log_scales
 from candle_hpo.report.summary import note_on_one_value
 
 # In the order in which they are put together: each uses what is above it.
-_SCRIPTS = ("base.js", "chart.js", "objective.js", "parallel.js", "workers.js", "table.js")
+_SCRIPTS = ("base.js", "charts.js", "table.js")
 
 _ABOUT_IMPORTANCE = (
     "How much each hyperparameter matters for a trial to be among the best tenth (at least the best five), as "
@@ -33,14 +36,22 @@ _NO_IMPORTANCE = f"Importance needs at least {FEWEST_TRIALS} completed trials th
 def report_page(paths: ExperimentPaths, stored: StoredExperiment, history: History) -> str:
     """Return the page, as HTML, of what an experiment has come to so far."""
     data = page_data(paths.root.name, history, stored.names, log_scales(paths))
+    of_objective = {name: objective_charts(data, scale) for name, scale in objective_scales(data).items()}
+    others = other_charts(data)
+    shown = msgspec.to_builtins(data) | {
+        "objective_charts": of_objective,
+        "other_charts": others,
+        "looks": {"light": config(LIGHT, PAGE_FONT), "dark": config(DARK, PAGE_FONT)},
+    }
     template = string.Template(_asset("template.html"))
     return template.substitute(
         title=html.escape(f"{data.name}: {location_name(stored)}"),
         version=__version__,
-        style=_asset("style.css"),
-        body=_body(paths, stored, history, data),
+        style=string.Template(_asset("style.css")).substitute(light=css(LIGHT), dark=css(DARK)),
+        body=_body(paths, stored, history, data, others),
         # "<" could end the element that holds the data, whatever a hyperparameter's text is.
-        data=msgspec.json.encode(data).decode().replace("<", "\\u003c"),
+        data=msgspec.json.encode(shown).decode().replace("<", "\\u003c"),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         script="\n".join(map(_asset, _SCRIPTS)),
     )
 
@@ -54,19 +65,20 @@ def _asset(name: str) -> str:
     return files("candle_hpo.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _body(paths: ExperimentPaths, stored: StoredExperiment, history: History, data: PageData) -> str:
-    has_importance = any(column.importance is not None for column in data.hyperparameters)
+def _body(
+    paths: ExperimentPaths, stored: StoredExperiment, history: History, data: PageData, others: dict[str, Spec]
+) -> str:
     sections: list[tuple[str, str, str]] = [
         ("best", "Best sets", best_sets(history, stored.names)),
         ("objective", "Objective", _objective(data)),
         (
             "importance-of",
             "Importance of hyperparameters",
-            _text(_ABOUT_IMPORTANCE) + _figure("importance") if has_importance else _text(_NO_IMPORTANCE),
+            _text(_ABOUT_IMPORTANCE) + _figure("importance") if "importance" in others else _text(_NO_IMPORTANCE),
         ),
         ("hyperparameters", "Each hyperparameter against the objective", _slices(data)),
         ("together", "All hyperparameters together", _parallel(data)),
-        ("workers", "Workers and durations", _workers(data)),
+        ("used", "Workers and durations", _workers(others)),
         ("failures", f"Failures ({len(history.with_failure):,})", failures(history, paths)),
         ("trials", f"All trials ({len(data.ids):,})", _TABLE),
         ("run", "What was run", what_was_run(stored, history, paths)),
@@ -92,12 +104,8 @@ def _text(words: str) -> str:
     return element("p", html.escape(words), class_="soft")
 
 
-def _figure(name: str, *, wide: bool = False, caption: str = "") -> str:
-    inner = element("div", "", id=name)
-    return element(
-        "figure",
-        (element("div", inner, class_="wide") if wide else inner) + (element("figcaption", caption) if caption else ""),
-    )
+def _figure(name: str, class_: str = "") -> str:
+    return element("figure", element("div", "", id=name), class_=class_)
 
 
 def _objective(data: PageData) -> str:
@@ -114,7 +122,11 @@ def _objective(data: PageData) -> str:
         + (", a triangle at the edge a value beyond the axis" if data.range.outside else "")
         + ". Point at one to see it, click to find it in the table."
     )
-    return element("div", select, class_="bar-above") + _text(about) + _figure("history")
+    few = len(data.order) - len(data.drawn)
+    left_out = (
+        f" The charts of trials show {len(data.drawn):,} of {len(data.order):,}, the best among them." if few else ""
+    )
+    return element("div", select, class_="bar-above") + _text(about + left_out) + _figure("history")
 
 
 def _slices(data: PageData) -> str:
@@ -123,38 +135,29 @@ def _slices(data: PageData) -> str:
     constant = [column.name for column in data.hyperparameters if len(set(column.values)) < 2]
     same = f" Not shown, as it never changes: {', '.join(constant)}." if constant else ""
     about = "The most important first. The ring is the best trial, a bar the median of a choice." + same
-    return _text(about) + element("figure", element("div", "", id="slices", class_="slices"))
+    figures = "".join(_figure(f"slice-{place}") for place, _ in varying(data))
+    return _text(about) + element("div", figures, class_="slices")
 
 
 def _parallel(data: PageData) -> str:
-    if data.range is None:
-        return _text("No trial has completed yet.")
-    note = element("p", "", id="parallel-note", class_="soft")
-    return (
-        _text("Each line is a completed trial, in the colour of its objective on the axis at the right.")
-        + note
-        + _figure("parallel", wide=True)
-    )
+    if data.range is None or not varying(data):
+        return _text("There is nothing to compare yet.")
+    return _text(
+        "Each line is a completed trial, in the colour of its objective at the right. "
+        "Draw along an axis, at its right, to choose a range of it; click there to let it go."
+    ) + _figure("parallel", "wide")
 
 
-def _workers(data: PageData) -> str:
-    if not data.runs.trial:
+def _workers(others: dict[str, Spec]) -> str:
+    if "busy" not in others:
         return _text("No trial has ended yet.")
-    there = {STATUSES[status] for status in data.runs.status}
-    legend = "".join(
-        element("span", element("i", "", style=f"background:var(--{status})") + status.replace("_", " "))
-        for status in STATUSES
-        if status in there
-    )
     return (
         element("h3", "Busy workers")
         + _text("Dashed: how many workers there were. Trials that still run are not in it.")
         + _figure("busy")
         + element("h3", "What each worker ran")
-        + element("div", legend, class_="legend")
-        + _figure("gantt")
-        + element("h3", "Durations")
-        + _figure("durations")
+        + _figure("workers")
+        + (element("h3", "Durations") + _figure("durations") if "durations" in others else "")
     )
 
 

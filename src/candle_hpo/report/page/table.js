@@ -1,4 +1,4 @@
-// The table of all trials: sorted by any column, filtered by words, a hundred rows at a time; then the first drawing.
+// The table of all trials: sorted by any column, filtered by words, a hundred rows at a time.
 
 const ROWS = 100;
 const table = { sorted: null, descending: false, words: "", from: 0 };
@@ -99,15 +99,4 @@ document.getElementById("words").addEventListener("input", (event) => {
 document.getElementById("previous").addEventListener("click", () => { table.from -= ROWS; drawTable(); });
 document.getElementById("next").addEventListener("click", () => { table.from += ROWS; drawTable(); });
 
-const chosenAxis = document.getElementById("value-axis");
-if (chosenAxis) {
-  chosenAxis.value = valueAxis;
-  chosenAxis.addEventListener("change", () => { valueAxis = chosenAxis.value; drawAgain(); });
-}
-
-window.addEventListener("resize", drawAgain);
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
-window.addEventListener("beforeprint", () => light(true));
-window.addEventListener("afterprint", () => light(false));
-drawAll();
 drawTable();
