@@ -173,6 +173,13 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             ],
         ),
         (
+            r"result_pattern='step (?P<step>\d+) loss (\S+)'",
+            [
+                r"x.in:4: result_pattern: step (?P<step>\d+) loss (\S+): step counts steps, and no other group has a "
+                "name; give one to the group around the number, such as (?P<loss>...)"
+            ],
+        ),
+        (
             "result_pattern='(a)(b)'",
             [
                 "x.in:4: result_pattern: (a)(b) has 2 groups; "

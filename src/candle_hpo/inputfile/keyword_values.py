@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
-from candle_hpo.core.objective import Direction
+from candle_hpo.core.objective import Direction, measured_groups
 
 
 class KeywordValueError(ValueError):
@@ -180,6 +180,11 @@ def pattern(text: str) -> str:
     if expression.groups > 1 and not expression.groupindex:
         raise KeywordValueError(
             f"{text} has {expression.groups} groups; keep the one around the number, and write (?:...) for others"
+        )
+    if expression.groupindex and not measured_groups(expression):
+        raise KeywordValueError(
+            f"{text}: {', '.join(expression.groupindex)} counts steps, and no other group has a name; give one to the "
+            "group around the number, such as (?P<loss>...)"
         )
     return text
 
