@@ -10,8 +10,8 @@ import vl_convert
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.history import History
-from candle_hpo.report.chart_style import LIGHT, PRINT_FONT, config
-from candle_hpo.report.charts import for_print, rows_of
+from candle_hpo.report.charts.charts import for_print, rows_of
+from candle_hpo.report.charts.style import LIGHT, PRINT_FONT, config
 from candle_hpo.report.page.data import page_data
 from candle_hpo.report.space import log_scales
 

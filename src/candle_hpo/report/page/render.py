@@ -13,8 +13,9 @@ from candle_hpo import __version__
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
-from candle_hpo.report.chart_style import DARK, LIGHT, PAGE_FONT, config, css
-from candle_hpo.report.charts import Spec, objective_charts, objective_scales, other_charts, varying
+from candle_hpo.report.charts.axes import Spec, objective_scales, varying
+from candle_hpo.report.charts.charts import objective_charts, other_charts
+from candle_hpo.report.charts.style import DARK, LIGHT, PAGE_FONT, config, css
 from candle_hpo.report.importance import FEWEST_TRIALS
 from candle_hpo.report.page.data import PageData, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
