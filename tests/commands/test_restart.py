@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -9,12 +10,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import candle_hpo
+from candle_hpo.commands import resume
+from candle_hpo.commands.screen import Screen
+from candle_hpo.core.errors import ExitStatus, MachineError
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.read import read_input_file
+from candle_hpo.launch.interpreter import Interpreter
+from candle_hpo.record.events import CampaignStarted, TrialStarted
+from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.search.added_sets import compare_sets
 from conftest import Candle, WriteInput
+from support.attempts import attempt_at
 
 pytestmark = pytest.mark.slow
 
@@ -159,6 +169,26 @@ def test_sets_that_were_removed_or_changed_are_named(candle: Candle, write_input
             "Other values in this file than in X000, which keeps its own: 1 set (b); to run the values" in done.stdout
         )
     assert results() == {"a": 3, "b": 4, "c": 5}
+
+
+@pytest.mark.parametrize(("has_begun", "total"), [(False, 2), (True, 3)])
+def test_sets_that_were_added_stay_once_they_have_begun_to_run(
+    has_begun: bool, total: int, candle: Candle, write_input: WriteInput, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert candle("submit-job", write_input(SUM, param_space='{"x": 1}\n{"x": 2}')).returncode == 0
+
+    def breaks(claim: Claim, *_: object, **__: object) -> ExitStatus:
+        if has_begun:
+            claim.record.append([CampaignStarted(1.0, "h", 1, 1), TrialStarted.of(attempt_at(3, {"x": 7}), 2.0)])
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr(resume, "_resume_rest", breaks)
+    monkeypatch.chdir(here)
+    request = read_input_file(write_input(SUM, "restart_from_exp=X000", param_space='{"x": 1}\n{"x": 7}\n{"x": 2}'))
+    screen = Screen(Console(file=io.StringIO()))
+    with pytest.raises(MachineError, match="the disk is full"):
+        resume.resume_with(request, Interpreter(sys.executable, "Python"), screen)
+    assert Experiment.open("X000").stored.total == total
 
 
 def test_a_value_of_another_name_is_not_mixed_with_those_that_are_there(

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +14,12 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Place
 from candle_hpo.engine.channel import CampaignEnd, WorkerEnd
 from candle_hpo.engine.pilot import worker as cluster_worker
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
+from candle_hpo.process.group import StopSwitch
 from conftest import gone
 from support.attempts import attempt_at
 
@@ -32,7 +35,7 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
         guard=None,
         warm_host=lambda model: None,
         script_watch=lambda model: None,
-        channel=WorkerEnd,
+        reachable=lambda *_: nullcontext(),
     )
     monkeypatch.setattr(cluster_worker, "_worker_process", lambda: process)
     pauses: list[float] = []
@@ -49,6 +52,22 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
     collected = collector(paths)(attempt_at(0, id="a"))
     assert collected is None if waits else collected is not None
+
+
+def test_a_worker_without_a_channel_runs_its_attempts_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> WorkerEnd:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(cluster_worker, "WorkerEnd", refuse)
+    campaign = CampaignEnd(["127.0.0.1"])
+    process = object.__new__(cluster_worker._WorkerProcess)
+    process._channel = None
+    with process.reachable(campaign.address, attempt_at(1), Place("n1", 0), StopSwitch()):
+        pass
+    campaign.close()
+    assert "n1:0 cannot be reached while it runs hpset_00001/1: can't start new thread" in caplog.text
 
 
 class NotToBeSent(Exception):

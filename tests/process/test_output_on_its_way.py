@@ -12,16 +12,18 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.run import run_attempt
-from candle_hpo.process import forwarding
+from candle_hpo.process import forwarding, group
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from conftest import Candle, input_text
@@ -226,6 +228,23 @@ def test_nor_a_stop(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> No
     switch.close()
     assert outcome.status is Status.INTERRUPTED
     assert outcome.seconds < HANGS
+
+
+def test_what_has_ended_by_itself_keeps_its_value_though_it_is_asked_to_stop_a_moment_later(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = StopSwitch()
+    waits_for_output = forwarding.let_output_arrive
+
+    def stop_meanwhile(*arguments: Any) -> bool:
+        arrived = waits_for_output(*arguments)
+        switch.stop(StopHow.PURPOSE)
+        return arrived
+
+    monkeypatch.setattr(group, "let_output_arrive", stop_meanwhile)
+    outcome = run(here, "echo loss: 1", switch=switch)
+    switch.close()
+    assert outcome.value_of(THE_VALUE) == 1
 
 
 def test_what_prints_for_ever_is_waited_for_so_long_and_no_longer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,9 +99,22 @@ def test_a_damaged_line_is_named(here: Path) -> None:
 def test_a_value_without_completion_is_damage(here: Path) -> None:
     path = here / "events.jsonl"
     write(path, EVENTS)
-    changed = path.read_text().replace('"status":"completed"', '"status":"failed"')
-    path.write_text(re.sub(r',"crc":"\w+"', "", changed))  # as by an earlier candle, which wrote no checksums
+    lines = path.read_text().replace('"status":"completed"', '"status":"failed"').splitlines()
+    texts = [line[: line.rindex(',"crc"')] for line in lines]
+    path.write_text("".join(f'{text},"crc":"{zlib.crc32(text.encode()):08x}"}}\n' for text in texts))
     with pytest.raises(RecordError, match=r"events\.jsonl:5: the record is damaged here: .*if and only if"):
+        list(read_events(path))
+
+
+def test_a_line_without_a_checksum_is_damage(here: Path) -> None:
+    path = here / "events.jsonl"
+    write(path, EVENTS)
+    header, *lines = path.read_text().splitlines(keepends=True)
+    repaired = re.sub(r',"crc":"\w+"', "", header)
+    path.write_text("".join([repaired, *lines]))
+    assert len(list(read_events(path))) == len(EVENTS) + 1
+    path.write_text("".join([repaired, re.sub(r',"crc":"\w+"', "", lines[0]), *lines[1:]]))
+    with pytest.raises(RecordError, match=r"events\.jsonl:2: the record is damaged here: it has no checksum"):
         list(read_events(path))
 
 
@@ -260,6 +274,7 @@ def test_the_jobs_and_which_of_them_may_still_run() -> None:
     history = History(Objective(Direction.MINIMIZE))
     assert history.job is None
     killed, said = JobEnded(9.0, "7", JobEnd.ENDED, "NODE_FAIL"), JobEnded(11.0, "8", JobEnd.CAMPAIGN_ENDED)
+    forgotten = JobEnded(15.0, "10", JobEnd.FORGOTTEN)
     steps: list[tuple[AnyEvent, JobHistory]] = [
         (JobSubmitted(1.0, "7"), JobHistory("7")),
         (CampaignStarted(2.0, "host", 1, 1, job="7"), JobHistory("7")),
@@ -270,7 +285,7 @@ def test_the_jobs_and_which_of_them_may_still_run() -> None:
         (said, JobHistory("8", said)),
         (JobSubmitted(13.0, "9"), JobHistory("9")),
         (JobSubmitted(14.0, "10"), JobHistory("10")),
-        (JobEnded(15.0, "10", JobEnd.FORGOTTEN), JobHistory("9")),  # which may still run
+        (forgotten, JobHistory("10", forgotten)),
     ]
     for event, job in steps:
         history.apply(event)

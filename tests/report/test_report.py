@@ -20,6 +20,9 @@ from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, T
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report import words
+from candle_hpo.report.charts.axes import objective_scales
+from candle_hpo.report.charts.charts import objective_charts
+from candle_hpo.report.page.data import page_data
 from candle_hpo.report.progress import Progress
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
@@ -208,3 +211,22 @@ def test_hyperparameters_called_like_our_columns() -> None:
     header, line = as_csv(rows, ["status", "dirname"], None).splitlines()
     assert header == "result,dirname,id,hyperparameter_status,hyperparameter_dirname,status,seconds,attempts"
     assert line == "0.30000000000000004,a,a,1,d,completed,1.500,1"
+
+
+def test_a_trial_without_a_hyperparameter_is_not_set_on_its_axis() -> None:
+    sets: list[dict[str, object]] = [{"kind": "a", "x": 3}, {"kind": "b"}, {"x": 3}]
+    events: list[AnyEvent] = []
+    for number, values in enumerate(sets, start=1):
+        attempt = attempt_at(number, values)
+        events += [
+            TrialStarted.of(attempt, 1.0),
+            TrialFinished.of(attempt, Outcome(Status.COMPLETED, {THE_VALUE: float(number)}), 2.0),
+        ]
+    data = page_data("X000", History(Objective(), events), ["kind", "x"])
+    (scale, *_) = objective_scales(data).values()
+    shares = [
+        each["calculate"] for each in objective_charts(data, scale)["parallel"]["transform"] if "calculate" in each
+    ]
+    for column, share in zip((0, 1), shares, strict=False):
+        assert share.startswith(f"isValid(datum.c{column}) ? "), "what is not there is nothing that could be moved"
+        assert "/ 0" not in share, "one value alone has the middle of its axis"

@@ -62,13 +62,30 @@ def expected(campaign: str | None, is_stopped: bool, stop: Stop | None, life: Li
     is_over = job in (FORGOTTEN, RECORDED, JobState.ENDED)
     if job is JobState.PENDING:
         return Liveness.QUEUED
-    if job is not None and campaign in (None, OF_AN_EARLIER_JOB):
+    if job is not None and (campaign is None or (job is not RECORDED and campaign != OF_THE_JOB)):
         return Liveness.LOST if is_over and not is_held else Liveness.STARTING
     if campaign is None:
         return Liveness.STARTING
     if is_stopped:
         return Liveness.STOPPED if stop else Liveness.DONE
     return Liveness.RUNNING if is_held else Liveness.LOST
+
+
+def test_a_job_whose_end_nobody_recorded_hides_no_later_one() -> None:
+    """The first job was killed before it could say that it ended, and SLURM has forgotten it."""
+    out_of_time = CampaignStopped(3.0, Stop(StopReason.WALLTIME))
+    first: list[AnyEvent] = [JobSubmitted(1.0, "6"), CampaignStarted(2.0, "h", 1, 1, job="6"), out_of_time]
+    second: list[AnyEvent] = [JobSubmitted(4.0, "7"), CampaignStarted(5.0, "h", 1, 1, job="7"), CampaignStopped(6.0)]
+    history = History(Objective(), [*first, *second, JobEnded(7.0, "7", JobEnd.CAMPAIGN_ENDED)])
+    assert history.job is not None
+    seen = Sighting(None, None, LastJob(history.job.id, None, history.job.ended))
+    assert liveness(history, seen) is Liveness.DONE
+
+
+def test_a_requeued_job_is_the_last_one_again() -> None:
+    events: list[AnyEvent] = [JobSubmitted(1.0, "6"), JobSubmitted(2.0, "7"), CampaignStarted(3.0, "h", 1, 1, job="6")]
+    last = History(Objective(), events).job
+    assert last is not None and (last.id, last.ended) == ("6", None)
 
 
 @pytest.mark.parametrize("job", JOBS, ids=str)

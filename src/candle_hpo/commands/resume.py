@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -63,6 +64,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
             return ExitStatus.ALL_WELL
         check_search(request.settings)
         screen.say(*restart.notes)
+        begun = len(earlier.history.campaigns)
         try:
             claim.keep(restart.stored, restart.added)
         except OSError as error:
@@ -71,8 +73,12 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
             return _resume_rest(claim, screen, failed_too=True)
         except slurm.NoAnswer:  # it may have been submitted
             raise
-        except CandleError:  # what the site or the batch system does not take shall not stay with the experiment
-            claim.keep(restart.before)
+        except CandleError:
+            # What the site or the batch system does not take shall not stay with the experiment; but what has begun to
+            # run, the record knows.
+            if len(earlier.history.campaigns) == begun:
+                with suppress(OSError):  # the first error is the one to report
+                    claim.keep(restart.before)
             raise
 
 

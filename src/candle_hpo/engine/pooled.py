@@ -8,10 +8,12 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, StopAsked
 from candle_hpo.core.stopping import Stop, StopHow
-from candle_hpo.core.trial import Attempt, Outcome
+from candle_hpo.core.trial import Attempt, Outcome, Status
 
 
 class _Settled(NamedTuple):
@@ -84,7 +86,10 @@ class PooledEngine:
     def _end_of(self, settled: _Settled) -> News:
         attempt, how = settled.attempt, self._running.pop(settled.attempt.name)
         try:
-            return Ended(attempt, settled.future.result())
+            outcome = settled.future.result()
+            if outcome.status is Status.INTERRUPTED and how is StopHow.PURPOSE:  # its worker was in trouble, too
+                outcome = replace(Outcome.stopped(how, seconds=outcome.seconds), place=outcome.place)
+            return Ended(attempt, outcome)
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
             unknown = Outcome.stopped(how) if how else Outcome.interrupted(str(error))
             return Ended(attempt, self.collect(attempt) or unknown)

@@ -179,6 +179,7 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     stopped, is_cut_off = None, False
     try:
         timed_out, printed_too_much = _wait_within(process, deadline, program)
+        stopped = switch.how  # what is asked to stop later has ended by itself, and keeps its value
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
@@ -193,8 +194,10 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
         # The process is not yet reaped where the system lets us wait without that, so the number of its
         # group is still its own.
         signal_group(process, signal.SIGKILL)
-        stopped = switch.discard(process)
+        stopped_late = switch.discard(process)
         status = process.reap()
+    if is_cut_off:
+        stopped = stopped or stopped_late
     return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from candle_hpo.core.errors import InputError, RecordError
-from candle_hpo.core.objective import Direction
+from candle_hpo.core.objective import Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
@@ -34,11 +34,11 @@ class EarlierResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EarlierResults(NamedTuple):
-    """Results, and where they are from, for people; the direction of their experiment, where that is known."""
+    """Results, and where they are from, for people; the objective of their experiment, where that is known."""
 
     results: list[EarlierResult]
     source: str
-    direction: Direction | None = None
+    objective: Objective | None = None
 
 
 def find_earlier_results(named: str, directory: Path) -> EarlierResults:
@@ -57,7 +57,7 @@ def find_earlier_results(named: str, directory: Path) -> EarlierResults:
         for _, row in sorted(history.trials.items())
         if row.value is not None
     ]
-    return EarlierResults(results, paths.root.name, objective.direction)
+    return EarlierResults(results, paths.root.name, objective)
 
 
 def write_earlier_results(paths: ExperimentPaths, results: Sequence[EarlierResult]) -> None:

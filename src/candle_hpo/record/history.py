@@ -109,7 +109,8 @@ class History:
     Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
     that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
-    number, those of the same kind together. `jobs` are in the order of their submission.
+    number, those of the same kind together. `jobs` are in the order in which
+    they were submitted, or began to run it after that.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -139,7 +140,7 @@ class History:
                 ) from None
 
     def apply(self, event: AnyEvent) -> None:
-        """Take one more event in; raise `RecordError` for one that cannot follow what came before."""
+        """Add an event; raise `RecordError` for one that cannot follow what came before."""
         match event:
             case TrialStarted():
                 self._start(event)
@@ -149,7 +150,7 @@ class History:
                 self.campaigns.append(CampaignHistory(event, event.time))
                 self.stopped, self.excluded, self.notes, self.slow_imports = None, [], {}, {}
                 self.end_running("the campaign that ran it died")
-                if event.job in self.jobs:  # which may have ended before: then it was requeued
+                if self.jobs.pop(event.job, None):  # which may have ended before: then it was requeued
                     self.jobs[event.job] = JobHistory(event.job)
             case CampaignStopped():
                 self.stopped = event
@@ -180,9 +181,8 @@ class History:
 
     @property
     def job(self) -> JobHistory | None:
-        """The job that runs the experiment or is to: the last one that has not ended, or else the last one."""
-        jobs = [*self.jobs.values()]
-        return next((job for job in reversed(jobs) if job.ended is None), jobs[-1] if jobs else None)
+        """The job that was submitted last, or that began to run the experiment after all others."""
+        return next(reversed(self.jobs.values()), None)
 
     def elapsed(self, now: float) -> float:
         """Return for how many seconds the last campaign has run, or ran; `now` is in seconds since 1970."""

@@ -121,19 +121,26 @@ class WrongChecksum(Exception):
 
 
 def event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
-    """Return the event of a line; one without a checksum was written by an earlier candle.
+    """Return the event of a line. The first one alone may have no checksum: somebody has repaired it.
 
     Raises `WrongChecksum`, `msgspec.MsgspecError`, `UnicodeDecodeError` and `RecursionError` for a line that
     is damaged.
     """
     if not _has_its_checksum(line):
         raise WrongChecksum("its checksum is another")
-    return decoder.decode(line)
+    event = decoder.decode(line)
+    if _has_none(line) and not isinstance(event, RecordHeader):
+        raise WrongChecksum("it has no checksum")
+    return event
 
 
 def _has_its_checksum(line: bytes) -> bool:
     text, end = line[:-_CHECKSUM_BYTES], line[-_CHECKSUM_BYTES:]
-    return not end.startswith(_CHECKSUM) or end == b'%b%08x"}\n' % (_CHECKSUM, zlib.crc32(text))
+    return _has_none(line) or end == b'%b%08x"}\n' % (_CHECKSUM, zlib.crc32(text))
+
+
+def _has_none(line: bytes) -> bool:
+    return not line[-_CHECKSUM_BYTES:].startswith(_CHECKSUM)
 
 
 def how_to_save(path: str, lines: Iterable[int]) -> str:

@@ -103,8 +103,13 @@ def submit_experiment(claim: Claim, say: Say, *, failed_too: bool = False) -> No
     job = slurm.submit(paths.job_script)
     try:
         record.append([JobSubmitted(time.time(), job)])
-    except BaseException:
-        slurm.cancel(job)
+    except BaseException as error:
+        try:
+            slurm.cancel(job)
+        except MachineError as refusal:
+            raise slurm.NoAnswer(
+                f"{error}; job {job}, which was submitted, could not be cancelled: {refusal}"
+            ) from None
         raise
     say(f"JOB_ID={job}")
 
@@ -115,7 +120,8 @@ def record_end_of_last_job(claim: Claim) -> None:
     Raises `InputError` where it waits in the queue or is not over, `MachineError` where SLURM does not answer.
     """
     opened = claim.experiment
-    while (job := look(opened.paths, opened.history).job) is not None and job.ended is None:
+    job = look(opened.paths, opened.history).job
+    if job is not None and job.ended is None:
         if not job.is_over:
             raise InputError(
                 f"{opened.name} is job {job.id}, which is {job.slurm_state}; wait for it, or stop it with candle cancel"

@@ -83,13 +83,18 @@ def liveness(history: History, seen: Sighting) -> Liveness:
     campaign, job = history.campaign, seen.job
     if job is not None and job.found is not None and job.found.state is JobState.PENDING:
         return Liveness.QUEUED
-    if job is not None and (campaign is None or campaign.job not in ("", job.id)):
+    if job is not None and _is_yet_to_run(job, campaign):
         return Liveness.LOST if job.is_over and not seen.is_held else Liveness.STARTING
     if campaign is None:
         return Liveness.STARTING
     if history.stopped is not None:
         return Liveness.DONE if history.stopped.stop is None else Liveness.STOPPED
     return Liveness.RUNNING if seen.is_held else Liveness.LOST
+
+
+def _is_yet_to_run(job: LastJob, campaign: CampaignStarted | None) -> bool:
+    """Return whether a job was submitted for what no campaign, or another one, has run so far."""
+    return campaign is None or (job.ended is None and campaign.job != job.id)
 
 
 def look(paths: ExperimentPaths, history: History) -> Sighting:
@@ -172,7 +177,7 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
             return f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}; candle resume {name} continues it"
         case Liveness.RUNNING if campaign is not None:
             return _running(name, campaign, paths, seen)
-        case Liveness.LOST if job is not None and (campaign is None or campaign.job not in ("", job.id)):
+        case Liveness.LOST if job is not None and _is_yet_to_run(job, campaign):
             how = f"ended ({job.slurm_state})" if job.slurm_state else "is gone"
             return f"Job {job.id} {how}, before any trial ran; see {location(paths.job_output)}"
         case Liveness.LOST if campaign is not None:

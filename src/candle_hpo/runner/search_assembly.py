@@ -101,8 +101,12 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, say: Say) -> 
     say(
         f"warm_start: the search knows {len(points)} of {count(len(found.results), 'result')} in {found.source}",
     )
-    if found.direction not in (None, settings.direction):
-        say(f"  (there, the aim was to {found.direction.value}; here, it is to {settings.direction.value})")
+    there, here = found.objective, settings.objective
+    if there is not None and there != here:
+        aims = (
+            f"there, the aim was to {there.direction.value} {there.name}; here, to {here.direction.value} {here.name}"
+        )
+        say(f"  ({aims})")
     return [EarlierResult(point.value, space.hyperparameters(point.coordinates)) for point in points]
 
 

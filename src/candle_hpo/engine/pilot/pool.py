@@ -31,8 +31,12 @@ class ClusterPool(Executor):
         self._folder = folder
         forget_tasks()
         self._workers = ParslWorkers(folder, workers_by_node)
-        allow_connections(sum(workers_by_node))  # after them: they and their models inherit the limit
-        self._channel = CampaignEnd(self._workers.addresses)
+        try:
+            allow_connections(sum(workers_by_node))  # after them: they and their models inherit the limit
+            self._channel = CampaignEnd(self._workers.addresses)
+        except BaseException:
+            self._workers.end()
+            raise
 
     @property
     def channel(self) -> Address:

@@ -5,6 +5,7 @@ It runs one trial at a time, and ends, its trial with it, when its manager does.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
@@ -13,7 +14,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cache, partial
 from typing import Any
 
@@ -32,6 +33,8 @@ from candle_hpo.process.leftovers import adopt_orphans
 from candle_hpo.process.parent import end_with_parent
 from candle_hpo.script.version import ScriptWatch
 from candle_hpo.user_environment import forget_variables
+
+_logger = logging.getLogger(__name__)
 
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
 
@@ -100,11 +103,11 @@ class _OnAnyWorker:
             paths = self._paths.trial(attempt.trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
-            script, channel = process.script_watch(self._model), process.channel(self._campaign, str(place))
+            script = process.script_watch(self._model)
             run = partial(
                 run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
             )
-            with channel.running(attempt.name, switch.stop), closing(switch):
+            with process.reachable(self._campaign, attempt, place, switch), closing(switch):
                 return process.run(lambda: _unless_ended_too(run()))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
@@ -147,11 +150,19 @@ class _WorkerProcess:
             self._script = ScriptWatch(model.script, model.language)
         return self._script
 
-    def channel(self, campaign: Address, name: str) -> WorkerEnd:
-        """Return the worker's end of the channel to its campaign: made here, for it would not survive a fork."""
-        if self._channel is None:
-            self._channel = WorkerEnd(campaign, name)
-        return self._channel
+    def reachable(
+        self, campaign: Address, attempt: Attempt, place: Place, switch: StopSwitch
+    ) -> AbstractContextManager[object]:
+        """Return a block in which the campaign can stop an attempt; where no channel can be made, it runs without.
+
+        The channel is made here, for it would not survive a fork.
+        """
+        try:
+            self._channel = self._channel or WorkerEnd(campaign, str(place))
+        except Exception as error:  # no threads, no sockets: whatever ZeroMQ says of it
+            _logger.warning("%s cannot be reached while it runs %s: %s", place, attempt.name, error)
+            return nullcontext()
+        return self._channel.running(attempt.name, switch.stop)
 
     def run(self, function: Callable[[], Outcome]) -> Outcome:
         """Call a function that may have to be left at any moment, with its own clearing up."""

@@ -75,13 +75,16 @@ def parallel_chart(data: PageData, scale: Spec) -> Spec:
 def _share(field: str, scale: Spec, moved: bool) -> str:
     """Return the expression of a value's place between the ends of its axis, from 0 to 1."""
     low, high = scale["domain"]
+    is_there = f"isValid({field})"
     if moved:
         field += f" + {ASIDE} * 0.3"
-    if scale.get("type") == "log":
+    if low == high:  # not all trials have it
+        share = "0.5"
+    elif scale.get("type") == "log":
         share = f"(log({field}) - log({low!r})) / (log({high!r}) - log({low!r}))"
     else:
         share = f"({field} - {low!r}) / {high - low!r}"
-    return f"isValid({field}) ? clamp({share}, 0, 1) : {_NOT_SET}"
+    return f"{is_there} ? clamp({share}, 0, 1) : {_NOT_SET}"
 
 
 def _across(share: float) -> Spec:
