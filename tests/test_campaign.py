@@ -425,8 +425,8 @@ def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
     assert record.history.counts == {Status.COMPLETED: 20}
 
 
-@pytest.mark.parametrize(("failed_too", "completed_after"), [(False, 2), (True, 5)])
-def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: bool, completed_after: int) -> None:
+@pytest.mark.parametrize(("retry_failed", "completed_after"), [(False, 2), (True, 5)])
+def test_what_failed_is_attempted_again_only_when_asked(here: Path, retry_failed: bool, completed_after: int) -> None:
     first = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
 
     def run(attempt: Attempt) -> Outcome:
@@ -436,6 +436,6 @@ def test_what_failed_is_attempted_again_only_when_asked(here: Path, failed_too: 
     first.close()
     again = Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
     engine = PooledEngine(InlineExecutor(), completed, 2, lambda *_: None)
-    Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), failed_too=failed_too).run()
+    Campaign(GridSearch(space(5)), engine, again, FailurePolicy(), retry_failed=retry_failed).run()
     assert again.history.counts[Status.COMPLETED] == completed_after
     again.close()

@@ -81,7 +81,7 @@ def test_no_text_has_a_listed_word() -> None:
         ("# as it goes\n    # on", "goes on"),
     ],
 )
-def test_a_listed_word_is_found_with_its_place(text: str, word: str) -> None:
+def test_a_listed_word_is_found_with_place(text: str, word: str) -> None:
     """In capitals, too."""
     assert puzzling("a.md", f"Well.\n{text}")[0].startswith(f'a.md:2: "{word}"; write: ')
 

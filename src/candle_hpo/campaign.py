@@ -59,7 +59,7 @@ class Search(Protocol):
 class Campaign:
     """Runs the trials that a search proposes, in the order that a scheduler chooses: else as they come.
 
-    `policy` says what is attempted again, and when failures end it all; with `failed_too`, a trial that failed in an
+    `policy` says what is attempted again, and when failures end it all; with `retry_failed`, a trial that failed in an
     earlier campaign is attempted again, too, with the hyperparameters that `as_listed` gives it now. `watch` is called
     after every change, and every half second while nothing changes.
     """
@@ -73,12 +73,12 @@ class Campaign:
         watch: Callable[[], None] = lambda: None,
         *,
         scheduler: Scheduler | None = None,
-        failed_too: bool = False,
+        retry_failed: bool = False,
         as_listed: Callable[[Configuration], Configuration] = lambda configuration: configuration,
     ) -> None:
         self._search, self._engine, self._record = search, engine, record
         self._scheduler = FirstCome() if scheduler is None else scheduler
-        self._watch, self._failed_too, self._as_listed = watch, failed_too, as_listed
+        self._watch, self._retry_failed, self._as_listed = watch, retry_failed, as_listed
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
         self._running: dict[int, Attempt] = {}  # by the number of the trial
@@ -141,7 +141,7 @@ class Campaign:
             self._failure_watch.add_earlier(outcome)
             failed = outcome.failure is not None
             if outcome.status is Status.INTERRUPTED or (
-                failed and (self._failed_too or (outcome.place is not None and outcome.place.node in bad_nodes))
+                failed and (self._retry_failed or (outcome.place is not None and outcome.place.node in bad_nodes))
             ):
                 trial = Trial(self._as_listed(earlier.trial.configuration), earlier.trial.repeat)
                 self._again.add_waiting(Attempt(trial, earlier.attempt.number + 1))

@@ -279,5 +279,5 @@ def test_a_trial_that_was_stopped_on_purpose_has_not_failed_and_is_never_run_aga
     space = GridSpace(("x",), [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, 13)])
     with ThreadPoolExecutor(2) as pool:
         engine = PooledEngine(pool, run_attempt, 2, lambda *_: None)
-        Campaign(GridSearch(space), engine, record, FailurePolicy(), failed_too=True).run()
+        Campaign(GridSearch(space), engine, record, FailurePolicy(), retry_failed=True).run()
     assert ran == [(1, 3)]

@@ -84,7 +84,7 @@ def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.
 
     monkeypatch.setenv("PARSL_WORKER_POOL_ID", "manager")
     with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
-        cluster_worker.with_its_place(fail, (), {})
+        cluster_worker.with_place(fail, (), {})
     assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301
 
 

@@ -24,7 +24,7 @@ def report(experiment: str | None, kind: str, output: Path | None, console: Cons
     opened.refuse_unless_started("report")
     paths, stored, replayed = opened.paths, opened.stored, replay_now(opened)
     if kind != "html":
-        from candle_hpo.report.figures import figures_of  # matplotlib, which not everybody has
+        from candle_hpo.report.figures import figures_of  # vl-convert, which takes a moment
 
         figures, folder = figures_of(paths, replayed, stored.names, kind), output or paths.figures
         for name, data in figures.items():

@@ -32,7 +32,7 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     with opened.claim(slurm.job_has_ended, screen.say) as claim:
         record_end_of_last_job(claim)
         screen.say(*_note_on_a_changed_file(opened))
-        return _resume_rest(claim, screen, failed_too=retry_failed or opened.settings.retry_failed > 0)
+        return _resume_rest(claim, screen, retry_failed=retry_failed or opened.settings.retry_failed > 0)
 
 
 def _note_on_a_changed_file(opened: Experiment) -> list[str]:
@@ -70,7 +70,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
         except OSError as error:
             raise MachineError(f"{earlier.paths.root} cannot be written: {error.strerror}") from None
         try:
-            return _resume_rest(claim, screen, failed_too=True)
+            return _resume_rest(claim, screen, retry_failed=True)
         except slurm.NoAnswer:  # it may have been submitted
             raise
         except CandleError:
@@ -82,12 +82,12 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
             raise
 
 
-def _resume_rest(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatus:
+def _resume_rest(claim: Claim, screen: Screen, *, retry_failed: bool) -> ExitStatus:
     opened = claim.experiment
     name, total = opened.name, opened.stored.total
     refuse_what_cannot_run(opened.paths, opened.stored)
     failed = opened.history.failed
-    left = opened.history.left(total) + (failed if failed_too else 0)
+    left = opened.history.left(total) + (failed if retry_failed else 0)
     if left <= 0 and failed:
         screen.say(
             f"{name}: nothing is left to do, {failed:,} of {count(total, 'trial')} have failed; fix the model script, "
@@ -99,12 +99,12 @@ def _resume_rest(claim: Claim, screen: Screen, *, failed_too: bool) -> ExitStatu
         screen.say(f"{name}: nothing is left to do, all {count(total, 'trial')} are {ways}")
         return ExitStatus.ALL_WELL
     not_again = f"; the {failed:,} that failed are not attempted again (--retry-failed does)" if failed else ""
-    not_again = "" if failed_too else not_again
+    not_again = "" if retry_failed else not_again
     screen.say(f"Resuming {name}: {count(left, 'trial')} of {total:,} left{not_again}")
     point_last_experiment(Path.cwd(), opened.paths)
     on_cluster = uses_slurm(opened.settings)
     note_resumption(claim, on_cluster, screen.say)
     if on_cluster:
-        submit_experiment(claim, screen.say, failed_too=failed_too)
+        submit_experiment(claim, screen.say, retry_failed=retry_failed)
         return ExitStatus.ALL_WELL
-    return run_here(claim, screen, failed_too=failed_too)
+    return run_here(claim, screen, retry_failed=retry_failed)

@@ -32,8 +32,7 @@ from candle_hpo.engine.batch.slurm_text import (
     workers_by_node,
 )
 from candle_hpo.engine.devices import GpuShare
-from candle_hpo.engine.pilot.own_program import own_program
-from candle_hpo.engine.pilot.parsl_workers import log_faults
+from candle_hpo.engine.pilot.parsl_workers import log_faults, own_program
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
@@ -67,7 +66,7 @@ def uses_slurm(settings: Settings) -> bool:
     return settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
 
 
-def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, failed_too: bool = False) -> str:
+def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry_failed: bool = False) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
     site = choose_site().site
     worker = site.worker_type(settings.worker_type)
@@ -85,17 +84,17 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, faile
     options = sbatch_options(settings, worker, allocation, name)
     options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
     command = [*own_program("candle_hpo"), "run-job", str(paths.root)]
-    return job_script(options, extra, [*command, "--failed-too"] if failed_too else command)
+    return job_script(options, extra, [*command, "--retry-failed"] if retry_failed else command)
 
 
-def submit_experiment(claim: Claim, say: Say, *, failed_too: bool = False) -> None:
-    """Submit a job for an experiment; with `failed_too`, trials that failed in an earlier one are attempted again.
+def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False) -> None:
+    """Submit a job for an experiment; with `retry_failed`, trials that failed in an earlier one are attempted again.
 
     The job may start at once: it then waits until the claim has ended. Raises `MachineError` with SLURM's own words
     where it refuses; a job that cannot be recorded is cancelled.
     """
     paths, record = claim.experiment.paths, claim.record
-    script = job_script_of(paths, claim.experiment.settings, say, failed_too=failed_too)
+    script = job_script_of(paths, claim.experiment.settings, say, retry_failed=retry_failed)
     try:
         replace_file(paths.job_script, script.encode())
     except OSError as error:
@@ -146,7 +145,7 @@ def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
     return found
 
 
-def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus:
+def run_job(experiment: str, retry_failed: bool, listener: Listener) -> ExitStatus:
     """Run an experiment's trials within its SLURM job, on all its workers; called by the job script alone."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
@@ -162,9 +161,9 @@ def run_job(experiment: str, failed_too: bool, listener: Listener) -> ExitStatus
             if job not in history.jobs:  # whoever has submitted it died before that was recorded
                 record.append([JobSubmitted(time.time(), job)])
             completed_before = history.counts[Status.COMPLETED]
-            is_begun_anew = history.campaign is not None and history.campaign.job == job  # requeued
-            failed_too = failed_too and not is_begun_anew
-            stop = _run_campaign(job, opened.paths, opened.stored, record, signals, failed_too, listener)
+            is_requeued = history.campaign is not None and history.campaign.job == job  # requeued
+            retry_failed = retry_failed and not is_requeued
+            stop = _run_campaign(job, opened.paths, opened.stored, record, signals, retry_failed, listener)
             status = conclude(history, opened.stored, opened.paths, stop, listener)
             if Stop(StopReason.JOB_CANCELLED) in signals.heard:
                 return status  # it has not ended if SLURM requeues it
@@ -201,7 +200,7 @@ def _run_campaign(
     stored: StoredExperiment,
     record: Record,
     signals: _HeardSignals,
-    failed_too: bool,
+    retry_failed: bool,
     listener: Listener,
 ) -> Stop | None:
     """Run the campaign on the workers of this job; return why it stopped before its end, if it did."""
@@ -230,7 +229,7 @@ def _run_campaign(
         )
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
-            campaign = campaign_of(search, settings, engine, record, progress, failed_too)
+            campaign = campaign_of(search, settings, engine, record, progress, retry_failed)
             signals.hand_to(campaign)
             return campaign.run()
     finally:

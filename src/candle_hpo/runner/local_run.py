@@ -22,10 +22,10 @@ from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
 
 
-def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> ExitStatus:
+def run_here(claim: Claim, listener: Listener, *, retry_failed: bool = False) -> ExitStatus:
     """Run what is left of an experiment on this machine, and say what came of it.
 
-    With `failed_too`, trials that failed before are attempted again.
+    With `retry_failed`, trials that failed before are attempted again.
     """
     paths, stored, settings = claim.experiment.paths, claim.experiment.stored, claim.experiment.settings
     workforce = share_out(settings, visible_gpus(), stored.total)
@@ -52,7 +52,7 @@ def run_here(claim: Claim, listener: Listener, *, failed_too: bool = False) -> E
         )
         search = search_of(paths, stored)
         with pool, listener.progress(record.history, stored) as progress:
-            campaign = campaign_of(search, stored.settings, engine, record, progress, failed_too)
+            campaign = campaign_of(search, stored.settings, engine, record, progress, retry_failed)
 
             def stop(why: Stop) -> None:
                 progress.stopping = True

@@ -40,9 +40,9 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
 
 
 def campaign_of(
-    search: Search, settings: Settings, engine: Engine, record: Record, progress: Progress, failed_too: bool
+    search: Search, settings: Settings, engine: Engine, record: Record, progress: Progress, retry_failed: bool
 ) -> Campaign:
-    """Return the campaign that drives a search; with `failed_too`, trials that failed before are attempted again.
+    """Return the campaign that drives a search; with `retry_failed`, trials that failed before are attempted again.
 
     A search that learns is asked for a trial only when a worker is free. One that lists its sets gives an earlier trial
     the hyperparameters that its set has now.
@@ -54,7 +54,7 @@ def campaign_of(
         settings.failure_policy,
         progress.update,
         scheduler=LongestFirst() if isinstance(search, GridSearch) else FirstCome(),
-        failed_too=failed_too,
+        retry_failed=retry_failed,
         as_listed=search.as_listed if isinstance(search, GridSearch) else lambda trial: trial,
     )
 

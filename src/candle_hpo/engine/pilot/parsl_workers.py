@@ -27,7 +27,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from candle_hpo.engine.pilot.own_program import own_program
 from candle_hpo.process.parent import end_with_parent
 from candle_hpo.user_environment import only_the_users_environment
 
@@ -153,6 +152,15 @@ def _launch_command(of_parsl: str) -> str:
     """
     arguments = of_parsl.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE)
     return f"trap : TERM; {shlex.join(_program(_WORKER_POOL))} {arguments}; kill -TERM 0; exit 1"
+
+
+def own_program(module: str) -> list[str]:
+    """Return the command that runs a module of ours as a program, by the Python that runs this one.
+
+    It imports no module from the folder where a job begins; before Python 3.11 that cannot be asked for.
+    """
+    nothing_from_here = ("-P",) if sys.version_info >= (3, 11) else ()
+    return [sys.executable, *nothing_from_here, "-m", module]
 
 
 def _program(name: str) -> list[str]:

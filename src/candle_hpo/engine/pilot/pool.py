@@ -18,7 +18,7 @@ from candle_hpo.core.trial import Attempt
 from candle_hpo.engine.channel import Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
-from candle_hpo.engine.pilot.worker import WorkerStopped, forget_tasks, with_its_place
+from candle_hpo.engine.pilot.worker import WorkerStopped, forget_tasks, with_place
 
 
 class ClusterPool(Executor):
@@ -60,7 +60,7 @@ class ClusterPool(Executor):
                 self._settle(future, None, self._as_machine_fault(error))
 
         try:
-            self._workers.submit(with_its_place, function, args, kwargs).add_done_callback(settle)
+            self._workers.submit(with_place, function, args, kwargs).add_done_callback(settle)
         except self._workers.faults as error:
             self._settle(future, None, self._as_machine_fault(error))
         return future

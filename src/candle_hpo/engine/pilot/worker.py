@@ -50,7 +50,7 @@ class WorkerStopped(OSError):
     """The worker was stopped while its trial ran."""
 
 
-def with_its_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
+def with_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
     """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns.
 
     An exception that cannot be sent becomes a `RuntimeError` with its traceback: Parsl would lose all that comes after.

@@ -194,8 +194,9 @@ class _RunningTime:
             places += [(round(end + time - began, 2), number) for time, number in campaign.places]
             end += campaign.ended - began
         self.campaigns, self.places, self.end = tuple(campaigns), tuple(places), round(end, 2)
-        names = {attempt.outcome.worker or "not known" for attempt in history.attempts}
-        self.workers = tuple(sorted(names, key=_by_node_and_slot))
+        ran_at = {attempt.outcome.place for attempt in history.attempts}
+        known = sorted((place for place in ran_at if place), key=lambda place: (place.node, place.slot))
+        self.workers = (*map(str, known), *(["not known"] if None in ran_at else []))
 
     def __call__(self, time: float) -> float:
         shift = next((shift for began, shift in reversed(self._shifts) if began <= time), time)
@@ -211,8 +212,3 @@ class _RunningTime:
             began=tuple(began),
             seconds=tuple(round(attempt.ended - attempt.began, 2) for attempt in self._attempts),
         )
-
-
-def _by_node_and_slot(worker: str) -> tuple[str, int, str]:
-    node, _, slot = worker.rpartition(":")
-    return (node, int(slot), "") if slot.isdecimal() else (worker, -1, "")
