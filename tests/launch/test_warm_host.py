@@ -17,7 +17,7 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
-from candle_hpo.core.trial import Status
+from candle_hpo.core.trial import Status, default_trial_id
 from candle_hpo.launch import warm_host, warm_process
 from candle_hpo.launch.command import OF_A_TRIAL, WARM_HOST
 from candle_hpo.launch.preload import Preload, cold_start_note, known_libraries, preload_of
@@ -582,5 +582,5 @@ def test_what_a_trial_leaves_outside_of_its_group_is_found_by_the_trial_that_it_
     for process in left:
         os.kill(process, 9)
     for number, entries in enumerate(shown, start=1):
-        path = trials.paths.trial(f"t{number}").hyperparameters
+        path = trials.paths.trial(default_trial_id(number)).hyperparameters
         assert b"CANDLE_PARAMS_FILE=" + os.fsencode(path) in entries
