@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Place
 from candle_hpo.engine.channel import CampaignEnd, WorkerEnd
@@ -50,7 +51,7 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     campaign.close()
     assert pauses == ([cluster_worker.ENDED_TOGETHER_SECONDS] if waits else []), outcome
     # Its outcome is on the disk before the wait: a worker that was ended in it leaves no failure to be collected.
-    collected = collector(paths)(attempt_at(0, id="a"))
+    collected = collector(paths, THE_VALUE)(attempt_at(0, id="a"))
     assert collected is None if waits else collected is not None
 
 

@@ -222,7 +222,7 @@ def _run_campaign(
             sum(nodes),
             stop=pool.stop,
             exclude=pool.exclude,
-            collect=collector(paths),
+            collect=collector(paths, settings.objective.name),
             job=job,
             deadline=deadline,
             gpus=_gpus_here(),

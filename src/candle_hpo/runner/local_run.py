@@ -47,7 +47,7 @@ def run_here(claim: Claim, listener: Listener, *, retry_failed: bool = False) ->
             local_runner(pool, model, paths),
             len(workers),
             pool.stop,
-            collect=collector(paths),
+            collect=collector(paths, settings.objective.name),
             gpus=stored.latest.gpus,
         )
         search = search_of(paths, stored)

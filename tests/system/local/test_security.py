@@ -110,10 +110,10 @@ def test_an_outcome_of_anything_else_is_not_collected(paths: ExperimentPaths, ch
     trial.run.mkdir()
     outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "why"), seconds=2.5, place=Place("here", 1))
     write_outcome(trial, ATTEMPT, outcome)
-    assert read_outcome(trial, ATTEMPT) == outcome
+    assert read_outcome(trial, ATTEMPT, THE_VALUE) == outcome
     written = json.loads(trial.outcome.read_text())
     trial.outcome.write_text(json.dumps({**written, **change}))
-    assert read_outcome(trial, ATTEMPT) is None
+    assert read_outcome(trial, ATTEMPT, THE_VALUE) is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_attempt_that_was_ended_is_not_collected(paths: ExperimentPaths, outc
     trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
     write_outcome(trial, ATTEMPT, outcome)
-    assert read_outcome(trial, ATTEMPT) is None
+    assert read_outcome(trial, ATTEMPT, THE_VALUE) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"id":', "\0" * 100, '{"status": "completed"}', "9" * 2_000_000])
@@ -135,7 +135,7 @@ def test_what_is_not_an_outcome_is_not_collected(paths: ExperimentPaths, text: s
     trial = paths.trial(ATTEMPT.trial.id)
     trial.run.mkdir()
     trial.outcome.write_text(text)
-    assert read_outcome(trial, ATTEMPT) is None
+    assert read_outcome(trial, ATTEMPT, THE_VALUE) is None
 
 
 def test_a_completed_outcome_without_a_value_is_not_collected(paths: ExperimentPaths) -> None:
@@ -143,7 +143,7 @@ def test_a_completed_outcome_without_a_value_is_not_collected(paths: ExperimentP
     trial.run.mkdir()
     write_outcome(trial, ATTEMPT, Outcome(Status.COMPLETED, {THE_VALUE: 1.0}))
     trial.outcome.write_text(trial.outcome.read_text().replace("1.0", "null"))
-    assert read_outcome(trial, ATTEMPT) is None
+    assert read_outcome(trial, ATTEMPT, THE_VALUE) is None
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def write_outcome(paths: TrialPaths, attempt: Attempt, outcome: Outcome) -> None
     replace_file(paths.outcome, msgspec.json.encode(of_attempt) + b"\n")
 
 
-def read_outcome(paths: TrialPaths, attempt: Attempt) -> Outcome | None:
+def read_outcome(paths: TrialPaths, attempt: Attempt, objective: str) -> Outcome | None:
     """Return how this attempt ended, as its worker left it; None where nothing whole is there, or of another attempt.
 
     An interrupted attempt has not ended by itself; it counts as none. Neither does one that a signal ended: what ended
@@ -42,6 +42,7 @@ def read_outcome(paths: TrialPaths, attempt: Attempt) -> Outcome | None:
         found = msgspec.json.decode(paths.outcome.read_bytes(), type=_OutcomeFile)
         if (found.id, found.number, found.attempt) != (attempt.trial.id, attempt.trial.number, attempt.number):
             return None
+        found.outcome.value_of(objective)
     except (OSError, ValueError):  # not there, or not written to its end: then it is attempted again
         return None
     ended, failure = found.outcome, found.outcome.failure
@@ -49,6 +50,6 @@ def read_outcome(paths: TrialPaths, attempt: Attempt) -> Outcome | None:
     return None if is_interrupted else ended
 
 
-def collector(paths: ExperimentPaths) -> Callable[[Attempt], Outcome | None]:
+def collector(paths: ExperimentPaths, objective: str) -> Callable[[Attempt], Outcome | None]:
     """Return the function that finds how an attempt at a trial of this experiment ended, if its worker left that."""
-    return lambda attempt: read_outcome(paths.trial(attempt.trial.id), attempt)
+    return lambda attempt: read_outcome(paths.trial(attempt.trial.id), attempt, objective)
