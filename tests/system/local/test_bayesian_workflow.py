@@ -23,7 +23,7 @@ from candle_hpo.campaign import Campaign
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
-from candle_hpo.core.trial import Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Outcome, Status
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.log import read_events
@@ -301,12 +301,12 @@ class SimulatedPool(Executor):
         self.spans: list[tuple[float, float]] = []
 
     def submit(self, function: Callable[..., Outcome], /, *args: object, **kwargs: object) -> Future[Outcome]:  # type: ignore[override]
-        (trial,) = args
-        assert isinstance(trial, Trial)
+        (attempt,) = args
+        assert isinstance(attempt, Attempt)
         future: Future[Outcome] = Future()
-        end = self.now + self._lengths[trial.number - 1]
+        end = self.now + self._lengths[attempt.trial.number - 1]
         self.spans.append((self.now, end))
-        heapq.heappush(self._running, (end, trial.number, future))
+        heapq.heappush(self._running, (end, attempt.trial.number, future))
         return future
 
     def advance(self) -> None:
