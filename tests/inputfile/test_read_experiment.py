@@ -329,6 +329,23 @@ def test_a_name_that_looks_misspelt_is_noted(write_input: WriteInput) -> None:
     assert note == 'the sets name "epochs", and &default_model has "epoch"; is one of them misspelt?'
 
 
+@pytest.mark.parametrize(
+    ("pattern", "notes"),
+    [
+        (r"epoch (?P<ep>\d+) loss (\S+)", ("ep",)),
+        (r"epoch (?P<epoch>\d+) (\w+) loss (?P<loss>\S+)", ("loss",)),
+        (r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", ()),
+        (r"loss (\S+)", ()),
+    ],
+)
+def test_a_group_without_a_name_beside_the_value_is_noted(
+    write_input: WriteInput, pattern: str, notes: tuple[str, ...]
+) -> None:
+    experiment = read_input_file(write_input(control=f"result_pattern='{pattern}'"))
+    said = "result_pattern: the value is the group {}; groups without a name are not read"
+    assert experiment.notes == tuple(said.format(name) for name in notes)
+
+
 def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
     experiment = read_input_file(write_input(control="design_size=3\nmax_budget=5"))
     assert experiment.notes == ("design_size, max_budget: no effect on a grid",)

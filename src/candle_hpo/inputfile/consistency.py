@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
+from candle_hpo.core.objective import measured_groups
 from candle_hpo.inputfile.control import Control
 from candle_hpo.inputfile.sections import Findings
 
@@ -22,6 +23,7 @@ def check_consistency(control: Control, names: Sequence[str], findings: Findings
     if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
         where = control.line_of("gpus_per_trial")
         findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
+    findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
 
 
@@ -51,6 +53,14 @@ def _check_result_source(control: Control, findings: Findings) -> None:
         findings.wrong(where, "result_key is a place in result_file, which is not there; add result_file")
     if isinstance(name, str) and name.lower().endswith(".csv") and not key:
         findings.wrong(control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
+
+
+def _notes_on_groups(pattern: object) -> Iterator[str]:
+    """Yield a note where a group with a name is the value, and another without one may be meant."""
+    groups = re.compile(pattern) if isinstance(pattern, str) else None
+    if groups and groups.groupindex and len(groups.groupindex) < groups.groups:
+        value = next(iter(measured_groups(groups)))
+        yield f"result_pattern: the value is the group {value}; groups without a name are not read"
 
 
 def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:

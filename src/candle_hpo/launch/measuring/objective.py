@@ -50,7 +50,7 @@ def measurement(
 
     def measure() -> tuple[Metrics, tuple[str, ...]]:
         value, others, notes = measured()
-        return {source.objective: value, **others}, notes
+        return {**others, source.objective: value}, notes
 
     return measure
 
