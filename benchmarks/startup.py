@@ -10,7 +10,6 @@ PEERS is a Python that has what `peers.txt` names; without it, Ray Tune and Hydr
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -24,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+import candle_hpo
 from performance_page import write_part
 
 IMPORTS = "import torch\nimport sklearn.datasets, sklearn.ensemble, sklearn.model_selection\n"
@@ -115,8 +115,7 @@ def candle(folder: Path, task: Task, count: int, control: str = "") -> None:
     settings = f"model_script=script.py\nworkflow=grid\nengine=local\nworker_type=cpu\nnworkers={task.jobs}\n{control}"
     (folder / "x.in").write_text(f"&control\n{settings}\n/\n&param_space\n{sets}\n/\n")
     call([sys.executable, "-m", "candle_hpo", "submit-job", "x.in"], folder)
-    events = [json.loads(line) for line in (folder / "last-candle-job" / "events.jsonl").read_text().splitlines()]
-    assert sum(event.get("status") == "completed" for event in events) == count
+    assert [trial.status for trial in candle_hpo.load(folder / "last-candle-job").trials] == ["completed"] * count
 
 
 def candle_cold(folder: Path, task: Task, count: int) -> None:
