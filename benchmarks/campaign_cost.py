@@ -25,7 +25,7 @@ from candle_hpo.campaign import Campaign
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Place, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Metrics, Outcome, Place, Status, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.record import Record
 from candle_hpo.schedule.scheduler import LongestFirst
@@ -55,23 +55,22 @@ class EndedAtOnce(Executor):
     """Ends what it was given when it is asked to: `WORKERS` trials at a time."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Future[Outcome], Trial]] = []
+        self._waiting: list[tuple[Future[Outcome], Attempt]] = []
 
     def submit(self, _: Callable[..., Outcome], /, *args: object, **__: object) -> Future[Outcome]:  # type: ignore[override]
         """Take a trial in."""
-        (trial,) = args
-        assert isinstance(trial, Trial)
+        (attempt,) = args
+        assert isinstance(attempt, Attempt)
         future: Future[Outcome] = Future()
-        self._waiting.append((future, trial))
+        self._waiting.append((future, attempt))
         return future
 
     def end(self) -> None:
         """End all trials that wait."""
         waiting, self._waiting = self._waiting, []
-        for future, trial in waiting:
-            future.set_result(
-                Outcome(Status.COMPLETED, {THE_VALUE: float(trial.number % 97)}, seconds=0.1, place=Place("node1", 1))
-            )
+        for future, attempt in waiting:
+            metrics: Metrics = {THE_VALUE: float(attempt.trial.number % 97)}
+            future.set_result(Outcome(Status.COMPLETED, metrics, seconds=0.1, place=Place("node1", 1)))
 
 
 def run_campaign(count: int, record_file: Path) -> None:
