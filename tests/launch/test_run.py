@@ -118,6 +118,10 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
     ("script", "reason"),
     [
         ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep"),
+        (
+            "raise RuntimeError('CUDA error: assert triggered\\nSearch for it\\nCompile with it')",
+            "exit status 1; last output: RuntimeError: CUDA error: assert triggered / Compile with it",
+        ),
         ("import sys; sys.exit(3)", "exit status 3"),
         ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3; last output: said"),
         ("pass", "it ended without a value; leave a number in the global variable val_to_return"),

@@ -152,6 +152,29 @@ def test_what_python_itself_loads_at_its_start_must_be_known(here: Path) -> None
     trials.host.close()
 
 
+def test_what_installers_have_python_load_at_its_start_is_known(
+    here: Path, write_input: WriteInput, candle: Candle
+) -> None:
+    """Where a lab's own package is installed as it is edited, and in older virtual environments."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "lab"], cwd=here, check=True)
+    (installed,) = here.glob("lab/lib/python3*/site-packages")
+    (here / "package").mkdir()
+    (here / "package" / "labtools.py").write_text("RATE = 3\n")
+    for name in ("_virtualenv", "__editable___labtools_1_finder", "_editable_impl_labtools"):
+        (installed / f"{name}.py").write_text(f"import sys\nsys.path.append({str(here / 'package')!r})\n")
+        (installed / f"{name}.pth").write_text(f"import {name}\n")
+    script = "import os\nimport labtools\nval_to_return = labtools.RATE\n"
+    done = candle("submit-job", write_input(script, "engine=local\npython_bin_path=$(pwd)/lab/bin"))
+    assert done.returncode == 0 and "fresh interpreter" not in done.stdout, done.stdout
+    (installed / "ours.pth").write_text("import ours_at_start, also_ours\n")
+    for name in ("ours_at_start", "also_ours"):
+        (installed / f"{name}.py").write_text("")
+    done = candle("submit-job", write_input(script, "engine=local\npython_bin_path=$(pwd)/lab/bin"))
+    assert "because Python itself loads ours_at_start (" in done.stdout and "and also_ours (" in done.stdout, (
+        done.stdout
+    )
+
+
 def test_an_import_that_each_trial_does_itself_is_reported_where_it_is_slow(
     candle: Candle, write_input: WriteInput, here: Path
 ) -> None:

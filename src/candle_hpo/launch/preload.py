@@ -30,7 +30,8 @@ class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names match `without_end` are known to have nothing.
     `folders` are variables that hold a path in the working directory of whoever imported their modules, and
     `generators` such that are seeded by chance then. `later` are modules of these libraries that are imported where a
-    script has a word, which shows that its run will import them.
+    script has a word, which shows that its run will import them. Modules `at_start`, which match one of these patterns,
+    are loaded by Python itself in some environments.
     """
 
     libraries: dict[str, tuple[str, ...]]
@@ -40,6 +41,7 @@ class Libraries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     folders: tuple[str, ...]
     generators: tuple[str, ...]
     later: dict[str, str]
+    at_start: tuple[str, ...]
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:

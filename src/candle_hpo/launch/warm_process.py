@@ -95,6 +95,7 @@ class HostProcess:
             "folders": known.folders,
             "generators": known.generators,
             "later": known.later,
+            "at_start": known.at_start,
         }
         importing = ""
         try:

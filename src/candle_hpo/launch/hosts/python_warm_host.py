@@ -53,7 +53,7 @@ def main() -> None:
         del main_module.__dict__[name]
     sys.modules["__main__"] = main_module
     known = script.Known(plan["libraries"], plan["modules"])
-    stranger = imports.not_known_at_the_start(known)
+    stranger = imports.not_known_at_the_start(known, plan["at_start"])
     if stranger:
         channel.write({"useless": "Python itself loads " + stranger + ", which is not known to behave the same"})
         return

@@ -7,6 +7,7 @@ it is known. What the user names besides is taken at their word, but for what no
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import gc
 import importlib.machinery
 import json
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 HARMLESS_FILES = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"}
+
+# What CUDA, ROCm and oneAPI have open once they are in use, even if only to count devices: no fork can use them then.
+DEVICES_OF_GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 
 # Threads whose library takes care of forks itself: jemalloc's source, background_thread.c ("postfork_child").
 THREADS_THAT_MAY_FORK = ("jemalloc_bg_thd",)
@@ -56,13 +60,17 @@ class Gate:
         """Run nothing: it is not come to."""
 
 
-def not_known_at_the_start(known: Any) -> str:
+def not_known_at_the_start(known: Any, patterns: list[str]) -> str:
     """Return what Python has loaded by itself at its start that is not known; "" if there is nothing of the kind."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and name != "__main__" and known.objection(name):
-            return f"{name} ({file})"
-    return ""
+    strangers = [
+        f"{name} ({module.__file__})"
+        for name, module in list(sys.modules.items())
+        if getattr(module, "__file__", None)
+        and name != "__main__"
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        and known.objection(name)
+    ]
+    return " and ".join(strangers)
 
 
 def import_all(
@@ -95,7 +103,7 @@ def import_all(
             sys.meta_path.remove(gate)
         if gate.turned_away:
             trouble = f"its import loads {gate.turned_away}, which is not known to behave the same"
-        trouble = trouble or gpu() or threads() or processes() or opened(files)
+        trouble = trouble or threads() or processes() or opened(files)
         trouble = trouble or (random_numbers(generators) if is_named else "")
         if trouble:
             report({"unsafe": name, "because": trouble})
@@ -106,6 +114,8 @@ def opened(before: dict[str, str]) -> str:
     """Return which file is open that was not before, in words."""
     for name, path in open_files().items():
         if before.get(name) != path and path not in HARMLESS_FILES:
+            if path.startswith(DEVICES_OF_GPUS):
+                return "its import begins to use the GPU"
             what = path if path.startswith("/") else "a " + path.partition(":")[0]  # socket:[4711]
             return f"its import leaves {what} open"
     return ""
@@ -213,12 +223,6 @@ def stamp(path: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def gpu() -> str:
-    """Return whether the GPU is in use, in words."""
-    is_initialized = getattr(getattr(sys.modules.get("torch"), "cuda", None), "is_initialized", None)
-    return "its import begins to use the GPU" if is_initialized and is_initialized() else ""
 
 
 def threads() -> str:

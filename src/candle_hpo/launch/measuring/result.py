@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from candle_hpo.process.memory import speaks_of_memory
 
 _LAST_WORDS_OF_R = "Execution halted"
 _LAST_WORDS = 5  # lines
+_MESSAGE_OF_AN_EXCEPTION = 30  # lines: CUDA's has five, that of weights which do not fit a model has more
+_FRAME = re.compile(r' +File "[^"]+", line \d+')  # of a traceback
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
 _CUT_OFF = (
     "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
@@ -105,8 +108,20 @@ def _how_it_ended(status: int) -> str:
 
 
 def _with_last_line(reason: str, output: Path) -> str:
-    """Return the reason with the last line that was printed, and the line before it if the last one is ours."""
-    lines = [line for line in last_lines(output, 3) if line != _LAST_WORDS_OF_R][-2:]
+    """Return the reason with the last line that was printed, and the line before it if the last one is ours.
+
+    Before that comes how the message of a Python exception begins, where the last line is a later one of it.
+    """
+    printed = [line for line in last_lines(output, _MESSAGE_OF_AN_EXCEPTION) if line != _LAST_WORDS_OF_R]
+    lines = printed[-2:]
     if lines and not lines[-1].startswith("candle:"):
-        lines = lines[-1:]
+        lines = [*_exception_before(printed), lines[-1]]
     return "; last output: ".join([reason, " / ".join(line[:300] for line in lines)]) if lines else reason
+
+
+def _exception_before(printed: list[str]) -> list[str]:
+    """Return the line of an exception with which Python's last traceback ends, if it is not the last line of all."""
+    frames = [number for number, line in enumerate(printed) if _FRAME.match(line)]
+    after = printed[frames[-1] + 1 :] if frames else []
+    exceptions = [line for line in after[:-1] if not line.startswith(" ")]
+    return exceptions[:1]
