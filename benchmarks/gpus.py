@@ -86,7 +86,7 @@ OTHERS = {
 def run(
     script: str, sets: int, *, expect: int = 0, modules: dict[str, str] | None = None, **keywords: object
 ) -> LoadedExperiment:
-    """Run a script with x from 1 to `sets`, in a folder of its own; return what came of it."""
+    """Run a script with x from 1 to `sets`, in its own folder; return what came of it."""
     with _started(script, sets, modules or {}, keywords) as (process, here):
         out, _ = process.communicate(timeout=200)
         if process.returncode != expect:
@@ -166,7 +166,7 @@ def values_are_those_of_a_fresh_interpreter() -> str:
     return "seeded numbers drawn on the GPU are those of a script started by hand"
 
 
-def helpers_that_use_the_gpu_are_no_harm() -> str:
+def helpers_may_use_the_gpu() -> str:
     """Import modules of the user's that use the GPU when they are imported."""
     for what, helper in HELPERS.items():
         trials = run(f"import helper\n{SMALL}", 3, modules={"helper": helper}, preload="helper").trials
@@ -184,7 +184,7 @@ def other_libraries_work() -> str:
 
 
 def faults_stay_with_their_trial() -> str:
-    """Let a trial want more memory than there is, and one fail within a kernel; the others go on."""
+    """Let a trial want more memory than there is, and one fail within a kernel; the others continue."""
     trials = run(FAULTS, 4, expect=1).trials
     assert [trial.status for trial in trials] == ["out_of_memory", "failed", "completed", "completed"], trials
     assert "device-side assert" in trials[1].reason, trials[1].reason
@@ -216,7 +216,7 @@ def an_interrupted_campaign_leaves_nothing() -> str:
 CHECKS: tuple[Callable[[], str], ...] = (
     each_trial_sees_its_gpu,
     values_are_those_of_a_fresh_interpreter,
-    helpers_that_use_the_gpu_are_no_harm,
+    helpers_may_use_the_gpu,
     other_libraries_work,
     faults_stay_with_their_trial,
     a_trial_that_is_ended_leaves_nothing,

@@ -103,24 +103,28 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
     """
     interrupted: dict[str, list[str]] = defaultdict(list)
     retried: list[str] = []
+    others: list[AnyEvent] = []
     for event in events:
         match event:
             case TrialStarted():
                 _logger.debug("attempt %d at %s starts", event.attempt, event.id)
-                retried += [f"{event.id}, attempt {event.attempt}"] if event.attempt > 1 else []
+                if event.attempt > 1:
+                    retried.append(f"{event.id}, attempt {event.attempt}")
             case TrialFinished():
-                outcome, name = event.outcome, f"trial {event.number} on {event.outcome.worker or 'no worker'}"
-                _logger.debug("%s: %s after %.1f s", name, outcome.status, outcome.seconds)
+                outcome = event.outcome
+                _logger.debug("trial %d: %s after %.1f s", event.number, outcome.status, outcome.seconds)
                 for note in outcome.notes:
                     if note not in known_notes and len(known_notes) < _MOST_NOTES:
                         _logger.warning("%s: %s", outcome.worker, note)
                 if outcome.status is Status.INTERRUPTED:
-                    interrupted[outcome.reason].append(name)
+                    interrupted[outcome.reason].append(f"trial {event.number} on {outcome.worker or 'no worker'}")
+            case _:
+                others.append(event)
     for reason, names in interrupted.items():
         _logger.warning("interrupted at once: %s: %s", _some(names), reason)
     if retried:
         _logger.info("retried: %s", _some(retried))
-    for event in events:
+    for event in others:
         match event:
             case CampaignStarted():
                 place = f"job {event.job}" if event.job else "no job"

@@ -30,7 +30,7 @@ from candle_hpo.record.log import how_to_save
 Value = TypeVar("Value")
 
 
-@dataclass
+@dataclass(slots=True)
 class TrialHistory:
     """One trial so far: its last attempt, when that began, and how it ended, if it did.
 
@@ -91,7 +91,8 @@ class CampaignHistory:
     def add(self, outcome: Outcome) -> None:
         """Count an attempt that ended."""
         self.worked += outcome.seconds
-        node = self.nodes.setdefault("not known" if outcome.place is None else outcome.place.node, NodeCounts())
+        name = "not known" if outcome.place is None else outcome.place.node
+        node = self.nodes.get(name) or self.nodes.setdefault(name, NodeCounts())
         node.ended += 1
         node.failed += outcome.failure is not None
 
@@ -255,14 +256,14 @@ class History:
         self.attempts.append(EndedAttempt(trial.attempt, event.outcome, min(began, event.time), event.time))
         if self.campaigns:
             self.campaigns[-1].add(event.outcome)
-        before = None if self.best is None else self.best.value
         self.notes.update(dict.fromkeys(event.outcome.notes))
         for slow in event.outcome.slow_imports:
             known = self.slow_imports.setdefault(slow.module, slow)
             if slow.seconds < known.seconds:
                 self.slow_imports[slow.module] = slow
+        before = self.best
         self._end(trial, event.outcome)
-        if trial.value is not None and self.direction.is_better(trial.value, before):
+        if self.best is trial and trial.value is not None and (before is None or before.value != trial.value):
             self.improvements.append((event.time, trial.value))
 
     def _end(self, trial: TrialHistory, outcome: Outcome) -> None:
@@ -270,7 +271,8 @@ class History:
             trial.value = outcome.value_of(self.objective.name)
         except ValueError as error:
             raise RecordError(f"trial {trial.trial.id}: {error}") from None
-        trial.other_metrics = {name: each for name, each in outcome.metrics.items() if name != self.objective.name}
+        if len(outcome.metrics) > 1:
+            trial.other_metrics = {name: each for name, each in outcome.metrics.items() if name != self.objective.name}
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds
@@ -279,9 +281,18 @@ class History:
         if outcome.failure is not None:
             self.failures.setdefault(kind_of_failure(trial.trial, outcome), {})[trial.trial.number] = trial
         elif outcome.status is Status.COMPLETED:
-            self.values_differ |= self.best is not None and self.best.value != trial.value
-            if self.best is None or self.rank(trial) < self.rank(self.best):
+            self._compare_with_best(trial)
+
+    def _compare_with_best(self, trial: TrialHistory) -> None:
+        best = self.best
+        if best is None or best.value is None or trial.value is None:
+            self.best = trial
+        elif trial.value != best.value:
+            self.values_differ = True
+            if self.direction.is_better(trial.value, best.value):
                 self.best = trial
+        elif trial.trial.number < best.trial.number:
+            self.best = trial
 
     def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
         """Count an outcome no more: the trial is attempted again, as none is that has completed."""

@@ -126,17 +126,19 @@ def event_of(line: bytes, decoder: msgspec.json.Decoder[AnyEvent]) -> AnyEvent:
     Raises `WrongChecksum`, `msgspec.MsgspecError`, `UnicodeDecodeError` and `RecursionError` for a line that
     is damaged.
     """
-    if not _has_its_checksum(line):
+    if _has_its_checksum(line):
+        return decoder.decode(line)
+    if not _has_none(line):
         raise WrongChecksum("its checksum is another")
     event = decoder.decode(line)
-    if _has_none(line) and not isinstance(event, RecordHeader):
+    if not isinstance(event, RecordHeader):
         raise WrongChecksum("it has no checksum")
     return event
 
 
 def _has_its_checksum(line: bytes) -> bool:
     text, end = line[:-_CHECKSUM_BYTES], line[-_CHECKSUM_BYTES:]
-    return _has_none(line) or end == b'%b%08x"}\n' % (_CHECKSUM, zlib.crc32(text))
+    return end == b'%b%08x"}\n' % (_CHECKSUM, zlib.crc32(text))
 
 
 def _has_none(line: bytes) -> bool:
@@ -176,7 +178,11 @@ def _check_header(path: Path, line: bytes) -> None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         header = {}
     version = header.get("version")
-    if header.get("format") != RecordHeader().format or not isinstance(version, int) or not _has_its_checksum(line):
+    if (
+        header.get("format") != RecordHeader().format
+        or not isinstance(version, int)
+        or not (_has_its_checksum(line) or _has_none(line))
+    ):
         whole = msgspec.json.encode(RecordHeader()).decode()
         raise RecordError(
             f"{path}:1: this is not a record of candle, or its first line is damaged; if the others are those of one, "
