@@ -1,0 +1,54 @@
+"""The benchmarks run: each with as little as shows that its ways still exist. What they measure is not judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+CAMPAIGN = "import sys, campaign_cost\nfrom pathlib import Path\ncampaign_cost.run_campaign(20, Path('events.jsonl'))"
+STARTUP = """
+from pathlib import Path
+import startup
+task = startup.TASKS["empty"]._replace(counts={"quick": (2, 4), "medium": (1, 2)})
+for label, way in startup.ways(None).items():
+    print(label, startup.cost(way, task, Path()))
+"""
+GPUS = "import gpus\nprint([trial.value for trial in gpus.run('val_to_return = hyperparams[\"x\"]', 2).trials])"
+
+
+def run(here: Path, program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path.insert(0, {str(BENCHMARKS)!r})\n{program}"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_cost_of_a_campaign(here: Path) -> None:
+    spent, lasted, replay, memory = json.loads(run(here, CAMPAIGN))
+    assert min(spent, lasted, replay, memory) > 0
+
+
+@pytest.mark.slow
+def test_start_up_beside_other_ways(here: Path) -> None:
+    printed = run(here, STARTUP)
+    assert "candle, `preload=none`" in printed and "Optuna, calling the script" in printed
+
+
+def test_scripts_of_the_benchmark_on_a_gpu(here: Path) -> None:
+    assert run(here, GPUS) == "[1.0, 2.0]\n"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BENCHMARKS.glob("*.py")))
+def test_each_can_be_imported(here: Path, name: str) -> None:
+    run(here, f"import {name}")
