@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.sbatch_arguments import SbatchArgumentError, sbatch_arguments
 from candle_hpo.engine.batch.site import Site, WorkerType, choose_site
 from candle_hpo.engine.batch.slurm_text import (
     Allocation,
@@ -25,7 +26,7 @@ from candle_hpo.engine.batch.slurm_text import (
     sbatch_options,
     seconds_left,
     walltime_text,
-    with_gres_of,
+    with_arguments,
     workers_by_node,
 )
 from candle_hpo.engine.devices import GpuShare
@@ -92,7 +93,7 @@ def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> N
     options = sbatch_options(wanted, WorkerType("gpu", "k80", 2), Allocation(6, 3, 2, 2), "X003")
     script = job_script(options, ["--mail-type=END", "--comment", "two words"], ["/py", "-m", "x", "/odd 'path'/X003"])
     assert script == (
-        "#!/usr/bin/env bash\n"
+        "#!/bin/bash -p\n"
         "#SBATCH --job-name=candle_X003\n"
         "#SBATCH --output=job.out\n"
         "#SBATCH --open-mode=append\n"
@@ -101,8 +102,8 @@ def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> N
         "#SBATCH --no-requeue\n"
         "#SBATCH --no-kill\n"
         "#SBATCH --cpus-per-task=2\n"
-        "#SBATCH --mem-per-cpu=1536M\n"
         "#SBATCH --ntasks=6\n"
+        "#SBATCH --mem-per-cpu=1536M\n"
         "#SBATCH --nodes=3\n"
         "#SBATCH --ntasks-per-node=2\n"
         "#SBATCH --gres=gpu:k80:2\n"
@@ -166,10 +167,47 @@ def test_gpus_without_a_type() -> None:
 
 def test_the_users_other_resources_do_not_take_the_gpus_away() -> None:
     options = sbatch_options(settings(), GPU, Allocation(2, 1, 2, 2), "X000")
-    joined, others = with_gres_of(options, ["--gres=lscratch:100", "--mail-type=END", "--gres", "vmem:1"])
+    arguments = sbatch_arguments(["--gres=lscratch:100", "--mail-type=END", "--gres", "vmem:1"])
+    joined, others = with_arguments(options, arguments)
     assert ("--gres", "gpu:k80:2,lscratch:100,vmem:1") in joined
     assert others == ["--mail-type=END"]
     assert [name for name, _ in joined].count("--gres") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("--mem=0", "--mem=0"),
+        ("--mem-per-gpu=8G", "--mem-per-gpu=8G"),
+        ("--mem=4G --mem-per-cpu=2G", "--mem-per-cpu=2G"),  # a site's, and an experiment's
+        ("--requeue", "--requeue"),
+        ("-J two --job-name=one", "--job-name=one"),
+        ("--partition=other --time=UNLIMITED", "--partition=other --time=UNLIMITED"),
+    ],
+)
+def test_an_argument_takes_the_place_of_what_says_the_same(given: str, left: str) -> None:
+    """Of some pairs SLURM accepts one alone: `--mem` and `--mem-per-cpu` of one job are an error."""
+    options = sbatch_options(settings(queue="norm"), WorkerType(), Allocation(4), "X000")
+    ours, theirs = with_arguments(options, sbatch_arguments(given.split()))
+    assert theirs == left.split()
+    alike = {"--mem": "--mem-per-cpu", "--mem-per-gpu": "--mem-per-cpu", "--requeue": "--no-requeue"}
+    names = {each.partition("=")[0] for each in theirs}
+    gone = names | {alike[name] for name in names & set(alike)}
+    assert {name for name, _ in options} - {name for name, _ in ours} == gone & {name for name, _ in options}
+
+
+@pytest.mark.parametrize("layout", ["--nodes=2", "--ntasks-per-node=4"])
+def test_a_layout_that_would_leave_workers_without_gpus_is_refused(layout: str) -> None:
+    arguments = sbatch_arguments([layout])
+    with pytest.raises(SbatchArgumentError, match="workers with GPUs are laid out on nodes by nworkers"):
+        with_arguments(sbatch_options(settings(), GPU, Allocation(2, 1, 2, 2), "X000"), arguments)
+    _, others = with_arguments(sbatch_options(settings(), WorkerType(), Allocation(2), "X000"), arguments)
+    assert others == [layout]
+
+
+def test_memory_can_be_left_to_the_site() -> None:
+    names = [name for name, _ in sbatch_options(settings(mem_per_cpu=0), WorkerType(), Allocation(2), "X000")]
+    assert not [name for name in names if name.startswith("--mem")]
 
 
 def test_jobs_in_the_queue() -> None:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
+from candle_hpo.core import sbatch_arguments as sbatch
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
 from candle_hpo.core.objective import Direction, measured_groups
@@ -69,12 +70,12 @@ def whole_number(at_least: int) -> Callable[[str], int]:
     return read
 
 
-def size(unit: str, examples: str) -> Callable[[str], float]:
-    """Return what reads a number of gigabytes or of megabytes, with or without the unit's letters."""
+def size(unit: str, examples: str, *, or_none: bool = False) -> Callable[[str], float]:
+    """Return what reads a number of gigabytes or of megabytes, with or without the unit's letters; perhaps 0."""
 
     def read(text: str) -> float:
         number = re.fullmatch(rf"(\d{{1,9}}(?:\.\d{{1,6}})?)\s*{unit[0]}?b?", text, re.ASCII | re.IGNORECASE)
-        if not number or float(number[1]) <= 0:
+        if not number or (float(number[1]) == 0 and not or_none):
             raise KeywordValueError(f'"{text}" is not a number of {unit} such as {examples}')
         return float(number[1])
 
@@ -100,6 +101,16 @@ def arguments(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError:
         raise KeywordValueError(f"a quote within {text} is not closed; add it") from None
+
+
+def sbatch_arguments(text: str) -> tuple[str, ...]:
+    """Return words as bash splits them, which are options that `sbatch` can be given here."""
+    words = arguments(text)
+    try:
+        sbatch.sbatch_arguments(words)
+    except sbatch.SbatchArgumentError as error:
+        raise KeywordValueError(str(error)) from None
+    return words
 
 
 def modules(text: str) -> tuple[str, ...]:

@@ -75,8 +75,16 @@ KEYWORDS = (
         values.whole_number(1),
         "CPUs per worker; `OMP_NUM_THREADS` and its like say so to the model, unless you set them",
     ),
-    Keyword("mem_per_cpu", values.size("gigabytes", "7 or 1.5"), "gigabytes of memory per CPU, on a cluster"),
-    Keyword("custom_sbatch_args", values.arguments, "more arguments for `sbatch`, on a cluster"),
+    Keyword(
+        "mem_per_cpu",
+        values.size("gigabytes", "7 or 1.5", or_none=True),
+        "gigabytes of memory per CPU, on a cluster; `0`: what the cluster gives by default",
+    ),
+    Keyword(
+        "custom_sbatch_args",
+        values.sbatch_arguments,
+        "more arguments for `sbatch`, which win over what other keywords ask for, on a cluster",
+    ),
     Keyword("queue", values.text, "partition, on a cluster", also="partition"),
     Keyword("project", values.text, "account, on a cluster", also="account"),
     Keyword("supp_modules", values.modules, "environment modules to load around the model"),

@@ -17,10 +17,11 @@ from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.site import WorkerType, choose_site
+from candle_hpo.engine.batch.site import ChosenSite, WorkerType, choose_site
 from candle_hpo.engine.batch.slurm_text import (
     gpus_on_a_node,
     job_script,
@@ -28,7 +29,7 @@ from candle_hpo.engine.batch.slurm_text import (
     sbatch_options,
     seconds_left,
     warning_seconds,
-    with_gres_of,
+    with_arguments,
     workers_by_node,
 )
 from candle_hpo.engine.devices import GpuShare
@@ -68,10 +69,12 @@ def uses_slurm(settings: Settings) -> bool:
 
 def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry_failed: bool = False) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
-    site = choose_site().site
-    worker = site.worker_type(settings.worker_type)
+    chosen = choose_site()
+    worker = chosen.site.worker_type(settings.worker_type)
     share = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial)
-    gpus = _gpus_per_node(worker, settings)
+    arguments = _sbatch_arguments(chosen, settings)
+    partition = next((each.value for each in reversed(arguments) if each.name == "--partition"), None)
+    gpus = _gpus_per_node(worker, partition or settings.queue or worker.partition)
     if worker.gpu is not None and gpus is not None and gpus < share.gpus:
         raise InputError(f"gpus_per_trial: a node has {gpus} GPUs of this type; {share.gpus} for a trial are too many")
     allocation = plan_allocation(settings.nworkers, worker, gpus, share)
@@ -82,7 +85,10 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry
         )
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
-    options, extra = with_gres_of(options, (*site.sbatch_args, *settings.custom_sbatch_args))
+    try:
+        options, extra = with_arguments(options, arguments)
+    except SbatchArgumentError as error:
+        raise InputError(f"custom_sbatch_args: {error}") from None
     command = [*own_program("candle_hpo"), "run-job", str(paths.root)]
     return job_script(options, extra, [*command, "--retry-failed"] if retry_failed else command)
 
@@ -129,10 +135,24 @@ def record_end_of_last_job(claim: Claim) -> None:
         claim.record.append([JobEnded(time.time(), job.id, how, job.slurm_state)])
 
 
-def _gpus_per_node(worker: WorkerType, settings: Settings) -> int | None:
+def _sbatch_arguments(chosen: ChosenSite, settings: Settings) -> list[SbatchArgument]:
+    """Return the arguments that the site and the experiment add, which wins. Raises `InputError`."""
+    found: list[SbatchArgument] = []
+    of_both = {
+        f"{chosen.file}: sbatch_args": chosen.site.sbatch_args,
+        "custom_sbatch_args": settings.custom_sbatch_args,
+    }
+    for name, words in of_both.items():
+        try:
+            found += sbatch_arguments(words)
+        except SbatchArgumentError as error:
+            raise InputError(f"{name}: {error}") from None
+    return found
+
+
+def _gpus_per_node(worker: WorkerType, partition: str | None) -> int | None:
     if worker.gpu is None or worker.gpus_per_node is not None:
         return worker.gpus_per_node
-    partition = settings.queue or worker.partition
     resources = slurm.node_resources()
     found = gpus_on_a_node(resources, worker.gpu, partition)
     if found is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError
 from candle_hpo.engine.batch.site import WorkerType
 from candle_hpo.engine.devices import OWN_GPU, GpuShare
 
@@ -66,7 +67,6 @@ def _units(workers: int, most: int) -> Allocation:
 def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocation, name: str) -> list[tuple[str, str]]:
     """Return the options of `sbatch` as pairs; what the user gives in `custom_sbatch_args` comes after them."""
     partition = settings.queue or worker.partition
-    megabytes = math.ceil(settings.mem_per_cpu * 1024)
     options = [
         ("--job-name", f"candle_{name}"),
         ("--output", "job.out"),
@@ -77,9 +77,10 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
         ("--no-requeue", ""),
         ("--no-kill", ""),  # a node that fails takes its own workers along, and not the job
         ("--cpus-per-task", str(settings.nthreads)),
-        ("--mem-per-cpu", f"{megabytes}M"),
         ("--ntasks", str(allocation.workers)),
     ]
+    if settings.mem_per_cpu:
+        options.append(("--mem-per-cpu", f"{math.ceil(settings.mem_per_cpu * 1024)}M"))
     if allocation.nodes is not None:
         options += [("--nodes", str(allocation.nodes)), ("--ntasks-per-node", str(allocation.per_node))]
         kind = "gpu" if worker.gpu == UNTYPED_GPU else f"gpu:{worker.gpu}"
@@ -96,26 +97,34 @@ def warning_seconds(walltime: int) -> int:
     return min(60, walltime // 4)
 
 
-def with_gres_of(options: Sequence[tuple[str, str]], extra: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the options with the generic resources of the user's arguments joined to ours, and the other arguments.
+# Options of which sbatch takes one: those that say the same in another way.
+_ALIKE = {
+    **dict.fromkeys(("--mem", "--mem-per-cpu", "--mem-per-gpu"), "memory"),
+    **dict.fromkeys(("--requeue", "--no-requeue"), "requeue"),
+}
+_OF_A_LAYOUT = ("--nodes", "--ntasks-per-node", "--ntasks-per-core", "--ntasks-per-socket", "--overcommit")
 
-    To SLURM a second `--gres`, such as `--gres=lscratch:100`, takes the place of the first, and its GPUs away.
+
+def with_arguments(
+    options: Sequence[tuple[str, str]], arguments: Sequence[SbatchArgument]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the options without those that the arguments replace, and the arguments, of which later ones win.
+
+    Generic resources are added up: to SLURM a second `--gres`, such as `--gres=lscratch:100`, takes the place of the
+    first, and its GPUs away. Raises `SbatchArgumentError` for what would take GPUs from their workers.
     """
-    theirs: list[str] = []
-    others: list[str] = []
-    arguments = iter(extra)
-    for argument in arguments:
-        if argument == "--gres":
-            theirs.append(next(arguments, ""))
-        elif argument.startswith("--gres="):
-            theirs.append(argument.partition("=")[2])
-        else:
-            others.append(argument)
-    ours = [value for name, value in options if name == "--gres"]
-    joined = [(name, value) for name, value in options if name != "--gres"]
-    if ours or theirs:
-        joined.append(("--gres", ",".join(filter(None, [*ours, *theirs]))))
-    return joined, others
+    if any(name == "--gres" for name, _ in options):
+        for argument in arguments:
+            if argument.name in _OF_A_LAYOUT:
+                reason = "workers with GPUs are laid out on nodes by nworkers, worker_type and the GPUs of a node"
+                raise SbatchArgumentError(f"{argument.text} is not possible: {reason}")
+    winning = {_ALIKE.get(each.name, each.name): each for each in arguments if each.name != "--gres"}
+    kept = [(name, value) for name, value in options if _ALIKE.get(name, name) not in winning and name != "--gres"]
+    resources = [value for name, value in options if name == "--gres"]
+    resources += [each.value for each in arguments if each.name == "--gres" and each.value]
+    if resources:
+        kept.append(("--gres", ",".join(resources)))
+    return kept, [each.text for each in winning.values()]
 
 
 def job_script(options: Sequence[tuple[str, str]], extra: Sequence[str], command: Sequence[str]) -> str:
@@ -124,7 +133,8 @@ def job_script(options: Sequence[tuple[str, str]], extra: Sequence[str], command
     It is submitted from the experiment's folder, which is where `job.out` lies then.
     """
     lines = [
-        "#!/usr/bin/env bash",
+        # -p: it reads no BASH_ENV, which may print, fail or change what it does, and yet hands it on, and all else.
+        "#!/bin/bash -p",
         *(f"#SBATCH {name}={value}" if value else f"#SBATCH {name}" for name, value in options),
     ]
     if extra:
