@@ -16,7 +16,7 @@ SOURCE = Path(candle_hpo.__file__).parent
 
 # A room may import from the rooms on its right. `files`, `user_environment` and `core` are the ground for all.
 MAY_IMPORT = {
-    "__main__": {"cli"},
+    "__main__": {"cli", "user_environment"},
     "cli": {"commands", "core"},
     "api": {"runner", "report", "record", "core"},
     "commands": {

@@ -1,8 +1,19 @@
+"""The command `candle`, and `python -m candle_hpo`."""
+
 import sys
 
-if not getattr(sys.flags, "safe_path", False):
-    del sys.path[0]  # the folder where the user stands: a `random.py` there is not Python's own
 
-from candle_hpo.cli import main
+def main() -> None:
+    """Run it, with candle's own modules and no other's: a `random.py` of the user's is not Python's own."""
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]  # the folder where the user stands, or that of the command
+    from candle_hpo.user_environment import leave_out_pythonpath
 
-main()
+    leave_out_pythonpath()
+    from candle_hpo.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

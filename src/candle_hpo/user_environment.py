@@ -7,13 +7,10 @@ see them. So the package's first act is to import this module, which keeps what 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import re
 
 # Lists of folders. Programs look for their relative entries from wherever they run: a trial's folder, a job's.
 _LISTS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CLASSPATH")  # where an empty entry is here
@@ -53,19 +50,46 @@ def user_environment() -> Mapping[str, str]:
     return _ENVIRONMENT
 
 
-def forget_variables(names: re.Pattern[str]) -> None:
-    """Take the variables whose names match out of the user's environment, and out of this process's."""
-    for environment in (_ENVIRONMENT, os.environ):
-        for name in [name for name in environment if names.fullmatch(name)]:
-            del environment[name]
+def is_found_by_pythonpath() -> bool:
+    """Return whether candle itself lies in a folder of `PYTHONPATH`, and so, perhaps, does what it needs."""
+    return os.path.realpath(Path(__file__).parents[1]) in _folders_of_pythonpath()
+
+
+def leave_out_pythonpath() -> None:
+    """Let this process import nothing from the folders of `PYTHONPATH`: they are for models, and their Python.
+
+    Not where candle itself is found there, as on systems whose modules put all packages into it.
+    """
+    if not sys.flags.ignore_environment and not is_found_by_pythonpath():
+        folders = _folders_of_pythonpath()
+        sys.path[:] = [each for each in sys.path if os.path.realpath(each) not in folders]
+
+
+def _folders_of_pythonpath() -> set[str]:
+    given = os.environ.get("PYTHONPATH", "")
+    return {os.path.realpath(each) for each in given.split(os.pathsep)} if given else set()
+
+
+def set_user_environment(environment: Mapping[str, str]) -> None:
+    """Let another environment be the user's from now on, in a process that was started with one of ours."""
+    whole = dict(environment)
+    _ENVIRONMENT.clear()
+    _ENVIRONMENT.update(whole)
 
 
 @contextmanager
 def only_the_users_environment(**added: str) -> Iterator[None]:
     """Have programs started meanwhile inherit the user's environment and these variables, and nothing else of ours."""
-    ours = dict(os.environ)
+    with only_this_environment({**_ENVIRONMENT, **added}):
+        yield
+
+
+@contextmanager
+def only_this_environment(environment: Mapping[str, str]) -> Iterator[None]:
+    """Have programs started meanwhile inherit this environment, and nothing of ours."""
+    ours, theirs = dict(os.environ), dict(environment)
     os.environ.clear()
-    os.environ.update({**_ENVIRONMENT, **added})
+    os.environ.update(theirs)
     try:
         yield
     finally:

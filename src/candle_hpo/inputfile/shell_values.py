@@ -26,12 +26,16 @@ class ShellValueError(ValueError):
 def run_bash(expansion: str) -> str:
     """Return what bash makes of an expansion such as `$(git rev-parse HEAD)` or `${USER:-nobody}`.
 
+    It reads no BASH_ENV, whose output would be part of the value.
     Raises `ShellValueError` where bash is missing or the command fails.
     """
     # A failing command in an assignment gives the assignment its exit status; inside printf it is lost.
     script = f'value="{expansion}" || exit\nprintf %s "$value"'
+    environment = {name: value for name, value in os.environ.items() if name not in ("BASH_ENV", "SHELLOPTS")}
     try:
-        done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
     except OSError as error:
         raise ShellValueError(f"bash could not be started for {expansion}: {error}") from None
     if done.returncode != 0:

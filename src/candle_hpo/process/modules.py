@@ -11,9 +11,15 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.user_environment import user_environment
 
 # `module` is a function of the shell. Interactive shells have it; elsewhere its definition is looked for where Lmod
-# and Environment Modules put it. What modules print goes to the errors, so that only the environment is read.
+# and Environment Modules put it. What modules print goes to the errors, so that only the environment is read;
+# what BASH_ENV names, where some sites define `module`, is read here for the same reason, and not by bash itself.
 _LOAD = """
 exec 3>&1 1>&2
+if [ -n "$CANDLE_OWN_BASH_ENV" ]; then
+  export BASH_ENV=$CANDLE_OWN_BASH_ENV
+  if [ -r "$BASH_ENV" ]; then . "$BASH_ENV"; fi
+fi
+unset CANDLE_OWN_BASH_ENV
 if ! type module >/dev/null; then
   for file in "${LMOD_PKG:-/usr/share/lmod/lmod}/init/bash" "${MODULESHOME:-/usr/share/modules}/init/bash" \
     /etc/profile.d/lmod.sh /etc/profile.d/modules.sh /etc/profile.d/z00_lmod.sh; do
@@ -30,10 +36,12 @@ env -0 >&3
 
 @lru_cache(maxsize=8)
 def _loaded(modules: tuple[str, ...]) -> Mapping[str, str]:
+    environment = dict(user_environment())
+    environment["CANDLE_OWN_BASH_ENV"] = environment.pop("BASH_ENV", "")
     try:
         done = subprocess.run(
             ["bash", "-c", _LOAD, "module", *modules],
-            env=dict(user_environment()),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

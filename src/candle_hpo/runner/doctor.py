@@ -14,13 +14,14 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from candle_hpo import __version__
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.site import choose_site
+from candle_hpo.engine.batch.slurm_environment import for_questions
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.runner.doctor_experiment import experiment_questions
 from candle_hpo.runner.redaction import REMOVED, is_secret_name, redaction
@@ -153,7 +154,7 @@ def _limits() -> list[str]:
 def _interpreters() -> list[str]:
     path = user_environment().get("PATH", os.defpath)
     found = {name: shutil.which(name, path=path) for name in _PROGRAMS}
-    answers = _said_by([(program, "--version") for program in found.values() if program])
+    answers = _said_by([(program, "--version") for program in found.values() if program], user_environment())
     short, lines = [], []
     for name, program in found.items():
         said = answers[f"{program} --version"][0] if program else "not on the PATH"
@@ -180,20 +181,22 @@ def _batch_system() -> list[str]:
     others = [f"{program} is on the PATH" for program in _OTHER_BATCH_SYSTEMS if shutil.which(program)]
     if shutil.which("sinfo") is None:
         return ["no SLURM: there is no sinfo on the PATH", *others]
-    said = _said_by(_BATCH_QUESTIONS)
+    said = _said_by(_BATCH_QUESTIONS, for_questions(user_environment()))
     version, controllers, *_ = said.values()
     lines = [line for command, answer in said.items() for line in (f"$ {command}", *(f"  {each}" for each in answer))]
     return [f"{version[-1]}; {controllers[-1]}", *lines, *others]
 
 
-def _said_by(commands: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """Return what each of these programs says, a line or more."""
-    return _answers({" ".join(command): partial(_said, command) for command in commands}, _PROGRAM_SECONDS + 1)
+def _said_by(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what each of these programs says in this environment, a line or more."""
+    return _answers(
+        {" ".join(command): partial(_said, command, environment) for command in commands}, _PROGRAM_SECONDS + 1
+    )
 
 
-def _said(command: Sequence[str]) -> list[str]:
-    """Return what a program says, in its user's environment; raise `MachineError` where it does not."""
-    done = run_program(command, user_environment(), _PROGRAM_SECONDS, may_fail=True)
+def _said(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return what a program says; raise `MachineError` where it does not."""
+    done = run_program(command, environment, _PROGRAM_SECONDS, may_fail=True)
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     more = [f"… and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
     failed = [f"exit status {done.returncode}"] if done.returncode else []

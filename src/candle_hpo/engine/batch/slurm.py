@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.batch.slurm_environment import for_questions, for_submission
 from candle_hpo.engine.batch.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
 from candle_hpo.user_environment import user_environment
 
@@ -29,13 +30,19 @@ def slurm_is_here() -> bool:
     """
     if shutil.which("sbatch") is None:
         return False
-    done = subprocess.run(["sbatch", "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(
+        ["sbatch", "--version"],
+        env=for_questions(user_environment()),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
     return b"Could not establish a configuration source" not in done.stderr
 
 
 def submit(script: Path) -> str:
     """Submit a job script from its own folder; return the job's id. Raises `MachineError`."""
-    return job_id_of(_run(["sbatch", "--parsable", script.name], script.parent))
+    return job_id_of(_sbatch(script, "--parsable"))
 
 
 def would_start(script: Path) -> str:
@@ -43,7 +50,16 @@ def would_start(script: Path) -> str:
 
     Raises `MachineError` with SLURM's own words where it refuses.
     """
-    return _run(["sbatch", "--test-only", script.name], script.parent, with_errors=True).strip()
+    return _sbatch(script, "--test-only", with_errors=True).strip()
+
+
+def _sbatch(script: Path, *options: str, with_errors: bool = False) -> str:
+    try:
+        text = script.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MachineError(f"{script} cannot be read: {error.strerror}") from None
+    environment = for_submission(user_environment(), text)
+    return _run(["sbatch", *options, script.name], script.parent, environment, with_errors=with_errors)
 
 
 def find_jobs(ids: Sequence[str]) -> list[Job]:
@@ -73,13 +89,19 @@ def node_resources() -> str:
     return _run(["sinfo", "--noheader", "--format=%R %G"])
 
 
-def _run(command: Sequence[str], directory: Path | None = None, *, with_errors: bool = False) -> str:
+def _run(
+    command: Sequence[str],
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    with_errors: bool = False,
+) -> str:
     """Run a program of SLURM; return what it prints. Raises `MachineError` with all that it said."""
     try:
         done = subprocess.run(
             command,
             cwd=directory,
-            env=dict(user_environment()),  # which a job that is submitted inherits
+            env=for_questions(user_environment()) if environment is None else dict(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

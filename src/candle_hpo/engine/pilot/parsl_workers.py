@@ -19,7 +19,9 @@ import re
 import runpy
 import shlex
 import signal
+import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -27,8 +29,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.batch.slurm_environment import for_our_step
+from candle_hpo.engine.open_files import allow_many_connections, allow_workers_of_a_node
+from candle_hpo.engine.pilot.node_limits import socket_folder
 from candle_hpo.process.parent import end_with_parent
-from candle_hpo.user_environment import only_the_users_environment
+from candle_hpo.user_environment import is_found_by_pythonpath, only_this_environment, user_environment
 
 _HEARTBEAT_SECONDS = 5
 _LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
@@ -40,7 +46,10 @@ WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to 
 _INTERCHANGE, _WORKER_POOL = "interchange", "process_worker_pool"
 
 # A separate step for the managers, with everything that the job has on each node, bound to nothing less.
-_SRUN = "--overlap --ntasks-per-node=1 --cpu-bind=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill --wait=0"
+_SRUN = (
+    "--overlap --ntasks-per-node=1 --cpu-bind=none --mpi=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill "
+    "--wait=0"
+)
 
 # Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
 _WORKERS_HERE = f"--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\${WORKERS_BY_NODE})"
@@ -101,7 +110,8 @@ class ParslWorkers:
             run_dir=str(folder),
             initialize_logging=False,
         )
-        with only_the_users_environment(**{WORKERS_BY_NODE: ",".join(map(str, workers_by_node))}):
+        ours = {WORKERS_BY_NODE: ",".join(map(str, workers_by_node))}
+        with only_this_environment({**for_our_step(user_environment()), **ours}):
             self._pool = ParslPoolExecutor(config)
             self._executor.scale_out_facade(1)  # now, and not when Parsl looks for the first time what is to be started
         self._end = parsl.dfk().cleanup
@@ -157,10 +167,13 @@ def _launch_command(of_parsl: str) -> str:
 def own_program(module: str) -> list[str]:
     """Return the command that runs a module of ours as a program, by the Python that runs this one.
 
-    It imports no module from the folder where a job begins; before Python 3.11 that cannot be asked for.
+    It imports no module from the folder where a job begins (before Python 3.11 that cannot be asked for), nor from the
+    folders of `PYTHONPATH`, which are for models: a module there may be called like one of ours.
     """
-    nothing_from_here = ("-P",) if sys.version_info >= (3, 11) else ()
-    return [sys.executable, *nothing_from_here, "-m", module]
+    options = ["-P"] if sys.version_info >= (3, 11) else []
+    if not is_found_by_pythonpath():
+        options += ["-E", "-s"] if sys.flags.no_user_site else ["-E"]
+    return [sys.executable, *options, "-m", module]
 
 
 def _program(name: str) -> list[str]:
@@ -177,7 +190,12 @@ def main() -> None:
     context = multiprocessing.get_context("forkserver")
     if name == _INTERCHANGE:
         end_with_parent(signal.SIGTERM)  # else it would outlive a killed campaign where SLURM does not end what is left
+        allow_many_connections()
     if name == _WORKER_POOL:
+        try:
+            _prepare_node(sys.argv)
+        except MachineError as error:
+            sys.exit(f"{socket.gethostname()}: {error}")
         context.set_forkserver_preload(["candle_hpo.engine.pilot.fork_server"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
     with _only_what_programs_need():
@@ -185,6 +203,13 @@ def main() -> None:
 
         parsl.multiprocessing.SpawnContext = context
         runpy.run_module(_module_of(name), run_name="__main__", alter_sys=True)
+
+
+def _prepare_node(arguments: Sequence[str]) -> None:
+    """Let a manager with these arguments have what it needs on its node. Raises `MachineError` where that cannot be."""
+    workers = (each.partition("=")[2] for each in arguments if each.startswith("--max_workers_per_node="))
+    allow_workers_of_a_node(int(next(workers)))
+    tempfile.tempdir = socket_folder()
 
 
 def import_what_workers_need() -> None:

@@ -18,7 +18,7 @@ from candle_hpo.core.trial import Attempt
 from candle_hpo.engine.channel import Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
-from candle_hpo.engine.pilot.worker import WorkerStopped, forget_tasks, with_place
+from candle_hpo.engine.pilot.worker import WorkerStopped, with_place
 
 
 class ClusterPool(Executor):
@@ -29,7 +29,6 @@ class ClusterPool(Executor):
         self._outstanding: set[Future[Any]] = set()
         self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
         self._folder = folder
-        forget_tasks()
         self._workers = ParslWorkers(folder, workers_by_node)
         try:
             allow_connections(sum(workers_by_node))  # after them: they and their models inherit the limit

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import re
 import signal
 import socket
 import time
@@ -21,9 +20,10 @@ from typing import Any
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
+from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
-from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER, WORKERS_BY_NODE
+from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
@@ -32,18 +32,11 @@ from candle_hpo.process.guard import Guard
 from candle_hpo.process.leftovers import adopt_orphans
 from candle_hpo.process.parent import end_with_parent
 from candle_hpo.script.version import ScriptWatch
-from candle_hpo.user_environment import forget_variables
+from candle_hpo.user_environment import set_user_environment, user_environment
 
 _logger = logging.getLogger(__name__)
 
 ENDED_TOGETHER_SECONDS = 2.0  # within which SLURM ends all processes of a node
-
-# What the job's request says of its tasks: to `srun` it would mean fewer CPUs for the managers, and to a model with
-# distributed training that it is one of several processes.
-_OF_TASKS = re.compile(
-    r"SRUN_CPUS_PER_TASK|SLURM_(CPUS|GPUS)_PER_TASK|SLURM_(NTASKS|NPROCS|TASKS_PER_NODE|NTASKS_PER_NODE)"
-    rf"|SLURM_(PROCID|LOCALID|GTIDS)|SLURM_STEP.*|PMI.*|SLURM_PMI.*|{WORKERS_BY_NODE}"
-)
 
 
 class WorkerStopped(OSError):
@@ -82,11 +75,6 @@ def cluster_runner(
 ) -> Callable[[Attempt], Outcome]:
     """Return the function that runs an attempt on whatever worker it is sent to; `gpus`: what each has, if any."""
     return _OnAnyWorker(model, paths, campaign, gpus)
-
-
-def forget_tasks() -> None:
-    """Take out of the environment what the job says of its tasks."""
-    forget_variables(_OF_TASKS)
 
 
 class _OnAnyWorker:
@@ -132,7 +120,7 @@ class _WorkerProcess:
         self._warm: WarmHost | None = None
         self._script: ScriptWatch | None = None
         self._channel: WorkerEnd | None = None
-        forget_tasks()
+        set_user_environment(for_models(user_environment()))
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
         adopt_orphans()

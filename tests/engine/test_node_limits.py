@@ -1,0 +1,56 @@
+"""What a node must allow for its workers to begin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.pilot.node_limits import socket_folder
+
+ALLOW = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[1])))
+from candle_hpo.core.errors import MachineError
+from candle_hpo.engine import open_files
+try:
+    getattr(open_files, sys.argv[2])(*map(int, sys.argv[3:]))
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+except MachineError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("tmpdir", ["long", "missing", "a file", "fine"])
+def test_sockets_lie_where_they_can(tmpdir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")  # noqa: S108
+    given = {"long": tmp_path / ("long" * 25), "missing": tmp_path / "gone", "a file": tmp_path / "x", "fine": other}
+    given["long"].mkdir()
+    given["a file"].write_text("")
+    monkeypatch.setenv("TMPDIR", str(given[tmpdir]))
+    assert socket_folder([str(other)]) == str(other)
+    if tmpdir != "fine":
+        with pytest.raises(MachineError, match=rf"there is no folder for sockets here \(TMPDIR={given[tmpdir]}: \S+"):
+            socket_folder([])
+    assert not list(given["long"].iterdir())
+
+
+@pytest.mark.parametrize(
+    ("hard", "what", "said"),
+    [
+        (1000, ["allow_workers_of_a_node", "50"], "500"),
+        (300, ["allow_workers_of_a_node", "50"], "50 workers of one node need up to 500 open files, and it allows 300"),
+        (1000, ["allow_connections", "200"], "900"),
+        (500, ["allow_connections", "200"], "500"),  # one worker that cannot be reached runs all the same
+        (200, ["allow_connections", "200"], "200 workers need at least 300 open files"),
+        (1000, ["allow_many_connections"], "1000"),
+    ],
+)
+def test_open_files_are_raised_or_their_want_is_named(hard: int, what: list[str], said: str) -> None:
+    command = [sys.executable, "-c", ALLOW, str(hard), *what]
+    done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(said), done.stdout + done.stderr
