@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import candle_hpo
 from candle_hpo.user_environment import only_the_users_environment, user_environment, with_whole_paths
 from conftest import Candle, WriteInput
 
@@ -129,3 +130,44 @@ def test_a_prepare_that_brings_another_python_is_noted(
     assert done.stdout.count(f"prepare puts {folder}/venv/bin/python3 first on the PATH, but trials run with ") == noted
     assert candle("status").stdout.count("prepare puts ") == noted
     assert not list(here.glob("last-candle-job/run/*/interpreter_of_prepare.txt"))
+
+
+def test_a_bash_env_that_fails_is_the_scripts_own(candle: Candle, write_input: WriteInput, here: Path) -> None:
+    (here / "model.sh").write_text("val_to_return=1\n")
+    (here / "profile").write_text("echo noise\nexit 3\n")
+    path = write_input(control="engine=local")
+    path.write_text(path.read_text().replace("model.py", "model.sh"))
+    done = candle("submit-job", path, BASH_ENV=str(here / "profile"))
+    assert "bash 5" in done.stdout or "bash 4" in done.stdout or "bash 3" in done.stdout
+    assert "4 trials: 4 failed" in done.stdout, done.stdout + done.stderr
+    assert "exit status 3" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["beside", "with candle"])
+def test_nothing_of_ours_is_imported_from_pythonpath(where: str, tmp_path: Path) -> None:
+    """Unless candle itself lies there: then what it needs does, too."""
+    (tmp_path / "typer.py").write_text("raise SystemExit('imported from PYTHONPATH')\n")
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported from PYTHONPATH')\n")
+    if where == "with candle":
+        (tmp_path / "candle_hpo").symlink_to(Path(candle_hpo.__file__).parent)
+    start = [
+        sys.executable,
+        "-c",
+        "import sys; sys.argv[1:] = ['--help']; from candle_hpo.__main__ import main; main()",
+    ]
+    done = subprocess.run(
+        start, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == (where == "beside"), done.stderr
+    own = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from candle_hpo.engine.pilot.parsl_workers import own_program; print(own_program('x'))",
+        ],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ("'-E'" in own.stdout) == (where == "beside")

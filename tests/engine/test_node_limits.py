@@ -42,8 +42,8 @@ def test_sockets_lie_where_they_can(tmpdir: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("hard", "what", "said"),
     [
-        (1000, ["allow_workers_of_a_node", "50"], "500"),
-        (300, ["allow_workers_of_a_node", "50"], "50 workers of one node need up to 500 open files, and it allows 300"),
+        (1000, ["allow_workers_of_a_node", "50"], "250"),
+        (200, ["allow_workers_of_a_node", "50"], "50 workers of one node need up to 250 open files, and it allows 200"),
         (1000, ["allow_connections", "200"], "900"),
         (500, ["allow_connections", "200"], "500"),  # one worker that cannot be reached runs all the same
         (200, ["allow_connections", "200"], "200 workers need at least 300 open files"),

@@ -18,6 +18,12 @@ def read(text: str) -> str:
     return ShellReader(ENVIRONMENT).read(text)
 
 
+def test_what_bash_env_prints_is_not_a_part_of_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "noise").write_text("echo noise\n")
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "noise"))
+    assert run_bash("$(echo value)") == "value"
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -51,6 +51,24 @@ def test_modules_are_around_the_model_and_not_around_us(
     assert "4 trials: 4 completed" in done.stdout
 
 
+def test_modules_whose_command_is_in_a_bash_env_that_prints(
+    write_input: WriteInput, candle: Candle, modules: Path, here: Path
+) -> None:
+    """Its output was taken for a part of the first variable, which the model then did not have."""
+    (here / "profile").write_text(f"echo SHELL=noise\n. {LMOD}\n")
+    script = """
+        import os
+        assert os.environ["ODD"] == "a b=$HOME", os.environ["ODD"]
+        assert os.environ["BASH_ENV"].endswith("/profile"), os.environ["BASH_ENV"]
+        assert not [name for name in os.environ if "noise" in name + os.environ[name] or "OWN" in name]
+        val_to_return = 1
+    """
+    path = write_input(script, 'supp_modules="odd"')
+    done = candle("submit-job", path, BASH_ENV=str(here / "profile"), LMOD_PKG="/nowhere", MODULESHOME="/nowhere")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 trials: 4 completed" in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="there is no R (Debian: apt-get install r-base-core)")
 def test_r_from_a_module(write_input: WriteInput, candle: Candle, modules: Path, here: Path) -> None:
     (modules / "myr").mkdir()

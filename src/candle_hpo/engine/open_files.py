@@ -8,6 +8,7 @@ import resource
 from candle_hpo.core.errors import MachineError
 
 _OF_A_WORKER = 8  # while it starts a process: the output, the pipes of the start, and what is watched of others
+_OF_A_WORKER_ELSEWHERE = 3  # to the manager of a cluster's node: the pipes of its process
 _OF_A_CONNECTION = 4  # while a worker tries several addresses; later one
 _OF_CANDLE = 100
 _MANY = 65_536
@@ -35,10 +36,10 @@ def allow_workers_of_a_node(workers: int) -> None:
 
     Raises `MachineError` where the hard limit is too low.
     """
-    needed = _OF_CANDLE + _OF_A_WORKER * workers
+    needed = _OF_CANDLE + _OF_A_WORKER_ELSEWHERE * workers
     allowed = _raise_limit(needed)
     if allowed < needed:
-        most = max(1, (allowed - _OF_CANDLE) // _OF_A_WORKER)
+        most = max(1, (allowed - _OF_CANDLE) // _OF_A_WORKER_ELSEWHERE)
         raise MachineError(
             f"{workers:,} workers of one node need up to {needed:,} open files, and it allows {allowed:,} (ulimit -Hn) "
             f"for {most:,} workers; have its staff raise that, or spread the workers over more nodes"

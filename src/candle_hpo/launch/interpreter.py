@@ -39,7 +39,7 @@ def find_interpreter(settings: Settings, modules: tuple[str, ...]) -> Interprete
             asked: tuple[str, ...] = ("Rscript", "--version")
             advice = "set exec_r_module to the module that provides R, or put the folder of your Rscript on the PATH"
         case Language.BASH:
-            asked, advice = ("bash", "-c", "echo bash $BASH_VERSION"), "put its folder on the PATH"
+            asked, advice = ("bash", "--version"), "put its folder on the PATH"
         case Language.PROGRAM:
             return _program(Path(settings.model_script))
     environment = environment_with(modules)
@@ -47,7 +47,7 @@ def find_interpreter(settings: Settings, modules: tuple[str, ...]) -> Interprete
     if found is None:
         raise InputError(f"there is no {asked[0]} on the PATH, which runs {Path(settings.model_script).name}; {advice}")
     done = run_program((found, *asked[1:]), environment)
-    version = re.search(r"(?:bash|version) (\d\S*)", done.stdout or done.stderr)  # R before 4.1: the errors
+    version = re.search(r"(\d+\.\d\S*)", done.stdout or done.stderr)  # R before 4.1: the errors
     name = f"{settings.language.value} {version[1]}" if version else settings.language.value
     return Interpreter(str(Path(found).absolute()), name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -133,7 +134,8 @@ def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...])
             ((name, *found),) = json.loads(ask([interpreter, "-e", _R, *loaded], environment, MOST_SECONDS))
             return name, dict(found)
         case Language.BASH:
-            return f"bash {_said([interpreter, '-c', 'echo $BASH_VERSION'], environment).strip()}", {}
+            version = re.search(r"(\d+\.\d\S*)", _said([interpreter, "--version"], environment))
+            return f"bash {version[1]}" if version else "bash", {}
         case Language.PROGRAM:
             return "", {}
 
