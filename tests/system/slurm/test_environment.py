@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -56,7 +59,14 @@ def test_variables_decide_neither_over_the_job_nor_over_its_step(
     )
     path = write_input(MODEL, control, "y = 0", '{"x": 1}\n{"x": 2}\n{"x": 3}\n{"x": 4}')
     environment = slurm.environment | astray
-    done = candle("submit-job", path, **environment)
+    few_files = ["bash", "-p", "-c", 'ulimit -Sn 24; exec "$@"', "bash"]  # which SLURM passes on to the job
+    done = subprocess.run(
+        [*few_files, sys.executable, "-m", "candle_hpo", "submit-job", str(path)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     job = done.stdout.partition("JOB_ID=")[2].split()[0]
     folder, deadline = here / "last-candle-job", time.monotonic() + 90

@@ -29,9 +29,9 @@ class ClusterPool(Executor):
         self._outstanding: set[Future[Any]] = set()
         self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
         self._folder = folder
+        allow_connections(sum(workers_by_node))
         self._workers = ParslWorkers(folder, workers_by_node)
         try:
-            allow_connections(sum(workers_by_node))  # after them: they and their models inherit the limit
             self._channel = CampaignEnd(self._workers.addresses)
         except BaseException:
             self._workers.end()
