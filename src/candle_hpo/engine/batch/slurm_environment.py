@@ -51,9 +51,16 @@ _FOR_MODELS = re.compile(
 # MPI, would take the job's workers for its own processes, and wait for them.
 _OF_TASKS = re.compile(r"SLURM_(?:NTASKS|NPROCS|NTASKS_PER_\w+|PROCID|LOCALID|NODEID|GTIDS|TASK_PID)")
 
-# What differs from node to node: of these, the step knows better than the job's first node.
-_OF_THE_NODE = ("SLURMD_NODENAME", "SLURM_CPUS_ON_NODE", "SLURM_GPUS_ON_NODE", "SLURM_TOPOLOGY_ADDR",
-                "SLURM_TOPOLOGY_ADDR_PATTERN")  # fmt: skip
+# What differs from node to node, and what the step, which has all that the job has on a node, calls it there.
+_OF_THE_NODE = {
+    "SLURMD_NODENAME": "SLURMD_NODENAME",
+    "SLURM_CPUS_ON_NODE": "SLURM_CPUS_ON_NODE",
+    "SLURM_GPUS_ON_NODE": "SLURM_GPUS_ON_NODE",
+    "SLURM_JOB_GPUS": "SLURM_STEP_GPUS",
+    "SLURM_SHARDS_ON_NODE": "SLURM_SHARDS_ON_NODE",
+    "SLURM_TOPOLOGY_ADDR": "SLURM_TOPOLOGY_ADDR",
+    "SLURM_TOPOLOGY_ADDR_PATTERN": "SLURM_TOPOLOGY_ADDR_PATTERN",
+}
 
 _HANDED = "CANDLE_ENVIRONMENT_OF_JOB"  # what of a job's environment is kept from our step, and is for the models
 
@@ -97,12 +104,8 @@ def for_models(step: Mapping[str, str]) -> dict[str, str]:
         return dict(step)
     job: dict[str, str] = json.loads(zlib.decompress(base64.b64decode(step[_HANDED])))
     seen = {name: value for name, value in step.items() if not _is_restored(name)}
-    seen |= {name: value for name, value in job.items() if not _OF_TASKS.fullmatch(name)}
-    of_node = {name: step[name] for name in _OF_THE_NODE if name in step}
-    seen |= {name: value for name, value in of_node.items() if name in job}
-    if "SLURM_JOB_GPUS" in seen:  # the step has all GPUs that the job has on the node
-        seen["SLURM_JOB_GPUS"] = step.get("SLURM_STEP_GPUS", seen["SLURM_JOB_GPUS"])
-    return seen
+    seen |= {name: value for name, value in job.items() if not _OF_TASKS.fullmatch(name) and name not in _OF_THE_NODE}
+    return seen | {name: step[same] for name, same in _OF_THE_NODE.items() if name in job and same in step}
 
 
 def _is_kept_from_programs(name: str) -> bool:
