@@ -39,6 +39,21 @@ def test_sockets_lie_where_they_can(tmpdir: str, tmp_path: Path, monkeypatch: py
     assert not list(given["long"].iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="mounting a tmpfs needs root on Linux")
+def test_sockets_do_not_lie_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, other = tmp_path / "full", "/dev/shm"  # noqa: S108
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", full], check=True)
+    try:
+        (full / "fill").write_bytes(bytes(4096))
+        monkeypatch.setenv("TMPDIR", str(full))
+        assert socket_folder([other]) == other
+        with pytest.raises(MachineError, match=rf"TMPDIR={full}: No space left on device"):
+            socket_folder([])
+    finally:
+        subprocess.run(["umount", "--lazy", full], check=True)
+
+
 @pytest.mark.parametrize(
     ("hard", "what", "said"),
     [
