@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.engine.batch.slurm_environment import for_models, for_our_step, for_questions, for_submission
+from candle_hpo.engine.batch.slurm_environment import (
+    for_models,
+    for_our_step,
+    for_questions,
+    for_submission,
+    not_followed,
+)
 
 SHELL = {"PATH": "/bin", "HOME": "/home/ada", "LC_ALL": "C.UTF-8", "BASH_FUNC_module%%": "() { :; }"}
 SETTINGS = {"SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token"}
@@ -41,6 +47,18 @@ def test_a_submission_asks_for_what_the_experiment_asks_for() -> None:
     """What people set for all their jobs passes, and what their models find: it is the environment of their shell."""
     theirs = SHELL | SETTINGS | FOR_PROGRAMS | OF_PEOPLE | {"BASH_ENV": "/etc/noise", "PYTHONPATH": "/lib"}
     assert for_submission(theirs | OF_OTHERS, SCRIPT) == theirs
+
+
+def test_what_somebody_has_set_for_sbatch_in_vain_is_known() -> None:
+    ignored = [
+        "SBATCH_ARRAY_INX",
+        "SBATCH_EXPORT",
+        "SBATCH_GPUS",
+        "SBATCH_SOMETHING_NEW",
+        "SBATCH_TIMELIMIT",
+        "SBATCH_WAIT",
+    ]
+    assert not_followed(SHELL | SETTINGS | OF_OTHERS | FOR_PROGRAMS | OF_PEOPLE) == ignored
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.site import ChosenSite, WorkerType, choose_site
+from candle_hpo.engine.batch.slurm_environment import not_followed
 from candle_hpo.engine.batch.slurm_text import (
     gpus_on_a_node,
     job_script,
@@ -50,6 +51,7 @@ from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.script.surroundings import gpus_of_this_machine
+from candle_hpo.user_environment import user_environment
 
 _logger = logging.getLogger(__name__)
 
@@ -83,6 +85,8 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry
             f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
             f"{allocation.gpus} GPUs each, all of them used",
         )
+    if ignored := not_followed(user_environment()):
+        say(f"{', '.join(ignored)}: not followed; custom_sbatch_args is for what sbatch is to be asked besides")
     name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
     options = sbatch_options(settings, worker, allocation, name)
     try:

@@ -68,6 +68,8 @@ def test_variables_decide_neither_over_the_job_nor_over_its_step(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nSBATCH_ARRAY_INX, SBATCH_EXPORT, " in done.stdout
+    assert "SBATCH_WAIT: not followed; custom_sbatch_args is for what sbatch is to be asked besides\n" in done.stdout
     job = done.stdout.partition("JOB_ID=")[2].split()[0]
     folder, deadline = here / "last-candle-job", time.monotonic() + 90
     while len(list(folder.glob("run/*/seen.json"))) < 4:

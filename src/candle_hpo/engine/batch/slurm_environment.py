@@ -85,6 +85,11 @@ def for_submission(environment: Mapping[str, str], script: str) -> dict[str, str
     return {name: value for name, value in environment.items() if passes(name)}
 
 
+def not_followed(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that somebody has set for `sbatch`, and that it does not see here."""
+    return sorted(name for name in environment if name.startswith("SBATCH_") and name not in _OF_SUBMISSION)
+
+
 def for_our_step(job: Mapping[str, str]) -> dict[str, str]:
     """Return what the `srun` of our workers sees, from the environment of the job's batch step."""
     passes = for_questions(job)
