@@ -23,6 +23,7 @@ SCRIPT = "#!/bin/bash -p\n#SBATCH --job-name=candle_X000\n#SBATCH --nice=5 '--co
 
 # As `salloc --gpus=1 --ntasks=1`, `srun --pty bash` and profiles of the shell leave them.
 OF_OTHERS = {
+    "SLURM_STEPMGR": "n9",
     "SLURM_JOB_ID": "1", "SLURM_GPUS": "1", "SLURM_NTASKS": "1", "SLURM_MEM_PER_NODE": "100", "SLURM_STEP_ID": "0",
     "SLURM_CONSTRAINT": "none", "SLURM_LABELIO": "1", "SLURM_TRES_PER_TASK": "cpu=1", "SLURM_EXPORT_ENV": "NONE",
     "SLURM_SOMETHING_NEW": "1", "SLURMD_NODENAME": "n9", "SLURM_HINT": "nomultithread", "SLURM_EXIT_ERROR": "7",
@@ -84,9 +85,10 @@ JOB = {
 
 
 def test_our_step_is_not_what_the_environment_would_make_of_it() -> None:
-    step = for_our_step(SHELL | SETTINGS | JOB | FOR_PROGRAMS | OF_PEOPLE | {"BASH_ENV": "/etc/noise"})
+    job = JOB | {"SLURM_STEPMGR": "n1"}
+    step = for_our_step(SHELL | SETTINGS | job | FOR_PROGRAMS | OF_PEOPLE | {"BASH_ENV": "/etc/noise"})
     slurms = {name for name in step if re.match("SLURM|SBATCH|SRUN|SQUEUE|PMI|BASH", name)}
-    assert slurms == {"SLURM_CONF", "SLURM_JWT", "SLURM_JOB_ID"}
+    assert slurms == {"SLURM_CONF", "SLURM_JWT", "SLURM_JOB_ID", "SLURM_STEPMGR"}
     assert step["SLURM_JOB_ID"] == "7"
 
 

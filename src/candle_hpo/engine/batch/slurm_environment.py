@@ -3,8 +3,8 @@
 Almost every option of SLURM's programs is also a variable of the environment, which wins over a job script, and what a
 job says of itself has the same names as what is asked of `srun`: each new version brings more of them. So none is
 inherited because it is not known to do harm. What passes is listed here, for each program that we run; and a model has
-the variables of the job's batch step, not those of the step in which our workers are. (Of 22.05 to 25.05, the manuals
-of sbatch, srun, squeue, scancel, sinfo and scontrol: "INPUT ENVIRONMENT VARIABLES", "OUTPUT ENVIRONMENT VARIABLES".)
+the variables of the job's batch step, not those of the step in which our workers are. (The manuals of sbatch, srun,
+squeue, scancel, sinfo and scontrol, 22.05 and 24.11: "INPUT ENVIRONMENT VARIABLES", "OUTPUT ENVIRONMENT VARIABLES".)
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _SLURMS = re.compile(
 # What makes a shell of ours do other things than it says: a file that it reads first, options, functions.
 _SHELLS = re.compile(r"BASH_ENV|ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*")
 
-# How SLURM is reached and who asks.
+# How SLURM is reached and who asks; and which job it is of which `srun` starts a step, and who manages its steps.
 _CONTACT = re.compile(r"SLURM_(?:CONF|CONF_SERVER|JWT|SACK_\w+)")
+_OF_OUR_JOB = ("SLURM_JOB_ID", "SLURM_JOB_SLUID", "SLURM_STEPMGR")
 
 # What a person, or a site for all, sets for the jobs they submit: whose they are and where they are to run. A keyword
 # and an argument of the experiment's win over it. What a job consists of is the experiment's alone.
@@ -92,9 +93,7 @@ def not_followed(environment: Mapping[str, str]) -> list[str]:
 
 def for_our_step(job: Mapping[str, str]) -> dict[str, str]:
     """Return what the `srun` of our workers sees, from the environment of the job's batch step."""
-    passes = for_questions(job)
-    if "SLURM_JOB_ID" in job:
-        passes["SLURM_JOB_ID"] = job["SLURM_JOB_ID"]
+    passes = for_questions(job) | {name: job[name] for name in _OF_OUR_JOB if name in job}
     kept = {name: value for name, value in job.items() if _is_restored(name)}
     passes[_HANDED] = base64.b64encode(zlib.compress(json.dumps(kept).encode())).decode()
     return passes
