@@ -153,6 +153,13 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             ],
         ),
         ("mem_per_cpu=lots", ['x.in:4: mem_per_cpu: "lots" is not a number of gigabytes such as 7 or 1.5']),
+        (
+            "custom_sbatch_args='-a 1-3 --mem=0'",
+            [
+                "x.in:4: custom_sbatch_args: --array=1-3 is not possible: "
+                "one job runs all trials; nworkers is how many run at a time"
+            ],
+        ),
         ("what is this", ['x.in:4: "what is this" is not of the form name = value']),
         (
             'queue="norm',

@@ -54,9 +54,8 @@ def astray(here: Path) -> dict[str, str]:
 def test_variables_decide_neither_over_the_job_nor_over_its_step(
     write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster, astray: dict[str, str]
 ) -> None:
-    control = (
-        "nworkers=4\ngpu_type=k80\nnthreads=2\nmem_per_cpu=1\nwalltime=00:05:00\ncustom_sbatch_args=\"-J 'two words'\""
-    )
+    control = "nworkers=4\ngpu_type=k80\nnthreads=2\nmem_per_cpu=1\nwalltime=00:05:00\n"
+    control += "custom_sbatch_args=\"-J 'two words' --mem=0\""
     path = write_input(MODEL, control, "y = 0", '{"x": 1}\n{"x": 2}\n{"x": 3}\n{"x": 4}')
     environment = slurm.environment | astray
     few_files = ["bash", "-p", "-c", 'ulimit -Sn 24; exec "$@"', "bash"]  # which SLURM passes on to the job

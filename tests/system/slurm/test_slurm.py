@@ -151,6 +151,11 @@ def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, h
         ("queue=nowhere", 3, "sbatch refused (exit status 1): sbatch: error: invalid partition specified: nowhere"),
         ("ngpus=40\ngpu_type=k80", 3, "sbatch refused (exit status 1): "),
         ("gpu_type=v100", 2, 'no node of this cluster has a GPU that SLURM calls "v100"; it knows k80, and cpu'),
+        (
+            "gpu_type=k80\ncustom_sbatch_args=-N2",
+            2,
+            "--nodes=2 is not possible: workers with GPUs are laid out on nodes by",
+        ),
         ("custom_sbatch_args=--no-such-option", 3, "unrecognized option '--no-such-option'"),
     ],
 )
