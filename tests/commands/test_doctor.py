@@ -46,6 +46,7 @@ def test_no_planted_secret_reaches_the_file(here: Path, write_input: WriteInput,
         "CANDLE_X": f"of {SECRETS['environment']}",
         "PATH": f"{os.environ['PATH']}:/opt/{SECRETS['path']}/bin",
         "SLURM_CPUS_PER_TASK": "3",
+        "SBATCH_TIMELIMIT": "5",
     }
     done = candle("submit-job", "x.in", **environment)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -63,6 +64,7 @@ def test_no_planted_secret_reaches_the_file(here: Path, write_input: WriteInput,
     assert "SLURM_JWT=[removed]" in found["Environment"]
     assert "CANDLE_X=of [removed]" in found["Environment"]
     assert "SLURM_CPUS_PER_TASK=3" in found["Environment"]
+    assert "SBATCH_TIMELIMIT=5" in found["Environment"]
     assert not any("MY_PASSWORD" in line for line in found["Environment"])
     assert 'custom_sbatch_args: ["--export…","--mem=3G"]' in found["Settings"]
     assert 'prepare: "(set, not shown)"' in found["Settings"]
