@@ -70,6 +70,21 @@ class Observer(GridSearch):
         self.observed.append((trial.number, outcome.status))
 
 
+class Clock:
+    """Knows in how many seconds all places go, and, each time that it is asked again, what comes `later`."""
+
+    def __init__(self, seconds: float, *later: float) -> None:
+        self._began, self._later = time.monotonic(), list(later)
+        self.deadline: float | None = self._began + seconds
+
+    def renew(self) -> bool:
+        """Return whether there is more time than was known."""
+        if not self._later:
+            return False
+        self.deadline = self._began + self._later.pop(0)
+        return True
+
+
 @pytest.fixture
 def record(here: Path) -> Record:
     return Record(here / "events.jsonl", Objective(Direction.MINIMIZE))
@@ -84,12 +99,10 @@ def campaign(
     policy: FailurePolicy = FailurePolicy(),  # noqa: B008  # it is frozen
     stop_pool: Callable[[], None] = lambda: None,
     exclude: Callable[[str], None] = lambda _: None,
-    deadline: float | None = None,
+    clock: Clock | None = None,
     scheduler: Scheduler | None = None,
 ) -> Campaign:
-    engine = PooledEngine(
-        pool or InlineExecutor(), run_attempt, workers, lambda *_: stop_pool(), exclude, deadline=deadline
-    )
+    engine = PooledEngine(pool or InlineExecutor(), run_attempt, workers, lambda *_: stop_pool(), exclude, clock=clock)
     return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
@@ -324,10 +337,32 @@ def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> No
     def run(attempt: Attempt) -> Outcome:
         return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=5000.0)
 
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 4000).run() == Stop(StopReason.OUT_OF_TIME)
+    assert campaign(record, run, workers=2, clock=Clock(4000)).run() == Stop(StopReason.OUT_OF_TIME)
     assert record.history.counts == {Status.COMPLETED: 2}
-    assert campaign(record, run, workers=2, deadline=time.monotonic() + 6000).run() is None
+    assert campaign(record, run, workers=2, clock=Clock(6000)).run() is None
     assert record.history.counts == {Status.COMPLETED: 5}
+
+
+def test_more_time_than_was_known_is_used(record: Record) -> None:
+    def run(attempt: Attempt) -> Outcome:
+        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=5000.0)
+
+    assert campaign(record, run, workers=2, clock=Clock(4000, 6000)).run() is None
+    assert record.history.counts == {Status.COMPLETED: 5}
+
+
+def test_when_all_places_go_what_runs_is_stopped(record: Record) -> None:
+    """By its own clock: whatever was to warn of it may have got lost."""
+    is_stopped = threading.Event()
+
+    def run(attempt: Attempt) -> Outcome:
+        assert is_stopped.wait(30), "nobody stops it"
+        return Outcome.interrupted("stopped")
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = campaign(record, run, pool=pool, stop_pool=is_stopped.set, clock=Clock(0.1, 0.2))
+        assert asked.run() == Stop(StopReason.WALLTIME)
+    assert record.history.counts == {Status.INTERRUPTED: 2}
 
 
 @pytest.mark.parametrize(("scheduler", "ahead"), [(FirstCome(), 0), (LongestFirst(), 20)])
@@ -360,9 +395,9 @@ def test_of_the_last_sets_those_run_that_end_in_time(record: Record) -> None:
 
     search = GridSearch(GridSpace(("x",), sets))
     with ThreadPoolExecutor(2) as pool:
-        assert campaign(
-            record, run, search, pool, deadline=time.monotonic() + 1500, scheduler=LongestFirst()
-        ).run() == Stop(StopReason.OUT_OF_TIME)
+        assert campaign(record, run, search, pool, clock=Clock(1500), scheduler=LongestFirst()).run() == Stop(
+            StopReason.OUT_OF_TIME
+        )
     assert sorted(ran) == sorted(seconds[:24])
 
 

@@ -107,6 +107,7 @@ class Campaign:
             while self._running or self._lacks_places():
                 self._watch()
                 self._hear(self._engine.news(WAKE_SECONDS))
+                self._heed_deadline()
                 self._exclude_bad_nodes()
                 self._record_and_start()
         except BaseException:
@@ -177,6 +178,8 @@ class Campaign:
             if not waiting:
                 break
             chosen = self._scheduler.choose(waiting, self._moment())
+            if chosen is None and self._engine.renew_deadline():
+                continue
             if chosen is None:
                 self._stop = Stop(StopReason.OUT_OF_TIME)
                 break
@@ -232,6 +235,17 @@ class Campaign:
         if self._stop is None or self._stop.reason in (StopReason.OUT_OF_TIME, stop.reason):
             self._engine.stop(None, StopHow.INTERRUPT)
         self._stop = stop
+
+    def _heed_deadline(self) -> None:
+        """Stop when all places go; with more time than was known, start again what there seemed to be no time for."""
+        is_winding_down = self._stop is not None and self._stop.reason is StopReason.OUT_OF_TIME
+        deadline = self._engine.deadline
+        if self._stop is not None and not is_winding_down:
+            return
+        if is_winding_down and self._engine.renew_deadline():
+            self._stop = None
+        elif deadline is not None and time.monotonic() >= deadline and not self._engine.renew_deadline():
+            self._heed_stop(Stop(StopReason.WALLTIME))
 
     def _record_what_still_ends(self) -> None:
         """After an error: record how the trials that ran have ended, as far as the record can be written."""

@@ -210,11 +210,11 @@ def doctor(experiment: ExperimentArgument = None) -> None:
 
 
 @app.command("run-job", hidden=True)
-def run_job(experiment: str, retry_failed: bool = False) -> None:
+def run_job(experiment: str, mark: str, retry_failed: bool = False) -> None:
     """Run an experiment within its SLURM job; for job scripts."""
     from candle_hpo.commands.run_job import run_job as command
 
-    _exit(command(experiment, retry_failed, _console()))
+    _exit(command(experiment, mark, retry_failed, _console()))
 
 
 @app.command("help", hidden=True)

@@ -13,18 +13,14 @@ from hypothesis import strategies as st
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgumentError, sbatch_arguments
+from candle_hpo.engine.batch.job_text import time_left
 from candle_hpo.engine.batch.site import Site, WorkerType, choose_site
 from candle_hpo.engine.batch.slurm_text import (
     Allocation,
-    Job,
-    JobState,
     gpus_on_a_node,
-    job_id_of,
     job_script,
-    jobs_of,
     plan_allocation,
     sbatch_options,
-    seconds_left,
     walltime_text,
     with_arguments,
     workers_by_node,
@@ -122,25 +118,7 @@ def test_the_job_script_is_a_pure_function_of_the_experiment_and_the_site() -> N
 @pytest.mark.parametrize(("seconds", "text"), [(60, "00:01:00"), (3700, "01:01:40"), (90_061, "1-01:01:01")])
 def test_times(seconds: int, text: str) -> None:
     assert walltime_text(seconds) == text
-    assert seconds_left(text) == seconds
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("4:05", 245), ("UNLIMITED", None), ("INVALID", None), ("", None)])
-def test_the_time_left(text: str, seconds: int | None) -> None:
-    assert seconds_left(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("answer", "job"), [("12\n", "12"), ("12;biowulf\n", "12"), ("a note of the site\n12\n", "12")]
-)
-def test_the_job_id(answer: str, job: str) -> None:
-    assert job_id_of(answer) == job
-
-
-@pytest.mark.parametrize("answer", ["", "no\n", "12 jobs\n", "-1"])
-def test_an_answer_without_a_job_id_is_an_error(answer: str) -> None:
-    with pytest.raises(MachineError, match="there is no job id"):
-        job_id_of(answer)
+    assert time_left(text) == seconds
 
 
 RESOURCES = """gpu gpu:k80:4(S:0-1),lscratch:800
@@ -208,20 +186,6 @@ def test_a_layout_that_would_leave_workers_without_gpus_is_refused(layout: str) 
 def test_memory_can_be_left_to_the_site() -> None:
     names = [name for name, _ in sbatch_options(settings(mem_per_cpu=0), WorkerType(), Allocation(2), "X000")]
     assert not [name for name in names if name.startswith("--mem")]
-
-
-def test_jobs_in_the_queue() -> None:
-    answer = "7|PENDING|Priority|5:00||2026-11-23T18:00:00\n8|RUNNING|None|1-02:03:04|n[1-3]|2026-11-23T17:00:00\n"
-    pending, running = jobs_of(answer)
-    assert pending == Job("7", JobState.PENDING, "PENDING", "Priority", "5:00", "", "2026-11-23T18:00:00")
-    assert (running.state, running.nodes, running.left) == (JobState.RUNNING, "n[1-3]", "1-02:03:04")
-
-
-def test_a_state_that_we_do_not_know_is_an_error_and_no_end() -> None:
-    with pytest.raises(MachineError, match='job 7 is "DREAMING", a state unknown to candle'):
-        jobs_of("7|DREAMING|None|5:00||N/A\n")
-    with pytest.raises(MachineError, match="which is not of the form"):
-        jobs_of("slurm_load_jobs error\n")
 
 
 @pytest.mark.parametrize(("text", "counts"), [("2(x3),1", [2, 2, 2, 1]), ("4", [4]), ("1,2(x2)", [1, 2, 2])])

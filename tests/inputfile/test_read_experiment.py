@@ -314,6 +314,15 @@ def test_a_word_that_looks_like_a_truth_value_is_noted(write_input: WriteInput) 
     assert note.endswith(':7: no_cuda is the text "false"; Python\'s own is written False')
 
 
+def test_a_time_of_two_parts_is_noted_with_what_it_means(write_input: WriteInput) -> None:
+    experiment = read_input_file(write_input(control="walltime=20:00\ntrial_timeout=0:30:00"))
+    assert experiment.settings.walltime == 72_000
+    (note,) = experiment.notes
+    assert note.endswith(
+        ":4: walltime=20:00 is 20 h 0 min (HH:MM); 20 min 0 s, as SLURM itself would read it, are 00:20:00"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

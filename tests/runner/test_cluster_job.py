@@ -1,4 +1,4 @@
-"""Jobs and the record: whatever is submitted is in it or is cancelled. SLURM's programs are fakes here."""
+"""Jobs and the record: whatever is submitted is in it, or is found again. SLURM's programs are fakes here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.errors import InputError, MachineError, RecordError
+from candle_hpo.core.experiment import Settings
 from candle_hpo.engine.batch import slurm
-from candle_hpo.record.events import JobEnd, JobSubmitted
-from candle_hpo.record.experiment import Experiment
+from candle_hpo.record.events import JobEnd, JobRefused, JobRequested, JobSubmitted
+from candle_hpo.record.experiment import Claim, Experiment
+from candle_hpo.record.holder import Life
 from candle_hpo.record.log import read_events
-from candle_hpo.runner.cluster_job import record_end_of_last_job, submit_experiment
+from candle_hpo.runner import cluster_job, jobs
+from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner.job_clock import JobClock
+from candle_hpo.runner.jobs import continue_in_a_next_job, record_end_of_last_job
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.liveness import job_has_ended, look
+from support.fake_slurm import squeue_that_shows
 from support.made_experiments import make_experiment
 
 Fake = Callable[[str, str], Path]
+MARK = "candle:0123456789abcdef"
 
 
 @pytest.fixture
@@ -25,6 +34,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Write a program of SLURM's in bash; return the file to which it appends the arguments of each call."""
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     monkeypatch.setattr(slurm, "user_environment", lambda: environment)
+    monkeypatch.setattr(jobs, "_ASK_AGAIN_SECONDS", 0.01)
 
     def write(name: str, script: str) -> Path:
         program, calls = tmp_path / name, tmp_path / f"{name}.calls"
@@ -42,17 +52,25 @@ def opened(tmp_path: Path) -> Experiment:
 
 def submit(opened: Experiment) -> list[str]:
     said: list[str] = []
-    with opened.claim(slurm.job_has_ended) as claim:
-        submit_experiment(claim, said.append)
+    with opened.claim(job_has_ended(opened)) as claim:
+        submit_experiment(claim, said.append, patience=0.1)
     return said
+
+
+def mark_of_last(opened: Experiment) -> str:
+    return next(reversed(Experiment(opened.paths).history.requests))
 
 
 def test_a_job_that_is_submitted_is_recorded(opened: Experiment, fake: Fake) -> None:
     fake("sbatch", "echo 7")
     assert submit(opened) == ["JOB_ID=7"]
-    *_, last = read_events(opened.paths.record)
+    *_, request, last = read_events(opened.paths.record)
+    assert isinstance(request, JobRequested)
     assert isinstance(last, JobSubmitted)
-    assert (last.job, last.batch_system) == ("7", "slurm")
+    assert (last.job, last.batch_system, last.mark) == ("7", "slurm", request.mark)
+    script = opened.paths.job_script.read_text()
+    assert f"--comment={request.mark}\n" in script
+    assert script.endswith(f" {opened.paths.root} {request.mark}\n")
     assert opened.history.job == Experiment(opened.paths).history.job
 
 
@@ -64,28 +82,102 @@ def test_a_job_that_cannot_be_recorded_is_cancelled(opened: Experiment, fake: Fa
     assert cancelled.read_text() == "7\n"
 
 
-def test_a_job_that_slurm_refuses_is_not_recorded(opened: Experiment, fake: Fake) -> None:
+def test_a_job_that_slurm_refuses_is_not_submitted(opened: Experiment, fake: Fake) -> None:
     fake("sbatch", "echo no such partition >&2; exit 1")
-    with pytest.raises(MachineError, match="no such partition"):
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "6|RUNNING", mark=MARK))
+    with pytest.raises(MachineError, match="no such partition") as raised:
         submit(opened)
-    assert not Experiment(opened.paths).history.jobs
+    assert not isinstance(raised.value, slurm.NoAnswer)
+    history = Experiment(opened.paths).history
+    assert not history.jobs
+    assert history.refused is not None
+    assert "no such partition" in history.refused.reason
 
 
 @pytest.mark.parametrize(
-    ("squeue", "how", "state"),
+    "sbatch",
     [
-        ("echo '7|TIMEOUT|None|0:00|n1|N/A'", JobEnd.ENDED, "TIMEOUT"),
-        ("echo slurm_load_jobs error: Invalid job id specified >&2; exit 1", JobEnd.FORGOTTEN, ""),
+        "echo Welcome; echo 7; echo 3 jobs wait",
+        "echo Submitted batch job 7",
+        "echo 7; exit 1",
+        "echo the wrapper failed >&2; exit 3",
+        "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1",
+    ],
+)
+def test_a_job_that_was_taken_is_found_whatever_sbatch_says(opened: Experiment, fake: Fake, sbatch: str) -> None:
+    fake("sbatch", sbatch)
+    asked = fake("squeue", squeue_that_shows(opened.paths.job_script, "7|PENDING"))
+    assert submit(opened) == ["JOB_ID=7"]
+    assert Experiment(opened.paths).history.jobs["7"].mark == mark_of_last(opened)
+    assert f"--user={os.getuid()}" in asked.read_text()
+
+
+def test_a_job_that_may_have_been_taken_is_looked_for_and_then_not_known(opened: Experiment, fake: Fake) -> None:
+    """Until it is found, or SLURM says that there is none."""
+    fake("sbatch", "echo Zero Bytes were transmitted or received >&2; exit 1")
+    asked = fake("squeue", squeue_that_shows(opened.paths.job_script))
+    with pytest.raises(slurm.NoAnswer, match=r"Zero Bytes .* the queue does not show it\. Whether SLURM has"):
+        submit(opened)
+    assert len(asked.read_text().splitlines()) > 1
+    fake("squeue", "echo slurm_load_jobs error: Socket timed out >&2; exit 1")
+    with pytest.raises(MachineError, match="Socket timed out"):
+        submit(opened)  # it asks what has become of the first
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "7|PENDING"))
+    submitted = fake("sbatch", "echo 8")
+    before = submitted.read_text()
+    assert submit(opened) == ["JOB_ID=7"]
+    assert submitted.read_text() == before
+
+
+def test_a_submitter_that_died_leaves_a_job_that_is_found(opened: Experiment, fake: Fake) -> None:
+    fake("sbatch", "echo 7")
+    submit(opened)
+    *rest, _ = opened.paths.record.read_bytes().splitlines(keepends=True)
+    opened.paths.record.write_bytes(b"".join(rest))
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "6|RUNNING", "7|PENDING"))
+    again = Experiment(opened.paths)
+    seen = look(again.paths, again.history)
+    assert seen.job is not None
+    assert seen.job.slurm_state in ("PENDING", "RUNNING")
+    with again.claim(job_has_ended(again)) as claim, pytest.raises(InputError, match="is job 6, which is RUNNING"):
+        record_end_of_last_job(claim)
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "6|CANCELLED"))
+    with again.claim(job_has_ended(again)) as claim:
+        record_end_of_last_job(claim)
+    ended = Experiment(opened.paths).history.jobs["6"].ended
+    assert ended is not None
+    assert ended.state == "CANCELLED"
+
+
+def test_a_submission_of_which_nothing_came_is_recorded_as_that(opened: Experiment, fake: Fake) -> None:
+    with opened.claim(job_has_ended(opened)) as claim:
+        claim.record.append([JobRequested(time.time(), MARK, "other")])
+    asked = fake("squeue", squeue_that_shows(opened.paths.job_script, "6|RUNNING", mark="candle:fedcba9876543210"))
+    with opened.claim(job_has_ended(opened)) as claim:
+        record_end_of_last_job(claim)
+    assert "--clusters=other" in asked.read_text()
+    *_, last = read_events(opened.paths.record)
+    assert isinstance(last, JobRefused)
+    assert last.mark == MARK
+
+
+@pytest.mark.parametrize(
+    ("jobs", "how", "state"),
+    [
+        (["7|TIMEOUT"], JobEnd.ENDED, "TIMEOUT"),
+        ([], JobEnd.FORGOTTEN, ""),
+        (None, JobEnd.FORGOTTEN, ""),
     ],
 )
 def test_the_end_of_a_job_that_was_killed_is_recorded_once(
-    opened: Experiment, fake: Fake, squeue: str, how: JobEnd, state: str
+    opened: Experiment, fake: Fake, jobs: list[str] | None, how: JobEnd, state: str
 ) -> None:
     fake("sbatch", "echo 7")
-    asked = fake("squeue", squeue)
+    invalid = "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1"
+    asked = fake("squeue", invalid if jobs is None else squeue_that_shows(opened.paths.job_script, *jobs))
     submit(opened)
     for _ in range(2):
-        with opened.claim(slurm.job_has_ended) as claim:
+        with opened.claim(job_has_ended(opened)) as claim:
             record_end_of_last_job(claim)
         job = Experiment(opened.paths).history.job
         assert job is not None
@@ -98,10 +190,157 @@ def test_the_end_of_a_job_that_was_killed_is_recorded_once(
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETING"])
 def test_an_experiment_whose_job_has_not_ended_gets_no_other(opened: Experiment, fake: Fake, state: str) -> None:
     fake("sbatch", "echo 7")
-    fake("squeue", f"echo '7|{state}|None|1:00|n1|N/A'")
+    fake("squeue", squeue_that_shows(opened.paths.job_script, f"7|{state}"))
     submit(opened)
-    with opened.claim(slurm.job_has_ended) as claim, pytest.raises(InputError, match=f"is job 7, which is {state}; "):
+    with opened.claim(job_has_ended(opened)) as claim, pytest.raises(InputError, match=f"is job 7, which is {state}; "):
         record_end_of_last_job(claim)
     job = Experiment(opened.paths).history.job
     assert job is not None
     assert job.ended is None
+
+
+def test_an_answer_that_is_none_ends_no_job(opened: Experiment, fake: Fake) -> None:
+    fake("sbatch", "echo 7")
+    fake("squeue", "echo Welcome to the cluster")
+    submit(opened)
+    with opened.claim(job_has_ended(opened)) as claim, pytest.raises(MachineError, match="there is no list of jobs"):
+        record_end_of_last_job(claim)
+
+
+def test_a_job_on_another_cluster_is_asked_for_and_cancelled_there(
+    opened: Experiment, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_job, "clusters_of", lambda _: "other")
+    submitted, cancelled = fake("sbatch", "echo '9;other'"), fake("scancel", "")
+    asked = fake("squeue", "echo CLUSTER: other\n" + squeue_that_shows(opened.paths.job_script, "9|RUNNING"))
+    assert submit(opened) == ["JOB_ID=9;other"]
+    job = look(opened.paths, opened.history).job
+    assert job is not None
+    assert job.slurm_state == "RUNNING"
+    slurm.cancel(job.id)
+    assert submitted.read_text() == "--parsable --clusters=other job.sbatch\n"
+    assert "--clusters=other --jobs=9 " in asked.read_text()
+    assert cancelled.read_text() == "--clusters=other 9\n"
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "other")  # within a job of that cluster, nobody else is to be asked
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "9|RUNNING"))
+    asked.write_text("")
+    assert [each.id for each in slurm.find_jobs(["9;other"])] == ["9;other"]
+    assert "--clusters" not in asked.read_text()
+
+
+def test_another_job_of_its_number_is_not_the_experiments(opened: Experiment, fake: Fake) -> None:
+    fake("sbatch", "echo 7")
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "7|RUNNING", mark=MARK))
+    submit(opened)
+    seen = look(opened.paths, opened.history)
+    assert seen.job is not None
+    assert seen.job.found is None
+
+
+def test_a_lock_that_is_still_touched_is_alive_whatever_slurm_does_not_know(opened: Experiment, fake: Fake) -> None:
+    fake("squeue", squeue_that_shows(opened.paths.job_script))
+    with opened.claim(job_has_ended(opened), job="7"):
+        lock = opened.paths.lock
+        lock.write_text(lock.read_text().replace('"place":"', '"place":"another machine, '))
+        assert look(opened.paths, opened.history).life is Life.UNKNOWN
+        os.utime(lock, (1.0, 1.0))
+        assert look(opened.paths, opened.history).life is Life.DEAD
+
+
+def test_a_cancelled_job_is_one_that_no_longer_waits_or_runs(opened: Experiment, fake: Fake) -> None:
+    fake("scancel", "echo scancel: error: Kill job error on job id 7: Job/step already completing or completed; exit 1")
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "7|COMPLETING"))
+    slurm.cancel("7")
+    fake("squeue", squeue_that_shows(opened.paths.job_script, "7|RUNNING"))
+    with pytest.raises(MachineError, match="Kill job error"):
+        slurm.cancel("7")
+
+
+class Submitting:
+    """Submits a job that is refused so many times."""
+
+    def __init__(self, refused: int) -> None:
+        self.refused = refused
+
+    def __call__(self, claim: Claim, say: Say, patience: float) -> None:
+        """Raise as often as it is to."""
+        self.refused -= 1
+        if self.refused >= 0:
+            raise MachineError("QOSMaxSubmitJobPerUserLimit")
+
+
+def test_a_next_job_that_may_not_be_submitted_is_this_one_requeued(opened: Experiment, fake: Fake) -> None:
+    controlled = fake("scontrol", "")
+    with opened.claim(job_has_ended(opened)) as claim:
+        assert continue_in_a_next_job(claim, "7;other", Submitting(9), 60.0, lambda *_: None)
+    assert controlled.read_text() == "requeue 7\n"
+
+
+def test_a_next_job_is_tried_for_as_long_as_this_one_lasts(opened: Experiment, fake: Fake) -> None:
+    fake("scontrol", "echo slurmctld is down >&2; exit 1")
+    said: list[str] = []
+    with opened.claim(job_has_ended(opened)) as claim:
+        assert not continue_in_a_next_job(claim, "7", Submitting(3), 60.0, said.append)
+        assert said == ["auto_resubmit=1: the next job continues"]
+        assert not continue_in_a_next_job(claim, "7", Submitting(999), 0.1, said.append)
+    *_, line = said
+    assert "QOSMaxSubmitJobPerUserLimit; scontrol refused" in line
+    assert line.endswith("slurmctld is down; candle resume X000 continues it")
+
+
+def queue_with(left: str) -> str:
+    return squeue_that_shows(Path("/x"), "7|RUNNING", mark=MARK).replace("1:00", left)
+
+
+def test_the_end_of_a_job_is_what_slurm_says(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the walltime was: `--time` wins, and staff extend limits."""
+    fake("squeue", queue_with("UNLIMITED"))
+    assert JobClock("7", 300).deadline is None
+    asked = fake("squeue", queue_with("10:00"))
+    clock = JobClock("7", 86_400)
+    assert clock.deadline is not None
+    assert clock.deadline - time.monotonic() == pytest.approx(540, abs=30)
+    assert not clock.renew()
+    assert len(asked.read_text().splitlines()) == 2, "it asks again within a minute"
+    monkeypatch.setattr("candle_hpo.runner.job_clock._ASK_AGAIN_SECONDS", 0)
+    assert not clock.renew()
+    fake("squeue", queue_with("1-00:00:00"))
+    assert clock.renew()
+    assert clock.seconds_left == pytest.approx(86_400, abs=30)
+    fake("squeue", "exit 1")
+    assert not clock.renew()
+    assert clock.seconds_left == pytest.approx(86_400, abs=30)
+    clock.warn()
+    assert clock.deadline == pytest.approx(time.monotonic(), abs=30)
+
+
+@pytest.mark.parametrize("squeue", ["exit 1", queue_with("INVALID")])
+def test_a_job_whose_end_slurm_does_not_say_has_its_walltime(fake: Fake, squeue: str) -> None:
+    fake("squeue", squeue)
+    assert JobClock("7", 3600, warning=600).seconds_left == pytest.approx(3600, abs=30)
+
+
+def test_a_folder_that_is_another_experiments_by_now_is_left_alone(
+    opened: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with pytest.raises(InputError, match="is not the experiment that job 7 was submitted for"):
+        cluster_job.run_job(str(opened.paths.root), MARK, False, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "clusters"),
+    [
+        ((), {}, ""),
+        (("-M", "other"), {"SLURM_CLUSTERS": "c"}, "other"),
+        (("--cluster=a,b",), {}, "a,b"),
+        (("--mail-type=END",), {"SLURM_CLUSTERS": "c"}, "c"),
+        ((), {"SLURM_CLUSTERS": "c", "SBATCH_CLUSTERS": "d"}, "d"),
+    ],
+)
+def test_the_clusters_of_an_experiment(
+    arguments: tuple[str, ...], environment: dict[str, str], clusters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_job, "user_environment", lambda: environment)
+    settings = Settings(model_script="/m.py", workflow="grid", custom_sbatch_args=arguments)
+    assert cluster_job.clusters_of(settings) == clusters

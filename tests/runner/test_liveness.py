@@ -14,7 +14,7 @@ from candle_hpo.commands.watch import Watched
 from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import Job, JobState
+from candle_hpo.engine.batch.job_text import Job, JobState
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -130,7 +130,7 @@ def test_one_question_to_the_batch_system_answers_all(
 
     def find_jobs(ids: Sequence[str]) -> list[Job]:
         asked.append(ids)
-        return [Job("7", state, state.name, "", "1:00", "n1", "")]
+        return [Job("7", state, state.name, "", "1:00", "n1", "", script=str(paths.job_script))]
 
     monkeypatch.setattr(slurm, "find_jobs", find_jobs)
     paths = make_experiment(tmp_path / "X000", 3)
@@ -160,7 +160,7 @@ def test_one_question_to_the_batch_system_answers_all(
             "Ended at ",
         ),
         ([JobEnded(3.0, "7", JobEnd.ENDED, "BOOT_FAIL")], "Job 7 ended (BOOT_FAIL), before any trial ran; see "),
-        ([JobEnded(3.0, "7", JobEnd.FORGOTTEN)], "Job 7 is gone, before any trial ran; see "),
+        ([JobEnded(3.0, "7", JobEnd.FORGOTTEN)], "Job 7 is not known to SLURM any more, before any trial ran; see "),
         (
             [CampaignStarted(1.0, "h", 1, 8, job="7"), TRIAL, JobEnded(3.0, "7", JobEnd.ENDED, "NODE_FAIL")],
             "Interrupted: job 7 (NODE_FAIL), which ran it since ",

@@ -10,7 +10,7 @@ from rich.console import Console
 from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import JobState
+from candle_hpo.engine.batch.job_text import JobState, job_text
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.holder import this_place
 from candle_hpo.runner.liveness import look
@@ -23,7 +23,7 @@ def cancel(experiment: str | None, console: Console) -> None:
     holder, job = seen.holder, seen.job
     if job is not None and job.found is not None and job.found.state in (JobState.PENDING, JobState.RUNNING):
         slurm.cancel(job.id)
-        show(console, f"{name}: job {job.id} is cancelled; candle resume {name} continues it")
+        show(console, f"{name}: job {job_text(job.id)} is cancelled; candle resume {name} continues it")
         return
     if holder is None or not seen.is_held:
         raise InputError(f"{name} is not running; see candle status")

@@ -16,7 +16,9 @@ from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
-from candle_hpo.runner.cluster_job import record_end_of_last_job, submit_experiment, uses_slurm
+from candle_hpo.runner.cluster_job import submit_experiment, uses_slurm
+from candle_hpo.runner.jobs import record_end_of_last_job
+from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import note_resumption, refuse_what_cannot_run
 from candle_hpo.runner.restart import plan_restart
@@ -29,7 +31,7 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     What the model failed is attempted again with `retry_failed`, or where the keyword of that name says so.
     """
     screen, opened = Screen(console), Experiment.open(experiment)
-    with opened.claim(slurm.job_has_ended, screen.say) as claim:
+    with opened.claim(job_has_ended(opened), screen.say) as claim:
         record_end_of_last_job(claim)
         screen.say(*_note_on_a_changed_file(opened))
         return _resume_rest(claim, screen, retry_failed=retry_failed or opened.settings.retry_failed > 0)
@@ -56,7 +58,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
     All that is not completed is attempted again: the reason of a failure may be gone with the settings that were.
     """
     earlier = Experiment.open(request.settings.restart_from_exp)
-    with earlier.claim(slurm.job_has_ended, screen.say) as claim:
+    with earlier.claim(job_has_ended(earlier), screen.say) as claim:
         restart = plan_restart(request, interpreter.path, earlier)
         record_end_of_last_job(claim)
         if request.settings.dry_run:

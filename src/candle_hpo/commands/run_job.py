@@ -9,6 +9,6 @@ from candle_hpo.core.errors import ExitStatus
 from candle_hpo.runner import cluster_job
 
 
-def run_job(experiment: str, retry_failed: bool, console: Console) -> ExitStatus:
-    """Run an experiment's trials within its SLURM job, on all its workers."""
-    return cluster_job.run_job(experiment, retry_failed, Screen(console))
+def run_job(experiment: str, mark: str, retry_failed: bool, console: Console) -> ExitStatus:
+    """Run an experiment's trials within the SLURM job that was submitted for it with this mark, on all its workers."""
+    return cluster_job.run_job(experiment, mark, retry_failed, Screen(console))

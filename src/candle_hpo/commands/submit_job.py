@@ -14,7 +14,8 @@ from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
-from candle_hpo.engine.batch.slurm import NoAnswer, job_has_ended
+from candle_hpo.engine.batch.job_text import new_mark
+from candle_hpo.engine.batch.slurm import NoAnswer
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import read_input_file
@@ -29,9 +30,9 @@ from candle_hpo.record.folder import (
     discard_experiment,
     point_last_experiment,
 )
-from candle_hpo.report.words import count, location
+from candle_hpo.report.words import count
 from candle_hpo.runner.cluster_job import job_script_of, submit_experiment, uses_slurm
-from candle_hpo.runner.liveness import look
+from candle_hpo.runner.liveness import job_has_ended, look
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import find_surroundings, keep_the_script, site_modules
 from candle_hpo.runner.script_check import notes_before_submission
@@ -96,10 +97,11 @@ def _run_workflow(
     opened = Experiment(paths)
     if on_cluster:
         try:
-            with opened.claim(job_has_ended) as claim:
+            with opened.claim(job_has_ended(opened)) as claim:
                 submit_experiment(claim, screen.say)
-        except NoAnswer as error:
-            raise MachineError(f"{error}; check with squeue whether {location(paths.root)} was submitted") from None
+        except NoAnswer:  # a job of it may come: nobody else gets the name of its folder
+            point_last_experiment(here, paths)
+            raise
         except CandleError:
             discard_experiment(paths)
             raise
@@ -107,7 +109,7 @@ def _run_workflow(
     if on_cluster:
         screen.say("Input file submitted successfully", "Status: candle status")
         return ExitStatus.ALL_WELL
-    with opened.claim(job_has_ended, screen.say) as claim:
+    with opened.claim(job_has_ended(opened), screen.say) as claim:
         return run_here(claim, screen)
 
 
@@ -154,7 +156,7 @@ def _show_plan(
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")
         screen.say(
             "Job script:",
-            *(f"  {line}" for line in job_script_of(paths, settings, screen.say).splitlines()),
+            *(f"  {line}" for line in job_script_of(paths, settings, new_mark(), screen.say).splitlines()),
         )
     else:
         screen.say(*share_out(settings, visible_gpus(), total).notes)

@@ -49,6 +49,9 @@ class Engine(Protocol):
     def deadline(self) -> float | None:
         """When all places go (by `time.monotonic`); None where that is not known."""
 
+    def renew_deadline(self) -> bool:
+        """Find out again when all places go; return whether that is later than was known."""
+
     @property
     def gpus(self) -> tuple[str, ...]:
         """The GPUs of the machine that runs the campaign, for the record."""

@@ -10,7 +10,8 @@ import msgspec
 # The options with a value; letters of the short ones. One that is not here, of a newer SLURM, is passed on as it is.
 _WITH_VALUE = {
     "account": "A", "acctg-freq": "", "array": "a", "batch": "", "bb": "", "bbf": "", "begin": "b", "chdir": "D",
-    "cluster-constraint": "", "clusters": "M", "comment": "", "constraint": "C", "container": "", "container-id": "",
+    "cluster": "", "cluster-constraint": "", "clusters": "M", "comment": "", "constraint": "C", "container": "",
+    "container-id": "",
     "core-spec": "S", "cores-per-socket": "", "cpu-freq": "", "cpus-per-gpu": "", "cpus-per-task": "c",
     "deadline": "", "delay-boot": "", "dependency": "d", "distribution": "m", "error": "e", "exclude": "x",
     "export": "", "export-file": "", "extra": "", "extra-node-info": "B", "gid": "", "gpu-bind": "", "gpu-freq": "",
@@ -31,7 +32,12 @@ _WITHOUT = {
     "stepmgr": "", "test-only": "", "usage": "u", "use-min-nodes": "", "verbose": "v", "version": "V", "wait": "W",
 }  # fmt: skip
 _LETTERS = {letter: name for name, letter in (_WITH_VALUE | _WITHOUT).items() if letter}
-_OTHER_NAMES = {"tasks-per-node": "ntasks-per-node", "workdir": "chdir", "share": "oversubscribe"}
+_OTHER_NAMES = {
+    "cluster": "clusters",
+    "tasks-per-node": "ntasks-per-node",
+    "workdir": "chdir",
+    "share": "oversubscribe",
+}
 
 # What candle cannot do its work with, and why, or what says it instead.
 _REFUSED = {
@@ -83,6 +89,11 @@ def sbatch_arguments(words: Sequence[str]) -> tuple[SbatchArgument, ...]:
         if why is not None:
             raise SbatchArgumentError(f"{argument.text} is not possible: {why}")
     return found
+
+
+def value_of(arguments: Sequence[SbatchArgument], name: str) -> str | None:
+    """Return the value that counts of the option of this long name; None where it is not among the arguments."""
+    return next((each.value for each in reversed(arguments) if each.name == name), None)
 
 
 def _why_not(argument: SbatchArgument) -> str | None:

@@ -26,6 +26,7 @@ class StopReason(str, Enum):
     TRIALS_REFUSED = "trials_refused"
     OUT_OF_TIME = "out_of_time"
     WALLTIME = "walltime"
+    PREEMPTED = "preempted"
     JOB_CANCELLED = "job_cancelled"
     CTRL_C = "ctrl_c"
     TERMINATED = "terminated"

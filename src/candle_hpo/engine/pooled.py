@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -21,6 +21,17 @@ class _Settled(NamedTuple):
 
     attempt: Attempt
     future: Future[Outcome]
+
+
+class Clock(Protocol):
+    """Knows until when there are places."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When all of them go, by `time.monotonic`; None where that is not known."""
+
+    def renew(self) -> bool:
+        """Find that out again; return whether it is later than was known."""
 
 
 class PooledEngine:
@@ -39,11 +50,11 @@ class PooledEngine:
         exclude: Callable[[str], None] = lambda _: None,
         collect: Callable[[Attempt], Outcome | None] = lambda _: None,
         job: str = "",
-        deadline: float | None = None,
         gpus: tuple[str, ...] = (),
+        clock: Clock | None = None,
     ) -> None:
         self._stop, self.exclude, self.collect = stop, exclude, collect
-        self.job, self.deadline, self.gpus = job, deadline, gpus
+        self.job, self.gpus, self._clock = job, gpus, clock
         self._pool, self._run_attempt = pool, run_attempt
         self._running: dict[str, StopHow | None] = {}  # names of attempts -> how they were stopped
         # A SimpleQueue takes what the pool's threads and signal handlers put into it, whatever they interrupt.
@@ -68,6 +79,15 @@ class PooledEngine:
         else:
             self._running[attempt.name] = how
         self._stop(attempt, how)
+
+    @property
+    def deadline(self) -> float | None:
+        """When all places go (by `time.monotonic`); None where that is not known."""
+        return None if self._clock is None else self._clock.deadline
+
+    def renew_deadline(self) -> bool:
+        """Find out again when all places go; return whether that is later than was known."""
+        return self._clock is not None and self._clock.renew()
 
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import Settings
-from candle_hpo.inputfile.keyword_values import KeywordValueError
+from candle_hpo.inputfile.keyword_values import KeywordValueError, time
 from candle_hpo.inputfile.keywords import BY_NAME
 from candle_hpo.inputfile.sections import Findings, Line, Section
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
@@ -64,12 +64,23 @@ def _read_value(control: Control, keyword: str, line: Line, shown: str, shell: S
         # As in bash, where an empty variable and one that is not set are the same habit.
         if value:
             control.values[keyword] = BY_NAME[keyword].read(value)
+            if BY_NAME[keyword].read is time and (two_parts := re.fullmatch(r"(\d+):(\d+)", value)):
+                findings.note(line.number, f"{shown}={value} {_in_words(*map(int, two_parts.groups()))}")
         elif keyword in REQUIRED:
             findings.wrong(line.number, f'"{shown}" has no value; {_example(keyword)}')
     except (ShellValueError, KeywordValueError) as error:
         findings.wrong(line.number, f"{shown}: {error}")
     except (OSError, ValueError) as error:  # a path that no file system takes
         findings.wrong(line.number, f"{shown}: this path cannot be used: {error}")
+
+
+def _in_words(hours: int, minutes: int) -> str:
+    """Return the note on a time of two parts: hours and minutes here, and minutes and seconds to SLURM."""
+    there = divmod(hours, 60)
+    return (
+        f"is {hours} h {minutes} min (HH:MM); {hours} min {minutes} s, as SLURM itself would read it, are "
+        f"{there[0]:02d}:{there[1]:02d}:{minutes:02d}"
+    )
 
 
 def _twice(name: str, first_name: str, first_line: int) -> str:

@@ -24,6 +24,7 @@ from candle_hpo.record.events import (
     CampaignStarted,
     CampaignStopped,
     JobEnded,
+    JobRefused,
     JobSubmitted,
     NodeExcluded,
     TrialFinished,
@@ -136,6 +137,8 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
                 _logger.log(logging.INFO if stop is None else logging.WARNING, "the campaign ends%s", why)
             case JobSubmitted():
                 _logger.info("job %s was submitted", event.job)
+            case JobRefused():
+                _logger.warning("no job was submitted: %s", event.reason)
             case JobEnded():
                 _logger.info("job %s has ended: %s", event.job, event.state or event.how.value)
             case NodeExcluded():

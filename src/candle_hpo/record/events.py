@@ -29,12 +29,36 @@ class RecordHeader(Event, frozen=True, tag=True):
     format: str = "candle record"
 
 
+class JobRequested(Event, frozen=True, tag=True, omit_defaults=True):
+    """A job is about to be submitted that is to run the experiment, to one of these `clusters`, if they are named.
+
+    The `mark` in its comment is drawn for it. A `JobSubmitted` or a `JobRefused` of that mark says what came of it:
+    else nobody lived to record that, and the batch system is asked for a job with this mark.
+    """
+
+    time: float
+    mark: str
+    clusters: str = ""
+
+
 class JobSubmitted(Event, frozen=True, tag=True):
-    """A job of a batch system was submitted that is to run the experiment; `job` is its number there."""
+    """A job of a batch system was submitted that is to run the experiment; `job` is what it is called there.
+
+    That is its number, and, where its cluster was named at submission, that behind a semicolon: `9;other`.
+    """
 
     time: float
     job: str
     batch_system: str = "slurm"
+    mark: str = ""
+
+
+class JobRefused(Event, frozen=True, tag=True):
+    """What came of a `JobRequested`: no job, for this `reason`, in the batch system's own words."""
+
+    time: float
+    mark: str
+    reason: str
 
 
 class JobEnd(str, Enum):
@@ -132,7 +156,9 @@ class CampaignStopped(Event, frozen=True, tag=True, omit_defaults=True):
 
 AnyEvent = (
     RecordHeader
+    | JobRequested
     | JobSubmitted
+    | JobRefused
     | CampaignStarted
     | PlacesChanged
     | TrialStarted

@@ -79,7 +79,7 @@ class Experiment:
     @contextmanager
     def claim(
         self,
-        job_has_ended: Callable[[str], bool],
+        job_has_ended: Callable[[str], bool | None],
         say: Callable[[str], None] = lambda _: None,
         *,
         job: str = "",

@@ -18,6 +18,8 @@ from candle_hpo.record.events import (
     CampaignStarted,
     CampaignStopped,
     JobEnded,
+    JobRefused,
+    JobRequested,
     JobSubmitted,
     NodeExcluded,
     PlacesChanged,
@@ -102,6 +104,7 @@ class JobHistory(NamedTuple):
 
     id: str
     ended: JobEnded | None = None
+    mark: str = ""
 
 
 class History:
@@ -111,7 +114,7 @@ class History:
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
     that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
     number, those of the same kind together. `jobs` are in the order in which
-    they were submitted, or began to run it after that.
+    they were submitted, or began to run it after that. `requests` are the submissions by their marks.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -125,6 +128,9 @@ class History:
         self.attempts: list[EndedAttempt] = []
         self.campaigns: list[CampaignHistory] = []
         self.jobs: dict[str, JobHistory] = {}
+        self.requests: dict[str, JobRequested] = {}
+        self.unresolved: JobRequested | None = None  # the last request, where nothing says what came of it
+        self.refused: JobRefused | None = None  # what came of the last request, unless something has run since
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
@@ -151,8 +157,9 @@ class History:
                 self.campaigns.append(CampaignHistory(event, event.time))
                 self.stopped, self.excluded, self.notes, self.slow_imports = None, [], {}, {}
                 self.end_running("the campaign that ran it died")
-                if self.jobs.pop(event.job, None):  # which may have ended before: then it was requeued
-                    self.jobs[event.job] = JobHistory(event.job)
+                self.refused = None
+                if job := self.jobs.pop(event.job, None):  # which may have ended before: then it was requeued
+                    self.jobs[event.job] = job._replace(ended=None)
             case CampaignStopped():
                 self.stopped = event
             case PlacesChanged():
@@ -161,14 +168,22 @@ class History:
                 self.campaigns[-1].places.append((event.time, event.places))
             case NodeExcluded():
                 self.excluded.append(event)
+            case JobRequested():
+                self.requests[event.mark] = self.unresolved = event
+                self.refused = None
+                return
             case JobSubmitted():
                 self.jobs.pop(event.job, None)  # a number that the batch system has given again
-                self.jobs[event.job] = JobHistory(event.job)
+                self.jobs[event.job] = JobHistory(event.job, mark=event.mark)
+                self.unresolved = self.refused = None
+                return
+            case JobRefused():
+                self.unresolved, self.refused = None, event
                 return
             case JobEnded():
                 if event.job not in self.jobs:
                     raise RecordError(f"it ends job {event.job}, which was not submitted")
-                self.jobs[event.job] = JobHistory(event.job, event)
+                self.jobs[event.job] = self.jobs[event.job]._replace(ended=event)
                 return
             case RecordHeader():
                 return

@@ -81,13 +81,15 @@ def read_holder(path: Path) -> Holder | None:
         raise MachineError(f"{path} cannot be read: {error}; remove it if nothing runs the experiment") from None
 
 
-def life_of(holder: Holder, job_has_ended: Callable[[str], bool], own_job: str = "") -> Life:
-    """Return what is known of a holder: SLURM knows its jobs, and this machine its own processes.
+def life_of(holder: Holder, job_has_ended: Callable[[str], bool | None], own_job: str = "") -> Life:
+    """Return what is known of a holder: SLURM knows its jobs (None: not this one), and this machine its own processes.
 
     That this very job runs says nothing of who held the experiment before SLURM requeued it.
     """
     if holder.job and holder.job != own_job:
-        return Life.DEAD if job_has_ended(holder.job) else Life.ALIVE
+        has_ended = job_has_ended(holder.job)
+        if has_ended is not None:
+            return Life.DEAD if has_ended else Life.ALIVE
     if holder.place != this_place():
         return Life.UNKNOWN
     try:

@@ -34,8 +34,8 @@ class ExperimentLock:
     """Holds an experiment from its making until `release`.
 
     A file that is put in place whole and only where none is, which every network file system does right. One whose
-    holder is dead is taken over: `job_has_ended` says so of a SLURM job; of a process, this machine does. Of a process
-    of another machine nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
+    holder is dead is taken over: `job_has_ended` says so of a SLURM job, if SLURM knows it; of a process, this machine
+    does. Of any other nothing can be asked: but a holder touches its lock every few seconds, and one that has not done
     so for a minute, by the clock of whoever waits, is dead. `say` is called before such a wait. For `patience`, in
     seconds, a holder that lives may take to let go, and the batch system to answer, before that is an error.
 
@@ -46,7 +46,7 @@ class ExperimentLock:
         self,
         path: Path,
         job: str,
-        job_has_ended: Callable[[str], bool],
+        job_has_ended: Callable[[str], bool | None],
         say: Callable[[str], None] = lambda _: None,
         patience: float = 0.0,
     ) -> None:
@@ -118,7 +118,7 @@ def _take_within(
     patience: float,
     path: Path,
     holder: Holder,
-    job_has_ended: Callable[[str], bool],
+    job_has_ended: Callable[[str], bool | None],
     say: Callable[[str], None],
 ) -> int:
     deadline = _now() + patience
@@ -131,7 +131,7 @@ def _take_within(
         time.sleep(_ASK_AGAIN_SECONDS)
 
 
-def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool], say: Callable[[str], None]) -> int:
+def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool | None], say: Callable[[str], None]) -> int:
     """Make the lock, or take over that of a dead holder; return a descriptor of its file.
 
     Of several processes that find the same dead holder, the one that has made the file of its successor, a lock like

@@ -49,6 +49,8 @@ def stop_text(stop: Stop) -> str:
             return "the time left is too short for another trial"
         case StopReason.WALLTIME:
             return "the walltime is nearly over"
+        case StopReason.PREEMPTED:
+            return "the job was warned that it will be ended, long before its walltime"
         case StopReason.JOB_CANCELLED:
             return "the job was cancelled"
         case StopReason.CTRL_C:

@@ -10,33 +10,35 @@ import shutil
 import signal
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments
+from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments, value_of
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.site import ChosenSite, WorkerType, choose_site
+from candle_hpo.engine.batch.job_text import (
+    is_ended_by_slurm,
+    job_id,
+    seconds_of_signal,
+    with_mark,
+)
+from candle_hpo.engine.batch.site import WorkerType, choose_site
 from candle_hpo.engine.batch.slurm_environment import not_followed
 from candle_hpo.engine.batch.slurm_text import (
     gpus_on_a_node,
     job_script,
     plan_allocation,
     sbatch_options,
-    seconds_left,
-    warning_seconds,
     with_arguments,
     workers_by_node,
 )
 from candle_hpo.engine.devices import GpuShare
 from candle_hpo.engine.pilot.parsl_workers import log_faults, own_program
 from candle_hpo.engine.pooled import PooledEngine
-from candle_hpo.files import replace_file
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
 from candle_hpo.record.events import JobEnd, JobEnded, JobSubmitted
@@ -45,8 +47,10 @@ from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
+from candle_hpo.runner.job_clock import JobClock
+from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, submit_job
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.liveness import look
+from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
@@ -60,8 +64,10 @@ _SIGNALS = {
     signal.SIGTERM: StopReason.JOB_CANCELLED,
     signal.SIGINT: StopReason.JOB_CANCELLED,
 }
+_LAST_BYTES = 20_000
 _RECORDING_SECONDS = 60.0  # for a submitted job to be recorded, on a slow file system
-_OUT_OF_TIME = (StopReason.WALLTIME, StopReason.OUT_OF_TIME)
+# After these, the experiment continues in a next job, where it does so by itself.
+_CONTINUED = (StopReason.WALLTIME, StopReason.OUT_OF_TIME, StopReason.PREEMPTED, StopReason.JOB_CANCELLED)
 
 
 def uses_slurm(settings: Settings) -> bool:
@@ -69,14 +75,15 @@ def uses_slurm(settings: Settings) -> bool:
     return settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
 
 
-def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry_failed: bool = False) -> str:
+def job_script_of(
+    paths: ExperimentPaths, settings: Settings, mark: str, say: Say, *, retry_failed: bool = False
+) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
-    chosen = choose_site()
-    worker = chosen.site.worker_type(settings.worker_type)
+    worker = choose_site().site.worker_type(settings.worker_type)
     share = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial)
-    arguments = _sbatch_arguments(chosen, settings)
-    partition = next((each.value for each in reversed(arguments) if each.name == "--partition"), None)
-    gpus = _gpus_per_node(worker, partition or settings.queue or worker.partition)
+    arguments = _sbatch_arguments(settings)
+    partition = value_of(arguments, "--partition") or settings.queue or worker.partition
+    gpus = _gpus_per_node(worker, partition, clusters_of(settings))
     if worker.gpu is not None and gpus is not None and gpus < share.gpus:
         raise InputError(f"gpus_per_trial: a node has {gpus} GPUs of this type; {share.gpus} for a trial are too many")
     allocation = plan_allocation(settings.nworkers, worker, gpus, share)
@@ -93,55 +100,36 @@ def job_script_of(paths: ExperimentPaths, settings: Settings, say: Say, *, retry
         options, extra = with_arguments(options, arguments)
     except SbatchArgumentError as error:
         raise InputError(f"custom_sbatch_args: {error}") from None
-    command = [*own_program("candle_hpo"), "run-job", str(paths.root)]
-    return job_script(options, extra, [*command, "--retry-failed"] if retry_failed else command)
+    command = [*own_program("candle_hpo"), "run-job", str(paths.root), mark]
+    return job_script(options, with_mark(extra, mark), [*command, "--retry-failed"] if retry_failed else command)
 
 
-def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False) -> None:
+def clusters_of(settings: Settings) -> str:
+    """Return the clusters to which an experiment's jobs are to go; "" for the one of this machine."""
+    environment = user_environment()
+    named = value_of(_sbatch_arguments(settings), "--clusters")
+    return named or environment.get("SBATCH_CLUSTERS") or environment.get("SLURM_CLUSTERS") or ""
+
+
+def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False, patience: float = FINDING_SECONDS) -> None:
     """Submit a job for an experiment; with `retry_failed`, trials that failed in an earlier one are attempted again.
 
-    The job may start at once: it then waits until the claim has ended. Raises `MachineError` with SLURM's own words
-    where it refuses; a job that cannot be recorded is cancelled.
+    Raises `MachineError`, or `NoAnswer`, as `submit_job` does.
     """
-    paths, record = claim.experiment.paths, claim.record
-    script = job_script_of(paths, claim.experiment.settings, say, retry_failed=retry_failed)
-    try:
-        replace_file(paths.job_script, script.encode())
-    except OSError as error:
-        raise MachineError(f"{paths.root} cannot be written: {error}") from None
-    job = slurm.submit(paths.job_script)
-    try:
-        record.append([JobSubmitted(time.time(), job)])
-    except BaseException as error:
-        try:
-            slurm.cancel(job)
-        except MachineError as refusal:
-            raise slurm.NoAnswer(
-                f"{error}; job {job}, which was submitted, could not be cancelled: {refusal}"
-            ) from None
-        raise
-    say(f"JOB_ID={job}")
+    paths, settings = claim.experiment.paths, claim.experiment.settings
+    submit_job(
+        claim,
+        lambda mark: job_script_of(paths, settings, mark, say, retry_failed=retry_failed),
+        clusters_of(settings),
+        say,
+        patience,
+    )
 
 
-def record_end_of_last_job(claim: Claim) -> None:
-    """Record that the last job of an experiment has ended, where that is not known yet.
-
-    Raises `InputError` where it waits in the queue or is not over, `MachineError` where SLURM does not answer.
-    """
-    opened = claim.experiment
-    job = look(opened.paths, opened.history).job
-    if job is not None and job.ended is None:
-        if not job.is_over:
-            raise InputError(
-                f"{opened.name} is job {job.id}, which is {job.slurm_state}; wait for it, or stop it with candle cancel"
-            )
-        how = JobEnd.FORGOTTEN if job.found is None else JobEnd.ENDED
-        claim.record.append([JobEnded(time.time(), job.id, how, job.slurm_state)])
-
-
-def _sbatch_arguments(chosen: ChosenSite, settings: Settings) -> list[SbatchArgument]:
+def _sbatch_arguments(settings: Settings) -> list[SbatchArgument]:
     """Return the arguments that the site and the experiment add, which wins. Raises `InputError`."""
     found: list[SbatchArgument] = []
+    chosen = choose_site()
     of_both = {
         f"{chosen.file}: sbatch_args": chosen.site.sbatch_args,
         "custom_sbatch_args": settings.custom_sbatch_args,
@@ -154,10 +142,10 @@ def _sbatch_arguments(chosen: ChosenSite, settings: Settings) -> list[SbatchArgu
     return found
 
 
-def _gpus_per_node(worker: WorkerType, partition: str | None) -> int | None:
+def _gpus_per_node(worker: WorkerType, partition: str | None, clusters: str) -> int | None:
     if worker.gpu is None or worker.gpus_per_node is not None:
         return worker.gpus_per_node
-    resources = slurm.node_resources()
+    resources = slurm.node_resources(clusters)
     found = gpus_on_a_node(resources, worker.gpu, partition)
     if found is None:
         there = sorted(set(re.findall(r"gpu:([^:,()\s]+):\d", resources)))
@@ -169,44 +157,85 @@ def _gpus_per_node(worker: WorkerType, partition: str | None) -> int | None:
     return found
 
 
-def run_job(experiment: str, retry_failed: bool, listener: Listener) -> ExitStatus:
-    """Run an experiment's trials within its SLURM job, on all its workers; called by the job script alone."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
+def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) -> ExitStatus:
+    """Run an experiment's trials within its SLURM job, on all its workers; called by the job script alone.
+
+    Raises `InputError` where the folder is another experiment's by now than that which the job was submitted for.
+    """
+    number = os.environ.get("SLURM_JOB_ID")
+    if number is None:
         raise InputError("candle run-job is for job scripts; use candle submit-job, or candle resume")
     opened = Experiment.open(experiment)
+    request = opened.history.requests.get(mark)
+    if request is None:
+        raise InputError(
+            f"{opened.paths.root} is not the experiment that job {number} was submitted for; it runs nothing"
+        )
+    job = job_id(number, os.environ.get("SLURM_CLUSTER_NAME", "") if request.clusters else "")
     refuse_what_cannot_run(opened.paths, opened.stored)
-    signals = _HeardSignals()
+    clock = JobClock(
+        job, opened.settings.walltime, seconds_of_signal(value_of(_sbatch_arguments(opened.settings), "--signal"))
+    )
+    signals = _HeardSignals(clock, is_continued=opened.settings.auto_resubmit)
     with calling_on_signals(signals.hear, _SIGNALS):
         # Whoever has submitted this job holds the experiment until SLURM has answered, and the job is recorded.
-        patience = slurm.ANSWER_SECONDS + _RECORDING_SECONDS
-        with opened.claim(slurm.job_has_ended, job=job, patience=patience) as claim:
+        patience = slurm.ANSWER_SECONDS + FINDING_SECONDS + _RECORDING_SECONDS
+        with opened.claim(job_has_ended(opened), job=job, patience=patience) as claim:
             record, history = claim.record, claim.record.history
             if job not in history.jobs:  # whoever has submitted it died before that was recorded
-                record.append([JobSubmitted(time.time(), job)])
+                record.append([JobSubmitted(time.time(), job, mark=mark)])
             completed_before = history.counts[Status.COMPLETED]
             is_requeued = history.campaign is not None and history.campaign.job == job  # requeued
             retry_failed = retry_failed and not is_requeued
             stop = _run_campaign(job, opened.paths, opened.stored, record, signals, retry_failed, listener)
             status = conclude(history, opened.stored, opened.paths, stop, listener)
-            if Stop(StopReason.JOB_CANCELLED) in signals.heard:
+            is_continued = opened.settings.auto_resubmit
+            if Stop(StopReason.JOB_CANCELLED) in signals.heard and not (
+                is_continued and is_ended_by_slurm(job, _end_of_standard_error())
+            ):
                 return status  # it has not ended if SLURM requeues it
-            is_cut_off = stop.reason in _OUT_OF_TIME if stop else history.counts[Status.INTERRUPTED] > 0
-            if opened.settings.auto_resubmit and is_cut_off:
-                _continue_in_a_next_job(claim, history.counts[Status.COMPLETED] - completed_before, listener.say)
+            is_cut_off = stop.reason in _CONTINUED if stop else history.counts[Status.INTERRUPTED] > 0
+            if is_continued and is_cut_off:
+                completed = history.counts[Status.COMPLETED] - completed_before
+                is_in_vain = completed == 0 and Stop(StopReason.PREEMPTED) not in signals.heard
+                if is_in_vain:
+                    listener.say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
+                elif continue_in_a_next_job(claim, job, submit_experiment, clock.seconds_left, listener.say):
+                    return status  # it waits in the queue again
             record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
     return status
 
 
-class _HeardSignals:
-    """What signals have asked of the job, before there is a campaign and after it too."""
+def _end_of_standard_error() -> str:
+    """Return the last lines that the job's batch step, this process, and SLURM itself have written there."""
+    try:
+        with open("/proc/self/fd/2", "rb") as output:  # noqa: PTH123  # no path: it may have another name by now
+            output.seek(max(0, os.fstat(output.fileno()).st_size - _LAST_BYTES))
+            return output.read().decode(errors="replace")
+    except OSError as error:
+        _logger.warning("what SLURM says of the end of this job cannot be read: %s", error)
+        return ""
 
-    def __init__(self) -> None:
+
+class _HeardSignals:
+    """What signals have asked of the job, before there is a campaign and after it too.
+
+    SLURM's warning alone stops nothing: the clock does, and asks SLURM then. But one that comes early is that of a
+    preemption, and a job that `is_continued` hands on at once: later there may be no time for it.
+    """
+
+    def __init__(self, clock: JobClock, *, is_continued: bool) -> None:
         self.heard: list[Stop] = []
+        self.clock, self._is_continued = clock, is_continued
         self._campaign: Campaign | None = None
 
     def hear(self, stop: Stop) -> None:
         """Remember a reason to stop, and let it be news; called by signal handlers."""
+        if stop.reason is StopReason.WALLTIME:
+            if not self._is_continued or self.clock.is_near:
+                self.clock.warn()
+                return
+            stop = Stop(StopReason.PREEMPTED)
         self.heard.append(stop)
         if self._campaign is not None:
             self._campaign.stop(stop)
@@ -237,7 +266,6 @@ def _run_campaign(
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
     gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
-    deadline = _deadline(job, settings)
     pool = ClusterPool(_workers_folder(paths), nodes)
     try:
         engine = PooledEngine(
@@ -248,8 +276,8 @@ def _run_campaign(
             exclude=pool.exclude,
             collect=collector(paths, settings.objective.name),
             job=job,
-            deadline=deadline,
             gpus=_gpus_here(),
+            clock=signals.clock,
         )
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
@@ -267,23 +295,6 @@ def _gpus_here() -> tuple[str, ...]:
     except MachineError as error:
         _logger.warning("GPUs cannot be asked for: %s", error)
         return ()
-
-
-def _continue_in_a_next_job(claim: Claim, completed: int, say: Say) -> None:
-    if completed:
-        submit_experiment(claim, say)
-        say(f"auto_resubmit=1: {count(completed, 'trial')} completed in this job; the next one continues")
-    else:
-        say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
-
-
-def _deadline(job: str, settings: Settings) -> float:
-    """Return until when trials can run (by `time.monotonic`): the job's end, less the time of the warning before it."""
-    left: int | None = settings.walltime
-    with suppress(MachineError):  # a busy controller; then the walltime that was asked for is as good
-        left = next((seconds_left(found.left) for found in slurm.find_jobs([job])), left)
-    end = time.monotonic() + (settings.walltime if left is None else left)
-    return end - warning_seconds(settings.walltime)
 
 
 def _workers_folder(paths: ExperimentPaths) -> Path:

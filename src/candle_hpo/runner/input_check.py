@@ -17,6 +17,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.job_text import new_mark
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.inputfile.read import Reading, read_what_can_be_read
@@ -26,7 +27,7 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.words import count, duration, location, number
-from candle_hpo.runner.cluster_job import job_script_of, uses_slurm
+from candle_hpo.runner.cluster_job import clusters_of, job_script_of, uses_slurm
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.restart import Restart, plan_restart
@@ -214,8 +215,8 @@ def _check_batch_system(settings: Settings, findings: Findings) -> None:
     with findings.step(), tempfile.TemporaryDirectory() as folder:
         paths = ExperimentPaths(Path(folder) / "check")
         paths.root.mkdir()
-        paths.job_script.write_text(job_script_of(paths, settings, findings.say))
-        answer = slurm.would_start(paths.job_script)
+        paths.job_script.write_text(job_script_of(paths, settings, new_mark(), findings.say))
+        answer = slurm.would_start(paths.job_script, clusters_of(settings))
         findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
 
 

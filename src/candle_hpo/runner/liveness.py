@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.slurm_text import Job, JobState
+from candle_hpo.engine.batch.job_text import Job, JobState, job_text
 from candle_hpo.record.events import CampaignStarted, JobEnded
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.history import History
+from candle_hpo.record.history import History, JobHistory
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.summary import stop_text
@@ -39,8 +40,8 @@ class Liveness(Enum):
 class LastJob(NamedTuple):
     """The last job of an experiment: what SLURM knows of it, and the end that the record has.
 
-    SLURM is not asked of a job that has ended by the record; of one that it was asked of, None is that it has
-    forgotten it.
+    SLURM is not asked of a job that has ended by the record; of one that it was asked of, None is that it does not know
+    it: it has forgotten it, or that number is another's job.
     """
 
     id: str
@@ -103,12 +104,53 @@ def look(paths: ExperimentPaths, history: History) -> Sighting:
     Raises `MachineError` where SLURM does not answer, or the lock cannot be read.
     """
     job, holder = history.job, read_holder(paths.lock)
-    asked = {} if job is None or job.ended else {job.id: None}
+    if history.unresolved is not None and (submitted := marked_job(paths, history)) is not None:
+        job = JobHistory(submitted.id, mark=history.unresolved.mark)
+    asked = {} if job is None or job.ended else {job.id: job.mark}
     if holder is not None and holder.job:
-        asked[holder.job] = None
-    found = {each.id: each for each in slurm.find_jobs(list(asked))} if asked else {}
-    life = None if holder is None else life_of(holder, lambda number: LastJob(number, found.get(number)).is_over)
+        asked.setdefault(holder.job, _mark_of(holder.job, history))
+    answer = slurm.find_jobs(list(asked)) if asked else []
+    script = str(paths.job_script)
+    found = {each.id: each for each in answer if each.id in asked and each.is_of(asked[each.id], script)}
+
+    def has_ended(number: str) -> bool | None:
+        return found[number].has_ended if number in found else None
+
+    life = None if holder is None else life_of(holder, has_ended)
+    if holder is not None and holder.job and life is Life.UNKNOWN and quiet_seconds(paths.lock) > LEASE_SECONDS:
+        life = Life.DEAD  # neither SLURM nor its lock knows of it
     return Sighting(holder, life, None if job is None else LastJob(job.id, found.get(job.id), job.ended))
+
+
+def marked_job(paths: ExperimentPaths, history: History) -> Job | None:
+    """Return the job of the submission of which nobody recorded what came of it; None where SLURM knows none.
+
+    Raises `MachineError` where it does not answer.
+    """
+    request = history.unresolved
+    if request is None:
+        return None
+    unknown = [each for each in slurm.own_jobs(request.clusters) if each.id not in history.jobs]
+    of_it = [each for each in unknown if each.is_of(request.mark, str(paths.job_script))]
+    return min(of_it, key=lambda each: each.has_ended is True, default=None)
+
+
+def job_has_ended(opened: Experiment) -> Callable[[str], bool | None]:
+    """Return what says of a job of this experiment whether it is over; None: SLURM does not know, or is silent."""
+
+    def has_ended(job: str) -> bool | None:
+        mark, script = _mark_of(job, opened.history), str(opened.paths.job_script)
+        try:
+            found = [each for each in slurm.find_jobs([job]) if each.id == job and each.is_of(mark, script)]
+        except MachineError:  # which has been logged
+            return None
+        return found[0].has_ended if found else None
+
+    return has_ended
+
+
+def _mark_of(job: str, history: History) -> str:
+    return history.jobs[job].mark if job in history.jobs else ""
 
 
 class State(NamedTuple):
@@ -168,22 +210,25 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
     match now:
         case Liveness.QUEUED if job is not None and job.found is not None:
             start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
-            return f"Waiting in the queue as job {job.id} ({job.found.reason}){start}"
+            return f"Waiting in the queue as job {job_text(job.id)} ({job.found.reason}){start}"
         case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
-            return f"Job {job.id} is starting its workers on {job.found.nodes}"
+            return f"Job {job_text(job.id)} is starting its workers on {job.found.nodes}"
         case Liveness.DONE if stopped is not None:
             return f"Ended at {_clock(stopped.time)}"
         case Liveness.STOPPED if stopped is not None and stopped.stop is not None:
-            return f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}; candle resume {name} continues it"
+            why, where = stop_text(stopped.stop), ""
+            if history.refused is not None:
+                why, where = f"{why}; there is no next job: {history.refused.reason}", ", where you may submit,"
+            return f"Stopped at {_clock(stopped.time)}: {why}; candle resume {name}{where} continues it"
         case Liveness.RUNNING if campaign is not None:
             return _running(name, campaign, paths, seen)
         case Liveness.LOST if job is not None and _is_yet_to_run(job, campaign):
-            how = f"ended ({job.slurm_state})" if job.slurm_state else "is gone"
-            return f"Job {job.id} {how}, before any trial ran; see {location(paths.job_output)}"
+            how = f"ended ({job.slurm_state})" if job.slurm_state else "is not known to SLURM any more"
+            return f"Job {job_text(job.id)} {how}, before any trial ran; see {location(paths.job_output)}"
         case Liveness.LOST if campaign is not None:
             where = f"process {campaign.process} on {campaign.host}"
             if campaign.job:
-                where = f"job {campaign.job} ({job.slurm_state if job and job.slurm_state else 'gone'})"
+                where = f"job {job_text(campaign.job)} ({job.slurm_state if job and job.slurm_state else 'gone'})"
             since = _clock(campaign.time)
             return f"Interrupted: {where}, which ran it since {since}, is gone; candle resume {name} continues it"
     return "It has not begun" if campaign is None else f"It is being started by {seen.holder}"
@@ -192,7 +237,7 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
 def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting) -> str:
     since, job = _clock(campaign.time), seen.job
     if job is not None and job.found is not None and campaign.job == job.id:
-        return f"Running since {since} as job {job.id} on {job.found.nodes}, {job.found.left} left"
+        return f"Running since {since} as job {job_text(job.id)} on {job.found.nodes}, {job.found.left} left"
     where = f"process {campaign.process} on {campaign.host}"
     running = f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
     quiet = quiet_seconds(paths.lock)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
-from candle_hpo.record.events import CampaignStarted, JobEnd, JobEnded, JobSubmitted, TrialFinished
+from candle_hpo.record.events import CampaignStarted, JobEnd, JobEnded, JobRequested, JobSubmitted, TrialFinished
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import started_at
 from candle_hpo.record.log import read_events
@@ -141,7 +141,7 @@ def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, h
     assert done.returncode == 0, done.stderr
     for line in ["--nodes=3", "--ntasks-per-node=2", "--gres=gpu:k80:2", "--partition=gpu", "--account=lab"]:
         assert f"  #SBATCH {line}\n" in done.stdout
-    assert "  #SBATCH --nice=5 '--comment=a b'\n" in done.stdout
+    assert "  #SBATCH --nice=5 '--comment=a b candle:" in done.stdout
     assert sorted(here.iterdir()) == before
 
 
@@ -209,27 +209,81 @@ def test_of_two_resumes_at_once_one_submits(
     slurm.wait_until_empty(20)
 
 
-@pytest.mark.parametrize("submitter", ["waits long for SLURM", "is killed"])
-def test_a_job_that_starts_before_it_is_recorded_loses_nothing(
-    submitter: str, write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster
-) -> None:
-    """It waits for whoever has submitted it, and records itself where that one has died."""
+def with_sbatch_that(then: str, here: Path) -> dict[str, str]:
+    """Return the PATH to an `sbatch` that submits a job, and then does something else."""
     sbatch = here / "bin" / "sbatch"
     sbatch.parent.mkdir()
-    then = "sleep 8" if submitter == "waits long for SLURM" else "kill -KILL $PPID"
     sbatch.write_text(f'#!/bin/bash\n{shutil.which("sbatch")} "$@"\n[[ $1 != --parsable ]] || {then}\n')
     sbatch.chmod(0o755)
+    return {"PATH": f"{sbatch.parent}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [
+        ("sleep 8", 0),
+        ("kill -KILL $PPID", -signal.SIGKILL),
+        ("{ echo 12; echo sbatch: error: Socket timed out on send/recv operation >&2; exit 1; }", 0),
+    ],
+)
+def test_a_job_that_starts_before_it_is_recorded_loses_nothing(
+    then: str, status: int, write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster
+) -> None:
+    """It waits for whoever has submitted it, and records itself where that one has died."""
     path = write_input(SCRIPT, "nworkers=2\nmem_per_cpu=1", "y = 0", grid(4, 0))
-    done = candle("submit-job", path, PATH=f"{sbatch.parent}:{os.environ['PATH']}", **slurm.environment)
-    assert done.returncode == (0 if submitter == "waits long for SLURM" else -signal.SIGKILL), done.stderr
+    done = candle("submit-job", path, **with_sbatch_that(then, here), **slurm.environment)
+    assert done.returncode == status, done.stderr
     slurm.wait_until_empty(90)
     (experiment,) = here.glob("candle_generated_files/experiments/X*")
-    _, first, second, *_, last = read_events(experiment / "events.jsonl")
+    _, request, first, second, *_, last = read_events(experiment / "events.jsonl")
+    assert isinstance(request, JobRequested)
     assert isinstance(first, JobSubmitted)
     assert isinstance(second, CampaignStarted)
     assert isinstance(last, JobEnded)
     assert first.job == second.job == last.job
     assert "4 trials: 4 completed" in (experiment / "job.out").read_text()
+
+
+def test_the_job_of_a_submitter_that_died_is_found_while_it_waits(
+    write_input: WriteInput, here: Path, candle: Candle, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    path = write_input(SCRIPT, "custom_sbatch_args=--begin=now+1hour\nmem_per_cpu=1", "y = 0", grid(4, 0))
+    killed = candle("submit-job", path, **with_sbatch_that("kill -KILL $PPID", here), **slurm.environment)
+    assert killed.returncode == -signal.SIGKILL
+    (experiment,) = here.glob("candle_generated_files/experiments/X*")
+    (job,) = slurm.run("squeue", "--noheader", "--format=%i").split()
+    assert f"Waiting in the queue as job {job} (BeginTime)" in on_cluster("status", experiment).stdout
+    refused = on_cluster("resume", experiment)
+    assert f"is job {job}, which is PENDING; wait for it" in refused.stderr
+    assert slurm.run("squeue", "--noheader", "--format=%i").split() == [job]
+    assert "is cancelled" in on_cluster("cancel", experiment).stdout
+    slurm.wait_until_empty(20)
+
+
+def test_a_job_that_is_warned_early_and_may_submit_no_other_is_requeued(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """As a preemption warns, on nodes from which nobody may submit, in a job without a limit."""
+    control = f"{GPUS}\nauto_resubmit=1\ncustom_sbatch_args=--time=UNLIMITED"
+    assert on_cluster("submit-job", write_input(SCRIPT, control, "y = 0", SIXTY)).returncode == 0
+    wait_until(lambda: completed(here) >= 6, 60, here, slurm)
+    (job,) = history(here).jobs
+    slurm.run("scontrol", "update", "PartitionName=norm", "AllocNodes=nowhere")
+    try:
+        slurm.run("scancel", "--signal=USR1", "--batch", job)
+        wait_until(lambda: "PENDING" in slurm.run("squeue", "--noheader", "--format=%T"), 60, here, slurm)
+        status = on_cluster("status").stdout
+        assert f"Waiting in the queue as job {job} (BeginTime)" in status
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=norm", "AllocNodes=ALL")
+    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.wait_until_empty(120)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
+    assert_each_completed_once(here, 60)
+    assert [*history(here).jobs] == [job]
+    ended = history(here).jobs[job].ended
+    assert ended is not None
+    assert ended.how is JobEnd.CAMPAIGN_ENDED
 
 
 def test_workers_of_cpus_have_their_threads_and_the_users_own_path(

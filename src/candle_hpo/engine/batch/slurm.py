@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.batch.job_text import (
+    QUEUE_FORMAT,
+    Heard,
+    Job,
+    JobState,
+    job_id,
+    jobs_of,
+    submitted_job,
+    what_slurm_heard,
+)
 from candle_hpo.engine.batch.slurm_environment import for_questions, for_submission
-from candle_hpo.engine.batch.slurm_text import QUEUE_FORMAT, Job, JobState, job_id_of, jobs_of
 from candle_hpo.user_environment import user_environment
 
 ANSWER_SECONDS = 120.0  # for a program of SLURM to answer
@@ -19,7 +31,11 @@ _logger = logging.getLogger(__name__)
 
 
 class NoAnswer(MachineError):
-    """SLURM did not answer in time; it may have done what it was asked."""
+    """SLURM did not answer, or not clearly; it may have done what it was asked."""
+
+
+class NotSent(MachineError):
+    """SLURM has not heard what it was to be asked."""
 
 
 def slurm_is_here() -> bool:
@@ -30,63 +46,119 @@ def slurm_is_here() -> bool:
     """
     if shutil.which("sbatch") is None:
         return False
-    done = subprocess.run(
-        ["sbatch", "--version"],
-        env=for_questions(user_environment()),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["sbatch", "--version"],
+            env=for_questions(user_environment()),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
     return b"Could not establish a configuration source" not in done.stderr
 
 
-def submit(script: Path) -> str:
-    """Submit a job script from its own folder; return the job's id. Raises `MachineError`."""
-    return job_id_of(_sbatch(script, "--parsable"))
+def submit(script: Path, clusters: str = "") -> str:
+    """Submit a job script from its own folder, to one of these clusters; return the job's id.
+
+    Raises `MachineError` where SLURM rejects it, `NotSent` where it never heard of it, and `NoAnswer` where it is not
+    certain what has become of it.
+    """
+    try:
+        answer = _sbatch(script, "--parsable", *_to(clusters))
+    except (NotSent, NoAnswer):
+        raise
+    except MachineError as error:
+        kinds = {Heard.NOTHING: NotSent, Heard.PERHAPS: NoAnswer, Heard.IT_ALL: MachineError}
+        raise kinds[what_slurm_heard(str(error))](str(error)) from None
+    job = submitted_job(answer)
+    if job is None:
+        raise NoAnswer(f"sbatch answered {answer!r}, which is not a job's number alone")
+    return job
 
 
-def would_start(script: Path) -> str:
+def would_start(script: Path, clusters: str = "") -> str:
     """Return what SLURM says of when and where it would start a job script; nothing is submitted.
 
     Raises `MachineError` with SLURM's own words where it refuses.
     """
-    return _sbatch(script, "--test-only", with_errors=True).strip()
+    return _sbatch(script, "--test-only", *_to(clusters), with_errors=True).strip()
 
 
 def _sbatch(script: Path, *options: str, with_errors: bool = False) -> str:
     try:
         text = script.read_text(encoding="utf-8")
     except OSError as error:
-        raise MachineError(f"{script} cannot be read: {error.strerror}") from None
+        raise NotSent(f"{script} cannot be read: {error.strerror}") from None
     environment = for_submission(user_environment(), text)
     return _run(["sbatch", *options, script.name], script.parent, environment, with_errors=with_errors)
 
 
 def find_jobs(ids: Sequence[str]) -> list[Job]:
-    """Return what SLURM knows of these jobs; one that it has forgotten is not among them. Raises `MachineError`."""
-    try:
-        return jobs_of(
-            _run(["squeue", "--noheader", "--states=all", f"--jobs={','.join(ids)}", f"--format={QUEUE_FORMAT}"])
-        )
-    except MachineError as error:
-        if "Invalid job id" in str(error):
-            return []
-        raise
+    """Return what SLURM says of the jobs of these numbers, whosoever they are; what it does not know is not among them.
+
+    Raises `MachineError`.
+    """
+    numbers: dict[str, list[str]] = {}
+    for job in ids:
+        number, _, cluster = job.partition(";")
+        numbers.setdefault(cluster, []).append(number)
+    found: list[Job] = []
+    for cluster, of_cluster in numbers.items():
+        try:
+            found += _queue(cluster, f"--jobs={','.join(of_cluster)}", "--states=all")
+        except MachineError as error:
+            if "Invalid job id" not in str(error):
+                raise
+    return found
 
 
-def job_has_ended(job: str) -> bool:
-    """Return whether a job is over, or forgotten by SLURM. Raises `MachineError`."""
-    return all(found.state is JobState.ENDED for found in find_jobs([job]))
+def own_jobs(clusters: str = "") -> list[Job]:
+    """Return all jobs of this user; one that SLURM has forgotten is not among them. Raises `MachineError`."""
+    return _queue(clusters, f"--user={os.getuid()}", "--states=all")
+
+
+def _queue(clusters: str, *arguments: str) -> list[Job]:
+    jobs = jobs_of(_run(["squeue", f"--format={QUEUE_FORMAT}", *_on(clusters), *arguments]))
+    if clusters and not _on(clusters):
+        return [replace(job, id=job_id(job.id, clusters)) for job in jobs]
+    return jobs
+
+
+def _to(clusters: str) -> list[str]:
+    """Return the argument for these clusters."""
+    return [f"--clusters={clusters}"] if clusters else []
+
+
+def _on(clusters: str) -> list[str]:
+    """Return the same, but none within a job of that cluster, where its own answer is there without the accounting."""
+    return [] if clusters == os.environ.get("SLURM_CLUSTER_NAME") else _to(clusters)
 
 
 def cancel(job: str) -> None:
-    """Cancel a job. Raises `MachineError`."""
-    _run(["scancel", job])
+    """Cancel a job; one that has ended meanwhile is cancelled. Raises `MachineError`."""
+    number, _, cluster = job.partition(";")
+    try:
+        _run(["scancel", *_on(cluster), number])
+    except MachineError as error:
+        try:
+            left = [found for found in find_jobs([job]) if found.state in (JobState.PENDING, JobState.RUNNING)]
+        except MachineError:
+            raise error from None
+        if left:
+            raise
 
 
-def node_resources() -> str:
+def requeue(job: str) -> None:
+    """Have this very job end and wait in the queue again. Raises `MachineError`."""
+    _run(["scontrol", "requeue", job.partition(";")[0]])
+
+
+def node_resources(clusters: str = "") -> str:
     """Return the generic resources of all nodes, by partition. Raises `MachineError`."""
-    return _run(["sinfo", "--noheader", "--format=%R %G"])
+    return _run(["sinfo", "--noheader", "--format=%R %G", *_on(clusters)])
 
 
 def _run(
@@ -109,12 +181,12 @@ def _run(
             check=False,
         )
     except FileNotFoundError:
-        raise MachineError(f"{command[0]} is not on the PATH; is this a machine of a SLURM cluster?") from None
+        raise NotSent(f"{command[0]} is not on the PATH; is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired as error:
         _logger.warning("%s does not answer: %s", command[0], error)
         raise NoAnswer(f"{command[0]} does not answer: {error}") from None
     except OSError as error:
-        raise MachineError(f"{command[0]} cannot be run: {error}") from None
+        raise NotSent(f"{command[0]} cannot be run: {error}") from None
     if done.returncode != 0:
         said = " ".join((done.stderr + done.stdout).split())
         _logger.warning("%s: exit status %d: %s", " ".join(command[:3]), done.returncode, said)

@@ -6,7 +6,6 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
-from enum import Enum
 
 import msgspec
 
@@ -74,7 +73,8 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
         ("--time", walltime_text(settings.walltime)),
         # The campaign is warned in time to record what runs as interrupted, and to continue in a next job.
         ("--signal", f"B:{WARNING_SIGNAL}@{warning_seconds(settings.walltime)}"),
-        ("--no-requeue", ""),
+        # What continues by itself also does where SLURM ends its job for another's, or loses its first node.
+        ("--requeue" if settings.auto_resubmit else "--no-requeue", ""),
         ("--no-kill", ""),  # a node that fails takes its own workers along, and not the job
         ("--cpus-per-task", str(settings.nthreads)),
         ("--ntasks", str(allocation.workers)),
@@ -151,14 +151,6 @@ def walltime_text(seconds: int) -> str:
     return (f"{days}-" if days else "") + f"{hours:02d}:{minutes:02d}:{seconds:02d}"
 
 
-def job_id_of(answer: str) -> str:
-    """Return the job's id from what `sbatch --parsable` prints: `1234` or `1234;cluster`."""
-    match = re.fullmatch(r"(?:.*\n)?(\d+)(?:;\S+)?\s*", answer, re.DOTALL)
-    if not match:
-        raise MachineError(f"sbatch answered {answer!r}, in which there is no job id")
-    return match[1]
-
-
 def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
     """Return how many GPUs of this name a node has at most, from `sinfo -h -o '%R %G'`; None: none has any.
 
@@ -172,73 +164,6 @@ def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
             found = re.findall(rf"(?:^|,)gpu{kind}:(\d+)", resources.strip(), re.IGNORECASE)
             counts += [int(count) for count in found]
     return max(counts, default=None)
-
-
-class JobState(str, Enum):
-    """What SLURM says of a job, as far as we must distinguish it."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    ENDING = "ending"
-    ENDED = "ended"
-
-
-# Every state of `squeue` (its manual, "JOB STATE CODES"); one that is not here is an error, never "ended".
-_STATES = {
-    **dict.fromkeys(
-        [
-            "PENDING", "CONFIGURING", "POWER_UP_NODE", "EXPEDITING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD",
-            "RESV_DEL_HOLD", "SPECIAL_EXIT",
-        ],
-        JobState.PENDING,
-    ),
-    **dict.fromkeys(["RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "UPDATE_DB"], JobState.RUNNING),
-    **dict.fromkeys(["COMPLETING", "STAGE_OUT"], JobState.ENDING),
-    **dict.fromkeys(
-        [
-            "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
-            "OUT_OF_MEMORY", "REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL",
-        ],
-        JobState.ENDED,
-    ),
-}  # fmt: skip
-
-
-class Job(msgspec.Struct, frozen=True):
-    """One job as `squeue` reports it. `left` is the time left as SLURM prints it; `nodes` where it runs."""
-
-    id: str
-    state: JobState
-    slurm_state: str
-    reason: str
-    left: str
-    nodes: str
-    start: str
-
-
-QUEUE_FORMAT = "%i|%T|%r|%L|%N|%S"
-
-
-def jobs_of(answer: str) -> list[Job]:
-    """Return the jobs that `squeue -h -o QUEUE_FORMAT` prints. Raises `MachineError` for what it cannot read."""
-    jobs: list[Job] = []
-    for line in answer.splitlines():
-        fields = line.strip().split("|")
-        if len(fields) != 6:
-            raise MachineError(f"squeue answered {line!r}, which is not of the form {QUEUE_FORMAT}")
-        if fields[1] not in _STATES:
-            raise MachineError(f'squeue says that job {fields[0]} is "{fields[1]}", a state unknown to candle')
-        jobs.append(Job(fields[0], _STATES[fields[1]], *fields[1:]))
-    return jobs
-
-
-def seconds_left(text: str) -> int | None:
-    """Return the time left that `squeue` prints (`D-HH:MM:SS`, `MM:SS`); None for a job without a limit."""
-    match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text)
-    if not match:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def workers_by_node(text: str) -> list[int]:
