@@ -19,7 +19,6 @@ import re
 import runpy
 import shlex
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -195,7 +194,7 @@ def main() -> None:
         try:
             _prepare_node(sys.argv)
         except MachineError as error:
-            sys.exit(f"{socket.gethostname()}: {error}")
+            sys.exit(str(error))
         context.set_forkserver_preload(["candle_hpo.engine.pilot.fork_server"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
     with _only_what_programs_need():
