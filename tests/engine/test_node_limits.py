@@ -58,7 +58,7 @@ def test_sockets_do_not_lie_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.M
     ("hard", "what", "said"),
     [
         (1000, ["allow_workers_of_a_node", "50"], "250"),
-        (200, ["allow_workers_of_a_node", "50"], "50 workers of one node need up to 250 open files, and it allows 200"),
+        (200, ["allow_workers_of_a_node", "50"], "50 workers of a node need up to 250 open files, and it allows 200"),
         (1000, ["allow_connections", "200"], "900"),
         (500, ["allow_connections", "200"], "500"),  # one worker that cannot be reached runs all the same
         (200, ["allow_connections", "200"], "200 workers need at least 300 open files"),

@@ -41,8 +41,8 @@ def allow_workers_of_a_node(workers: int) -> None:
     if allowed < needed:
         most = max(1, (allowed - _OF_CANDLE) // _OF_A_WORKER_ELSEWHERE)
         raise MachineError(
-            f"{workers:,} workers of one node need up to {needed:,} open files, and it allows {allowed:,} (ulimit -Hn) "
-            f"for {most:,} workers; have its staff raise that, or spread the workers over more nodes"
+            f"{workers:,} workers of a node need up to {needed:,} open files, and it allows {allowed:,} (ulimit -Hn), "
+            f"enough for {most:,}; have its staff raise that, or spread the workers over more nodes"
         )
 
 
