@@ -9,10 +9,11 @@ import pytest
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.job_text import (
     QUEUE_FORMAT,
+    EndBySlurm,
     Heard,
     Job,
     JobState,
-    is_ended_by_slurm,
+    end_by_slurm,
     job_id,
     job_text,
     jobs_of,
@@ -149,19 +150,19 @@ def test_the_mark_stands_behind_the_users_own_comment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "is_so"),
+    ("said", "why"),
     [
-        (" DUE TO TIME LIMIT ***", True),
-        (" DUE TO PREEMPTION ***", True),
-        (" DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***", True),
-        (" DUE TO JOB REQUEUE ***", False),
-        (" ***", False),
+        (" DUE TO TIME LIMIT ***", EndBySlurm.TIME_LIMIT),
+        (" DUE TO PREEMPTION ***", EndBySlurm.PREEMPTION),
+        (" DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***", EndBySlurm.NODE_FAILURE),
+        (" DUE TO JOB REQUEUE ***", None),
+        (" ***", None),
     ],
 )
-def test_who_ends_a_job(why: str, is_so: bool) -> None:
-    said = f"slurmstepd-n1: error: *** JOB 3 ON n1 CANCELLED AT 2026-11-26T02:34:49{why}\n"
-    assert is_ended_by_slurm("3;other", f"epoch 1\n{said}") is is_so
-    assert not is_ended_by_slurm("4", said)
+def test_who_ends_a_job(said: str, why: EndBySlurm | None) -> None:
+    line = f"slurmstepd-n1: error: *** JOB 3 ON n1 CANCELLED AT 2026-11-26T02:34:49{said}\n"
+    assert end_by_slurm("3;other", f"epoch 1\n{line}") is why
+    assert end_by_slurm("4", line) is None
 
 
 def test_what_a_job_is_called() -> None:

@@ -292,12 +292,18 @@ def queue_with(left: str) -> str:
     return squeue_that_shows(Path("/x"), "7|RUNNING", mark=MARK).replace("1:00", left)
 
 
+def asked_clock(walltime: int, warning: int | None = None) -> JobClock:
+    clock = JobClock("7", walltime, warning)
+    clock.ask()
+    return clock
+
+
 def test_the_end_of_a_job_is_what_slurm_says(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the walltime was: `--time` wins, and staff extend limits."""
     fake("squeue", queue_with("UNLIMITED"))
-    assert JobClock("7", 300).deadline is None
+    assert asked_clock(300).deadline is None
     asked = fake("squeue", queue_with("10:00"))
-    clock = JobClock("7", 86_400)
+    clock = asked_clock(86_400)
     assert clock.deadline is not None
     assert clock.deadline - time.monotonic() == pytest.approx(540, abs=30)
     assert not clock.renew()
@@ -317,7 +323,7 @@ def test_the_end_of_a_job_is_what_slurm_says(fake: Fake, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("squeue", ["exit 1", queue_with("INVALID")])
 def test_a_job_whose_end_slurm_does_not_say_has_its_walltime(fake: Fake, squeue: str) -> None:
     fake("squeue", squeue)
-    assert JobClock("7", 3600, warning=600).seconds_left == pytest.approx(3600, abs=30)
+    assert asked_clock(3600, warning=600).seconds_left == pytest.approx(3600, abs=30)
 
 
 def test_a_folder_that_is_another_experiments_by_now_is_left_alone(

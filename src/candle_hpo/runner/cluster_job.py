@@ -21,7 +21,8 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import (
-    is_ended_by_slurm,
+    EndBySlurm,
+    end_by_slurm,
     job_id,
     seconds_of_signal,
     with_mark,
@@ -189,21 +190,31 @@ def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) 
             retry_failed = retry_failed and not is_requeued
             stop = _run_campaign(job, opened.paths, opened.stored, record, signals, retry_failed, listener)
             status = conclude(history, opened.stored, opened.paths, stop, listener)
-            is_continued = opened.settings.auto_resubmit
-            if Stop(StopReason.JOB_CANCELLED) in signals.heard and not (
-                is_continued and is_ended_by_slurm(job, _end_of_standard_error())
-            ):
-                return status  # it has not ended if SLURM requeues it
-            is_cut_off = stop.reason in _CONTINUED if stop else history.counts[Status.INTERRUPTED] > 0
-            if is_continued and is_cut_off:
-                completed = history.counts[Status.COMPLETED] - completed_before
-                is_in_vain = completed == 0 and Stop(StopReason.PREEMPTED) not in signals.heard
-                if is_in_vain:
-                    listener.say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
-                elif continue_in_a_next_job(claim, job, submit_experiment, clock.seconds_left, listener.say):
-                    return status  # it waits in the queue again
-            record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
+            completed = history.counts[Status.COMPLETED] - completed_before
+            if not _may_run_again(claim, job, stop, completed, signals, listener.say):
+                record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
     return status
+
+
+def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, signals: _HeardSignals, say: Say) -> bool:
+    """Let another job continue, where that is to be and there is reason to; return whether this very job may do so.
+
+    That is so where it waits in the queue again, and where it is ended from outside: SLURM may requeue it.
+    """
+    history, is_continued = claim.record.history, claim.experiment.settings.auto_resubmit
+    end: EndBySlurm | None = None
+    if Stop(StopReason.JOB_CANCELLED) in signals.heard:
+        end = end_by_slurm(job, _end_of_standard_error()) if is_continued else None
+        if end is None:
+            return True
+    is_cut_off = stop.reason in _CONTINUED if stop else history.counts[Status.INTERRUPTED] > 0
+    if not is_continued or not is_cut_off:
+        return False
+    is_preempted = Stop(StopReason.PREEMPTED) in signals.heard or end not in (None, EndBySlurm.TIME_LIMIT)
+    if not completed and not is_preempted:
+        say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
+        return False
+    return continue_in_a_next_job(claim, job, submit_experiment, signals.clock.seconds_left, say)
 
 
 def _end_of_standard_error() -> str:
@@ -262,6 +273,7 @@ def _run_campaign(
 
     settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
+    signals.clock.ask()
     listener.say(f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
     has_gpu = site.worker_type(settings.worker_type).gpu is not None

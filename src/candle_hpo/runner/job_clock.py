@@ -20,16 +20,23 @@ _logger = logging.getLogger(__name__)
 class JobClock:
     """Knows the end of a job: SLURM is asked at first, and when somebody is about to act on it.
 
-    Where SLURM does not answer, the job has its `walltime` in seconds; `warning` is for how long before the end no
-    trial runs any more, None for what we ask for.
+    Until it has answered, the job has its `walltime` in seconds; `warning` is for how long before the end no trial runs
+    any more, None for what we ask for.
     """
 
     def __init__(self, job: str, walltime: int, warning: int | None = None) -> None:
         self._job, self._is_warned = job, False
+        self._end, self._asked = time.monotonic() + walltime, -math.inf
+        self._warning = warning_seconds(walltime) if warning is None else warning
+        self._is_ours = warning is None
+
+    def ask(self) -> None:
+        """Ask SLURM for the first time."""
         left = self._ask()
-        left = walltime if left is None else left
-        self._end = time.monotonic() + left
-        self._warning = warning_seconds(int(min(left, 10**9))) if warning is None else warning
+        if left is not None:
+            self._end = time.monotonic() + left
+            if self._is_ours:
+                self._warning = warning_seconds(int(min(left, 10**9)))
 
     @property
     def deadline(self) -> float | None:

@@ -78,13 +78,21 @@ class Job(msgspec.Struct, frozen=True):
         return self.state is JobState.ENDED
 
 
-# What SLURM writes to a job's standard error before it ends it, from 20.11 on (slurmd/slurmstepd/req.c).
-_ENDED_BY_SLURM = re.compile(r"\*\*\* JOB (\d+) ON \S+ CANCELLED AT \S+ DUE TO (PREEMPTION|TIME LIMIT|NODE FAILURE)")
+class EndBySlurm(Enum):
+    """Why SLURM ends a job that nobody cancelled, in the words that it writes to the job's standard error before."""
+
+    PREEMPTION = "PREEMPTION"
+    TIME_LIMIT = "TIME LIMIT"
+    NODE_FAILURE = "NODE FAILURE"
 
 
-def is_ended_by_slurm(job: str, standard_error: str) -> bool:
-    """Return whether SLURM says in a job's standard error that it ends the job by itself: nobody cancelled it."""
-    return any(found[1] == job.partition(";")[0] for found in _ENDED_BY_SLURM.finditer(standard_error))
+_ENDED = re.compile(rf"\*\*\* JOB (\d+) ON \S+ CANCELLED AT \S+ DUE TO ({'|'.join(why.value for why in EndBySlurm)})")
+
+
+def end_by_slurm(job: str, standard_error: str) -> EndBySlurm | None:
+    """Return why SLURM ends a job by itself, from its standard error; None where it does not say so."""
+    found = [why for number, why in _ENDED.findall(standard_error) if number == job.partition(";")[0]]
+    return EndBySlurm(found[-1]) if found else None
 
 
 def new_mark() -> str:
