@@ -119,6 +119,9 @@ def test_a_job_that_may_have_been_taken_is_looked_for_and_then_not_known(opened:
     with pytest.raises(slurm.NoAnswer, match=r"Zero Bytes .* the queue does not show it\. Whether SLURM has"):
         submit(opened)
     assert len(asked.read_text().splitlines()) > 1
+    fresh = Experiment(opened.paths)
+    assert fresh.history.unresolved is not None
+    assert fresh.history.unresolved.mark == mark_of_last(opened)
     fake("squeue", "echo slurm_load_jobs error: Socket timed out >&2; exit 1")
     with pytest.raises(MachineError, match="Socket timed out"):
         submit(opened)  # it asks what has become of the first

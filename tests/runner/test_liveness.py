@@ -21,6 +21,7 @@ from candle_hpo.record.events import (
     CampaignStopped,
     JobEnd,
     JobEnded,
+    JobRequested,
     JobSubmitted,
     TrialStarted,
 )
@@ -80,6 +81,18 @@ def test_a_job_whose_end_nobody_recorded_hides_no_later_one() -> None:
     assert history.job is not None
     seen = Sighting(None, None, LastJob(history.job.id, None, history.job.ended))
     assert liveness(history, seen) is Liveness.DONE
+
+
+def test_a_job_that_may_have_been_submitted_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = make_experiment(tmp_path / "X000", 3)
+    history = History(Objective(), [JobRequested(1.0, "candle:0123456789abcdef")])
+    jobs: list[Job] = []
+    monkeypatch.setattr(slurm, "own_jobs", lambda _: jobs)
+    monkeypatch.setattr(slurm, "find_jobs", lambda _: jobs)
+    text = "Whether its job was submitted is not known, and SLURM shows none; candle resume X000 submits one"
+    assert state_of(paths, history, None).text == text
+    jobs.append(Job("7", JobState.PENDING, "PENDING", "Priority", "1:00", "", "N/A", mark="candle:0123456789abcdef"))
+    assert state_of(paths, history, None).text == "Waiting in the queue as job 7 (Priority)"
 
 
 def test_a_requeued_job_is_the_last_one_again() -> None:

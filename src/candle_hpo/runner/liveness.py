@@ -231,7 +231,11 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
                 where = f"job {job_text(campaign.job)} ({job.slurm_state if job and job.slurm_state else 'gone'})"
             since = _clock(campaign.time)
             return f"Interrupted: {where}, which ran it since {since}, is gone; candle resume {name} continues it"
-    return "It has not begun" if campaign is None else f"It is being started by {seen.holder}"
+    if campaign is not None:
+        return f"It is being started by {seen.holder}"
+    if history.unresolved is not None and seen.holder is None and not seen.has_job:
+        return f"Whether its job was submitted is not known, and SLURM shows none; candle resume {name} submits one"
+    return "It has not begun"
 
 
 def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting) -> str:
