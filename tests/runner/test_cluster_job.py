@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
 from candle_hpo.record.events import JobEnd, JobRefused, JobRequested, JobSubmitted
 from candle_hpo.record.experiment import Claim, Experiment
@@ -327,6 +329,69 @@ def test_the_end_of_a_job_is_what_slurm_says(fake: Fake, monkeypatch: pytest.Mon
 def test_a_job_whose_end_slurm_does_not_say_has_its_walltime(fake: Fake, squeue: str) -> None:
     fake("squeue", squeue)
     assert asked_clock(3600, warning=600).seconds_left == pytest.approx(3600, abs=30)
+
+
+KILLED = "slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-26T02:34:49 DUE TO "
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "completed", "is_continued", "may_run_again"),
+    [
+        (StopReason.WALLTIME, "", 3, True, False),
+        (StopReason.OUT_OF_TIME, "", 3, True, False),
+        (StopReason.WALLTIME, "", 0, False, False),  # the next job would complete none either
+        (StopReason.PREEMPTED, "", 0, True, False),
+        (StopReason.MAX_FAILURES, "", 3, False, False),
+        (StopReason.JOB_CANCELLED, "", 3, False, True),  # its owner wants that; or SLURM requeues it
+        (StopReason.JOB_CANCELLED, f"{KILLED}JOB REQUEUE ***", 3, False, True),
+        (StopReason.JOB_CANCELLED, f"{KILLED}PREEMPTION ***", 0, True, False),
+        (StopReason.JOB_CANCELLED, f"{KILLED}TIME LIMIT ***", 3, True, False),
+        (StopReason.JOB_CANCELLED, f"{KILLED}TIME LIMIT ***", 0, False, False),
+        (None, "", 3, False, False),
+    ],
+)
+def test_which_jobs_are_continued(
+    opened: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: StopReason | None,
+    said: str,
+    completed: int,
+    is_continued: bool,
+    may_run_again: bool,
+) -> None:
+    continued: list[str] = []
+    monkeypatch.setattr(cluster_job, "_end_of_standard_error", lambda: said)
+
+    def in_a_next_job(_claim: Claim, job: str, *_rest: object) -> bool:
+        continued.append(job)
+        return False
+
+    monkeypatch.setattr(cluster_job, "continue_in_a_next_job", in_a_next_job)
+    signals = cluster_job._HeardSignals(JobClock("7", 86_400), is_continued=True)
+    stop = None if reason is None else Stop(reason)
+    if stop in (Stop(StopReason.JOB_CANCELLED), Stop(StopReason.PREEMPTED)):
+        signals.heard.append(stop)
+    for settings, expected in ((1, is_continued), (0, False)):
+        with opened.claim(job_has_ended(opened)) as claim:
+            opened.stored = replace(opened.stored, settings=replace(opened.settings, auto_resubmit=bool(settings)))
+            again = cluster_job._may_run_again(claim, "7", stop, completed, signals, lambda *_: None)
+        assert bool(continued) is expected
+        assert again is may_run_again or (not settings and reason is StopReason.JOB_CANCELLED)
+        continued.clear()
+
+
+def test_a_warning_that_comes_early_is_a_preemptions_and_hands_on_what_continues(fake: Fake) -> None:
+    asked = fake("squeue", queue_with("1:00:00"))
+    for is_continued, heard in ((True, [Stop(StopReason.PREEMPTED)]), (False, [])):
+        signals = cluster_job._HeardSignals(JobClock("7", 3600), is_continued=is_continued)
+        signals.hear(Stop(StopReason.WALLTIME))
+        assert signals.heard == heard
+        assert not asked.exists(), "a signal handler asks SLURM"
+    near = cluster_job._HeardSignals(JobClock("7", 100), is_continued=True)
+    near.hear(Stop(StopReason.WALLTIME))
+    assert near.heard == []
+    assert near.clock.deadline is not None
+    assert near.clock.deadline > time.monotonic() + 3000, "SLURM was not asked"
 
 
 def test_a_folder_that_is_another_experiments_by_now_is_left_alone(
