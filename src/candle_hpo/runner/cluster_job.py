@@ -188,6 +188,7 @@ def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) 
             completed_before = history.counts[Status.COMPLETED]
             is_requeued = history.campaign is not None and history.campaign.job == job  # requeued
             retry_failed = retry_failed and not is_requeued
+            clock.ask()
             stop = _run_campaign(job, opened.paths, opened.stored, record, signals, retry_failed, listener)
             status = conclude(history, opened.stored, opened.paths, stop, listener)
             completed = history.counts[Status.COMPLETED] - completed_before
@@ -273,7 +274,6 @@ def _run_campaign(
 
     settings, site = stored.settings, choose_site().site
     nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
-    signals.clock.ask()
     listener.say(f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
