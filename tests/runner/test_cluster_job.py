@@ -206,7 +206,7 @@ def test_an_experiment_whose_job_has_not_ended_gets_no_other(opened: Experiment,
 
 def test_an_answer_that_is_none_ends_no_job(opened: Experiment, fake: Fake) -> None:
     fake("sbatch", "echo 7")
-    fake("squeue", "echo Welcome to the cluster")
+    fake("squeue", r"printf 'Welcome to the cluster of the Universit\xe9\n'")
     submit(opened)
     with opened.claim(job_has_ended(opened)) as claim, pytest.raises(MachineError, match="there is no list of jobs"):
         record_end_of_last_job(claim)

@@ -177,6 +177,7 @@ def _run(
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",  # a site's banner may be in any encoding
             timeout=ANSWER_SECONDS,
             check=False,
         )
