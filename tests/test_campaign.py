@@ -15,6 +15,7 @@ import pytest
 from candle_hpo.campaign import Campaign, Search
 from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.news import PlacesChanged, StopAsked
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopReason
@@ -32,6 +33,7 @@ from candle_hpo.core.trial import (
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
+from candle_hpo.report.summary import stop_text
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
@@ -209,6 +211,49 @@ def test_a_pool_that_cannot_start_a_trial_is_the_machines_fault(record: Record) 
         campaign(record, pool=Full()).run()
     assert record.history.counts == {Status.INTERRUPTED: 2}
     assert not record.history.running
+
+
+def test_without_workers_nothing_starts_and_the_reason_is_recorded(record: Record, here: Path) -> None:
+    no_workers = Stop(StopReason.NO_WORKERS, last="n1: srun: error: no")
+    engine = PooledEngine(InlineExecutor(), completed, 0, lambda *_: None)
+    engine.announce(PlacesChanged(0, ("n1: srun: error: no",)))
+    engine.announce(StopAsked(no_workers))
+    assert Campaign(GridSearch(space(5)), engine, record, FailurePolicy()).run() == no_workers
+    assert not record.history.trials
+    assert record.history.stopped is not None
+    assert record.history.stopped.stop == no_workers
+    assert stop_text(no_workers) == "there are no workers: n1: srun: error: no"
+
+
+def test_workers_that_come_late_are_used(record: Record, here: Path) -> None:
+    engine = PooledEngine(InlineExecutor(), completed, 0, lambda *_: None)
+    later = threading.Timer(0.2, engine.announce, [PlacesChanged(2)])
+    later.start()
+    assert Campaign(GridSearch(space(5)), engine, record, FailurePolicy()).run() is None
+    assert record.history.counts == {Status.COMPLETED: 5}
+    assert [places for _, places in record.history.campaigns[-1].places] == [0, 2]
+
+
+def test_workers_that_are_lost_all_at_once_are_not_so_many_refusals(record: Record) -> None:
+    class Lost(Executor):
+        """Loses all that runs on its six workers, once, as soon as they have it."""
+
+        def submit(self, function: Callable[..., Outcome], /, *args: object, **kwargs: object) -> Future[Outcome]:  # type: ignore[override]
+            future: Future[Outcome] = Future()
+            futures.append(future)
+            if len(futures) == 6:
+                engine.announce(PlacesChanged(0, ("n1: srun: error: Node failure on n1",)))
+                for each in futures:
+                    each.set_exception(OSError("its worker was lost"))
+                engine.announce(PlacesChanged(6))
+            elif len(futures) > 6:
+                future.set_result(function(*args, **kwargs))
+            return future
+
+    futures: list[Future[Outcome]] = []
+    engine = PooledEngine(Lost(), completed, 6, lambda *_: None)
+    assert Campaign(GridSearch(space(20)), engine, record, FailurePolicy()).run() is None
+    assert record.history.counts == {Status.COMPLETED: 20}
 
 
 def test_a_second_signal_of_another_kind_is_not_impatient(record: Record) -> None:

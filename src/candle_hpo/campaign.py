@@ -220,10 +220,12 @@ class Campaign:
                 case Broke(attempt, error):
                     del self._running[attempt.trial.number]
                     broken = error
-                case PlacesChanged(places):
-                    self._places = self._failure_watch.workers = places
+                case PlacesChanged(places, lacking):
+                    self._places = places
+                    # As many as there were: when all are lost at once, these are not so many refusals.
+                    self._failure_watch.workers = max(self._failure_watch.workers, places)
                     if self._has_begun:
-                        self._unrecorded.append(events.PlacesChanged(time.time(), places))
+                        self._unrecorded.append(events.PlacesChanged(time.time(), places, lacking))
                 case StopAsked(stop):
                     self._heed_stop(stop)
         if broken is not None:

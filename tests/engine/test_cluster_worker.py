@@ -77,15 +77,14 @@ class NotToBeSent(Exception):
 
 
 @pytest.mark.parametrize("error", [NotToBeSent("n1", "odd"), ValueError("plain")])
-def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_on_a_worker_can_be_sent(error: Exception) -> None:
     """Of one that cannot, the campaign would never hear, nor of anything after it."""
 
     def fail() -> None:
         raise error
 
-    monkeypatch.setenv("PARSL_WORKER_POOL_ID", "manager")
     with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
-        cluster_worker.with_place(fail, (), {})
+        cluster_worker.call_on_worker(fail, (), {})
     assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301
 
 

@@ -54,9 +54,11 @@ else:
     from candle_hpo.engine.pilot.pool import ClusterPool
     from candle_hpo.engine.pilot.worker import cluster_runner
     (root / "workers").mkdir()
-    pool = ClusterPool(root / "workers", [2])
+    pool = ClusterPool(root / "workers", {"n1": 2})
     run = cluster_runner(model, paths, pool.channel, gpus=None)
-engine = PooledEngine(pool, run, 2, pool.stop)
+engine = PooledEngine(pool, run, 2 if kind == "local" else 0, pool.stop)
+if kind == "cluster":
+    pool.start_workers(engine.announce)
 
 def hear(count, seconds=90):
     found, latest = [], time.monotonic() + seconds
@@ -81,7 +83,10 @@ def see_begin(*numbers):
         assert time.monotonic() < latest
         time.sleep(0.05)
 
-seen = {"first": [tuple(each) for each in engine.news(0)], "nothing": engine.news(0)}
+places = [engine.news(0)[0].places]
+while places[-1] != 2:
+    places += [each.places for each in hear(1)]
+seen = {"places": places, "nothing": engine.news(0)}
 start(1, 2)
 seen["ended"] = ends(ended := hear(2))
 seen["workers"] = sorted(each.outcome.worker.rpartition(":")[2] for each in ended)
@@ -116,7 +121,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name, text in (("srun", SRUN), ("model", "#!/bin/bash" + MODEL)):
         (here / name).write_text(text)
         (here / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_NAME": "x"}
+    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-c", SCRIPT, request.param]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -125,7 +130,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_how_many_places_there_are_is_the_first_news(seen: dict[str, Any]) -> None:
-    assert seen["first"] == [[2]]
+    assert seen["places"][-1] == 2
     assert seen["nothing"] == []
 
 

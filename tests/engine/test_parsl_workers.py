@@ -17,16 +17,19 @@ from typing import Any
 
 import pytest
 
+from candle_hpo.engine.pilot.parsl_workers import own_addresses
 from support.fake_srun import SRUN
 
 ADVICE = f"(Parsl {version('parsl')}; see engine/pilot/parsl_workers.py, and fix it there or keep this version out)"
 
-# Each task is an expression, for a builtin can be sent to any worker.
+# Each task is an expression, for a builtin can be sent to any worker. Lost managers are noticed sooner than in a job.
 CAMPAIGN = """
 import json, logging, os, pathlib, sys, time
 import psutil
+from candle_hpo.core.news import PlacesChanged, StopAsked
+from candle_hpo.engine.pilot import parsl_workers
 from candle_hpo.engine.pilot.pool import ClusterPool
-from candle_hpo.engine.pilot.worker import node_name
+parsl_workers._HEARTBEAT_SECONDS, parsl_workers._ENDS_AFTER_SECONDS, parsl_workers.LOST_AFTER_SECONDS = 1, 4, 5
 
 def sees(condition, seconds):
     latest = time.monotonic() + seconds
@@ -34,35 +37,56 @@ def sees(condition, seconds):
         time.sleep(0.05)
     return condition()
 
-pool, seen = ClusterPool(pathlib.Path(sys.argv[1]), [2]), {}
-look = "(__import__('time').sleep(0.5), __import__('os').getppid(), int(__import__('os').environ['PARSL_WORKER_RANK']))"
-places = [each.result(60) for each in [pool.submit(eval, look) for _ in range(4)]]
-(server,) = {parent for _, parent, _ in places}
-seen["numbers"] = sorted({number for _, _, number in places})
+def places():
+    return [each.places for each in news if isinstance(each, PlacesChanged)]
+
+here = "__import__('os').environ['SLURMD_NODENAME']"
+folder, seen, news = pathlib.Path(sys.argv[1]), {}, []
+pool = ClusterPool(folder, {"n1": 2, "n2": 1})
+pool.start_workers(news.append)
+seen["all come"] = sees(lambda: places()[-1:] == [3], 60)
+number = "int(__import__('os').environ['PARSL_WORKER_RANK'])"
+look = f"(__import__('time').sleep(0.5), {here}, __import__('os').getppid(), {number})"
+found = [each.result(60)[1:] for each in [pool.submit(eval, look) for _ in range(6)]]
+seen["places"] = sorted({(node, number) for node, _, number in found})
+seen["servers"] = sorted({node for node, parent, _ in found}), len({parent for _, parent, _ in found})
+(server,) = {parent for node, parent, _ in found if node == "n1"}
 seen["forked by"] = psutil.Process(server).cmdline()
 seen["manager"] = psutil.Process(server).parent().cmdline()
 seen["imported"] = sorted(sys.modules)
 seen["imported by workers"] = pool.submit(eval, "sorted(__import__('sys').modules)").result(60)
-seen["managers"] = list(pool._managers)
+seen["connected"] = {name: list(each) for name, each in pool._workers.connected().items()}
 seen["addresses"] = pool.channel.hosts
 seen["keys in files"] = [
-    str(path) for path in pathlib.Path(sys.argv[1]).rglob("*")
+    str(path) for path in folder.rglob("*")
     if path.is_file() and any(key in path.read_bytes() for key in (pool.channel.campaign, pool.channel.secret))
 ]
 
-pool.exclude(node_name())
-waiting = pool.submit(os.getpid)
-seen["is handed to an excluded node"] = sees(waiting.done, 2)
+pool.exclude("n2")
+seen["is excluded"] = sees(lambda: places()[-1] == 2, 20)
+time.sleep(1)  # the interchange hears of it a moment later
+seen["afterwards"] = sorted({each.result(60) for each in [pool.submit(eval, here) for _ in range(8)]})
 
 processes = psutil.Process().children(recursive=True)
+lost = pool.submit(eval, "__import__('time').sleep(600)")
+pool.submit(os.getpid).result(60)
 psutil.Process(server).parent().kill()
-fault = waiting.exception(60)
+seen["is uncounted"] = sees(lambda: places()[-1] == 0, 20)
+seen["lacking"] = news[-1].lacking
+fault = lost.exception(60)
 seen["fault"] = [type(fault).__name__, str(fault)]
+seen["comes again"] = sees(lambda: places()[-1] == 2, 60)
+seen["works again"] = pool.submit(eval, here).result(60)
+
+processes += psutil.Process().children(recursive=True)
+pool._workers._executor.interchange_proc.kill()
+seen["is over"] = sees(lambda: isinstance(news[-1], StopAsked), 20)
+seen["why"] = [news[-1].stop.reason.value, news[-1].stop.last]
 try:
     pool.submit(os.getpid)
-    seen["afterwards"] = "another task was taken"
+    seen["then"] = "another task was taken"
 except RuntimeError as error:
-    seen["afterwards"] = str(error)
+    seen["then"] = str(error)
 class Logged(logging.Handler):
     def emit(self, record):
         seen["logged"].append(record.getMessage())
@@ -71,18 +95,18 @@ logging.getLogger("parsl.programs").addHandler(Logged())
 pool.shutdown()
 psutil.wait_procs(processes, timeout=20)
 seen["left"] = [each.cmdline() for each in processes if each.is_running() and each.status() != "zombie"]
-seen["folder is left"] = pathlib.Path(sys.argv[1]).exists()
+seen["folder is left"] = folder.exists()
 print(json.dumps(seen))
 """
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    here = tmp_path_factory.mktemp("parsl")
+    here = tmp_path_factory.mktemp("a folder's “name” $HOME")
     (here / "srun").write_text(SRUN)
     (here / "srun").chmod(0o755)
     (here / "workers").mkdir()
-    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_NAME": "x"}
+    environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, "-c", CAMPAIGN, str(here / "workers")]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"no worker runs anything {ADVICE}:\n{done.stdout}{done.stderr}"
@@ -91,43 +115,63 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_each_node_has_the_workers_that_it_is_to_have(seen: dict[str, Any]) -> None:
-    assert seen["numbers"] == [0, 1], f"`--max_workers_per_node`, `PARSL_WORKER_RANK` {ADVICE}"
-    assert len(seen["managers"]) == 1, f"`PARSL_WORKER_POOL_ID` {ADVICE}"
+    assert seen["all come"], f"`MANAGERS` {ADVICE}"
+    assert seen["places"] == [["n1", 0], ["n1", 1], ["n2", 0]], (
+        f"`--max_workers_per_node`, `PARSL_WORKER_RANK` {ADVICE}"
+    )
+    assert seen["connected"] == {"n1.1": [2, 0], "n2.1": [1, 0]}, f"`--uid`, `worker_count`, `tasks` {ADVICE}"
 
 
 def test_the_channel_takes_the_addresses_that_managers_try_and_its_keys_lie_in_no_file(seen: dict[str, Any]) -> None:
-    assert seen["addresses"] == ["127.0.0.1"], f"`all_addresses` {ADVICE}"
+    assert seen["addresses"] == list(own_addresses())
     assert seen["keys in files"] == []
 
 
 def test_workers_are_forked_from_one_process_and_not_started_each(seen: dict[str, Any]) -> None:
+    assert seen["servers"] == [["n1", "n2"], 2], f"`parsl.multiprocessing.SpawnContext` {ADVICE}"
     assert "forkserver" in " ".join(seen["forked by"]), f"`parsl.multiprocessing.SpawnContext` {ADVICE}"
     assert "process_worker_pool" in seen["manager"], f"the manager's command line {ADVICE}"
 
 
 def test_neither_campaign_nor_workers_import_what_takes_long_and_is_not_used(seen: dict[str, Any]) -> None:
+    besides = {"parsl.dataflow.dflow", "parsl.executors.flux", "sqlalchemy"}
     assert "parsl.executors.high_throughput.executor" in seen["imported"]
-    assert "sqlalchemy" not in seen["imported"], f"it is imported at the start of every job {ADVICE}"
-    besides = {"parsl.dataflow.dflow", "parsl.executors.flux", "parsl.providers", "sqlalchemy"}
+    assert not besides & set(seen["imported"]), f"they are imported at the start of every job {ADVICE}"
+    besides.add("parsl.providers")
     assert not besides & set(seen["imported by workers"]), f"they are imported on every node {ADVICE}"
 
 
-def test_an_excluded_node_is_handed_nothing(seen: dict[str, Any]) -> None:
-    assert not seen["is handed to an excluded node"], f"`_hold_manager` {ADVICE}"
+def test_an_excluded_node_is_handed_nothing_and_its_workers_do_not_count(seen: dict[str, Any]) -> None:
+    assert seen["is excluded"]
+    assert seen["afterwards"] == ["n1"], f"`HOLD_MANAGER` {ADVICE}"
 
 
-def test_lost_workers_are_noticed_and_leave_nothing(seen: dict[str, Any]) -> None:
-    kind, text = seen["fault"]
-    assert (kind, text[:19]) == ("WorkerStopped", "its worker was lost"), f"the errors of lost workers {ADVICE}: {text}"
-    assert seen["afterwards"] == "all workers of the job are lost", f"`bad_state_is_set` {ADVICE}"
+def test_a_lost_manager_is_noticed_named_and_started_again(seen: dict[str, Any]) -> None:
+    assert seen["is uncounted"], "the end of its step says that its workers are gone"
+    assert seen["lacking"] == ["n1: its manager: Killed"]
+    assert seen["fault"] == ["WorkerStopped", "its worker was lost: n1.1: its manager: Killed"], (
+        f"`ManagerLost` {ADVICE}"
+    )
+    assert seen["comes again"]
+    assert seen["works again"] == "n1"
+
+
+def test_without_the_interchange_there_will_be_no_worker_again(seen: dict[str, Any]) -> None:
+    assert seen["is over"], f"`interchange_proc` {ADVICE}"
+    why = "the program that hands trials to the nodes has ended (-9); see campaign.log"
+    assert seen["why"] == ["no_workers", why]
+    assert seen["then"] == f"all workers of the job are lost: {why}"
+
+
+def test_nothing_is_left(seen: dict[str, Any]) -> None:
     assert seen["left"] == []
     assert not seen["folder is left"]
 
 
 IMPORTS = """
 import sys
-from candle_hpo.engine.pilot.parsl_workers import _module_of, _only_what_programs_need
-with _only_what_programs_need():
+from candle_hpo.engine.pilot.parsl_workers import _module_of, _only_what_is_needed
+with _only_what_is_needed():
     __import__(_module_of(sys.argv[1]))
 print(*sys.modules)
 """
@@ -161,8 +205,7 @@ def test_one_file_alone_knows_parsl() -> None:
 
 def test_faults_of_its_programs_are_logged_before_their_files_go(seen: dict[str, Any]) -> None:
     (killed,) = [line for line in seen["logged"] if " Killed " in line]
-    assert ".err: " in killed
-    assert "process_worker_pool" in killed
+    assert killed.startswith("n1.1.err: ")
 
 
 FAULTS = """
@@ -188,3 +231,22 @@ def test_warnings_and_errors_are_found_in_the_logs_of_its_programs(tmp_path: Pat
     lines = done.stdout.splitlines()
     assert all(line.startswith("parsl.programs manager.log: ") for line in lines), ADVICE
     assert [line.rpartition(": ")[2] for line in lines] == [*(f"lost {number}" for number in range(11, 30)), "all lost"]
+
+
+CUT_OFF = """
+import os, pathlib, sys
+from parsl.curvezmq import create_certificates
+from candle_hpo.engine.pilot.parsl_workers import own_program
+
+keys = create_certificates(sys.argv[1])
+options = [f"--cert_dir={keys}", f"--logdir={sys.argv[1]}", "--uid=n1.1", "--addresses=127.0.0.1,192.0.2.77"]
+options += ["--port=1", "--address_probe_timeout=1", "--cpu-affinity=none", "--max_workers_per_node=1"]
+command = [*own_program("candle_hpo.engine.pilot.parsl_workers"), "process_worker_pool", *options]
+os.execv(command[0], [*command, "--mem_per_worker=None", "--drain_period=None"])
+"""
+
+
+def test_a_manager_that_reaches_nobody_names_what_it_tried(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", CUT_OFF, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "cannot reach 192.0.2.77:1\n", f"`ConnectionError` {ADVICE}"

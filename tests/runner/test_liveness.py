@@ -23,6 +23,7 @@ from candle_hpo.record.events import (
     JobEnded,
     JobRequested,
     JobSubmitted,
+    PlacesChanged,
     TrialStarted,
 )
 from candle_hpo.record.experiment import Experiment
@@ -166,14 +167,41 @@ def test_one_question_to_the_batch_system_answers_all(
 
 
 @pytest.mark.parametrize(
+    ("places", "text"),
+    [
+        ([], "Starting its workers, as job 7 on n[1-2], 1:00 left"),
+        (
+            [PlacesChanged(2.0, 0, ("n1, n2: srun: error: no",))],
+            "Waiting for workers, as job 7 on n[1-2], 1:00 left: n1, n2: srun: error: no",
+        ),
+        ([PlacesChanged(2.0, 2, ("n2: srun: error: no",))], "Running since "),
+    ],
+)
+def test_a_job_without_workers_does_not_run_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: list[AnyEvent], text: str
+) -> None:
+    paths = make_experiment(tmp_path / "X000", 3)
+    found = Job("7", JobState.RUNNING, "RUNNING", "", "1:00", "n[1-2]", "", script=str(paths.job_script))
+    monkeypatch.setattr(slurm, "find_jobs", lambda _: [found])
+    paths.record.unlink()
+    record = RecordFile(paths.record)
+    record.append([JobSubmitted(0.0, "7"), CampaignStarted(1.0, "h", 1, 0, job="7"), *places])
+    record.close()
+    paths.lock.write_bytes(msgspec.json.encode(Holder("h", 1, 1.0, job="7", mark="a")))
+    opened = Experiment(paths)
+    assert state_of(paths, opened.history, None).text.startswith(text)
+    assert opened.history.lacking == (places[0].lacking if places else ())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
     ("events", "text"),
     [
         (
             [CampaignStarted(1.0, "h", 1, 8, job="7"), CampaignStopped(3.0), JobEnded(3.0, "7", JobEnd.CAMPAIGN_ENDED)],
             "Ended at ",
         ),
-        ([JobEnded(3.0, "7", JobEnd.ENDED, "BOOT_FAIL")], "Job 7 ended (BOOT_FAIL), before any trial ran; see "),
-        ([JobEnded(3.0, "7", JobEnd.FORGOTTEN)], "Job 7 is not known to SLURM any more, before any trial ran; see "),
+        ([JobEnded(3.0, "7", JobEnd.ENDED, "BOOT_FAIL")], "Job 7 ended (BOOT_FAIL), before any trial ran"),
+        ([JobEnded(3.0, "7", JobEnd.FORGOTTEN)], "Job 7 is not known to SLURM any more, before any trial ran"),
         (
             [CampaignStarted(1.0, "h", 1, 8, job="7"), TRIAL, JobEnded(3.0, "7", JobEnd.ENDED, "NODE_FAIL")],
             "Interrupted: job 7 (NODE_FAIL), which ran it since ",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _CONFIGURATION = """
@@ -47,7 +49,7 @@ KillWait=5
 OverTimeLimit=0
 InactiveLimit=0
 MinJobAge=300
-SlurmdTimeout=30
+SlurmdTimeout=300
 SlurmdParameters=config_overrides
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first_port}-{last_port}] \
 CPUs=8 RealMemory=64000 Gres=gpu:k80:2
@@ -89,6 +91,13 @@ class SlurmCluster:
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
         self._start(name, ["slurmd", "-D", "-N", name, "-f", str(self.folder / "slurm.conf")])
+
+    def send(self, name: str, number: signal.Signals, *, to_all: bool = False) -> None:
+        """Send a signal to the daemon of a node; with `to_all`, to everything that jobs run there too."""
+        jobs = set(self.processes(name)) - set(self.processes(name, "parsl: ")) if to_all else set()
+        for process in [self._daemons[name].pid, *sorted(jobs)]:
+            with suppress(ProcessLookupError):  # a trial that has ended
+                os.kill(process, number)
 
     def run(self, *command: str) -> str:
         """Run one of SLURM's programs on this cluster; return what it prints."""

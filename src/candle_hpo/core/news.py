@@ -24,13 +24,17 @@ class Broke(NamedTuple):
 
 
 class PlacesChanged(NamedTuple):
-    """Workers came or went: from now on, so many attempts can run at a time."""
+    """Workers came or went: from now on, so many attempts can run at a time.
+
+    `lacking` is why there are no more, as far as that is known: a line for each reason, which names its nodes.
+    """
 
     places: int
+    lacking: tuple[str, ...] = ()
 
 
 class StopAsked(NamedTuple):
-    """Somebody asks the campaign to stop."""
+    """Somebody asks the campaign to stop, or the engine itself: it will never have a place again."""
 
     stop: Stop
 

@@ -24,6 +24,7 @@ class StopReason(str, Enum):
     ALL_FAILED_ALIKE = "all_failed_alike"
     MAX_FAILURES = "max_failures"
     TRIALS_REFUSED = "trials_refused"
+    NO_WORKERS = "no_workers"
     OUT_OF_TIME = "out_of_time"
     WALLTIME = "walltime"
     PREEMPTED = "preempted"

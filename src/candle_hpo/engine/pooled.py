@@ -37,8 +37,9 @@ class Clock(Protocol):
 class PooledEngine:
     """Runs attempts in a pool, and makes news of the ends of its futures.
 
-    `run_attempt` is what the pool is handed for each attempt; there are so many `places`. `stop`, `exclude` and
-    `collect` do what `core.news.Engine` says; `stop` is called for one attempt once, while that may still run.
+    `run_attempt` is what the pool is handed for each attempt; there are so many `places` at first, and later as many as
+    is announced. `stop`, `exclude` and `collect` do what `core.news.Engine` says; `stop` is called for one attempt
+    once, while that may still run.
     """
 
     def __init__(
@@ -91,7 +92,11 @@ class PooledEngine:
 
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""
-        self._arrivals.put(StopAsked(stop))
+        self.announce(StopAsked(stop))
+
+    def announce(self, news: PlacesChanged | StopAsked) -> None:
+        """Let this be news. May be called by any thread."""
+        self._arrivals.put(news)
 
     def news(self, timeout: float) -> Sequence[News]:
         """Return what has happened since the last call; wait so many seconds for something to happen."""

@@ -27,6 +27,7 @@ from candle_hpo.record.events import (
     JobRefused,
     JobSubmitted,
     NodeExcluded,
+    PlacesChanged,
     TrialFinished,
     TrialStarted,
 )
@@ -141,6 +142,8 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
                 _logger.warning("no job was submitted: %s", event.reason)
             case JobEnded():
                 _logger.info("job %s has ended: %s", event.job, event.state or event.how.value)
+            case PlacesChanged():
+                _logger.info("workers: %d", event.places)
             case NodeExcluded():
                 _logger.warning("node %s is out of use: %s", event.node, event.reason)
 

@@ -95,11 +95,15 @@ class CampaignStarted(Event, frozen=True, tag=True, omit_defaults=True):
     gpus: tuple[str, ...] = ()
 
 
-class PlacesChanged(Event, frozen=True, tag=True):
-    """Workers came or went: from now on, so many trials can run at a time."""
+class PlacesChanged(Event, frozen=True, tag=True, omit_defaults=True):
+    """Workers came or went: from now on, so many trials can run at a time.
+
+    `lacking` is why there are no more, as far as that is known: a line for each reason, which names its nodes.
+    """
 
     time: float
     places: int
+    lacking: tuple[str, ...] = ()
 
 
 class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):

@@ -73,7 +73,7 @@ class CampaignHistory:
     """A process that ran trials, until its last event in seconds since 1970, and what it added up to.
 
     `worked` is for how many seconds its workers ran the attempts that ended; `places` has how many workers there were,
-    each time with the time since when.
+    each time with the time since when, and `lacking` why there are no more now, a line for each reason.
     """
 
     started: CampaignStarted
@@ -81,6 +81,7 @@ class CampaignHistory:
     worked: float = 0.0
     nodes: dict[str, NodeCounts] = field(default_factory=dict)
     places: list[tuple[float, int]] = field(default_factory=list)
+    lacking: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.places.append((self.started.time, self.started.workers))
@@ -166,6 +167,7 @@ class History:
                 if not self.campaigns:
                     raise RecordError("workers came or went, and no campaign has begun")
                 self.campaigns[-1].places.append((event.time, event.places))
+                self.campaigns[-1].lacking = event.lacking
             case NodeExcluded():
                 self.excluded.append(event)
             case JobRequested():
@@ -218,6 +220,11 @@ class History:
     def places(self) -> int:
         """How many trials the last campaign can run at a time, or could before it stopped."""
         return self.campaigns[-1].places[-1][1] if self.campaigns else 0
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Why the last campaign has no more workers than it has, as far as it knows; none once it has stopped."""
+        return self.campaigns[-1].lacking if self.campaigns and self.stopped is None else ()
 
     @property
     def ended(self) -> int:

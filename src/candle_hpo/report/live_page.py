@@ -185,11 +185,12 @@ def _failures(history: History, frame: Frame) -> list[Text]:
 def _nodes(history: History, frame: Frame) -> list[Text]:
     """Return a line on the nodes, where there are several: those with failures first."""
     nodes = history.campaigns[-1].nodes if history.campaigns else {}
+    lacking = [_line(f"No workers on {reason}", frame) for reason in history.lacking if history.places]
     if len(nodes) < 2:
-        return []
+        return lacking
     worst_first = sorted(nodes.items(), key=lambda node: (-node[1].failed, node[0]))
     parts = [
         f"{name} {each.ended:,}" + (f" ({each.failed:,} failed)" if each.failed else "") for name, each in worst_first
     ]
     out_of_use = [f"{excluded.node} is out of use" for excluded in history.excluded]
-    return [_line(f"Ended on {len(nodes):,} nodes: " + ", ".join([*out_of_use, *parts]), frame)]
+    return [*lacking, _line(f"Ended on {len(nodes):,} nodes: " + ", ".join([*out_of_use, *parts]), frame)]

@@ -45,6 +45,8 @@ def stop_text(stop: Stop) -> str:
             return f"too many failures: {stop.trials} trials have failed, and max_failures={stop.limit}"
         case StopReason.TRIALS_REFUSED:
             return f"system errors ended one trial after the other, the last {stop.trials}: {stop.last}"
+        case StopReason.NO_WORKERS:
+            return f"there are no workers: {stop.last}"
         case StopReason.OUT_OF_TIME:
             return "the time left is too short for another trial"
         case StopReason.WALLTIME:
@@ -156,7 +158,8 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
     for kind in by_frequency[:_MOST_FAILURES]:
         yield str(kind)
         output = paths.trial(kind.first.trial.id).output
-        yield f"  see {location(output)}"
+        if output.exists():  # else it never began
+            yield f"  see {location(output)}"
         for line in last_lines(output, lines_each) if lines_each else ():
             yield f"  | {line}"
     if len(by_frequency) > _MOST_FAILURES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -273,8 +272,9 @@ def _run_campaign(
     from candle_hpo.engine.pilot.worker import cluster_runner
 
     settings, site = stored.settings, choose_site().site
-    nodes = workers_by_node(os.environ["SLURM_TASKS_PER_NODE"])
-    listener.say(f"Job {job}: {count(sum(nodes), 'worker')} on {count(len(nodes), 'node')}")
+    names = slurm.node_names(os.environ["SLURM_JOB_NODELIST"])
+    nodes = dict(zip(names, workers_by_node(os.environ["SLURM_TASKS_PER_NODE"]), strict=True))
+    listener.say(f"Job {job}: {count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
     gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
@@ -283,7 +283,7 @@ def _run_campaign(
         engine = PooledEngine(
             pool,
             cluster_runner(model, paths, pool.channel, gpus=gpus),
-            sum(nodes),
+            places=0,
             stop=pool.stop,
             exclude=pool.exclude,
             collect=collector(paths, settings.objective.name),
@@ -291,6 +291,7 @@ def _run_campaign(
             gpus=_gpus_here(),
             clock=signals.clock,
         )
+        pool.start_workers(engine.announce)
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, settings, engine, record, progress, retry_failed)
@@ -312,15 +313,9 @@ def _gpus_here() -> tuple[str, ...]:
 def _workers_folder(paths: ExperimentPaths) -> Path:
     """Make the folder where the worker pool keeps its files and keys, readable by the user alone.
 
-    It lies with the experiment, or, if Parsl's shell scripts cannot name that, in the user's home. What a killed job of
-    this experiment has left there goes.
+    What a killed job of this experiment has left there goes.
     """
-    place, prefix = paths.root, "workers_"
-    if not re.fullmatch(r"[\w./+=:@,-]+", str(place), re.ASCII):
-        place = Path.home() / ".cache" / "candle"
-        prefix += hashlib.sha256(str(paths.root).encode()).hexdigest()[:16] + "_"
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for stale in place.glob(f"{prefix}*"):
+    for stale in paths.root.glob("workers_*"):
         log_faults(stale)
         shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    return Path(tempfile.mkdtemp(prefix="workers_", dir=paths.root))

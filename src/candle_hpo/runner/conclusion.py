@@ -19,6 +19,7 @@ _EXIT_STATUSES = {
     StopReason.ALL_FAILED_ALIKE: ExitStatus.TRIALS_FAILED,
     StopReason.MAX_FAILURES: ExitStatus.TRIALS_FAILED,
     StopReason.TRIALS_REFUSED: ExitStatus.SYSTEM_ERROR,
+    StopReason.NO_WORKERS: ExitStatus.SYSTEM_ERROR,
 }
 
 

@@ -65,11 +65,12 @@ def _state(experiment: Experiment) -> list[str]:
         state_of(experiment.paths, history, holder).text,
         *(f"{amount:,} {status}: {kind}" for (status, kind), amount in kinds.most_common()),
         *([f"stopped: {stop.reason.value}"] if stop else []),
+        *(f"no workers on {reason}" for reason in history.lacking),
         *(f"node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
         "attempts on nodes: " + ", ".join(f"{node or 'unknown'} {amount:,}" for node, amount in nodes.most_common(20)),
         *(
             f"campaign of {_time(each.started.time)} to {_time(each.ended)} on {each.started.host}, "
-            f"{each.started.workers} workers, job {each.started.job or 'none'}"
+            f"{max(places for _, places in each.places)} workers, job {each.started.job or 'none'}"
             for each in history.campaigns[-_MOST_CAMPAIGNS:]
         ),
         "jobs: " + (", ".join(map(_job, history.jobs.values())) or "none"),

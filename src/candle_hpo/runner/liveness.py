@@ -221,10 +221,11 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
                 why, where = f"{why}; there is no next job: {history.refused.reason}", ", where you may submit,"
             return f"Stopped at {_clock(stopped.time)}: {why}; candle resume {name}{where} continues it"
         case Liveness.RUNNING if campaign is not None:
-            return _running(name, campaign, paths, seen)
+            return _running(name, campaign, paths, seen, history)
         case Liveness.LOST if job is not None and _is_yet_to_run(job, campaign):
             how = f"ended ({job.slurm_state})" if job.slurm_state else "is not known to SLURM any more"
-            return f"Job {job_text(job.id)} {how}, before any trial ran; see {location(paths.job_output)}"
+            see = f"; see {location(paths.job_output)}" if paths.job_output.exists() else ""
+            return f"Job {job_text(job.id)} {how}, before any trial ran{see}"
         case Liveness.LOST if campaign is not None:
             where = f"process {campaign.process} on {campaign.host}"
             if campaign.job:
@@ -238,12 +239,17 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
     return "It has not begun"
 
 
-def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting) -> str:
+def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting, history: History) -> str:
     since, job = _clock(campaign.time), seen.job
     if job is not None and job.found is not None and campaign.job == job.id:
-        return f"Running since {since} as job {job_text(job.id)} on {job.found.nodes}, {job.found.left} left"
+        where = f"job {job_text(job.id)} on {job.found.nodes}, {job.found.left} left"
+        if history.places > 0:
+            return f"Running since {since} as {where}"
+        if history.lacking:
+            return f"Waiting for workers, as {where}: {'; '.join(history.lacking)}"
+        return f"Starting its workers, as {where}"
     where = f"process {campaign.process} on {campaign.host}"
-    running = f"Running since {since} with {count(campaign.workers, 'worker')}, as {where}"
+    running = f"Running since {since} with {count(history.places, 'worker')}, as {where}"
     quiet = quiet_seconds(paths.lock)
     if quiet < LEASE_SECONDS:
         return running

@@ -507,23 +507,57 @@ def test_what_trials_leave_on_a_node_is_ended(
     assert "2 trials: 2 completed" in (here / "last-candle-job" / "job.out").read_text()
 
 
-def test_a_job_that_loses_all_its_workers_stops_and_says_so(
+def test_a_job_whose_steps_are_cancelled_starts_them_again(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     assert on_cluster("submit-job", write_input(SCRIPT, GPUS, "y = 0", SIXTY)).returncode == 0
     wait_until(lambda: completed(here) >= 6, 60, here, slurm)
     (job,) = history(here).jobs
-    slurm.run("scancel", f"{job}.0")
-    slurm.wait_until_empty(90)
-    said = (here / "last-candle-job" / "job.out").read_text()
-    assert "cannot be started: all workers of the job are lost" in said
-    found = history(here)
-    assert not found.running
-    assert found.stopped is not None
-    assert len(found.trials) < 40, "trials were burnt on workers that are not there"
-    assert on_cluster("resume").returncode == 0
+    steps = [f"{job}.{number}" for number in range(3)]
+    assert set(steps) <= set(slurm.run("squeue", "--steps", "--noheader", "--format=%i").split())
+    slurm.run("scancel", *steps)
+    wait_until(lambda: history(here).places == 0, 20, here, slurm)
+    assert "CANCELLED AT" in "".join(history(here).lacking)
     slurm.wait_until_empty(120)
+    assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
     assert_each_completed_once(here, 60)
+    assert {row.attempt.number for row in history(here).trials.values()} == {1, 2}
+
+
+def test_nodes_that_do_not_answer_cost_their_own_workers_and_join_late(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """One has a daemon that does not answer as the job starts, another is suspended while it runs trials."""
+
+    def ran_on(node: str) -> int:
+        outcomes = [each.outcome for each in history(here).attempts if each.outcome.failure is None]
+        return sum(outcome.place is not None and outcome.place.node == node for outcome in outcomes)
+
+    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args='--nodelist=n[1-3]'", "y = 0", grid(500, 0.5))
+    slurm.send("n3", signal.SIGSTOP)
+    try:
+        assert on_cluster("submit-job", path).returncode == 0
+        wait_until(lambda: completed(here) >= 8, 60, here, slurm)
+        assert len(history(here).running) <= 4, "trials wait for a node that is not there"
+        slurm.send("n2", signal.SIGSTOP, to_all=True)
+        wait_until(lambda: len(history(here).lacking) == 2, 90, here, slurm)
+        status = on_cluster("status").stdout
+        assert "No workers on n3: srun: error: " in status
+        assert "No workers on n2: no sign of life for 30 s" in status
+        assert len(history(here).running) <= 4
+    finally:
+        slurm.send("n3", signal.SIGCONT)
+        slurm.send("n2", signal.SIGCONT, to_all=True)
+    wait_until(lambda: history(here).places == 6, 90, here, slurm)
+    before = {node: ran_on(node) for node in ("n2", "n3")}
+    wait_until(lambda: all(ran_on(node) > number for node, number in before.items()), 60, here, slurm)
+    assert "No workers on" not in on_cluster("status").stdout
+    assert on_cluster("cancel").returncode == 0
+    slurm.wait_until_empty(60)
+    slurm.wait_until_nothing_runs(10)
+    events = read_events(here / "last-candle-job" / "events.jsonl")
+    ends = Counter(e.number for e in events if isinstance(e, TrialFinished) and e.outcome.failure is None)
+    assert set(ends.values()) == {1}
 
 
 def test_a_cancelled_job_shows_the_truth_and_can_be_resumed(

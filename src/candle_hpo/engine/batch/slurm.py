@@ -156,6 +156,11 @@ def requeue(job: str) -> None:
     _run(["scontrol", "requeue", job.partition(";")[0]])
 
 
+def node_names(nodes: str) -> list[str]:
+    """Return the names of the nodes in a list such as `n[1-3,7]`, in its order. Raises `MachineError`."""
+    return _run(["scontrol", "show", "hostnames", nodes]).split()
+
+
 def node_resources(clusters: str = "") -> str:
     """Return the generic resources of all nodes, by partition. Raises `MachineError`."""
     return _run(["sinfo", "--noheader", "--format=%R %G", *_on(clusters)])

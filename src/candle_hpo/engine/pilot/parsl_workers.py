@@ -1,14 +1,16 @@
-"""All that candle knows of Parsl: a pool of workers on the nodes of a job, and the programs that it consists of.
+"""All that candle knows of Parsl: a pool of workers that its managers keep on nodes, and its programs.
 
     python -m candle_hpo.engine.pilot.parsl_workers NAME ARGUMENTS       those of Parsl's NAME.py
 
+Of Parsl, its executor is used, with the two programs that it consists of: the interchange beside the campaign, and a
+manager on each node. Which managers there are, and when one is started, Parsl is not asked: that is `managers.py`.
 Parsl promises little of this; tests/engine/test_parsl_workers.py says what an upgrade of it breaks.
 
 For all of these imports a job's first trial waits, for some of them on each node. So SQLAlchemy is not imported, which
-only Parsl's monitoring needs, nor, into the programs, all kinds of executors and providers: that halves the time until
-the first trial. And the workers of a node are forked from one process that has imported what they need
-(multiprocessing's fork server, its own interpreter, without threads). Started each by itself, as Parsl does, they
-take half a second of processor time and 50 MB each, and all read the same thousand files of a shared file system.
+only Parsl's monitoring needs, nor all kinds of executors and providers: that halves the time until the first trial. And
+the workers of a node are forked from one process that has imported what they need (multiprocessing's fork server, its
+own interpreter, without threads). Started each by itself, as Parsl does, they take half a second of processor time and
+50 MB each, and all read the same thousand files of a shared file system.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import importlib.util
 import logging
 import re
 import runpy
-import shlex
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +28,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_environment import for_our_step
@@ -36,25 +40,16 @@ from candle_hpo.process.parent import end_with_parent
 from candle_hpo.user_environment import is_found_by_pythonpath, only_this_environment, user_environment
 
 _HEARTBEAT_SECONDS = 5
-_LOST_AFTER_SECONDS = 30  # without a heartbeat, a node is lost and its trials are attempted on others
+LOST_AFTER_SECONDS = 30  # without a heartbeat, a manager is lost and its trials are attempted on others
+_ENDS_AFTER_SECONDS = 25  # without an answer, a manager ends, its trials with it: before they are attempted on others
+_ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to answer
 
-# What a worker finds in its environment: its number on its node, and Parsl's name of the node's manager.
-WORKER_NUMBER, MANAGER = "PARSL_WORKER_RANK", "PARSL_WORKER_POOL_ID"
-WORKERS_BY_NODE = "CANDLE_WORKERS_BY_NODE"  # what the managers of a job are to know
+WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
 
 _INTERCHANGE, _WORKER_POOL = "interchange", "process_worker_pool"
+_LOOPBACK = "127.0.0.1"
 
-# A separate step for the managers, with everything that the job has on each node, bound to nothing less.
-_SRUN = (
-    "--overlap --ntasks-per-node=1 --cpu-bind=none --mpi=none --mem=0 --export=ALL --kill-on-bad-exit=0 --no-kill "
-    "--wait=0"
-)
-
-# Evaluated on each node (hence the backslashes: two shells read it before): how many workers it has.
-_WORKERS_HERE = f"--max_workers_per_node=\\$(cut -d, -f\\$((SLURM_NODEID+1)) <<< \\${WORKERS_BY_NODE})"
-
-
-# Where Parsl's programs write what they do (as DEFAULT_FORMAT in its log_utils.py), and their step what it prints.
+# Where Parsl's programs write what they do (as DEFAULT_FORMAT in its log_utils.py), and their steps what they print.
 _FAULTS = {
     "*.err": r".*\S.*",
     **dict.fromkeys(("interchange.log", "manager.log"), r"[^:]*:\d\d:\d\d[^:]*:\d+ \S+ (WARNING|ERROR|CRITICAL): .*"),
@@ -64,78 +59,111 @@ _MOST_FILES, _MOST_LINES, _MOST_BYTES = 20, 20, 64_000
 _logger = logging.getLogger("parsl.programs")
 
 
-class ParslWorkers:
-    """Workers on all nodes of this job; `faults` are the errors of a task by which Parsl says that it lost a worker."""
+class Connected(NamedTuple):
+    """A manager that is connected: so many workers are its own, and so many tasks are with it."""
 
-    def __init__(self, folder: Path, workers_by_node: Sequence[int]) -> None:
-        """Start them; `folder` is for Parsl's files and keys."""
-        with _without_sqlalchemy():
-            import parsl
-            from parsl.concurrent import ParslPoolExecutor
+    workers: int
+    tasks: int
+
+
+class ParslWorkers:
+    """The workers of managers that come and go; `faults` are the errors by which Parsl says that it lost one."""
+
+    def __init__(self, folder: Path, *, are_all_here: bool) -> None:
+        """Wait for managers, on this machine alone or on others too; `folder` is for Parsl's files and keys."""
+        with _only_what_is_needed():
             from parsl.errors import ParslError
-            from parsl.executors import HighThroughputExecutor
             from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
-            from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-            from parsl.launchers import SrunLauncher
-            from parsl.providers import LocalProvider
+            from parsl.executors.high_throughput.executor import HighThroughputExecutor
 
         self.faults: tuple[type[Exception], ...] = (ParslError, ManagerLost, WorkerLost)
-        nodes = len(workers_by_node)
+        self._manager_lost = ManagerLost
+        self.addresses = (_LOOPBACK,) if are_all_here else own_addresses()
         self._executor = HighThroughputExecutor(
             label="workers",
-            address="127.0.0.1" if nodes == 1 else None,
+            address=_LOOPBACK if are_all_here else "*",  # without one, Parsl asks a public service for it
             encrypted=True,
-            max_workers_per_node=max(workers_by_node),
-            cores_per_worker=1e-6,  # the number of workers is ours to say, not derived from the cores
             heartbeat_period=_HEARTBEAT_SECONDS,
-            heartbeat_threshold=_LOST_AFTER_SECONDS,
+            heartbeat_threshold=LOST_AFTER_SECONDS,
             poll_period=10,  # milliseconds, on the way of every trial to its worker and back
             interchange_launch_cmd=_program(_INTERCHANGE),
-            launch_cmd=_launch_command(DEFAULT_LAUNCH_CMD),
-            provider=LocalProvider(
-                init_blocks=0,
-                min_blocks=0,
-                max_blocks=1,
-                nodes_per_block=nodes,
-                launcher=SrunLauncher(overrides=_SRUN),
-            ),
         )
-        config = parsl.Config(
-            executors=[self._executor],
-            strategy="none",
-            strategy_period=0.5,
-            usage_tracking=0,
-            retries=0,
-            run_dir=str(folder),
-            initialize_logging=False,
-        )
-        ours = {WORKERS_BY_NODE: ",".join(map(str, workers_by_node))}
-        with only_this_environment({**for_our_step(user_environment()), **ours}):
-            self._pool = ParslPoolExecutor(config)
-            self._executor.scale_out_facade(1)  # now, and not when Parsl looks for the first time what is to be started
-        self._end = parsl.dfk().cleanup
+        self._executor.run_dir = str(folder)
+        self._executor.run_id = "candle"
+        with only_this_environment(for_our_step(user_environment())):
+            self._executor.start()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Have a free worker call a function. Raises one of `faults` where that cannot be."""
-        future: Future[Any] = self._pool.submit(function, *args)
+        future: Future[Any] = self._executor.submit(function, {}, *args)
         return future
 
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The addresses of this machine at which workers may reach it, as Parsl's own try them, one after another."""
-        return tuple(sorted(self._executor.all_addresses))
+    def manager(self, name: str, workers: int) -> list[str]:
+        """Return the command of a manager with so many workers; its name is to be its own among all that there were."""
+        executor = self._executor
+        options = {
+            "--uid": name,
+            "--block_id": name,
+            "--max_workers_per_node": workers,
+            "--addresses": ",".join(self.addresses),
+            "--port": executor.worker_port,
+            "--cert_dir": executor.cert_dir,
+            "--logdir": executor.logdir,
+            "--hb_period": _HEARTBEAT_SECONDS,
+            "--hb_threshold": _ENDS_AFTER_SECONDS,
+            "--poll": executor.poll_period,
+            "--cores_per_worker": 1e-6,  # the number of workers is ours to say, not derived from the cores
+            "--mem_per_worker": None,
+            "--drain_period": None,
+            "--cpu-affinity": "none",
+        }
+        return [*_program(_WORKER_POOL), *(f"{option}={value}" for option, value in options.items())]
 
-    def are_all_lost(self) -> bool:
-        """Return whether there will never be a worker again."""
-        return bool(self._executor.bad_state_is_set)
+    def connected(self) -> dict[str, Connected]:
+        """Return the managers that are connected, by their names. Raises `MachineError` where none can be any more."""
+        program = self._executor.interchange_proc
+        if program is None or program.poll() is not None:
+            status = "" if program is None else f" ({program.returncode})"
+            raise MachineError(f"the program that hands trials to the nodes has ended{status}; see campaign.log")
+        if self._executor.bad_state_is_set:
+            raise MachineError(f"no more trials are handed to the nodes: {self._executor.executor_exception}")
+        return {
+            each["manager"]: Connected(each["worker_count"], each["tasks"])
+            for each in self._ask_interchange("MANAGERS")
+        }
 
     def hand_no_more_to(self, manager: str) -> None:
-        """Leave the workers of a manager with what they have."""
-        self._executor._hold_manager(manager)
+        """Leave the workers of a manager with what they have. Raises `MachineError` as `connected` does."""
+        self._ask_interchange(["HOLD_MANAGER", manager])
+
+    def lost_manager(self, fault: BaseException) -> str | None:
+        """Return the name of the manager that was lost, where that is what a fault says."""
+        return fault.manager_id.decode() if isinstance(fault, self._manager_lost) else None
 
     def end(self) -> None:
-        """End all workers, now; nothing is waited for."""
-        self._end()
+        """Hand out nothing any more; the managers end by themselves then, if not before."""
+        self._executor.shutdown()
+
+    def _ask_interchange(self, command: object) -> Any:
+        try:
+            return self._executor.command_client.run(command, timeout_s=_ANSWER_SECONDS)
+        except Exception as error:
+            raise MachineError(f"the program that hands trials to the nodes does not answer: {error}") from None
+
+
+def own_addresses() -> tuple[str, ...]:
+    """Return the addresses of this machine's network interfaces (IPv4): nobody is asked for them.
+
+    Which of them another node can reach, only trying shows.
+    """
+    states = psutil.net_if_stats()
+    found = {
+        each.address
+        for name, addresses in psutil.net_if_addrs().items()
+        for each in addresses
+        if each.family == socket.AF_INET and states[name].isup
+    }
+    return tuple(sorted(found))
 
 
 def log_faults(folder: Path) -> None:
@@ -151,16 +179,6 @@ def log_faults(folder: Path) -> None:
                 continue
             for line in [line for line in lines if re.fullmatch(fault, line)][-_MOST_LINES:]:
                 _logger.warning("%s: %s", file.name, line)
-
-
-def _launch_command(of_parsl: str) -> str:
-    """Return what the step runs on each node: a manager, and the end of what a killed one leaves in its process group.
-
-    The shell must outlive that signal itself; a handler, unlike an ignored signal, is not handed down to the manager. A
-    manager that ends has failed, whatever it says: so Parsl sees it when all have.
-    """
-    arguments = of_parsl.partition(" ")[2].replace("{max_workers_per_node}", _WORKERS_HERE)
-    return f"trap : TERM; {shlex.join(_program(_WORKER_POOL))} {arguments}; kill -TERM 0; exit 1"
 
 
 def own_program(module: str) -> list[str]:
@@ -197,11 +215,19 @@ def main() -> None:
             sys.exit(str(error))
         context.set_forkserver_preload(["candle_hpo.engine.pilot.fork_server"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
-    with _only_what_programs_need():
+    with _only_what_is_needed():
         import parsl.multiprocessing
 
         parsl.multiprocessing.SpawnContext = context
-        runpy.run_module(_module_of(name), run_name="__main__", alter_sys=True)
+        try:
+            runpy.run_module(_module_of(name), run_name="__main__", alter_sys=True)
+        except ConnectionError as error:
+            urls = re.findall(r"tcp://([^\s,]+)", str(error))  # that were tried; those of the loopback nobody means
+            if not urls:
+                raise
+            sys.exit(f"cannot reach {', '.join(sorted(url for url in urls if not url.startswith('127.')) or urls)}")
+        if name == _WORKER_POOL:  # which ends by itself only then
+            sys.exit(f"no contact with the campaign for {_ENDS_AFTER_SECONDS} s")
 
 
 def _prepare_node(arguments: Sequence[str]) -> None:
@@ -214,7 +240,7 @@ def _prepare_node(arguments: Sequence[str]) -> None:
 def import_what_workers_need() -> None:
     """Import what a worker imports of Parsl, into the process that workers are forked from."""
     module = _module_of(_WORKER_POOL)
-    with _only_what_programs_need():
+    with _only_what_is_needed():
         importlib.import_module(module)
     sys.modules.pop(module)  # a worker runs it again, as the main module that it is in its manager
 
@@ -224,20 +250,13 @@ def _module_of(program: str) -> str:
 
 
 @contextmanager
-def _only_what_programs_need() -> Iterator[None]:
+def _only_what_is_needed() -> Iterator[None]:
     """Let Parsl's packages be folders alone: their modules can be imported; what their `__init__.py` imports is not."""
     for package in ("parsl", "parsl.executors"):
         specification = importlib.util.find_spec(package)
         if specification is None:
             raise ModuleNotFoundError(f"there is no {package}")
         sys.modules[package] = importlib.util.module_from_spec(specification)
-    with _without_sqlalchemy():
-        yield
-
-
-@contextmanager
-def _without_sqlalchemy() -> Iterator[None]:
-    """Make imports of it fail meanwhile, unless it is imported already."""
     there = sys.modules.get("sqlalchemy")
     sys.modules["sqlalchemy"] = there  # type: ignore[assignment]  # None makes an import of it an ImportError
     try:

@@ -1,14 +1,14 @@
 """The cluster engine: workers on all nodes of a SLURM job, as a standard `Executor` over Parsl.
 
 SLURM gives out the machines and Parsl keeps the workers busy (`parsl_workers.py`); what is here only joins the two. One
-manager runs on each node (one `srun` step), with as many workers as the job has tasks there; what a worker does is
-`worker.py`.
+manager runs on each node (`managers.py`), in its own `srun` step (`step.py`), with as many workers as the job has
+tasks there; what a worker does is `worker.py`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,26 @@ from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Attempt
 from candle_hpo.engine.channel import Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
+from candle_hpo.engine.pilot.managers import Announce, Managers
 from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
-from candle_hpo.engine.pilot.worker import WorkerStopped, with_place
+from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
+from candle_hpo.engine.pilot.worker import WorkerStopped, call_on_worker
 
 
 class ClusterPool(Executor):
-    """Runs functions on the workers of this job. `stop` for all gives up on what runs, at once."""
+    """Runs functions on the workers of this job, once there are some. `stop` for all gives up on what runs, at once."""
 
-    def __init__(self, folder: Path, workers_by_node: Sequence[int]) -> None:
-        """Start the workers; `folder` is for Parsl's files and keys: the user's own, shared by all nodes, and empty."""
+    def __init__(self, folder: Path, workers_of_nodes: Mapping[str, int]) -> None:
+        """Prepare for so many workers on each node.
+
+        `folder` is for files and keys: the user's own, shared by all nodes, and empty.
+        """
         self._outstanding: set[Future[Any]] = set()
-        self._managers: dict[str, str] = {}  # of each node that has answered, Parsl's name of its manager
-        self._folder = folder
-        allow_connections(sum(workers_by_node))
-        self._workers = ParslWorkers(folder, workers_by_node)
+        self._folder, self._workers_of_nodes = folder, workers_of_nodes
+        self._managers: Managers | None = None
+        self._files = soft_limit_of_files()
+        allow_connections(sum(workers_of_nodes.values()))  # not for the workers and their models
+        self._workers = ParslWorkers(folder, are_all_here=len(workers_of_nodes) == 1)
         try:
             self._channel = CampaignEnd(self._workers.addresses)
         except BaseException:
@@ -42,24 +48,32 @@ class ClusterPool(Executor):
         """Where its workers reach the campaign."""
         return self._channel.address
 
+    def start_workers(self, announce: Announce) -> None:
+        """Start workers on all nodes, and keep them there; how many there are is announced whenever that changes."""
+        workers = self._workers
+        self._managers = Managers(
+            self._workers_of_nodes, self._start_step, workers.connected, workers.hand_no_more_to, announce
+        )
+
+    def _start_step(self, node: str, manager: str, workers: int) -> Step:
+        return Step(node, self._workers.manager(manager, workers), self._folder / f"{manager}.err", self._files)
+
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""
-        if self._workers.are_all_lost():
-            raise RuntimeError("all workers of the job are lost")
+        if self._managers is not None and self._managers.is_over:
+            raise RuntimeError(f"all workers of the job are lost: {self._managers.is_over}")
         future: Future[Any] = Future()
         self._outstanding.add(future)
 
         def settle(done: Future[Any]) -> None:
             error = done.exception()
             if error is None:
-                node, manager, result = done.result()
-                self._managers[node] = manager
-                self._settle(future, result, None)
+                self._settle(future, done.result(), None)
             else:
                 self._settle(future, None, self._as_machine_fault(error))
 
         try:
-            self._workers.submit(with_place, function, args, kwargs).add_done_callback(settle)
+            self._workers.submit(call_on_worker, function, args, kwargs).add_done_callback(settle)
         except self._workers.faults as error:
             self._settle(future, None, self._as_machine_fault(error))
         return future
@@ -89,17 +103,23 @@ class ClusterPool(Executor):
 
     def exclude(self, node: str) -> None:
         """Hand no more work to the node of this name."""
-        if node in self._managers:
-            self._workers.hand_no_more_to(self._managers[node])
+        if self._managers is not None:
+            self._managers.exclude(node)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """End the workers and all that runs on them, now: nothing that could be waited for is left."""
+        """End the workers and all that runs on them, now; SLURM ends what does not end in a few seconds."""
         self._give_up()
         log_faults(self._folder)  # before they are ended, which each of Parsl's programs has a word for
+        if self._managers is not None:
+            self._managers.end()
         self._workers.end()
         self._channel.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _as_machine_fault(self, error: BaseException) -> BaseException:
         """Return Parsl's ways of losing a worker as the machine's fault that they are; others as they are."""
-        return WorkerStopped(f"its worker was lost: {error}") if isinstance(error, self._workers.faults) else error
+        if not isinstance(error, self._workers.faults):
+            return error
+        manager = self._workers.lost_manager(error)
+        cause = self._managers.cause_of(manager) if manager and self._managers else ""
+        return WorkerStopped(f"its worker was lost: {f'{manager}: {cause}' if cause else error}")

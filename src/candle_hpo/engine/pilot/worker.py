@@ -23,7 +23,7 @@ from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
 from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
-from candle_hpo.engine.pilot.parsl_workers import MANAGER, WORKER_NUMBER
+from candle_hpo.engine.pilot.parsl_workers import WORKER_NUMBER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
@@ -43,18 +43,17 @@ class WorkerStopped(OSError):
     """The worker was stopped while its trial ran."""
 
 
-def with_place(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, Any]:
-    """Call a function on a worker; return the node, Parsl's name of its manager, and what the function returns.
+def call_on_worker(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function on a worker; return what it returns.
 
     An exception that cannot be sent becomes a `RuntimeError` with its traceback: Parsl would lose all that comes after.
     """
     try:
-        result = function(*args, **kwargs)
+        return function(*args, **kwargs)
     except Exception as error:
         if _can_be_sent(error):
             raise
         raise RuntimeError("".join(traceback.format_exception(error))) from None
-    return node_name(), os.environ[MANAGER], result
 
 
 def _can_be_sent(error: Exception) -> bool:
