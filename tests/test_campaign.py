@@ -25,7 +25,6 @@ from candle_hpo.core.trial import (
     Failure,
     FailureKind,
     Outcome,
-    Place,
     Status,
     Trial,
     default_trial_id,
@@ -100,11 +99,10 @@ def campaign(
     workers: int = 2,
     policy: FailurePolicy = FailurePolicy(),  # noqa: B008  # it is frozen
     stop_pool: Callable[[], None] = lambda: None,
-    exclude: Callable[[str], None] = lambda _: None,
     clock: Clock | None = None,
     scheduler: Scheduler | None = None,
 ) -> Campaign:
-    engine = PooledEngine(pool or InlineExecutor(), run_attempt, workers, lambda *_: stop_pool(), exclude, clock=clock)
+    engine = PooledEngine(pool or InlineExecutor(), run_attempt, workers, lambda *_: stop_pool(), clock=clock)
     return Campaign(search or GridSearch(space(5)), engine, record, policy, scheduler=scheduler)
 
 
@@ -344,40 +342,6 @@ def test_a_record_that_cannot_be_written_stops_everything(record: Record, monkey
     assert stopped
 
 
-def test_a_node_that_fails_everything_at_once_is_taken_out_of_use(record: Record) -> None:
-    excluded: list[str] = []
-
-    def run(attempt: Attempt) -> Outcome:
-        if attempt.number == 1 and attempt.trial.number >= 2 and "bad" not in excluded:
-            return Outcome(
-                Status.FAILED, failure=Failure(FailureKind.NO_VALUE, "no GPU"), seconds=0.1, place=Place("bad", 0)
-            )
-        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, place=Place("good", 0))
-
-    campaign(record, run, GridSearch(space(20)), workers=1, exclude=excluded.append).run()
-    assert excluded == ["bad"]
-    assert record.history.counts == {Status.COMPLETED: 20}
-    assert [event.node for event in record.history.excluded] == ["bad"]
-    attempts = {number for number, row in record.history.trials.items() if row.attempt.number == 2}
-    assert attempts == {2, 3, 4}
-
-
-def test_a_script_that_fails_everywhere_is_not_a_bad_node(record: Record) -> None:
-    excluded: list[str] = []
-
-    def run(attempt: Attempt) -> Outcome:
-        return Outcome(
-            Status.FAILED,
-            failure=Failure(FailureKind.NO_VALUE, "broken"),
-            seconds=0.1,
-            place=Place(f"n{attempt.trial.number % 3}", 0),
-        )
-
-    campaign(record, run, GridSearch(space(20)), policy=FailurePolicy(max_failures=0), exclude=excluded.append).run()
-    assert excluded == []
-    assert record.history.counts == {Status.FAILED: 20}
-
-
 def test_a_trial_that_would_not_end_in_time_is_not_started(record: Record) -> None:
     def run(attempt: Attempt) -> Outcome:
         return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=5000.0)
@@ -485,24 +449,6 @@ def test_a_grid_that_left_its_order_is_resumed_with_any_number_of_workers(
         ).run()
     assert sorted(again.history.trials) == list(range(1, 61))
     assert again.history.counts == {Status.COMPLETED: 51, Status.FAILED: 9}
-
-
-def test_a_node_where_nothing_can_begin_is_bad_too(record: Record) -> None:
-    excluded: list[str] = []
-
-    def run(attempt: Attempt) -> Outcome:
-        if attempt.trial.number % 2 and "bad" not in excluded:
-            return Outcome(
-                Status.INTERRUPTED,
-                failure=Failure(FailureKind.MACHINE, "stale file handle"),
-                seconds=0.1,
-                place=Place("bad", 0),
-            )
-        return Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, seconds=0.1, place=Place("good", 0))
-
-    campaign(record, run, GridSearch(space(20)), workers=2, policy=FailurePolicy(3), exclude=excluded.append).run()
-    assert excluded == ["bad"]
-    assert record.history.counts == {Status.COMPLETED: 20}
 
 
 @pytest.mark.parametrize(("retry_failed", "completed_after"), [(False, 2), (True, 5)])

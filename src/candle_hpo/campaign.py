@@ -18,7 +18,7 @@ from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
-from candle_hpo.core.nodes import NodeWatch
+from candle_hpo.core.nodes import Excused, NodeWatch, OutOfUse, Released, Suspected
 from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
 from candle_hpo.record import events
@@ -37,6 +37,7 @@ from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler
 # wait. So no wait for arrivals is longer than this.
 WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
+NO_PLACES_SECONDS = 300.0  # for another worker to come, where those that are there are out of use
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome.interrupted("an error ended the campaign while it ran")
 
@@ -81,11 +82,12 @@ class Campaign:
         self._watch, self._retry_failed, self._as_listed = watch, retry_failed, as_listed
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
+        self._last_places = time.monotonic()
         self._running: dict[int, Attempt] = {}  # by the number of the trial
         self._unrecorded: list[AnyEvent] = []
         self._again = Attempts(policy)
-        self._failure_watch = FailureWatch(policy)
-        self._nodes = NodeWatch()
+        self._failure_watch = FailureWatch(policy, engine.nodes)
+        self._nodes = NodeWatch(engine.workers_on)
         self._next_number = 1
         self._waiting: list[Attempt] = []  # proposed, not begun
         self._stop: Stop | None = None
@@ -108,7 +110,8 @@ class Campaign:
                 self._watch()
                 self._hear(self._engine.news(WAKE_SECONDS))
                 self._heed_deadline()
-                self._exclude_bad_nodes()
+                self._judge_nodes()
+                self._give_up_on_places()
                 self._record_and_start()
         except BaseException:
             self._engine.stop(None, StopHow.INTERRUPT)
@@ -124,13 +127,21 @@ class Campaign:
         is_ending = self._stop or self._failure_watch.stop
         return self._places == 0 and not is_ending and bool(self._waiting_attempts(0))
 
+    def _give_up_on_places(self) -> None:
+        """Stop where no worker is left but those that are out of use, and no other has come for a while."""
+        if self._running or self._places > 0 or not self._nodes.out_of_use:
+            self._last_places = time.monotonic()
+        elif time.monotonic() - self._last_places > NO_PLACES_SECONDS:
+            out = ", ".join(sorted(self._nodes.out_of_use))
+            self._stop = Stop(StopReason.NO_WORKERS, last=f"out of use: {out}; no other was there for some minutes")
+
     def _resume_from_record(self) -> None:
         """Continue from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
 
         One that was killed has trials that ended and are not recorded: these are collected first.
         """
         history, engine, now = self._record.history, self._engine, time.time()
-        bad_nodes = {excluded.node for excluded in history.excluded}
+        out_of_use = {excluded.node for excluded in history.excluded}
         running = [row.attempt for row in history.running.values()]
         ended = [(attempt, outcome) for attempt in running if (outcome := engine.collect(attempt))]
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
@@ -140,9 +151,9 @@ class Campaign:
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._observe(earlier.attempt, outcome)
             self._failure_watch.add_earlier(outcome)
-            failed = outcome.failure is not None
+            place, failed = outcome.place, outcome.failure is not None
             if outcome.status is Status.INTERRUPTED or (
-                failed and (self._retry_failed or (outcome.place is not None and outcome.place.node in bad_nodes))
+                failed and (self._retry_failed or (place is not None and {place.node, str(place)} & out_of_use))
             ):
                 trial = Trial(self._as_listed(earlier.trial.configuration), earlier.trial.repeat)
                 self._again.add_waiting(Attempt(trial, earlier.attempt.number + 1))
@@ -268,7 +279,7 @@ class Campaign:
         del self._running[attempt.trial.number]
         self._again.add(attempt, outcome)
         self._observe(attempt, outcome)
-        self._failure_watch.add(attempt.trial, outcome)
+        self._failure_watch.add(attempt.trial, outcome, time.monotonic())
         self._nodes.add(attempt, outcome)
         return TrialFinished.of(attempt, outcome, time.time())
 
@@ -276,15 +287,48 @@ class Campaign:
         self._scheduler.ended(attempt, outcome)
         self._search.observe(attempt.trial, outcome)
 
-    def _exclude_bad_nodes(self) -> None:
-        """Take nodes out of use that fail everything; what they failed is attempted again on others."""
-        for node, failed in self._nodes.pick_out().items():
-            self._engine.exclude(node)
-            for attempt in failed:
-                self._failure_watch.forget(attempt.trial)
-                number = attempt.trial.number
-                is_its_last = self._record.history.trials[number].attempt == attempt
-                if is_its_last and number not in self._running and not self._again.waits(number):
-                    self._again.add_waiting(attempt.again())
-            reason = f"it failed {len(failed)} trials in a row at once, while other nodes completed theirs"
-            self._unrecorded.append(NodeExcluded(time.time(), node, reason))
+    def _judge_nodes(self) -> None:
+        """Act on what outcomes say of where they came about: see `NodeWatch`."""
+        verdicts = self._nodes.judge(time.monotonic(), is_idle=self._is_idle())
+        for verdict in verdicts:
+            match verdict:
+                case Suspected(where, failed):
+                    if self._engine.hold(where, is_last=self._failure_watch.is_about_one_node):
+                        _logger.info(
+                            "%s gets nothing for now: of %d failures, one is tried elsewhere", where, len(failed)
+                        )
+                        self._attempt_elsewhere(failed)
+                    else:
+                        self._nodes.dismiss(where)
+                case Released(where):
+                    _logger.info("%s gets trials again", where)
+                    self._engine.release(where)
+                case OutOfUse(where, reason):
+                    self._engine.exclude(where)
+                    self._unrecorded.append(NodeExcluded(time.time(), where, reason))
+                case Excused(failed):
+                    for attempt in filter(self._is_over, failed):
+                        self._failure_watch.forget(attempt.trial)
+                        self._again.add_waiting(attempt.again())
+        if verdicts:
+            self._hear(self._engine.news(0))  # of other places
+
+    def _is_idle(self) -> bool:
+        """Return whether workers are free, and nothing waits for them."""
+        is_free = len(self._running) < self._places and not self._stop and not self._failure_watch.stop
+        return is_free and not self._waiting_attempts(len(self._running))
+
+    def _attempt_elsewhere(self, failed: Sequence[Attempt]) -> None:
+        """Attempt one of these again, before all else; where one waits for that already, it is the one."""
+        for attempt in failed:
+            if self._again.bring_forward(attempt.trial.number):
+                return
+            if self._is_over(attempt):
+                self._again.add_next(attempt.again())
+                return
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        """Return whether an attempt was the last one at its trial, and none waits to be the next."""
+        number = attempt.trial.number
+        is_last = self._record.history.trials[number].attempt == attempt
+        return is_last and number not in self._running and not self._again.waits(number)

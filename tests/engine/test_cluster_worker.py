@@ -77,12 +77,13 @@ class NotToBeSent(Exception):
 
 
 @pytest.mark.parametrize("error", [NotToBeSent("n1", "odd"), ValueError("plain")])
-def test_an_error_on_a_worker_can_be_sent(error: Exception) -> None:
+def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one that cannot, the campaign would never hear, nor of anything after it."""
 
     def fail() -> None:
         raise error
 
+    monkeypatch.setenv("PARSL_WORKER_RANK", "0")
     with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
         cluster_worker.call_on_worker(fail, (), {})
     assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301

@@ -55,6 +55,15 @@ seen["forked by"] = psutil.Process(server).cmdline()
 seen["manager"] = psutil.Process(server).parent().cmdline()
 seen["imported"] = sorted(sys.modules)
 seen["imported by workers"] = pool.submit(eval, "sorted(__import__('sys').modules)").result(60)
+seen["workers"] = pool.workers_on("n1"), pool.workers_on("n3")
+seen["withheld"] = [pool.withhold(frozenset(each)) for each in ({"n1:1"}, {"n1", "n1:1"}, {"n1", "n2:0", "n9:0"})]
+held = [pool.submit(os.getpid) for _ in range(2)]
+seen["is handed to one that is held"] = sees(lambda: any(each.done() for each in held), 2)
+pool.withhold(frozenset({"n1:1"}))
+seen["is handed to others then"] = len([each.result(60) for each in held])
+beside = [each.result(60) for each in [pool.submit(eval, look) for _ in range(6)]]
+seen["run beside a worker that is held"] = sorted({(node, number) for _, node, _, number in beside})
+pool.withhold(frozenset())
 seen["connected"] = {name: list(each) for name, each in pool._workers.connected().items()}
 seen["addresses"] = pool.channel.hosts
 seen["keys in files"] = [
@@ -139,6 +148,14 @@ def test_neither_campaign_nor_workers_import_what_takes_long_and_is_not_used(see
     assert not besides & set(seen["imported"]), f"they are imported at the start of every job {ADVICE}"
     besides.add("parsl.providers")
     assert not besides & set(seen["imported by workers"]), f"they are imported on every node {ADVICE}"
+
+
+def test_a_node_or_worker_that_is_held_is_handed_nothing_until_it_is_released(seen: dict[str, Any]) -> None:
+    assert seen["workers"] == [2, 0]
+    assert seen["withheld"] == [1, 2, 3]
+    assert not seen["is handed to one that is held"]
+    assert seen["is handed to others then"] == 2
+    assert seen["run beside a worker that is held"] == [["n1", 0], ["n2", 0]]
 
 
 def test_an_excluded_node_is_handed_nothing_and_its_workers_do_not_count(seen: dict[str, Any]) -> None:

@@ -7,77 +7,22 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgumentError, sbatch_arguments
 from candle_hpo.engine.batch.job_text import time_left
+from candle_hpo.engine.batch.layout import Allocation
 from candle_hpo.engine.batch.site import Site, WorkerType, choose_site
 from candle_hpo.engine.batch.slurm_text import (
-    Allocation,
-    gpus_on_a_node,
     job_script,
-    plan_allocation,
     sbatch_options,
     walltime_text,
     with_arguments,
     workers_by_node,
 )
-from candle_hpo.engine.devices import GpuShare
 
 GPU = WorkerType(gpu="k80")
-
-
-@pytest.mark.parametrize(
-    ("workers", "per_node", "expected"),
-    [
-        (1, 4, Allocation(1, 1, 1, 1)),
-        (4, 4, Allocation(4, 1, 4, 4)),
-        (6, 2, Allocation(6, 3, 2, 2)),
-        (6, 4, Allocation(6, 2, 3, 3)),
-        (8, 4, Allocation(8, 2, 4, 4)),
-        (3, 4, Allocation(3, 1, 3, 3)),
-        (5, 4, Allocation(6, 2, 3, 3)),  # rounded up: two nodes evenly, rather than five nodes with one GPU each
-        (7, 4, Allocation(8, 2, 4, 4)),
-        (1000, 4, Allocation(1000, 250, 4, 4)),
-        (5, None, Allocation(5, 5, 1, 1)),
-    ],
-)
-def test_gpus_are_packed_on_few_nodes(workers: int, per_node: int | None, expected: Allocation) -> None:
-    assert plan_allocation(workers, GPU, per_node) == expected
-
-
-@given(st.integers(1, 2000), st.integers(1, 16))
-def test_an_allocation_has_no_idle_gpu_and_few_too_many(workers: int, per_node: int) -> None:
-    allocation = plan_allocation(workers, GPU, per_node)
-    assert allocation.nodes is not None
-    assert allocation.per_node is not None
-    assert allocation.workers == allocation.nodes * allocation.per_node
-    assert workers <= allocation.workers < workers + per_node
-    assert allocation.per_node <= per_node
-    fewest = -(-workers // per_node)
-    assert fewest <= allocation.nodes <= 2 * fewest
-
-
-def test_workers_without_a_gpu_are_left_for_slurm_to_place() -> None:
-    assert plan_allocation(50, WorkerType(), None) == Allocation(50)
-
-
-@pytest.mark.parametrize(
-    ("workers", "share", "expected"),
-    [
-        (8, GpuShare(trials=4), Allocation(8, 1, 8, 2)),
-        (10, GpuShare(trials=4), Allocation(12, 1, 12, 3)),
-        (32, GpuShare(trials=4), Allocation(32, 2, 16, 4)),
-        (4, GpuShare(gpus=2), Allocation(4, 2, 2, 4)),
-        (2, GpuShare(gpus=4), Allocation(2, 2, 1, 4)),
-        (2, GpuShare(gpus=3), Allocation(2, 2, 1, 3)),
-    ],
-)
-def test_gpus_are_laid_out_for_the_workers_that_share_them(workers: int, share: GpuShare, expected: Allocation) -> None:
-    assert plan_allocation(workers, GPU, 4, share) == expected
 
 
 def settings(**values: object) -> Settings:
@@ -121,24 +66,7 @@ def test_times(seconds: int, text: str) -> None:
     assert time_left(text) == seconds
 
 
-RESOURCES = """gpu gpu:k80:4(S:0-1),lscratch:800
-gpu gpu:p100:2,gpu:K80:2
-norm (null)
-quick gpu:k80:8
-"""
-
-
-@pytest.mark.parametrize(
-    ("gpu", "partition", "count"),
-    [("k80", "gpu", 4), ("k80", None, 8), ("p100", "gpu", 2), ("k80", "norm", None), ("k8", None, None)],
-)
-def test_the_gpus_of_a_node(gpu: str, partition: str | None, count: int | None) -> None:
-    assert gpus_on_a_node(RESOURCES, gpu, partition) == count
-
-
 def test_gpus_without_a_type() -> None:
-    assert gpus_on_a_node("gpu gpu:4(S:0-1)\n", "gpu", "norm,gpu") == 4
-    assert gpus_on_a_node("gpu gpu:4\n", "k80", None) is None
     options = sbatch_options(settings(), WorkerType(gpu="gpu"), Allocation(4, 1, 4, 4), "X000")
     assert ("--gres", "gpu:4") in options
 
@@ -200,7 +128,7 @@ def test_workers_by_node_that_cannot_be_read() -> None:
 
 def test_a_site_knows_its_kinds_of_workers() -> None:
     biowulf = choose_site({"CANDLE_SITE": "biowulf"}).site
-    assert biowulf.worker_type("k80") == WorkerType("gpu", "k80", 4)
+    assert biowulf.worker_type("k80") == biowulf.worker_type("K80") == WorkerType("gpu", "k80", 4)
     assert biowulf.worker_type(None).gpu is None
     with pytest.raises(InputError, match=r'this site has no "k81"; did you mean "k80"?'):
         biowulf.worker_type("k81")

@@ -30,7 +30,7 @@ def status(experiment: str | None, console: Console) -> None:
         best_line(history, stored.names),
         *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
         *(f"No workers on {reason}" for reason in history.lacking if history.places),
-        *(f"Node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
+        *(f"{each.kind.capitalize()} {each.node} is out of use: {each.reason}" for each in history.excluded),
         *failure_lines(history, paths, lines_each=5),
         *script_version_lines(history, stored),
         *environment_lines(stored),

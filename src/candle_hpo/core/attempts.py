@@ -35,6 +35,18 @@ class Attempts:
         """Let an attempt wait, whatever became of those before."""
         self._waiting.append(attempt)
 
+    def add_next(self, attempt: Attempt) -> None:
+        """Let an attempt be the next one."""
+        self._waiting.appendleft(attempt)
+
+    def bring_forward(self, number: int) -> bool:
+        """Let the attempt that waits at the trial of this number be the next one; return whether there is one."""
+        found = next((each for each in self._waiting if each.trial.number == number), None)
+        if found is not None:
+            self._waiting.remove(found)
+            self._waiting.appendleft(found)
+        return found is not None
+
     def first(self) -> Attempt | None:
         """Return the next attempt; None: none waits."""
         return self._waiting[0] if self._waiting else None

@@ -57,6 +57,10 @@ class Engine(Protocol):
         """Find out again when all places go; return whether that is later than was known."""
 
     @property
+    def nodes(self) -> int:
+        """How many nodes there are, or will be."""
+
+    @property
     def gpus(self) -> tuple[str, ...]:
         """The GPUs of the machine that runs the campaign, for the record."""
 
@@ -73,8 +77,21 @@ class Engine(Protocol):
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""
 
-    def exclude(self, node: str) -> None:
-        """Start nothing more on a node."""
+    def workers_on(self, node: str) -> int:
+        """Return how many workers a node has; 0 where that is not known."""
+
+    def hold(self, where: str, *, is_last: bool = False) -> bool:
+        """Start nothing on a node, or on one of its workers (`n1:0`), until it is released.
+
+        Return whether that can be, and leaves a place elsewhere, or may leave none for now (`is_last`); else nothing
+        has changed.
+        """
+
+    def release(self, where: str) -> None:
+        """Start attempts there again."""
+
+    def exclude(self, where: str) -> None:
+        """Start nothing there any more."""
 
     def collect(self, attempt: Attempt) -> Outcome | None:
         """Return how an attempt ended that no campaign lived to record; None where that is not known."""

@@ -8,10 +8,16 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+AMD, INTEL = "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
+# Where SLURM lists the GPUs of a step: of NVIDIA, AMD and Intel, and for OpenCL. Where a cluster does not say which
+# they are, it sets all of them (gres.conf(5), "Flags").
+LISTS = (VISIBLE, AMD, INTEL, "GPU_DEVICE_ORDINAL")
+_DRIVER_OF_AMD = Path("/dev/kfd")
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +42,27 @@ class GpuShare(NamedTuple):
 
 
 OWN_GPU = GpuShare()
+
+
+def gpus_of_slot(
+    slot: int, share: GpuShare, environment: Mapping[str, str], driver_of_amd: Path = _DRIVER_OF_AMD
+) -> dict[str, str] | None:
+    """Return the variables that show a worker its GPUs alone, of the step's; None: there are too few."""
+    lists = {name: parse_visible(environment[name]) for name in LISTS if environment.get(name)}
+    own = {name: share.of_worker(slot, gpus) for name, gpus in lists.items()}
+    own = {name: gpus for name, gpus in own.items() if len(gpus) == share.gpus}
+    if not own:
+        return None
+    if own.get(AMD) and driver_of_amd.exists():
+        # There, programs count what that variable has left, from 0; and they heed the others besides.
+        counted = [str(number) for number in range(share.gpus)]
+        own = {name: gpus if name == AMD else counted for name, gpus in own.items()}
+    return {name: ",".join(gpus) for name, gpus in own.items()}
+
+
+def hidden_gpus(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that hide GPUs which are not a worker's own; an empty list of Intel's shows them all."""
+    return {name: "" for name in LISTS if name in environment and name != INTEL}
 
 
 def visible_gpus() -> list[str]:
@@ -66,10 +93,11 @@ def visible_gpus() -> list[str]:
 
 
 def parse_visible(chosen: str) -> list[str]:
-    """Return the GPUs that a value of `CUDA_VISIBLE_DEVICES` names.
+    """Return the GPUs that a value of `CUDA_VISIBLE_DEVICES`, or of AMD's or Intel's such variable, names.
 
-    As CUDA reads it: those before the first that is not a device (`-1`, or SLURM's `NoDevFiles`) count, each once.
+    As CUDA reads it: those before the first that is not a device (`-1`, or SLURM's `NoDevFiles`) count, each once. An
+    Intel GPU may be a part of one (`0.1`), an NVIDIA one too (`MIG-…`).
     """
     names = [name.strip() for name in chosen.split(",")]
-    devices = list(itertools.takewhile(lambda name: re.fullmatch(r"\d+|(GPU|MIG)-\S+", name), names))
+    devices = list(itertools.takewhile(lambda name: re.fullmatch(r"\d+(\.\d+)?|(GPU|MIG)-\S+", name), names))
     return list(dict.fromkeys(devices))

@@ -38,8 +38,9 @@ class PooledEngine:
     """Runs attempts in a pool, and makes news of the ends of its futures.
 
     `run_attempt` is what the pool is handed for each attempt; there are so many `places` at first, and later as many as
-    is announced. `stop`, `exclude` and `collect` do what `core.news.Engine` says; `stop` is called for one attempt
-    once, while that may still run.
+    is announced. `stop`, `collect` and `workers_on` do what `core.news.Engine` says; `stop` is called for one attempt
+    once, while that may still run. `withhold` is called with all the nodes and workers that are to be handed nothing,
+    and returns how many of the places that are announced it takes now; `exclude` with one of them that never will.
     """
 
     def __init__(
@@ -53,14 +54,20 @@ class PooledEngine:
         job: str = "",
         gpus: tuple[str, ...] = (),
         clock: Clock | None = None,
+        nodes: int = 1,
+        withhold: Callable[[frozenset[str]], int] = lambda _: 0,
+        workers_on: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        self._stop, self.exclude, self.collect = stop, exclude, collect
+        self._stop, self._exclude, self.collect = stop, exclude, collect
+        self._withhold, self.workers_on, self.nodes = withhold, workers_on, nodes
+        self._withheld: frozenset[str] = frozenset()
+        self._there = PlacesChanged(places)  # with those that are withheld
         self.job, self.gpus, self._clock = job, gpus, clock
         self._pool, self._run_attempt = pool, run_attempt
         self._running: dict[str, StopHow | None] = {}  # names of attempts -> how they were stopped
         # A SimpleQueue takes what the pool's threads and signal handlers put into it, whatever they interrupt.
         self._arrivals: queue.SimpleQueue[_Settled | News] = queue.SimpleQueue()
-        self._arrivals.put(PlacesChanged(places))
+        self._arrivals.put(self._there)
 
     def start(self, attempt: Attempt) -> None:
         """Hand an attempt to the pool. Raises `MachineError` where that takes none any more."""
@@ -90,6 +97,31 @@ class PooledEngine:
         """Find out again when all places go; return whether that is later than was known."""
         return self._clock is not None and self._clock.renew()
 
+    def hold(self, where: str, *, is_last: bool = False) -> bool:
+        """Hand nothing to a node or worker for now; return whether that can be, and leaves a place if it has to."""
+        now, then = (self._places_without(each) for each in (self._withheld, self._withheld | {where}))
+        if then >= now or (then <= 0 and not is_last):
+            self._withhold(self._withheld)
+            return False
+        self._change_withheld(self._withheld | {where})
+        return True
+
+    def release(self, where: str) -> None:
+        """Hand attempts to a node or worker again."""
+        self._change_withheld(self._withheld - {where})
+
+    def exclude(self, where: str) -> None:
+        """Hand nothing to a node or worker any more."""
+        self._exclude(where)
+        self._change_withheld(self._withheld | {where})
+
+    def _change_withheld(self, withheld: frozenset[str]) -> None:
+        self._withheld = withheld
+        self._arrivals.put(self._there)
+
+    def _places_without(self, withheld: frozenset[str]) -> int:
+        return max(0, self._there.places - self._withhold(withheld))
+
     def ask_to_stop(self, stop: Stop) -> None:
         """Let this reason to stop be news. May be called by a signal handler."""
         self.announce(StopAsked(stop))
@@ -104,9 +136,18 @@ class PooledEngine:
         with suppress(queue.Empty):
             arrival = self._arrivals.get(timeout=timeout) if timeout > 0 else self._arrivals.get_nowait()
             while True:
-                found.append(self._end_of(arrival) if isinstance(arrival, _Settled) else arrival)
+                found.append(self._news_of(arrival))
                 arrival = self._arrivals.get_nowait()
         return found
+
+    def _news_of(self, arrival: _Settled | News) -> News:
+        match arrival:
+            case _Settled():
+                return self._end_of(arrival)
+            case PlacesChanged():
+                self._there = arrival
+                return arrival._replace(places=self._places_without(self._withheld))
+        return arrival
 
     def _end_of(self, settled: _Settled) -> News:
         attempt, how = settled.attempt, self._running.pop(settled.attempt.name)

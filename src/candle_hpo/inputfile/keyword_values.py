@@ -23,6 +23,11 @@ def text(given: str) -> str:
     return given
 
 
+def worker_type(given: str) -> str:
+    """Return the name of a kind of worker; `cpu`, in whatever case that is written."""
+    return given.lower() if given.lower() == "cpu" else given
+
+
 def existing_file(text: str) -> str:
     """Return the absolute path of a file, taken from where the user stands; raise `KeywordValueError` for none."""
     path = Path.cwd() / text

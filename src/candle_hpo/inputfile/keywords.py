@@ -37,7 +37,7 @@ KEYWORDS = (
     Keyword("nworkers", values.whole_number(1), "trials at a time", also="ngpus"),
     Keyword(
         "worker_type",
-        values.text,
+        values.worker_type,
         "what a worker has: `cpu`, or a type of GPU such as `k80`; on one machine, any type stands for the "
         "GPUs that are there",
         also="gpu_type",

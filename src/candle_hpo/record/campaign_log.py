@@ -145,7 +145,7 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
             case PlacesChanged():
                 _logger.info("workers: %d", event.places)
             case NodeExcluded():
-                _logger.warning("node %s is out of use: %s", event.node, event.reason)
+                _logger.warning("%s %s is out of use: %s", event.kind, event.node, event.reason)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -144,11 +144,16 @@ class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
 
 
 class NodeExcluded(Event, frozen=True, tag=True):
-    """A node gets no more trials: it failed those that it had at once, while others completed theirs."""
+    """A node, or one worker of it (`n1:0`), gets no more trials: what failed there works elsewhere."""
 
     time: float
     node: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """What it is that gets no more trials: a node or a worker."""
+        return "worker" if ":" in self.node else "node"
 
 
 class CampaignStopped(Event, frozen=True, tag=True, omit_defaults=True):

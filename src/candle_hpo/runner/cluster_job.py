@@ -26,12 +26,11 @@ from candle_hpo.engine.batch.job_text import (
     seconds_of_signal,
     with_mark,
 )
-from candle_hpo.engine.batch.site import WorkerType, choose_site
+from candle_hpo.engine.batch.layout import Allocation
+from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.batch.slurm_environment import not_followed
 from candle_hpo.engine.batch.slurm_text import (
-    gpus_on_a_node,
     job_script,
-    plan_allocation,
     sbatch_options,
     with_arguments,
     workers_by_node,
@@ -47,6 +46,7 @@ from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
+from candle_hpo.runner.gpu_layout import gpu_layout
 from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, submit_job
 from candle_hpo.runner.listener import Listener, Say
@@ -80,13 +80,11 @@ def job_script_of(
 ) -> str:
     """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
     worker = choose_site().site.worker_type(settings.worker_type)
-    share = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial)
     arguments = _sbatch_arguments(settings)
-    partition = value_of(arguments, "--partition") or settings.queue or worker.partition
-    gpus = _gpus_per_node(worker, partition, clusters_of(settings))
-    if worker.gpu is not None and gpus is not None and gpus < share.gpus:
-        raise InputError(f"gpus_per_trial: a node has {gpus} GPUs of this type; {share.gpus} for a trial are too many")
-    allocation = plan_allocation(settings.nworkers, worker, gpus, share)
+    allocation = Allocation(settings.nworkers)
+    if worker.gpu is not None:
+        partition = value_of(arguments, "--partition") or settings.queue or worker.partition
+        worker, allocation = gpu_layout(worker, worker.gpu, settings, partition, clusters_of(settings), arguments, say)
     if allocation.workers != settings.nworkers:
         say(
             f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
@@ -139,21 +137,6 @@ def _sbatch_arguments(settings: Settings) -> list[SbatchArgument]:
             found += sbatch_arguments(words)
         except SbatchArgumentError as error:
             raise InputError(f"{name}: {error}") from None
-    return found
-
-
-def _gpus_per_node(worker: WorkerType, partition: str | None, clusters: str) -> int | None:
-    if worker.gpu is None or worker.gpus_per_node is not None:
-        return worker.gpus_per_node
-    resources = slurm.node_resources(clusters)
-    found = gpus_on_a_node(resources, worker.gpu, partition)
-    if found is None:
-        there = sorted(set(re.findall(r"gpu:([^:,()\s]+):\d", resources)))
-        where = f"partition {partition}" if partition else "this cluster"
-        raise InputError(
-            f'worker_type: no node of {where} has a GPU that SLURM calls "{worker.gpu}"; '
-            + (f"it knows {', '.join(there)}, and cpu" if there else "use cpu")
-        )
     return found
 
 
@@ -290,6 +273,9 @@ def _run_campaign(
             job=job,
             gpus=_gpus_here(),
             clock=signals.clock,
+            nodes=len(nodes),
+            withhold=pool.withhold,
+            workers_on=pool.workers_on,
         )
         pool.start_workers(engine.announce)
         search = search_of(paths, stored)

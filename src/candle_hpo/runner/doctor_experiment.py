@@ -66,7 +66,7 @@ def _state(experiment: Experiment) -> list[str]:
         *(f"{amount:,} {status}: {kind}" for (status, kind), amount in kinds.most_common()),
         *([f"stopped: {stop.reason.value}"] if stop else []),
         *(f"no workers on {reason}" for reason in history.lacking),
-        *(f"node {excluded.node} is out of use: {excluded.reason}" for excluded in history.excluded),
+        *(f"{each.kind} {each.node} is out of use: {each.reason}" for each in history.excluded),
         "attempts on nodes: " + ", ".join(f"{node or 'unknown'} {amount:,}" for node, amount in nodes.most_common(20)),
         *(
             f"campaign of {_time(each.started.time)} to {_time(each.ended)} on {each.started.host}, "

@@ -149,7 +149,12 @@ def test_a_dry_run_shows_the_script_and_makes_nothing(write_input: WriteInput, h
     ("control", "status", "message"),
     [
         ("queue=nowhere", 3, "sbatch refused (exit status 1): sbatch: error: invalid partition specified: nowhere"),
-        ("ngpus=40\ngpu_type=k80", 3, "sbatch refused (exit status 1): "),
+        (
+            "ngpus=9\ngpu_type=K80",
+            2,
+            "nworkers=9: there are no nodes with k80 GPUs for so many workers, as many on each; there are, at most, "
+            "for nworkers=8 (4 nodes with 2 each) in partitions norm, gpu",
+        ),
         ("gpu_type=v100", 2, 'no node of this cluster has a GPU that SLURM calls "v100"; it knows k80, and cpu'),
         (
             "gpu_type=k80\ncustom_sbatch_args=-N2",
@@ -471,8 +476,10 @@ def test_a_broken_script_ends_the_job_early(
     assert on_cluster("submit-job", path).returncode == 0
     slurm.wait_until_empty(90)
     said = (here / "last-candle-job" / "job.out").read_text()
-    assert "Stopped: too many failures: the first 1" in said, said
-    assert 10 <= len(history(here).trials) <= 22
+    assert "Stopped: too many failures: the first " in said, said
+    assert (
+        10 <= len(history(here).trials) <= 30
+    )  # one node alone does not decide, and its workers may begin before others
     assert len(history(here).jobs) == 1
     assert "Stopped at" in on_cluster("status").stdout
     (here / "model.py").write_text("val_to_return = 1")
@@ -579,23 +586,62 @@ def test_a_cancelled_job_shows_the_truth_and_can_be_resumed(
     assert_each_completed_once(here, 60)
 
 
-def test_a_bad_node_is_taken_out_of_use(
+def test_a_bad_node_is_taken_out_of_use_and_costs_no_trial(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
-    # Not at once: ten failures before the workers of another node have begun would be those of a broken script.
-    script = 'import os, time\nis_broken = os.environ["SLURMD_NODENAME"] == "n1"\ntime.sleep(1 if is_broken else 0.3)\n'
-    script += 'assert not is_broken, "this node is broken"\nval_to_return = 1\n'
-    control = f"{GPUS}\ncustom_sbatch_args=--nodelist=n[1-3]"
-    assert (
-        on_cluster(
-            "submit-job", write_input(script, control.replace("n[1-3]", "'n[1-3]'"), "y = 0", grid(60, 0))
-        ).returncode
-        == 0
-    )
-    slurm.wait_until_empty(90)
+    """All fails there at once, also where its workers begin before those of the other nodes."""
+    script = 'import os, time\nassert os.environ["SLURMD_NODENAME"] != "n1", "this node is broken"\n'
+    script += "time.sleep(0.3)\nval_to_return = 1\n"
+    control = f"{GPUS}\ncustom_sbatch_args=--nodelist='n[1-3]'"
+    assert on_cluster("submit-job", write_input(script, control, "y = 0", grid(60, 0))).returncode == 0
+    slurm.wait_until_empty(120)
     status = on_cluster("status").stdout
-    assert "Node n1 is out of use: it failed" in status, status
-    assert history(here).counts["completed"] >= 57  # type: ignore[index]
+    assert "Node n1 is out of use: " in status, status
+    assert "60 trials: 60 completed" in status, status
+    assert history(here).places == 4
+
+
+def test_of_a_node_with_a_broken_gpu_the_other_one_is_used(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, time
+        own = os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"]
+        assert own != ("n2", "1"), "CUDA error: uncorrectable ECC error encountered"
+        time.sleep(0.5)
+        val_to_return = 1
+    """
+    control = f"{GPUS}\ncustom_sbatch_args=--nodelist='n[1-3]'"
+    assert on_cluster("submit-job", write_input(script, control, "y = 0", grid(80, 0))).returncode == 0
+    slurm.wait_until_empty(120)
+    status = on_cluster("status").stdout
+    assert "Worker n2:1 is out of use: " in status, status
+    assert "80 trials: 80 completed" in status, status
+    assert history(here).places == 5
+
+
+def test_sets_that_fail_at_once_cost_no_node(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """Most of a grid diverges, as many beside each other as make a row on every node; the others complete."""
+    script = """
+        import time
+        assert hyperparams["batch_size"] not in range(2**20, 2**90), "loss is nan"
+        assert hyperparams["epochs"] not in (1, 3), "loss is nan"
+        time.sleep(0.3)
+        val_to_return = 1
+    """
+    control = "nworkers=8\nmem_per_cpu=1\ncustom_sbatch_args='--nodes=4 --ntasks-per-node=2'"
+    assert on_cluster("submit-job", write_input(script, control, "y = 0", grid(120, 0))).returncode == 0
+    slurm.wait_until_empty(120)
+    good = sum(1 + number % 5 not in (1, 3) for number in [*range(20), *range(90, 120)])
+    status = on_cluster("status").stdout
+    assert "is out of use" not in status, status
+    assert f"120 trials: {good} completed, {120 - good} failed" in status, status
+    assert (
+        len({row.outcome.place.node for row in history(here).trials.values() if row.outcome and row.outcome.place}) == 4
+    )
+    assert history(here).places == 8
 
 
 def test_what_a_user_cancels_does_not_continue_by_itself(

@@ -40,12 +40,13 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def worker_type(self, name: str | None) -> WorkerType:
         """Return the kind of worker that an experiment asks for; the default is `cpu`.
 
-        A site that lists no kinds knows them all: any name but `cpu` is that of a GPU. Raises `InputError`
-        for a name that the site does not have.
+        A site that lists no kinds knows them all: any name but `cpu` is that of a GPU. Names may be in any case. Raises
+        `InputError` for a name that the site does not have.
         """
         name = name or "cpu"
-        if name in self.worker_types:
-            return self.worker_types[name]
+        found = {each.lower(): each for each in self.worker_types}.get(name.lower())
+        if found is not None:
+            return self.worker_types[found]
         if self.worker_types:
             raise InputError(f'worker_type: this site has no "{name}"; ' + nearest(name, self.worker_types))
         return WorkerType(gpu=None if name == "cpu" else name)

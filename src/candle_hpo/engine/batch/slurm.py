@@ -22,6 +22,7 @@ from candle_hpo.engine.batch.job_text import (
     submitted_job,
     what_slurm_heard,
 )
+from candle_hpo.engine.batch.layout import NODES_FORMAT, Node, nodes_of
 from candle_hpo.engine.batch.slurm_environment import for_questions, for_submission
 from candle_hpo.user_environment import user_environment
 
@@ -156,14 +157,14 @@ def requeue(job: str) -> None:
     _run(["scontrol", "requeue", job.partition(";")[0]])
 
 
+def nodes(clusters: str = "") -> list[Node]:
+    """Return all nodes, each once in each of its partitions. Raises `MachineError`."""
+    return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *_on(clusters)]))
+
+
 def node_names(nodes: str) -> list[str]:
     """Return the names of the nodes in a list such as `n[1-3,7]`, in its order. Raises `MachineError`."""
     return _run(["scontrol", "show", "hostnames", nodes]).split()
-
-
-def node_resources(clusters: str = "") -> str:
-    """Return the generic resources of all nodes, by partition. Raises `MachineError`."""
-    return _run(["sinfo", "--noheader", "--format=%R %G", *_on(clusters)])
 
 
 def _run(

@@ -7,60 +7,15 @@ import re
 import shlex
 from collections.abc import Sequence
 
-import msgspec
-
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError
+from candle_hpo.engine.batch.layout import UNTYPED_GPU, Allocation
 from candle_hpo.engine.batch.site import WorkerType
-from candle_hpo.engine.devices import OWN_GPU, GpuShare
 
 # How long before the end of the walltime SLURM warns the campaign, and with which signal. SLURM looks at its
 # clock only now and then, so a warning can come up to a minute early; it never comes late.
 WARNING_SIGNAL = "USR1"
-
-# The worker type that stands for GPUs to which a cluster gives no type (`Gres=gpu:4`).
-UNTYPED_GPU = "gpu"
-
-
-class Allocation(msgspec.Struct, frozen=True):
-    """What is asked of SLURM: `workers` workers, each with its CPUs and, perhaps, its GPU.
-
-    On a GPU node `per_node` workers share the node, with `gpus` GPUs; CPU workers are left for SLURM to place (None).
-    """
-
-    workers: int
-    nodes: int | None = None
-    per_node: int | None = None
-    gpus: int | None = None
-
-
-def plan_allocation(
-    workers: int, worker: WorkerType, gpus_per_node: int | None, share: GpuShare = OWN_GPU
-) -> Allocation:
-    """Return how so many workers are laid out on nodes: exactly as many, on as few nodes as that allows.
-
-    GPUs are given out by `share`; what is laid out is units of it: a GPU with its trials, or a trial with its GPUs.
-    The largest number of GPUs a node that divides `workers` is taken, if it uses at least half of a node's GPUs;
-    else `workers` is rounded up to fill its nodes evenly, and every GPU of them is used.
-    """
-    if worker.gpu is None:
-        return Allocation(workers)
-    most = max(1, (gpus_per_node or share.gpus) // share.gpus)
-    units = _units(-(-workers // share.trials), most)
-    assert units.nodes and units.per_node  # noqa: S101  # as GPUs are
-    return Allocation(
-        units.workers * share.trials, units.nodes, units.per_node * share.trials, units.per_node * share.gpus
-    )
-
-
-def _units(workers: int, most: int) -> Allocation:
-    exact = max(number for number in range(1, most + 1) if workers % number == 0)
-    if exact * 2 >= min(most, workers):
-        return Allocation(workers, workers // exact, exact)
-    nodes = math.ceil(workers / most)
-    per_node = math.ceil(workers / nodes)
-    return Allocation(nodes * per_node, nodes, per_node)
 
 
 def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocation, name: str) -> list[tuple[str, str]]:
@@ -149,21 +104,6 @@ def walltime_text(seconds: int) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}-" if days else "") + f"{hours:02d}:{minutes:02d}:{seconds:02d}"
-
-
-def gpus_on_a_node(answer: str, gpu: str, partition: str | None) -> int | None:
-    """Return how many GPUs of this name a node has at most, from `sinfo -h -o '%R %G'`; None: none has any.
-
-    A line is for instance `gpu gpu:k80:4(S:0-1),lscratch:800`; nodes of other partitions do not count.
-    """
-    counts: list[int] = []
-    kind = "(?::[^:,()]+)?" if gpu == UNTYPED_GPU else f":{re.escape(gpu)}"
-    for line in answer.splitlines():
-        name, _, resources = line.partition(" ")
-        if partition is None or name in partition.split(","):
-            found = re.findall(rf"(?:^|,)gpu{kind}:(\d+)", resources.strip(), re.IGNORECASE)
-            counts += [int(count) for count in found]
-    return max(counts, default=None)
 
 
 def workers_by_node(text: str) -> list[int]:

@@ -156,6 +156,10 @@ class NodesOfJob:
         if name in self._nodes:
             self._nodes[name].exclude()
 
+    def places(self) -> dict[str, int]:
+        """Return how many places each node has now, as was announced or will be."""
+        return {node.name: node.places for node in self._nodes.values()}
+
     def cause_of(self, manager: str) -> str:
         """Return why a manager has ended, as far as that is known."""
         node = self._nodes.get(manager.rpartition(".")[0])
@@ -204,6 +208,11 @@ class Managers:
         """Let a node have no more trials."""
         with self._lock:
             self._nodes.exclude(node)
+
+    def places(self) -> dict[str, int]:
+        """Return how many places each node has now."""
+        with self._lock:
+            return self._nodes.places()
 
     def cause_of(self, manager: str) -> str:
         """Return why a manager has ended, as far as that is known."""

@@ -20,7 +20,9 @@ from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.managers import Announce, Managers
 from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
 from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
-from candle_hpo.engine.pilot.worker import WorkerStopped, call_on_worker
+from candle_hpo.engine.pilot.worker import NotHere, WorkerStopped, call_on_worker
+
+_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds in which a worker that is to have nothing keeps what it is handed
 
 
 class ClusterPool(Executor):
@@ -32,6 +34,7 @@ class ClusterPool(Executor):
         `folder` is for files and keys: the user's own, shared by all nodes, and empty.
         """
         self._outstanding: set[Future[Any]] = set()
+        self._withheld: frozenset[str] = frozenset()
         self._folder, self._workers_of_nodes = folder, workers_of_nodes
         self._managers: Managers | None = None
         self._files = soft_limit_of_files()
@@ -64,19 +67,26 @@ class ClusterPool(Executor):
             raise RuntimeError(f"all workers of the job are lost: {self._managers.is_over}")
         future: Future[Any] = Future()
         self._outstanding.add(future)
+        self._hand_out(future, (function, args, kwargs))
+        return future
+
+    def _hand_out(self, future: Future[Any], call: tuple[Any, ...], times: int = 0) -> None:
+        """Hand a call to whichever worker is free; where that is to have none, again, and more slowly each time."""
 
         def settle(done: Future[Any]) -> None:
             error = done.exception()
-            if error is None:
-                self._settle(future, done.result(), None)
-            else:
+            if error is not None:
                 self._settle(future, None, self._as_machine_fault(error))
+            elif done.result() is not NotHere:
+                self._settle(future, done.result(), None)
+            elif future in self._outstanding:
+                self._hand_out(future, call, times + 1)
 
+        pause = min(times * _PAUSE, _LONGEST_PAUSE)
         try:
-            self._workers.submit(call_on_worker, function, args, kwargs).add_done_callback(settle)
+            self._workers.submit(call_on_worker, *call, self._withheld, pause).add_done_callback(settle)
         except self._workers.faults as error:
             self._settle(future, None, self._as_machine_fault(error))
-        return future
 
     def _settle(self, future: Future[Any], result: Any, error: BaseException | None) -> None:
         """Give a future its end, unless `stop` or an answer was faster; removing it shows who was."""
@@ -101,10 +111,24 @@ class ClusterPool(Executor):
         for future in list(self._outstanding):
             self._settle(future, None, WorkerStopped("stopped while it ran"))
 
-    def exclude(self, node: str) -> None:
-        """Hand no more work to the node of this name."""
-        if self._managers is not None:
-            self._managers.exclude(node)
+    def withhold(self, withheld: frozenset[str]) -> int:
+        """Hand nothing to these nodes and workers, and to all others again; return how many workers that leaves out."""
+        self._withheld = withheld
+        if self._managers is None:
+            return 0
+        places = self._managers.places()
+        single = {place for place in withheld if ":" in place and places.get(place.partition(":")[0])}
+        single = {place for place in single if place.partition(":")[0] not in withheld}
+        return sum(places.get(name, 0) for name in withheld) + len(single)
+
+    def workers_on(self, node: str) -> int:
+        """Return how many workers a node has, or is to have."""
+        return self._workers_of_nodes.get(node, 0)
+
+    def exclude(self, where: str) -> None:
+        """Hand nothing to a node any more; a worker is withheld for ever."""
+        if self._managers is not None and where in self._workers_of_nodes:
+            self._managers.exclude(where)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the workers and all that runs on them, now; SLURM ends what does not end in a few seconds."""

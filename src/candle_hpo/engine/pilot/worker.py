@@ -22,7 +22,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
 from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
-from candle_hpo.engine.devices import VISIBLE, GpuShare, parse_visible
+from candle_hpo.engine.devices import LISTS, VISIBLE, GpuShare, gpus_of_slot, hidden_gpus
 from candle_hpo.engine.pilot.parsl_workers import WORKER_NUMBER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
@@ -43,11 +43,27 @@ class WorkerStopped(OSError):
     """The worker was stopped while its trial ran."""
 
 
-def call_on_worker(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a function on a worker; return what it returns.
+class NotHere:
+    """What a worker returns that is to be handed nothing."""
 
-    An exception that cannot be sent becomes a `RuntimeError` with its traceback: Parsl would lose all that comes after.
+
+def call_on_worker(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    withheld: frozenset[str] = frozenset(),
+    pause: float = 0.0,
+) -> Any:
+    """Call a function on a worker, unless that or its node is `withheld`; return what it returns, or `NotHere`.
+
+    Parsl hands a task to any free worker, and cannot be asked for a certain one: one that is to have none keeps it for
+    a `pause`, and then it is handed out again. An exception that cannot be sent becomes a `RuntimeError` with its
+    traceback: Parsl would lose all that comes after.
     """
+    here = Place(node_name(), int(os.environ[WORKER_NUMBER]))
+    if withheld.intersection((here.node, str(here))):
+        time.sleep(pause)
+        return NotHere
     try:
         return function(*args, **kwargs)
     except Exception as error:
@@ -86,7 +102,7 @@ class _OnAnyWorker:
         slot = int(os.environ[WORKER_NUMBER])
         place, began = Place(node_name(), slot), time.monotonic()
         try:
-            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else _no_gpu()
+            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else hidden_gpus(os.environ)
             paths = self._paths.trial(attempt.trial.id)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
@@ -178,13 +194,10 @@ def _worker_process() -> _WorkerProcess:
 
 def _gpus_of_slot(slot: int, share: GpuShare) -> dict[str, str]:
     """Return the environment that shows a worker its GPUs: those at its place among the step's on this node."""
-    gpus = parse_visible(os.environ.get(VISIBLE, ""))
-    own = share.of_worker(slot, gpus)
-    if len(own) < share.gpus:
-        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU ({VISIBLE}={','.join(gpus)})")
-    return {VISIBLE: ",".join(own)}
-
-
-def _no_gpu() -> dict[str, str]:
-    """Return the environment of a worker that has none: what the login node's or SLURM's list says is not its own."""
-    return {VISIBLE: ""} if VISIBLE in os.environ else {}
+    own = gpus_of_slot(slot, share, os.environ)
+    if own is None:
+        seen = (
+            ", ".join(f"{name}={os.environ[name]}" for name in LISTS if name in os.environ) or f"{VISIBLE} is not set"
+        )
+        raise WorkerStopped(f"worker {slot} of {node_name()} has no GPU ({seen})")
+    return own
