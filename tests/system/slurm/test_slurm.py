@@ -454,12 +454,17 @@ def test_what_workers_finished_for_a_killed_batch_step_is_collected(
 def test_a_job_that_slurm_requeues_continues(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
-    """It is requeued while its campaign hangs, and so cannot let its lock go."""
-    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args=--requeue", "y = 0", SIXTY)
+    """Its steps get SIGTERM first, as in the grace of a preemption; then its campaign hangs, and holds its lock."""
+    path = write_input(SCRIPT, f"{GPUS}\nretries=2\ncustom_sbatch_args=--requeue", "y = 0", SIXTY)
     assert on_cluster("submit-job", path).returncode == 0
     wait_until(lambda: completed(here) >= 6, 60, here, slurm)
     campaign = history(here).campaign
     assert campaign is not None
+    slurm.run("scancel", "--signal=TERM", campaign.job)
+    time.sleep(5)
+    before = completed(here)
+    wait_until(lambda: completed(here) > before, 90, here, slurm)  # workers have come again
+    assert len(history(here).campaigns) == 1
     os.kill(campaign.process, signal.SIGSTOP)
     slurm.run("scontrol", "requeue", campaign.job)
     wait_until(lambda: "PENDING" in slurm.run("squeue", "--noheader", "--format=%T"), 60, here, slurm)
