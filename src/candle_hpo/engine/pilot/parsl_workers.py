@@ -205,8 +205,9 @@ def main() -> None:
 
     name = sys.argv.pop(1)
     context = multiprocessing.get_context("forkserver")
+    # Else it would outlive a killed campaign, or a killed shell of its step, where SLURM does not end what is left.
+    end_with_parent(signal.SIGTERM)
     if name == _INTERCHANGE:
-        end_with_parent(signal.SIGTERM)  # else it would outlive a killed campaign where SLURM does not end what is left
         allow_many_connections()
     if name == _WORKER_POOL:
         try:
