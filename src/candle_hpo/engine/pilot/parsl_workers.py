@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import re
 import runpy
 import signal
@@ -228,7 +229,8 @@ def main() -> None:
                 raise
             sys.exit(f"cannot reach {', '.join(sorted(url for url in urls if not url.startswith('127.')) or urls)}")
         if name == _WORKER_POOL:  # which ends by itself only then
-            sys.exit(f"no contact with the campaign for {_ENDS_AFTER_SECONDS} s")
+            os.write(2, f"no contact with the campaign for {_ENDS_AFTER_SECONDS} s\n".encode())
+            os._exit(1)  # one of its threads may wait for the rest of a result, whose worker is ended by now
 
 
 def _prepare_node(arguments: Sequence[str]) -> None:
