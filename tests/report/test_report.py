@@ -146,7 +146,11 @@ def test_the_summary(here: Path) -> None:
 
 def test_failures_of_one_kind_are_reported_once(here: Path) -> None:
     failed = [Outcome(Status.FAILED, {}, Failure(FailureKind.EXIT_STATUS, "exit status 1: same")) for _ in SETS]
-    lines = list(failure_lines(history(outcomes=failed), ExperimentPaths(here)))
+    paths = ExperimentPaths(here)
+    output = paths.trial("hpset_00001").output
+    output.parent.mkdir(parents=True)
+    output.write_text("")
+    lines = list(failure_lines(history(outcomes=failed), paths))
     assert lines[0] == "4 failed (hpset_00001, hpset_00002, hpset_00003, …): exit status 1: same"
     assert len(lines) == 2
     assert best_line(history(outcomes=failed), NAMES) == "best: none, no trial has completed"
