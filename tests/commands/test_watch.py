@@ -306,7 +306,7 @@ def test_logs(candle: Candle, write_input: WriteInput, here: Path) -> None:
 
 def test_watch_a_job_from_the_login_node(slurm: SlurmCluster, write_input: WriteInput, here: Path) -> None:
     """From the queue to the end of the job, in a shell that only sees the folder."""
-    script = "import time; time.sleep(1.5); print('slept'); val_to_return = hyperparams['x'] * hyperparams['y']"
+    script = "import time; time.sleep(2); print('slept'); val_to_return = hyperparams['x'] * hyperparams['y']"
     path = write_input(script, control="nworkers=2\nwalltime=00:03:00\nmem_per_cpu=1")
     environment = {**os.environ, **slurm.environment}
 

@@ -73,7 +73,8 @@ class Watched:
 
     def _turning_points(self) -> tuple[object, ...]:
         """Return what the state depends on, of the record: where it differs, the state is another."""
-        return self.history.campaign, self.history.stopped, self.history.job
+        history = self.history
+        return history.campaign, history.stopped, history.job, history.places > 0, history.lacking
 
     def read_outputs(self, frame: Frame) -> None:
         """Read the last line that each trial on a page of this size has printed, now and then."""
