@@ -210,7 +210,8 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
     match now:
         case Liveness.QUEUED if job is not None and job.found is not None:
             start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
-            return f"Waiting in the queue as job {job_text(job.id)} ({job.found.reason}){start}"
+            reason = "" if job.found.reason in ("", "None") else f" ({job.found.reason})"
+            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}"
         case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
             return f"Job {job_text(job.id)} is starting its workers on {job.found.nodes}"
         case Liveness.DONE if stopped is not None:
