@@ -262,7 +262,7 @@ def test_without_its_package_a_sampler_is_refused(
     write_bayesian: Callable[..., Path], candle: Candle, here: Path
 ) -> None:
     (here / "hidden").mkdir()
-    (here / "hidden" / "cmaes.py").write_text("raise ImportError")
+    (here / "hidden" / "sitecustomize.py").write_text("import sys; sys.modules['cmaes'] = None")
     done = candle("submit-job", write_bayesian("sampler=cmaes"), PYTHONPATH=str(here / "hidden"))
     assert done.returncode == 3
     assert 'sampler="cmaes" needs the package cmaes, which is not installed with candle' in done.stderr
