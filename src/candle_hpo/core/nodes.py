@@ -98,7 +98,7 @@ class NodeWatch:
     If it completes there, the suspect gets trials again, and the next one that fails there takes it out of use; one
     that completes clears it. Where nobody knows after a minute, it gets trials again, too, until the next one fails.
 
-    `workers_on` returns how many workers a node has.
+    `workers_on` returns how many workers a node has; 0 where nothing can be withheld from it, so that it is not judged.
     """
 
     def __init__(self, workers_on: Callable[[str], int]) -> None:
@@ -115,9 +115,9 @@ class NodeWatch:
     def add(self, attempt: Attempt, outcome: Outcome) -> None:
         """Add how an attempt ended."""
         is_stopped = outcome.failure is not None and outcome.failure.kind is FailureKind.STOPPED
-        if outcome.place is None or is_stopped:
-            return
         place = outcome.place
+        if place is None or is_stopped or not self._workers_on(place.node):
+            return
         names = (place.node, str(place))
         has_failed = outcome.failure is not None
         before = {name: self._elsewhere(name) for name in names}
