@@ -22,11 +22,13 @@ class FakeStep:
     def __init__(self) -> None:
         self.status: int | None = None
         self.words = ""
+        self.is_ended = False
 
     def cause(self) -> str:
         return self.words
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        self.is_ended = True
 
     def wait(self, seconds: float) -> None: ...
 
@@ -155,10 +157,24 @@ def test_a_node_that_was_suspended_comes_back() -> None:
     job.look(200)
     assert job.news[1:] == [PlacesChanged(2, ("n2: no sign of life for 30 s",))]
     assert "n2.2" not in job.steps, "its step runs on"
-    job.fail("n2.1", "no contact with the campaign for 20 s")
+    job.fail("n2.1", "lost contact with the campaign")
     job.look(2)
     job.come("n2.2")
     job.look(1)
+    assert job.news[-1] == PlacesChanged(4)
+
+
+def test_a_manager_that_is_silent_for_long_is_ended_and_another_is_tried() -> None:
+    job = FakeJob("n1", "n2")
+    job.come("n1.1", "n2.1")
+    job.look(2)
+    del job.connected["n2.1"]
+    job.look(599)
+    assert not job.steps["n2.1"].is_ended
+    job.look(3)
+    assert job.steps["n2.1"].is_ended
+    job.come("n2.1", "n2.2")
+    assert job.look(1) == ["n2.1"], "the other one alone is the node's"
     assert job.news[-1] == PlacesChanged(4)
 
 

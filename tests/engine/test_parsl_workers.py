@@ -11,7 +11,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,7 @@ def test_nothing_is_left(seen: dict[str, Any]) -> None:
 
 IMPORTS = """
 import sys
+import time
 from candle_hpo.engine.pilot.parsl_workers import _module_of, _only_what_is_needed
 with _only_what_is_needed():
     __import__(_module_of(sys.argv[1]))
@@ -267,3 +270,25 @@ def test_a_manager_that_reaches_nobody_names_what_it_tried(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", CUT_OFF, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "cannot reach 192.0.2.77:1\n", f"`ConnectionError` {ADVICE}"
+
+
+HUNG = """
+import threading, time
+from candle_hpo.engine.pilot import parsl_workers
+parsl_workers._LEAVING_SECONDS = parsl_workers._LOOK_SECONDS = 0.1
+threading.Thread(target=parsl_workers._leave_when_contact_ends, daemon=True).start()
+time.sleep(0.5)
+threading.Thread(target=time.sleep, args=(0.5,), name="Interchange-Communicator").start()
+threading.Thread(target=threading.Event().wait).start()
+"""
+
+
+def test_a_manager_whose_threads_wait_for_each_other_ends_after_its_contact() -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "lost contact with the campaign\n")
+    assert time.monotonic() - began > 1
+    module = find_spec("parsl.executors.high_throughput.process_worker_pool")
+    assert module is not None
+    assert module.origin is not None
+    assert 'name="Interchange-Communicator"' in Path(module.origin).read_text(), f"the thread's name {ADVICE}"

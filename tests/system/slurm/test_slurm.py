@@ -545,7 +545,7 @@ def test_nodes_that_do_not_answer_cost_their_own_workers_and_join_late(
         outcomes = [each.outcome for each in history(here).attempts if each.outcome.failure is None]
         return sum(outcome.place is not None and outcome.place.node == node for outcome in outcomes)
 
-    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args='--nodelist=n[1-3]'", "y = 0", grid(500, 0.5))
+    path = write_input(SCRIPT, f"{GPUS}\ncustom_sbatch_args='--nodelist=n[1-3]'", "y = 0", grid(2000, 0.5))
     slurm.send("n3", signal.SIGSTOP)
     try:
         assert on_cluster("submit-job", path).returncode == 0

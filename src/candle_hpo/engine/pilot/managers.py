@@ -21,7 +21,7 @@ LONGEST_PAUSE = 60.0  # seconds between two tries at a node, which are longer ea
 LIVED_LONG = 300.0  # seconds with workers, after which the next try counts as the first
 NO_ANSWER_SECONDS = 60.0  # after which it is said that a manager has not been heard of
 HOPELESS_SECONDS = 180.0  # without any worker, where all nodes have failed
-SILENT_SECONDS = 600.0  # the same of a node that has said nothing
+SILENT_SECONDS = 600.0  # after which a manager that is not heard of is ended, and another is tried
 _LOOK_SECONDS, _LOOK_SECONDS_AT_FIRST, _AT_FIRST = 1.0, 0.05, 60.0
 _SAY_AGAIN_SECONDS = 5.0  # between two reports of new reasons alone
 _MOST_NAMES, _MOST_REASONS = 3, 5
@@ -84,6 +84,9 @@ class _Node:
         elif not is_connected and self.places:
             self.places, self.since = 0, now
             self._note(f"no sign of life for {LOST_AFTER_SECONDS} s")
+        elif not is_connected and now - self.since > SILENT_SECONDS:
+            self.step.end()
+            self._ended(f"no answer for {SILENT_SECONDS:.0f} s", now)
         elif not is_connected and now - self.since > NO_ANSWER_SECONDS:
             self._note(self.step.cause() or f"no answer for {NO_ANSWER_SECONDS:.0f} s")
 
@@ -97,9 +100,10 @@ class _Node:
         self.is_excluded = True
         self.places = 0
 
-    def is_without_hope(self, now: float) -> bool:
+    @property
+    def is_without_hope(self) -> bool:
         """Whether it will hardly have workers again, if no other node has any."""
-        return self.is_excluded or self.has_failed or now - self.since > SILENT_SECONDS
+        return self.is_excluded or self.has_failed
 
     def _start(self, now: float) -> None:
         self._tries += 1
@@ -140,9 +144,7 @@ class NodesOfJob:
         self._report(now)
         if self._places or any(each.tasks for each in connected.values()):
             self._last_there = now
-        elif now - self._last_there > HOPELESS_SECONDS and all(
-            node.is_without_hope(now) for node in self._nodes.values()
-        ):
+        elif now - self._last_there > HOPELESS_SECONDS and all(node.is_without_hope for node in self._nodes.values()):
             self._announce(StopAsked(Stop(StopReason.NO_WORKERS, last="; ".join(self._lacking) or _NONE_LEFT)))
             self._last_there = now
         # One that a node starts when it wakes, of an earlier try, is not the node's either.

@@ -24,12 +24,14 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import psutil
 
@@ -46,6 +48,9 @@ _ENDS_AFTER_SECONDS = 25  # without an answer, a manager ends, its trials with i
 _ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to answer
 
 WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
+
+_CONTACT_THREAD = "Interchange-Communicator"  # of a manager, which is nothing without it
+_LEAVING_SECONDS, _LOOK_SECONDS = 5.0, 1.0  # for a manager to end its workers itself
 
 _INTERCHANGE, _WORKER_POOL = "interchange", "process_worker_pool"
 _LOOPBACK = "127.0.0.1"
@@ -215,6 +220,7 @@ def main() -> None:
             _prepare_node(sys.argv)
         except MachineError as error:
             sys.exit(str(error))
+        threading.Thread(target=_leave_when_contact_ends, daemon=True).start()
         context.set_forkserver_preload(["candle_hpo.engine.pilot.fork_server"])
         multiprocessing.forkserver.ensure_running()  # while this process imports, too
     with _only_what_is_needed():
@@ -229,8 +235,25 @@ def main() -> None:
                 raise
             sys.exit(f"cannot reach {', '.join(sorted(url for url in urls if not url.startswith('127.')) or urls)}")
         if name == _WORKER_POOL:  # which ends by itself only then
-            os.write(2, f"no contact with the campaign for {_ENDS_AFTER_SECONDS} s\n".encode())
-            os._exit(1)  # one of its threads may wait for the rest of a result, whose worker is ended by now
+            _leave_without_contact()
+
+
+def _leave_when_contact_ends() -> None:
+    """End this manager, and its workers with it, a moment after the thread that is in contact with the campaign.
+
+    By itself a manager ends its workers then, but may never come to that: one of its threads can wait for good, for the
+    rest of a result whose worker is stopped, or to hand one to the thread that has ended.
+    """
+    while not (contact := [each for each in threading.enumerate() if each.name == _CONTACT_THREAD]):
+        time.sleep(_LOOK_SECONDS)
+    contact[0].join()
+    time.sleep(_LEAVING_SECONDS)
+    _leave_without_contact()
+
+
+def _leave_without_contact() -> NoReturn:
+    os.write(2, b"lost contact with the campaign\n")
+    os._exit(1)
 
 
 def _prepare_node(arguments: Sequence[str]) -> None:
