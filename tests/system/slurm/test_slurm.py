@@ -469,7 +469,7 @@ def test_a_job_that_slurm_requeues_continues(
     os.kill(campaign.process, signal.SIGSTOP)
     slurm.run("scontrol", "requeue", campaign.job)
     wait_until(lambda: "PENDING" in slurm.run("squeue", "--noheader", "--format=%T"), 60, here, slurm)
-    slurm.run("scontrol", "update", f"JobId={campaign.job}", "StartTime=now")
+    slurm.run("scontrol", "update", f"JobId={campaign.job}", "StartTime=now+3")
     slurm.wait_until_empty(120)
     assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
     assert_each_completed_once(here, 60)
