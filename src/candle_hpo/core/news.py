@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from candle_hpo.core.stopping import Stop, StopHow
-from candle_hpo.core.trial import Attempt, Outcome
+from candle_hpo.core.trial import Attempt, Outcome, Report
 
 
 class Ended(NamedTuple):
@@ -14,6 +14,13 @@ class Ended(NamedTuple):
 
     attempt: Attempt
     outcome: Outcome
+
+
+class Reported(NamedTuple):
+    """An attempt has measured something on its way. News of it may be lost, and nothing depends on all of it."""
+
+    attempt: Attempt
+    report: Report
 
 
 class Broke(NamedTuple):
@@ -39,7 +46,7 @@ class StopAsked(NamedTuple):
     stop: Stop
 
 
-News = Ended | Broke | PlacesChanged | StopAsked
+News = Ended | Reported | Broke | PlacesChanged | StopAsked
 
 
 class Engine(Protocol):

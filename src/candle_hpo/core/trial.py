@@ -128,6 +128,27 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         return f"{self.node}:{self.slot}"
 
 
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """What a trial has measured by a step: an epoch, an iteration, whatever its script counts.
+
+    A metric that is not a finite number is None here, as it is in a record: so a value that has become NaN is one that
+    is reported, and is None.
+    """
+
+    step: float
+    metrics: Metrics
+
+    def has(self, objective: str) -> bool:
+        """Return whether it says anything of this objective."""
+        return objective in self.metrics
+
+    def value_of(self, objective: str) -> float | None:
+        """Return the value of an objective; None where it is not reported, or is not a finite number."""
+        value = self.metrics.get(objective)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if is_number and value is not None else None
+
+
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How an attempt ended.
 
@@ -137,6 +158,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     how that starts them; with these comes what each trial waits for, as `slow_imports`.
     `script` is the version of the model script that ran (`core.provenance.ScriptState`), or, where that changed
     meanwhile, those at the beginning and the end with `-` between them; empty where that is not known.
+    `last_report` is what it reported last, however it ended.
     """
 
     status: Status
@@ -147,6 +169,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     notes: tuple[str, ...] = ()
     slow_imports: tuple[SlowImport, ...] = ()
     script: str = ""
+    last_report: Report | None = None
 
     def __post_init__(self) -> None:
         if bool(self.metrics) != (self.status is Status.COMPLETED):
