@@ -17,10 +17,10 @@ from typing import Protocol
 from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
-from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, StopAsked
+from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, Reported, StopAsked
 from candle_hpo.core.nodes import Excused, NodeWatch, OutOfUse, Released, Suspected
 from candle_hpo.core.stopping import Stop, StopHow, StopReason
-from candle_hpo.core.trial import Attempt, Configuration, Outcome, Status, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Status, Trial
 from candle_hpo.record import events
 from candle_hpo.record.events import (
     AnyEvent,
@@ -28,15 +28,18 @@ from candle_hpo.record.events import (
     CampaignStopped,
     NodeExcluded,
     TrialFinished,
+    TrialReported,
     TrialStarted,
+    TrialStopAsked,
 )
 from candle_hpo.record.record import Record
-from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler
+from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler, VerdictKind
 
 # A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
 # wait. So no wait for arrivals is longer than this.
 WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
+REPORTS_SECONDS = 10.0  # for which reports that were weighed wait to be recorded with what happens next
 NO_PLACES_SECONDS = 300.0  # for another worker to come, where those that are there are out of use
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome.interrupted("an error ended the campaign while it ran")
@@ -85,6 +88,9 @@ class Campaign:
         self._last_places = time.monotonic()
         self._running: dict[int, Attempt] = {}  # by the number of the trial
         self._unrecorded: list[AnyEvent] = []
+        self._weighed: list[AnyEvent] = []  # reports, and what followed from them
+        self._last_append = time.monotonic()
+        self._stopping: set[str] = set()  # names of attempts that are to end early
         self._again = Attempts(policy)
         self._failure_watch = FailureWatch(policy, engine.nodes)
         self._nodes = NodeWatch(engine.workers_on)
@@ -147,6 +153,8 @@ class Campaign:
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
         self._has_begun = True
+        for attempt, reported in history.reports:
+            self._scheduler.judge(attempt, reported.report)
         for _, earlier in sorted(history.trials.items()):
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._observe(earlier.attempt, outcome)
@@ -170,13 +178,20 @@ class Campaign:
     def _record_and_start_some(self) -> bool:
         """Record and start what can be proposed in a moment; return whether there may be more."""
         starting, may_be_more = self._attempts_to_start(self._places - len(self._running))
-        now = time.time()
-        self._record.append([*self._unrecorded, *(TrialStarted.of(attempt, now) for attempt in starting)])
-        self._unrecorded.clear()
+        self._append([TrialStarted.of(attempt, time.time()) for attempt in starting])
         for attempt in starting:
             self._engine.start(attempt)
             self._running[attempt.trial.number] = attempt
         return may_be_more
+
+    def _append(self, started: Sequence[TrialStarted]) -> None:
+        """Record what happened, and what starts now. Reports alone wait for more: nobody acts on them but this loop."""
+        found = [*self._unrecorded, *started]
+        if found or (self._weighed and time.monotonic() - self._last_append > REPORTS_SECONDS):
+            self._record.append([*self._weighed, *found])
+            self._weighed.clear()
+            self._unrecorded.clear()
+            self._last_append = time.monotonic()
 
     def _attempts_to_start(self, free: int) -> tuple[list[Attempt], bool]:
         """Return attempts to start on free workers, and whether time ran out before there were enough."""
@@ -228,6 +243,8 @@ class Campaign:
             match each:
                 case Ended(attempt, outcome):
                     self._unrecorded.append(self._finish(attempt, outcome))
+                case Reported(attempt, report):
+                    self._judge(attempt, report)
                 case Broke(attempt, error):
                     del self._running[attempt.trial.number]
                     broken = error
@@ -270,13 +287,14 @@ class Campaign:
                     known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.attempt)
                     self._unrecorded.append(TrialFinished.of(each.attempt, known or _LOST, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
-            self._record.append(self._unrecorded)
+            self._record.append([*self._weighed, *self._unrecorded])
             lost = [TrialFinished.of(row.attempt, _LOST, time.time()) for row in self._record.history.running.values()]
             self._record.append([*lost, CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
     def _finish(self, attempt: Attempt, outcome: Outcome) -> TrialFinished:
         """Let everything know how an attempt ended; return what the record is to have of it."""
         del self._running[attempt.trial.number]
+        self._stopping.discard(attempt.name)
         self._again.add(attempt, outcome)
         self._observe(attempt, outcome)
         self._failure_watch.add(attempt.trial, outcome, time.monotonic())
@@ -286,6 +304,21 @@ class Campaign:
     def _observe(self, attempt: Attempt, outcome: Outcome) -> None:
         self._scheduler.ended(attempt, outcome)
         self._search.observe(attempt.trial, outcome)
+
+    def _judge(self, attempt: Attempt, report: Report) -> None:
+        """Stop a trial that is not worth its time, by what it reports; news of one that has ended comes too late."""
+        trial, now = attempt.trial, time.time()
+        if self._running.get(trial.number) != attempt or attempt.name in self._stopping:
+            return
+        verdict = self._scheduler.judge(attempt, report)
+        if verdict.kind is VerdictKind.UNHEEDED:
+            return
+        weighed = TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
+        self._weighed.append(weighed)
+        if verdict.kind is VerdictKind.STOP:
+            self._weighed.append(TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))
+            self._stopping.add(attempt.name)
+            self._engine.stop(attempt, StopHow.PURPOSE)
 
     def _judge_nodes(self) -> None:
         """Act on what outcomes say of where they came about: see `NodeWatch`."""

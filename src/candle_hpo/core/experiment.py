@@ -96,6 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     restart_from_exp: str | None = None
     engine: Literal["auto", "local", "slurm"] = "auto"
     direction: Direction = Direction.MINIMIZE
+    stopping: tuple[Literal["median", "asha", "best_few", "nan"], ...] = ()
+    min_steps: int = 1
+    max_steps: int | None = None
+    reduction_factor: int = 3
     seed: int | None = None
     trial_timeout: int | None = None
     max_output: float | None = None

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from candle_hpo.core.errors import MachineError
-from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, StopAsked
+from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, Reported, StopAsked
 from candle_hpo.core.stopping import Stop, StopHow
 from candle_hpo.core.trial import Attempt, Outcome, Status
 
@@ -126,7 +126,7 @@ class PooledEngine:
         """Let this reason to stop be news. May be called by a signal handler."""
         self.announce(StopAsked(stop))
 
-    def announce(self, news: PlacesChanged | StopAsked) -> None:
+    def announce(self, news: PlacesChanged | Reported | StopAsked) -> None:
         """Let this be news. May be called by any thread."""
         self._arrivals.put(news)
 

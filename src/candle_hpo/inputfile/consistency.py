@@ -9,9 +9,11 @@ from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
 from candle_hpo.core.objective import measured_groups
 from candle_hpo.inputfile.control import Control
+from candle_hpo.inputfile.keyword_values import RULES
 from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_OF_A_RULE = ("min_steps", "max_steps", "reduction_factor")
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
 
@@ -23,6 +25,10 @@ def check_consistency(control: Control, names: Sequence[str], findings: Findings
     if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
         where = control.line_of("gpus_per_trial")
         findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
+    least, most = control.values.get("min_steps", 1), control.values.get("max_steps")
+    if isinstance(least, int) and isinstance(most, int) and most <= least:
+        where = control.line_of("max_steps")
+        findings.wrong(where, f"max_steps={most} is not more than min_steps={least}: no trial could be stopped early")
     findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
 
@@ -66,6 +72,12 @@ def _notes_on_groups(pattern: object) -> Iterator[str]:
 def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:
     """Yield notes on keywords that are right, and do nothing in this experiment."""
     yield from _notes_on_the_search(there, values)
+    stopping = values.get("stopping")
+    rule = next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
+    of_rule = {None: (), "asha": _OF_A_RULE}.get(rule, ("min_steps", "max_steps"))
+    useless = [name for name in _OF_A_RULE if name in there and name not in of_rule]
+    if useless:
+        yield f"{', '.join(useless)}: no effect {f'with stopping={rule}' if rule else 'without a rule in stopping'}"
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
         yield 'argument_style: no effect without hyperparams_as="arguments"'
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]

@@ -147,6 +147,20 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return read
 
 
+RULES, STOPS_NAN = ("median", "asha", "best_few"), "nan"
+
+
+def stopping(text: str) -> tuple[str, ...]:
+    """Return what stops trials early: a rule, values that are not numbers, or both; nothing for `none`."""
+    words = [one_of((*RULES, STOPS_NAN, "none"))(word.strip()) for word in text.split(",")]
+    if len(words) > 1 and "none" in words:
+        raise KeywordValueError(f'"{text}": none says that nothing stops a trial early; keep it alone, or leave it out')
+    rules = [word for word in words if word in RULES]
+    if len(rules) > 1:
+        raise KeywordValueError(f'"{text}" names {len(rules)} rules; keep one of {", ".join(rules)}')
+    return tuple(dict.fromkeys(word for word in words if word != "none"))
+
+
 STYLES = {
     "--my-name value": ArgumentStyle("--", " ", dashes=True),
     "--my_name value": ArgumentStyle("--", " ", dashes=False),

@@ -170,6 +170,25 @@ KEYWORDS = (
     ),
     Keyword("direction", values.direction, "`minimize` or `maximize` the value that the model returns"),
     Keyword(
+        "stopping",
+        values.stopping,
+        "what stops a trial early: `asha`, `median` or `best_few`, by what it reports on its way; `nan`: a value that "
+        "is not a number; `asha, nan`: both; see [early stopping](early-stopping.md)",
+        default_shown="`none`",
+    ),
+    Keyword("min_steps", values.whole_number(1), "stopping: no trial is stopped before so many steps"),
+    Keyword(
+        "max_steps",
+        values.whole_number(1),
+        "stopping: how many steps a whole trial has",
+        default_shown="what the longest trial that has completed had",
+    ),
+    Keyword(
+        "reduction_factor",
+        values.whole_number(2),
+        "stopping=asha: one in so many trials goes on from a step to that which is so many times as far",
+    ),
+    Keyword(
         "seed",
         values.whole_number(0),
         "makes the seeds of the trials repeatable",

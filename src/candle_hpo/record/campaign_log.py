@@ -29,7 +29,9 @@ from candle_hpo.record.events import (
     NodeExcluded,
     PlacesChanged,
     TrialFinished,
+    TrialReported,
     TrialStarted,
+    TrialStopAsked,
 )
 
 LEVEL = "CANDLE_LOG_LEVEL"  # of both loggers; without it, each has its own
@@ -120,6 +122,10 @@ def log_events(events: Sequence[AnyEvent], known_notes: Collection[str] = ()) ->
                         _logger.warning("%s: %s", outcome.worker, note)
                 if outcome.status is Status.INTERRUPTED:
                     interrupted[outcome.reason].append(f"trial {event.number} on {outcome.worker or 'no worker'}")
+            case TrialReported():
+                _logger.debug("trial %d: step %g, %d of %d", event.number, event.report.step, event.rank, event.among)
+            case TrialStopAsked():
+                _logger.info("trial %d is stopped early, at step %g", event.number, event.step)
             case _:
                 others.append(event)
     for reason, names in interrupted.items():

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Report, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", gc=False):
@@ -128,6 +128,32 @@ class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):
         return Attempt(Trial(Configuration(self.number, self.id, self.hyperparameters), self.repeat), self.attempt)
 
 
+class TrialReported(Event, frozen=True, tag=True, omit_defaults=True):
+    """A running attempt measured something of which a decision was made: others are in the trial's folder alone.
+
+    It had this `rank`, from 1, `among` so many trials there, itself included; 0 where it was compared with none. A
+    metric that was not a finite number is null.
+    """
+
+    time: float
+    number: int
+    attempt: int
+    report: Report
+    rank: int = 0
+    among: int = 0
+    repeat: int = 1
+
+
+class TrialStopAsked(Event, frozen=True, tag=True, omit_defaults=True):
+    """An attempt is to end early, for its report at this `step` was not good enough; `TrialFinished` follows."""
+
+    time: float
+    number: int
+    attempt: int
+    step: float
+    repeat: int = 1
+
+
 class TrialFinished(Event, frozen=True, tag=True, omit_defaults=True):
     """An attempt at a trial ended."""
 
@@ -171,6 +197,8 @@ AnyEvent = (
     | CampaignStarted
     | PlacesChanged
     | TrialStarted
+    | TrialReported
+    | TrialStopAsked
     | TrialFinished
     | NodeExcluded
     | CampaignStopped

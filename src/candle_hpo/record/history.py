@@ -25,7 +25,9 @@ from candle_hpo.record.events import (
     PlacesChanged,
     RecordHeader,
     TrialFinished,
+    TrialReported,
     TrialStarted,
+    TrialStopAsked,
 )
 from candle_hpo.record.log import how_to_save
 
@@ -115,7 +117,9 @@ class History:
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
     that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
     number, those of the same kind together. `jobs` are in the order in which
-    they were submitted, or began to run it after that. `requests` are the submissions by their marks.
+    they were submitted, or began to run it after that. `requests` are the submissions by their marks. `reports` are
+    those of which decisions were made, in their order, each with its attempt; `last_reports` the last one of each
+    trial, by number, and `stop_asked` the trials that run and are to end early.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -132,6 +136,9 @@ class History:
         self.requests: dict[str, JobRequested] = {}
         self.unresolved: JobRequested | None = None  # the last request, where nothing says what came of it
         self.refused: JobRefused | None = None  # what came of the last request, unless something has run since
+        self.reports: list[tuple[Attempt, TrialReported]] = []
+        self.last_reports: dict[int, TrialReported] = {}
+        self.stop_asked: dict[int, TrialStopAsked] = {}
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
         self.scripts: dict[str, dict[int, None]] = {}  # versions of the script -> the trials that ran them, by number
@@ -154,6 +161,11 @@ class History:
                 self._start(event)
             case TrialFinished():
                 self._finish(event)
+            case TrialReported():
+                self._report(event)
+            case TrialStopAsked():
+                self._running_attempt(event, "stops")
+                self.stop_asked[event.number] = event
             case CampaignStarted():
                 self.campaigns.append(CampaignHistory(event, event.time))
                 self.stopped, self.excluded, self.notes, self.slow_imports = None, [], {}, {}
@@ -256,9 +268,14 @@ class History:
         ]
 
     def end_running(self, reason: str) -> None:
-        """Count what runs as interrupted: the campaign that ran it is known to have died without a word."""
-        for trial in self.running.values():
-            self._end(trial, Outcome.interrupted(reason))
+        """Count what runs as interrupted: the campaign that ran it is known to have died without a word.
+
+        What was to end early has ended so, whoever ended it.
+        """
+        for number, trial in self.running.items():
+            is_to_stop, last = self.stop_asked.pop(number, None), self.last_reports.get(number)
+            stopped = Outcome(Status.STOPPED, last_report=last.report if last else None)
+            self._end(trial, stopped if is_to_stop else Outcome.interrupted(reason))
         self.running.clear()
 
     def _start(self, event: TrialStarted) -> None:
@@ -269,10 +286,22 @@ class History:
             self._take_back(earlier, earlier.outcome)
         self.trials[event.number] = self.running[event.number] = TrialHistory(event.begun, event.time)
 
-    def _finish(self, event: TrialFinished) -> None:
-        trial = self.running.pop(event.number, None)
+    def _running_attempt(self, event: TrialReported | TrialStopAsked | TrialFinished, does: str) -> TrialHistory:
+        """Return the trial whose attempt an event is about; raise `RecordError` where that does not run."""
+        trial = self.running.get(event.number)
         if trial is None or (trial.attempt.number, trial.trial.repeat) != (event.attempt, event.repeat):
-            raise RecordError(f"it ends attempt {event.attempt} at trial number {event.number}, which does not run")
+            raise RecordError(f"it {does} attempt {event.attempt} at trial number {event.number}, which does not run")
+        return trial
+
+    def _report(self, event: TrialReported) -> None:
+        trial = self._running_attempt(event, "has a report of")
+        self.reports.append((trial.attempt, event))
+        self.last_reports[event.number] = event
+
+    def _finish(self, event: TrialFinished) -> None:
+        trial = self._running_attempt(event, "ends")
+        del self.running[event.number]
+        self.stop_asked.pop(event.number, None)
         # What lies between the start that was recorded and the model's own is waiting, not work.
         began = max(trial.started, event.time - event.outcome.seconds)
         self.attempts.append(EndedAttempt(trial.attempt, event.outcome, min(began, event.time), event.time))

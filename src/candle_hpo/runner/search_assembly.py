@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.listener import Progress, Say
-from candle_hpo.schedule.scheduler import FirstCome, LongestFirst
+from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule
+from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:
@@ -47,15 +49,36 @@ def campaign_of(
     A search that learns is asked for a trial only when a worker is free. One that lists its sets gives an earlier trial
     the hyperparameters that its set has now.
     """
+    scheduler = LongestFirst() if isinstance(search, GridSearch) else FirstCome()
     return Campaign(
         search,
         engine,
         record,
         settings.failure_policy,
         progress.update,
-        scheduler=LongestFirst() if isinstance(search, GridSearch) else FirstCome(),
+        scheduler=_stopping_early(scheduler, settings),
         retry_failed=retry_failed,
         as_listed=search.as_listed if isinstance(search, GridSearch) else lambda trial: trial,
+    )
+
+
+def _stopping_early(scheduler: Scheduler, settings: Settings) -> Scheduler:
+    """Return a scheduler that stops trials as the settings say, and chooses as another does."""
+    if not settings.stopping:
+        return scheduler
+    rules: dict[str, Callable[[], Rule]] = {
+        "median": Median,
+        "best_few": BestFew,
+        "asha": partial(Asha, settings.reduction_factor),
+    }
+    rule = next((rules[name]() for name in settings.stopping if name in rules), None)
+    return EarlyStopping(
+        scheduler,
+        rule,
+        settings.objective,
+        min_steps=settings.min_steps,
+        max_steps=settings.max_steps,
+        stops_nan="nan" in settings.stopping,
     )
 
 

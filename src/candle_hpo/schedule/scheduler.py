@@ -1,4 +1,4 @@
-"""Which of the trials that wait starts next on a worker that is free."""
+"""Which of the trials that wait starts next on a worker that is free, and whether one that runs goes on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from typing import NamedTuple, Protocol
 
-from candle_hpo.core.trial import Attempt, Hyperparameters, Outcome, Status
+from candle_hpo.core.trial import Attempt, Hyperparameters, Outcome, Report, Status
 
 MOST_DURATIONS = 500  # that expectations are made of: the latest ones
 SETS_A_WORKER, MOST_SETS = 10, 2000  # at the end of a list, that may leave its order
@@ -27,8 +28,27 @@ class Moment:
     seconds_left: float = math.inf
 
 
+class VerdictKind(Enum):
+    """What follows from a report: nothing, or, where it was weighed against others, that the trial goes on or not."""
+
+    UNHEEDED = "unheeded"
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class Verdict(NamedTuple):
+    """What follows from a report; it had this `rank`, from 1, among so many; 0 where there was no comparison."""
+
+    kind: VerdictKind
+    rank: int = 0
+    among: int = 0
+
+
+UNHEEDED = Verdict(VerdictKind.UNHEEDED)
+
+
 class Scheduler(Protocol):
-    """Chooses the trial that starts next. It has no clock: the moment is handed in."""
+    """Chooses the trial that starts next, and judges those that run. It has no clock: the moment is handed in."""
 
     def look_ahead(self, workers: int) -> int:
         """Return how many waiting trials it wants to choose from, besides the first of them.
@@ -38,6 +58,12 @@ class Scheduler(Protocol):
 
     def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
         """Return the trial of those that wait that starts now; None: none of them would end in the time left."""
+
+    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+        """Return what follows from a report of an attempt, perhaps one of an earlier campaign.
+
+        The same reports in the same order have the same verdicts. Those that were `UNHEEDED` may be left out.
+        """
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how a trial ended, perhaps one of an earlier campaign."""
@@ -59,6 +85,10 @@ class FirstCome:
         is_known = self._seen and now.seconds_left < math.inf
         usual = statistics.median_high(seconds for _, seconds in self._seen) if is_known else 0.0
         return waiting[0] if usual <= now.seconds_left else None
+
+    def judge(self, attempt: Attempt, report: Report) -> Verdict:  # noqa: ARG002
+        """Return that nothing follows: each trial runs its whole length."""
+        return UNHEEDED
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how long a trial took."""

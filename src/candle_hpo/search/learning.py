@@ -97,15 +97,20 @@ class LearningSearch:
     def observe(self, trial: Trial, outcome: Outcome) -> None:
         """Observe how a trial ended, perhaps one that an earlier campaign proposed.
 
-        One that was interrupted, or stopped, says nothing: its value is as unknown as that of a trial that runs. Raises
-        `RecordError` for hyperparameters that are not of this space.
+        One that was interrupted says nothing: its value is as unknown as that of a trial that runs. One that was
+        stopped early is as good as what it reported last. Raises `RecordError` for hyperparameters that are not of this
+        space.
         """
         if trial.number not in self._places:
             point = self._space.space.coordinates(trial.hyperparameters)
             if point is None:
                 raise RecordError(f"{trial.id} has hyperparameters that are not of this experiment's search space")
             self._places[trial.number] = self._add(point)
-        if outcome.status not in (Status.INTERRUPTED, Status.STOPPED):
+        if outcome.status is Status.STOPPED:
+            last = outcome.last_report
+            if last is not None and last.has(self._objective):
+                self._sampler.observe(self._places[trial.number], last.value_of(self._objective))
+        elif outcome.status is not Status.INTERRUPTED:
             self._sampler.observe(self._places[trial.number], outcome.value_of(self._objective))
 
     def _add(self, point: Coordinates) -> int:

@@ -1,0 +1,181 @@
+"""Rules that stop a running trial which is not worth its time, by what others had measured by the same step.
+
+Every rule looks at a few steps only, the rungs: at the first report of a trial that has reached one, its value is
+compared with those that other trials had there. A trial that others are compared with may have been stopped since.
+Nothing waits for anything: whoever comes first to a rung goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+from candle_hpo.core.objective import Objective
+from candle_hpo.core.trial import Attempt, Outcome, Report, Status
+from candle_hpo.schedule.scheduler import UNHEEDED, Moment, Scheduler, Verdict, VerdictKind
+
+FEWEST_OTHERS = 5  # trials, before the median of their values stops one
+BEST_FEW = 3  # trials that run their whole length
+MEDIAN_RUNG = 1.2  # times the step of a rung is that of the next one, for the median
+
+
+class Rule(Protocol):
+    """Decides at a rung. Losses are sorted, the least, which is the best, first; infinite: not a number.
+
+    `takes_best` says whether what counts at a rung is the best that the trial had at any so far, or what it has there.
+    """
+
+    takes_best: bool
+
+    def next_rung(self, step: float) -> float:
+        """Return the step of the rung after the one at this step."""
+
+    def goes_on(self, loss: float, others: list[float]) -> bool:
+        """Return whether a trial with this loss goes on, beside those that were at the same rung before."""
+
+
+class Asha:
+    """Goes on where it is among the best 1/`reduction_factor` of all that have reached the rung.
+
+    The stopping kind of asynchronous successive halving: Li and others, "A system for massively parallel hyperparameter
+    tuning", MLSys 2020 (arXiv 1810.05934), as a rung is used there, and rungs `reduction_factor` times as far each.
+    """
+
+    takes_best = False
+
+    def __init__(self, reduction_factor: int) -> None:
+        self._factor = reduction_factor
+
+    def next_rung(self, step: float) -> float:
+        """Return a step that is `reduction_factor` times as far."""
+        return step * self._factor
+
+    def goes_on(self, loss: float, others: list[float]) -> bool:
+        """Return whether it is among the best; the first ones, fewer than `reduction_factor`, all go on."""
+        reached = len(others) + 1
+        return reached < self._factor or bisect_left(others, loss) < max(1, reached // self._factor)
+
+
+class Median:
+    """Stops a trial whose best value so far is worse than the median of what others had measured by then.
+
+    The median stopping rule of Golovin and others, "Google Vizier: a service for black-box optimization", KDD 2017,
+    with the best value so far in place of the running average, which one bad first step spoils.
+    """
+
+    takes_best = True
+
+    def next_rung(self, step: float) -> float:
+        """Return the next whole step, or one that is a fifth further."""
+        return max(math.floor(step) + 1, math.ceil(step * MEDIAN_RUNG))
+
+    def goes_on(self, loss: float, others: list[float]) -> bool:
+        """Return whether it is no worse than the median, if there are enough others."""
+        return len(others) < FEWEST_OTHERS or loss <= others[len(others) // 2]
+
+
+class BestFew:
+    """Lets all run a few steps, and those that are then the best few of all so far their whole length.
+
+    The strong simple baseline of "Is one epoch all you need for multi-fidelity hyperparameter optimization?" (Egele and
+    others, 2023, arXiv 2307.15422), which trains the best three again to the end; here they go on, as they come.
+    """
+
+    takes_best = False
+
+    def next_rung(self, step: float) -> float:  # noqa: ARG002
+        """Return infinity: there is one rung."""
+        return math.inf
+
+    def goes_on(self, loss: float, others: list[float]) -> bool:
+        """Return whether fewer than a few are better."""
+        return bisect_left(others, loss) < BEST_FEW
+
+
+class EarlyStopping:
+    """A scheduler that chooses as another does, and stops trials by a rule, and by values that are not numbers.
+
+    Rungs begin at `min_steps`. None stands where trials end: at `max_steps`, or, where that is not given, at the last
+    step of any that has completed. As long as that is not known, a trial is judged only once some have gone beyond the
+    rung, if need be by its own next report. Without a rule, only values that are not numbers stop a trial.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        rule: Rule | None,
+        objective: Objective,
+        *,
+        min_steps: float = 1,
+        max_steps: float | None = None,
+        stops_nan: bool = False,
+    ) -> None:
+        self._scheduler, self._rule, self._objective, self._stops_nan = scheduler, rule, objective, stops_nan
+        self._min_steps, self._end = min_steps, math.inf if max_steps is None else max_steps
+        self._learns_end = max_steps is None
+        self._furthest = -math.inf  # step of all that was seen
+        self._undecided: dict[int, float] = {}  # by the trial's number: a rung, beyond which none was known to go
+        self._losses: defaultdict[float, list[float]] = defaultdict(list)  # of each rung, sorted
+        self._own: dict[int, tuple[Attempt, dict[float, float]]] = {}  # of each trial by its number: loss at each rung
+
+    def look_ahead(self, workers: int) -> int:
+        """Return what the other one says."""
+        return self._scheduler.look_ahead(workers)
+
+    def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
+        """Return what the other one chooses."""
+        return self._scheduler.choose(waiting, now)
+
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note how a trial ended, and at which step."""
+        self._scheduler.ended(attempt, outcome)
+        if self._learns_end and outcome.status is Status.COMPLETED and outcome.last_report is not None:
+            last = outcome.last_report.step
+            self._end = last if self._end == math.inf else max(self._end, last)
+
+    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+        """Return whether an attempt goes on; at a rung, beside all that have been there."""
+        if not report.has(self._objective.name):
+            return UNHEEDED
+        value = report.value_of(self._objective.name)
+        if value is None and self._stops_nan:
+            return Verdict(VerdictKind.STOP)
+        if self._rule is None or not self._min_steps <= report.step < self._end:
+            return UNHEEDED
+        self._furthest = max(self._furthest, report.step)
+        rung, own, number = self._rung(self._rule, report.step), self._losses_of(attempt), attempt.trial.number
+        losses = self._losses[rung]
+        if rung in own and self._undecided.get(number) != rung:
+            return UNHEEDED
+        if rung in own:
+            losses.pop(bisect_left(losses, own[rung]))
+        else:
+            loss = math.inf if value is None else self._objective.direction.sort_key(value)
+            own[rung] = min([loss, *own.values()]) if self._rule.takes_best else loss
+        goes_on, rank = self._rule.goes_on(own[rung], losses), bisect_left(losses, own[rung]) + 1
+        losses.insert(rank - 1, own[rung])
+        if self._furthest > rung or self._end < math.inf:
+            self._undecided.pop(number, None)
+        else:  # trials may well end here
+            self._undecided[number], goes_on = rung, True
+        return Verdict(VerdictKind.CONTINUE if goes_on else VerdictKind.STOP, rank, len(losses))
+
+    def _rung(self, rule: Rule, step: float) -> float:
+        """Return the last rung that a step has reached."""
+        rung = float(self._min_steps)
+        while (following := rule.next_rung(rung)) <= step:
+            rung = following
+        return rung
+
+    def _losses_of(self, attempt: Attempt) -> dict[float, float]:
+        """Return what an attempt had at its rungs; what an earlier one at the trial had there counts no more."""
+        earlier, own = self._own.get(attempt.trial.number, (attempt, {}))
+        if earlier != attempt:
+            for rung, loss in own.items():
+                self._losses[rung].pop(bisect_left(self._losses[rung], loss))
+            own = {}
+        self._own[attempt.trial.number] = attempt, own
+        return own
