@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from candle_hpo.campaign import Campaign, Search
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.news import PlacesChanged, StopAsked
@@ -34,6 +34,7 @@ from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
 from candle_hpo.report.summary import stop_text
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
+from candle_hpo.schedule.waiting import Search
 from candle_hpo.search.grid import GridSearch
 
 CTRL_C = Stop(StopReason.CTRL_C)

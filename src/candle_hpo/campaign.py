@@ -12,13 +12,11 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.failures import FailurePolicy, FailureWatch
 from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, Reported, StopAsked
-from candle_hpo.core.nodes import Excused, NodeWatch, OutOfUse, Released, Suspected
 from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Status, Trial
 from candle_hpo.record import events
@@ -33,31 +31,19 @@ from candle_hpo.record.events import (
     TrialStopAsked,
 )
 from candle_hpo.record.record import Record
+from candle_hpo.schedule.places import PlaceKeeper
 from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler, VerdictKind
+from candle_hpo.schedule.waiting import Search, Waiting
 
 # A signal that comes just before the main thread begins to wait does not wake it: its handler runs only after the
 # wait. So no wait for arrivals is longer than this.
 WAKE_SECONDS = 0.5
 PROPOSE_SECONDS = 0.1  # for proposals between two appends; a grid proposes thousands in that time
 REPORTS_SECONDS = 10.0  # for which reports that were weighed wait to be recorded with what happens next
-NO_PLACES_SECONDS = 300.0  # for another worker to come, where those that are there are out of use
 _LAST_WAIT_SECONDS = 30.0  # for trials to end after an error; longer than they get to end when asked
 _LOST = Outcome.interrupted("an error ended the campaign while it ran")
 
 _logger = logging.getLogger(__name__)
-
-
-class Search(Protocol):
-    """Proposes sets of hyperparameters and observes what came of them."""
-
-    def propose(self, number: int, running: int) -> Configuration | None:
-        """Return the configuration of this number to run while so many others do; None: there is none now.
-
-        `number` is the least, from 1, that none has.
-        """
-
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        """Observe how a trial ended."""
 
 
 class Campaign:
@@ -85,7 +71,6 @@ class Campaign:
         self._watch, self._retry_failed, self._as_listed = watch, retry_failed, as_listed
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
-        self._last_places = time.monotonic()
         self._running: dict[int, Attempt] = {}  # by the number of the trial
         self._unrecorded: list[AnyEvent] = []
         self._weighed: list[AnyEvent] = []  # reports, and what followed from them
@@ -93,9 +78,8 @@ class Campaign:
         self._stopping: set[str] = set()  # names of attempts that are to end early
         self._again = Attempts(policy)
         self._failure_watch = FailureWatch(policy, engine.nodes)
-        self._nodes = NodeWatch(engine.workers_on)
-        self._next_number = 1
-        self._waiting: list[Attempt] = []  # proposed, not begun
+        self._keeper = PlaceKeeper(engine, self._again, self._failure_watch, self._is_over)
+        self._waiting = Waiting(search, self._again, lambda number: number in record.history.trials)
         self._stop: Stop | None = None
 
     def stop(self, stop: Stop) -> None:
@@ -134,12 +118,8 @@ class Campaign:
         return self._places == 0 and not is_ending and bool(self._waiting_attempts(0))
 
     def _give_up_on_places(self) -> None:
-        """Stop where no worker is left but those that are out of use, and no other has come for a while."""
-        if self._running or self._places > 0 or not self._nodes.out_of_use:
-            self._last_places = time.monotonic()
-        elif time.monotonic() - self._last_places > NO_PLACES_SECONDS:
-            out = ", ".join(sorted(self._nodes.out_of_use))
-            self._stop = Stop(StopReason.NO_WORKERS, last=f"out of use: {out}; no other was there for some minutes")
+        is_in_use = bool(self._running) or self._places > 0
+        self._stop = self._keeper.reason_to_give_up(time.monotonic(), is_in_use=is_in_use) or self._stop
 
     def _resume_from_record(self) -> None:
         """Continue from what an earlier campaign left: its outcomes, and what the machine (or a bad node) interrupted.
@@ -209,28 +189,12 @@ class Campaign:
             if chosen is None:
                 self._stop = Stop(StopReason.OUT_OF_TIME)
                 break
-            if chosen.number > 1:
-                self._again.begin()
-            else:
-                self._waiting.remove(chosen)
+            self._waiting.begin(chosen)
             starting.append(chosen)
         return starting, False
 
     def _waiting_attempts(self, running: int) -> Sequence[Attempt]:
-        """Return what the scheduler chooses from: a trial that is attempted again, or else what the search proposes."""
-        again = self._again.first()
-        if again is not None:
-            return (again,)
-        wanted = 1 + self._scheduler.look_ahead(self._places)
-        while len(self._waiting) < wanted:
-            while self._next_number in self._record.history.trials:  # a damaged record may lack some in between
-                self._next_number += 1
-            proposed = self._search.propose(self._next_number, running + len(self._waiting))
-            if proposed is None:
-                break
-            self._waiting.append(Attempt(Trial(proposed)))
-            self._next_number += 1
-        return self._waiting
+        return self._waiting.attempts(running, self._scheduler.look_ahead(self._places))
 
     def _moment(self) -> Moment:
         deadline, places = self._engine.deadline, self._places
@@ -298,7 +262,7 @@ class Campaign:
         self._again.add(attempt, outcome)
         self._observe(attempt, outcome)
         self._failure_watch.add(attempt.trial, outcome, time.monotonic())
-        self._nodes.add(attempt, outcome)
+        self._keeper.add(attempt, outcome)
         return TrialFinished.of(attempt, outcome, time.time())
 
     def _observe(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -321,29 +285,10 @@ class Campaign:
             self._engine.stop(attempt, StopHow.PURPOSE)
 
     def _judge_nodes(self) -> None:
-        """Act on what outcomes say of where they came about: see `NodeWatch`."""
-        verdicts = self._nodes.judge(time.monotonic(), is_idle=self._is_idle())
-        for verdict in verdicts:
-            match verdict:
-                case Suspected(where, failed):
-                    if self._engine.hold(where, is_last=self._failure_watch.is_about_one_node):
-                        _logger.info(
-                            "%s gets nothing for now: of %d failures, one is tried elsewhere", where, len(failed)
-                        )
-                        self._attempt_elsewhere(failed)
-                    else:
-                        self._nodes.dismiss(where)
-                case Released(where):
-                    _logger.info("%s gets trials again", where)
-                    self._engine.release(where)
-                case OutOfUse(where, reason):
-                    self._engine.exclude(where)
-                    self._unrecorded.append(NodeExcluded(time.time(), where, reason))
-                case Excused(failed):
-                    for attempt in filter(self._is_over, failed):
-                        self._failure_watch.forget(attempt.trial)
-                        self._again.add_waiting(attempt.again())
-        if verdicts:
+        """Let nodes and workers be held, released or excluded for what ended there."""
+        has_changed, out_of_use = self._keeper.judge(time.monotonic(), is_idle=self._is_idle())
+        self._unrecorded += [NodeExcluded(time.time(), each.where, each.reason) for each in out_of_use]
+        if has_changed:
             self._hear(self._engine.news(0))  # of other places
 
     def _is_idle(self) -> bool:
@@ -351,17 +296,7 @@ class Campaign:
         is_free = len(self._running) < self._places and not self._stop and not self._failure_watch.stop
         return is_free and not self._waiting_attempts(len(self._running))
 
-    def _attempt_elsewhere(self, failed: Sequence[Attempt]) -> None:
-        """Attempt one of these again, before all else; where one waits for that already, it is the one."""
-        for attempt in failed:
-            if self._again.bring_forward(attempt.trial.number):
-                return
-            if self._is_over(attempt):
-                self._again.add_next(attempt.again())
-                return
-
     def _is_over(self, attempt: Attempt) -> bool:
-        """Return whether an attempt was the last one at its trial, and none waits to be the next."""
+        """Return whether an attempt was the last one at its trial, and that does not run."""
         number = attempt.trial.number
-        is_last = self._record.history.trials[number].attempt == attempt
-        return is_last and number not in self._running and not self._again.waits(number)
+        return self._record.history.trials[number].attempt == attempt and number not in self._running

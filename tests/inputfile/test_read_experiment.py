@@ -368,6 +368,52 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
 
 
 @pytest.mark.parametrize(
+    ("control", "stopping", "notes"),
+    [
+        ("stopping=none", (), ()),
+        ("stopping=ASHA", ("asha",), ()),
+        ("stopping='nan, median'\nmin_steps=5\nmax_steps=50", ("nan", "median"), ()),
+        ("stopping=asha\nmin_steps=2\nreduction_factor=4", ("asha",), ()),
+        (
+            "stopping=median\nreduction_factor=4",
+            ("median",),
+            ("reduction_factor: no effect with stopping=median",),
+        ),
+        ("stopping=nan\nmin_steps=2", ("nan",), ("min_steps: no effect without a rule in stopping",)),
+        ("max_steps=9", (), ("max_steps: no effect without a rule in stopping",)),
+    ],
+)
+def test_what_stops_trials_early(
+    write_input: WriteInput, control: str, stopping: tuple[str, ...], notes: tuple[str, ...]
+) -> None:
+    experiment = read_input_file(write_input(control=control))
+    assert experiment.settings.stopping == stopping
+    assert experiment.notes == notes
+
+
+@pytest.mark.parametrize(
+    ("control", "problem"),
+    [
+        ("stopping=asah", '"asah" is not a valid value; did you mean "asha"?'),
+        ("stopping='asha, median'", '"asha, median" names 2 rules; keep one of asha, median'),
+        (
+            "stopping='none, nan'",
+            '"none, nan": none says that nothing stops a trial early; keep it alone, or leave it out',
+        ),
+        ("stopping=asha\nreduction_factor=1", '"1" is not a whole number from 2 up (at most 9 digits)'),
+        (
+            "stopping=asha\nmin_steps=9\nmax_steps=9",
+            "max_steps=9 is not more than min_steps=9: no trial could be stopped early",
+        ),
+    ],
+)
+def test_what_cannot_stop_trials_early_is_an_error(write_input: WriteInput, control: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_input_file(write_input(control=control))
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("lines", "expected"),
     [
         (

@@ -35,7 +35,7 @@ def complete(scheduler: EarlyStopping, number: int, last: float) -> None:
 
 
 class TestAsha:
-    def test_one_in_so_many_goes_on_from_each_rung(self) -> None:
+    def test_one_in_so_many_continues_from_each_rung(self) -> None:
         scheduler = early(Asha(3), max_steps=9)
         verdicts = [scheduler.judge(attempt(n), report(1, value)) for n, value in enumerate([5, 6, 7, 4, 8, 3], 1)]
         assert [each.kind for each in verdicts] == [CONTINUE, CONTINUE, STOP, CONTINUE, STOP, CONTINUE]
@@ -46,7 +46,7 @@ class TestAsha:
         heeded = [step for step in range(1, 12) if scheduler.judge(attempt(1), report(step, 1)) != UNHEEDED]
         assert heeded == [1, 3]
 
-    def test_rungs_begin_at_the_least_step(self) -> None:
+    def test_rungs_begin_at_min_steps(self) -> None:
         scheduler = early(Asha(2), min_steps=4, max_steps=100)
         heeded = [step for step in range(1, 100) if scheduler.judge(attempt(1), report(step, 1)) != UNHEEDED]
         assert heeded == [4, 8, 16, 32, 64]
@@ -58,12 +58,12 @@ class TestAsha:
         assert scheduler.judge(attempt(3), report(1, 9)) == Verdict(CONTINUE, 1, 1)
         assert scheduler.judge(attempt(3), report(12, 9)) == Verdict(STOP, 3, 3)
 
-    def test_maximizing_the_highest_go_on(self) -> None:
+    def test_maximizing_the_highest_continue(self) -> None:
         scheduler = early(Asha(3), MAXIMIZE, max_steps=9)
         verdicts = [scheduler.judge(attempt(n), report(1, value)).kind for n, value in enumerate([5, 6, 4, 7], 1)]
         assert verdicts == [CONTINUE, CONTINUE, STOP, CONTINUE]
 
-    def test_equal_values_go_on_together(self) -> None:
+    def test_equal_values_continue_together(self) -> None:
         scheduler = early(Asha(3), max_steps=9)
         assert {scheduler.judge(attempt(number), report(1, 0.5)).kind for number in range(1, 20)} == {CONTINUE}
 
@@ -77,7 +77,7 @@ class TestWhereTrialsEnd:
         assert scheduler.judge(attempt(6), report(2, 0)) == Verdict(STOP, 6, 6), "by its value at the rung"
         assert scheduler.judge(attempt(1), report(2, 9)) == Verdict(CONTINUE, 1, 6)
         assert scheduler.judge(attempt(1), report(2.5, 9)) == UNHEEDED
-        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7), "now it is known that trials go on"
+        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7), "now it is known that trials continue"
 
     def test_it_is_learned_from_those_that_complete(self) -> None:
         scheduler = early(Asha(3))
@@ -128,7 +128,7 @@ class TestValuesThatAreNotNumbers:
 
     def test_else_they_are_the_worst_at_a_rung(self) -> None:
         scheduler = early(Asha(2), max_steps=9)
-        assert scheduler.judge(attempt(1), report(1, None)).kind is CONTINUE, "the first ones all go on"
+        assert scheduler.judge(attempt(1), report(1, None)).kind is CONTINUE, "the first ones all continue"
         assert scheduler.judge(attempt(2), report(1, 1e300)).kind is CONTINUE
         assert scheduler.judge(attempt(3), report(1, None)) == Verdict(STOP, 2, 3)
 
@@ -166,7 +166,7 @@ def test_replayed_reports_that_were_heeded_decide_the_rest_alike(
 
 @pytest.mark.parametrize(("rule", "most"), [(Asha(3), 0.45), (Median(), 0.75), (BestFew(), 0.25)])
 def test_much_is_saved_and_the_best_is_found(rule: Rule, most: float) -> None:
-    """Curves that fall towards a value of their own, in a random order, one after the other."""
+    """Curves that fall towards a value each, in a random order, one after the other."""
     chance = random.Random(7)
     scheduler, steps, completed = early(rule, max_steps=27), 0, []
     ends = [chance.random() for _ in range(200)]

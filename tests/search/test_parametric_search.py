@@ -11,13 +11,13 @@ import msgspec
 import optuna
 import pytest
 
-from candle_hpo.campaign import Search
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Outcome, Status, Trial
+from candle_hpo.schedule.waiting import Search
 from candle_hpo.search.learning import KnownPoint
 from candle_hpo.search.optuna.sampler import GaussianProcessSampler
 from candle_hpo.search.optuna.study import distribution_of

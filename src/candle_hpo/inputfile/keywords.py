@@ -186,7 +186,7 @@ KEYWORDS = (
     Keyword(
         "reduction_factor",
         values.whole_number(2),
-        "stopping=asha: one in so many trials goes on from a step to that which is so many times as far",
+        "stopping=asha: one in so many trials continues from a step to that which is so many times as far",
     ),
     Keyword(
         "seed",

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from candle_hpo.campaign import Campaign, Search
+from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.news import Engine
@@ -22,6 +22,7 @@ from candle_hpo.report.words import count
 from candle_hpo.runner.listener import Progress, Say
 from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
+from candle_hpo.schedule.waiting import Search
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Every rule looks at a few steps only, the rungs: at the first report of a trial that has reached one, its value is
 compared with those that other trials had there. A trial that others are compared with may have been stopped since.
-Nothing waits for anything: whoever comes first to a rung goes on.
+Nothing waits for anything: whoever comes first to a rung continues.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Rule(Protocol):
     def next_rung(self, step: float) -> float:
         """Return the step of the rung after the one at this step."""
 
-    def goes_on(self, loss: float, others: list[float]) -> bool:
-        """Return whether a trial with this loss goes on, beside those that were at the same rung before."""
+    def continues(self, loss: float, others: list[float]) -> bool:
+        """Return whether a trial with this loss continues, beside those that were at the same rung before."""
 
 
 class Asha:
-    """Goes on where it is among the best 1/`reduction_factor` of all that have reached the rung.
+    """Continues where it is among the best 1/`reduction_factor` of all that have reached the rung.
 
     The stopping kind of asynchronous successive halving: Li and others, "A system for massively parallel hyperparameter
     tuning", MLSys 2020 (arXiv 1810.05934), as a rung is used there, and rungs `reduction_factor` times as far each.
@@ -53,8 +53,8 @@ class Asha:
         """Return a step that is `reduction_factor` times as far."""
         return step * self._factor
 
-    def goes_on(self, loss: float, others: list[float]) -> bool:
-        """Return whether it is among the best; the first ones, fewer than `reduction_factor`, all go on."""
+    def continues(self, loss: float, others: list[float]) -> bool:
+        """Return whether it is among the best; the first ones, fewer than `reduction_factor`, all continue."""
         reached = len(others) + 1
         return reached < self._factor or bisect_left(others, loss) < max(1, reached // self._factor)
 
@@ -72,8 +72,8 @@ class Median:
         """Return the next whole step, or one that is a fifth further."""
         return max(math.floor(step) + 1, math.ceil(step * MEDIAN_RUNG))
 
-    def goes_on(self, loss: float, others: list[float]) -> bool:
-        """Return whether it is no worse than the median, if there are enough others."""
+    def continues(self, loss: float, others: list[float]) -> bool:
+        """Return whether it is at least as good as the median, if there are enough others."""
         return len(others) < FEWEST_OTHERS or loss <= others[len(others) // 2]
 
 
@@ -81,7 +81,7 @@ class BestFew:
     """Lets all run a few steps, and those that are then the best few of all so far their whole length.
 
     The strong simple baseline of "Is one epoch all you need for multi-fidelity hyperparameter optimization?" (Egele and
-    others, 2023, arXiv 2307.15422), which trains the best three again to the end; here they go on, as they come.
+    others, 2023, arXiv 2307.15422), which trains the best three again to the end; here they continue, as they come.
     """
 
     takes_best = False
@@ -90,7 +90,7 @@ class BestFew:
         """Return infinity: there is one rung."""
         return math.inf
 
-    def goes_on(self, loss: float, others: list[float]) -> bool:
+    def continues(self, loss: float, others: list[float]) -> bool:
         """Return whether fewer than a few are better."""
         return bisect_left(others, loss) < BEST_FEW
 
@@ -137,7 +137,7 @@ class EarlyStopping:
             self._end = last if self._end == math.inf else max(self._end, last)
 
     def judge(self, attempt: Attempt, report: Report) -> Verdict:
-        """Return whether an attempt goes on; at a rung, beside all that have been there."""
+        """Return whether an attempt continues; at a rung, beside all that have been there."""
         if not report.has(self._objective.name):
             return UNHEEDED
         value = report.value_of(self._objective.name)
@@ -155,13 +155,13 @@ class EarlyStopping:
         else:
             loss = math.inf if value is None else self._objective.direction.sort_key(value)
             own[rung] = min([loss, *own.values()]) if self._rule.takes_best else loss
-        goes_on, rank = self._rule.goes_on(own[rung], losses), bisect_left(losses, own[rung]) + 1
+        continues, rank = self._rule.continues(own[rung], losses), bisect_left(losses, own[rung]) + 1
         losses.insert(rank - 1, own[rung])
         if self._furthest > rung or self._end < math.inf:
             self._undecided.pop(number, None)
         else:  # trials may well end here
-            self._undecided[number], goes_on = rung, True
-        return Verdict(VerdictKind.CONTINUE if goes_on else VerdictKind.STOP, rank, len(losses))
+            self._undecided[number], continues = rung, True
+        return Verdict(VerdictKind.CONTINUE if continues else VerdictKind.STOP, rank, len(losses))
 
     def _rung(self, rule: Rule, step: float) -> float:
         """Return the last rung that a step has reached."""

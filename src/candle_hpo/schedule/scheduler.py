@@ -1,4 +1,4 @@
-"""Which of the trials that wait starts next on a worker that is free, and whether one that runs goes on."""
+"""Which of the trials that wait starts next on a worker that is free, and whether one that runs continues."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Moment:
 
 
 class VerdictKind(Enum):
-    """What follows from a report: nothing, or, where it was weighed against others, that the trial goes on or not."""
+    """What follows from a report: nothing, or, where it was weighed against others, that the trial continues or not."""
 
     UNHEEDED = "unheeded"
     CONTINUE = "continue"
