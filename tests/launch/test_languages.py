@@ -495,7 +495,8 @@ def test_nothing_of_ours_is_in_the_models_environment(bash: Runner) -> None:
     seen = dict(line.split("=", 1) for line in (bash.folder / "environment").read_text().split("\0") if "=" in line)
     ours = {name for name in seen if user_environment().get(name) != seen[name]} - {"_", "SHLVL", "PWD", "OLDPWD"}
     documented = {"CANDLE_TRIAL_ID", "CANDLE_TRIAL_NUMBER", "CANDLE_SEED", "CANDLE_PARAMS_FILE", "CANDLE_RESULT_FILE"}
-    documented |= {"CANDLE_EXPERIMENT_DIR", "CANDLE_CHECKPOINT_DIR", "BASH_FUNC_candle_get_param%%"}
+    documented |= {"CANDLE_EXPERIMENT_DIR", "CANDLE_CHECKPOINT_DIR", "CANDLE_REPORTS_FILE"}
+    documented |= {"BASH_FUNC_candle_get_param%%", "BASH_FUNC_candle_report%%"}
     threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
     assert documented <= ours <= documented | threads
     assert set(user_environment()) - {"_"} <= set(seen)

@@ -5,7 +5,8 @@ whatever is lost is said again, a worker that is not reached runs on, and one th
 heeds nothing. ZeroMQ connects again by itself, encrypts, and knows both ends by their keys (CURVE, https://curvezmq.org).
 
 What a worker sends is its name and what it runs, or that it only looks for the campaign, which answers that, too; an
-answer is what is meant, and how that is to be stopped.
+answer is what is meant, and how that is to be stopped. With what it runs comes what that has reported since then, or
+last of all, as MessagePack: a report may be lost, too, and the last one comes through.
 """
 
 from __future__ import annotations
@@ -15,20 +16,26 @@ import math
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from candle_hpo.core.stopping import StopHow
+from candle_hpo.core.trial import Report
 
 SAY_AGAIN_SECONDS = 10.0
 _LONGEST_RECONNECT = 10_000  # milliseconds between two tries
 _HEARTBEAT = 10_000  # milliseconds, after which a connection that is silently gone is noticed
 _MOST_AT_ONCE = 1000  # workers that call at the same moment, as all of a job do
 _MOST_WAITING = 10  # messages of a worker that is not connected; later ones are lost, as all may be
+_MOST_REPORTS = 100  # that wait to be sent; earlier ones are lost
+
+_REPORTS = msgspec.msgpack.Decoder(list[Report])
 
 _logger = logging.getLogger(__name__)
 
@@ -66,8 +73,13 @@ class CampaignEnd:
         self._workers.bind("tcp://127.0.0.1:*" if hosts == ("127.0.0.1",) else "tcp://*:*")
         port = int(self._workers.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
         self.address = Address(hosts, port, campaign, public, workers_secret)
+        self._report: Callable[[str, Report], None] = _ignore
         self._own, its = _pair(self._context)
         self._thread = _start(self._serve, its)
+
+    def report_to(self, report: Callable[[str, Report], None]) -> None:
+        """Have what runs report to this from now on, by a thread that must not wait: what runs, and the report."""
+        self._report = report
 
     def stop(self, run: str, how: StopHow) -> None:
         """Have the worker that runs this stop it, once it does: within a moment, where it can be reached."""
@@ -87,6 +99,7 @@ class CampaignEnd:
 
     def _serve(self, wishes: zmq.Socket[bytes]) -> None:
         running: dict[bytes, tuple[bytes, bytes]] = {}  # name of a worker -> its connection, and what it runs
+        last: dict[bytes, Report] = {}  # name of a worker -> what was reported last of what it runs
         asked: dict[bytes, bytes] = {}  # what is to be stopped -> how
         poller = zmq.Poller()
         poller.register(wishes, zmq.POLLIN)
@@ -103,12 +116,17 @@ class CampaignEnd:
                         if its_run == run:
                             self._workers.send_multipart([connection, run, how])
                 if self._workers in ready:
-                    connection, name, run = self._workers.recv_multipart()
+                    connection, name, run, *reports = self._workers.recv_multipart()
                     if run:
                         _, before = running.get(name, (b"", run))
                         if before != run:
                             asked.pop(before, None)
+                            last.pop(name, None)
                         running[name] = connection, run
+                        for report in _reports_in(reports):
+                            if name not in last or (report.step >= last[name].step and report != last[name]):
+                                last[name] = report
+                                self._report(run.decode(), report)
                     if not run or run in asked:
                         self._workers.send_multipart([connection, run, asked.get(run, b"")])
 
@@ -123,21 +141,37 @@ class WorkerEnd:
         self._lock = threading.Lock()
         self._run = b""
         self._stop: Callable[[StopHow], None] = _nothing
+        self._reports: deque[Report] = deque(maxlen=_MOST_REPORTS)  # that are to be sent
+        self._last: Report | None = None
         self._own, its = _pair(self._context)
         _start(self._listen, its)
 
     @contextmanager
-    def running(self, run: str, stop: Callable[[StopHow], None]) -> Iterator[None]:
-        """Let the campaign know what runs within; `stop` is called, perhaps repeatedly, when that is to be stopped."""
+    def running(self, run: str, stop: Callable[[StopHow], None]) -> Iterator[Callable[[Report], None]]:
+        """Let the campaign know what runs within; `stop` is called, perhaps repeatedly, when that is to be stopped.
+
+        Yields what reports something to the campaign that the run has measured; it may be called by another thread.
+        """
         with self._lock:
             self._run, self._stop = run.encode(), stop
-        with suppress(zmq.Again):  # the thread has ended, and said why
-            self._own.send(b"", zmq.NOBLOCK)
+            self._wake()
         try:
-            yield
+            yield self._report
         finally:
             with self._lock:
-                self._run, self._stop = b"", _nothing
+                self._run, self._stop, self._last = b"", _nothing, None
+                self._reports.clear()
+
+    def _report(self, report: Report) -> None:
+        with self._lock:
+            if not self._reports:
+                self._wake()
+            self._reports.append(report)
+            self._last = report
+
+    def _wake(self) -> None:
+        with suppress(zmq.Again):  # the thread has ended, and said why
+            self._own.send(b"", zmq.NOBLOCK)
 
     def _listen(self, wishes: zmq.Socket[bytes]) -> None:
         campaigns = [self._connected(host) for host in self._address.hosts]
@@ -174,11 +208,16 @@ class WorkerEnd:
 
     def _say_what_runs(self, campaign: zmq.Socket[bytes], *, is_the_one: bool) -> None:
         """Say it, or else only that somebody is here: the campaign answers on the connection where it last heard it."""
-        with self._lock:
-            run = self._run
-        if run or not is_the_one:
+        parts = [self._name, b""]
+        if is_the_one:
+            with self._lock:
+                parts[1] = self._run
+                if self._last is not None:
+                    parts.append(msgspec.msgpack.encode([*self._reports] or [self._last]))
+                self._reports.clear()
+        if parts[1] or not is_the_one:
             with suppress(zmq.Again):
-                campaign.send_multipart([self._name, run if is_the_one else b""], zmq.NOBLOCK)
+                campaign.send_multipart(parts, zmq.NOBLOCK)
 
     def _heed(self, run: bytes, how: bytes) -> None:
         with self._lock:  # so that it cannot end meanwhile, and something else begin
@@ -198,6 +237,19 @@ class _OneKey:
 
 def _nothing(_how: StopHow) -> None:
     """Stop nothing."""
+
+
+def _ignore(_run: str, _report: Report) -> None:
+    """Pass nothing on."""
+
+
+def _reports_in(parts: Iterable[bytes]) -> list[Report]:
+    """Return the reports in what a worker sends; none where that is in no form of this version."""
+    try:
+        return [report for part in parts for report in _REPORTS.decode(part)]
+    except msgspec.MsgspecError as error:
+        _logger.warning("reports of a worker cannot be read: %s", error)
+        return []
 
 
 def _pair(context: zmq.Context[zmq.Socket[bytes]]) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:

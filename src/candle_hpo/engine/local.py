@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import StopHow
-from candle_hpo.core.trial import Attempt, Outcome, Place
+from candle_hpo.core.trial import Attempt, Outcome, Place, Report
 from candle_hpo.engine.workers import Worker
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
@@ -38,10 +39,15 @@ class LocalPool(ThreadPoolExecutor):
         self._switches: dict[str, StopSwitch] = {}  # of attempts, by their names
         self._all: StopHow | None = None  # how all attempts are to end
         self._at_once = False
+        self.report: Callable[[str, Report], None] = lambda _name, _report: None
         super().__init__(max_workers=len(workers), thread_name_prefix="worker", initializer=self._begin)
 
     def _begin(self) -> None:
         self._own.worker = self._free.get_nowait()
+
+    def report_to(self, report: Callable[[str, Report], None]) -> None:
+        """Have what attempts report passed on, with their names."""
+        self.report = report
 
     def worker(self) -> Worker:
         """Return the worker whose thread asks."""
@@ -106,8 +112,10 @@ def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -
         worker = pool.worker()
         place = Place(socket.gethostname(), worker.number)
         environment, warm = worker.environment, pool.warm_host(model)
-        own = paths.trial(attempt.trial.id)
+        own, report = paths.trial(attempt.trial.id), partial(pool.report, attempt.name)
         with pool.switch_of(attempt) as switch:
-            return run_attempt(model, attempt, own, environment, switch, place=place, warm=warm, script=script)
+            return run_attempt(
+                model, attempt, own, environment, switch, place=place, warm=warm, script=script, report=report
+            )
 
     return run

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -13,7 +15,10 @@ from msgspec.structs import replace
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, Reported, StopAsked
 from candle_hpo.core.stopping import Stop, StopHow
-from candle_hpo.core.trial import Attempt, Outcome, Status
+from candle_hpo.core.trial import Attempt, Outcome, Report, Status
+
+_MOST_WAITING = 10_000  # arrivals, from which on reports are dropped
+_GATHER_SECONDS = 0.1  # after a report, in which others may come: a campaign that wakes for each does little else
 
 
 class _Settled(NamedTuple):
@@ -21,6 +26,22 @@ class _Settled(NamedTuple):
 
     attempt: Attempt
     future: Future[Outcome]
+
+
+class _Measured(NamedTuple):
+    """What an attempt of this name reports: news of one that runs, and of no other."""
+
+    attempt: str
+    report: Report
+
+
+@dataclass
+class _Running:
+    """An attempt that was started, how it was stopped, if it was, and what it reported last."""
+
+    attempt: Attempt
+    how: StopHow | None = None
+    last_report: Report | None = None
 
 
 class Clock(Protocol):
@@ -35,7 +56,7 @@ class Clock(Protocol):
 
 
 class PooledEngine:
-    """Runs attempts in a pool, and makes news of the ends of its futures.
+    """Runs attempts in a pool, and makes news of the ends of its futures, and of what is reported meanwhile.
 
     `run_attempt` is what the pool is handed for each attempt; there are so many `places` at first, and later as many as
     is announced. `stop`, `collect` and `workers_on` do what `core.news.Engine` says; `stop` is called for one attempt
@@ -64,9 +85,9 @@ class PooledEngine:
         self._there = PlacesChanged(places)  # with those that are withheld
         self.job, self.gpus, self._clock = job, gpus, clock
         self._pool, self._run_attempt = pool, run_attempt
-        self._running: dict[str, StopHow | None] = {}  # names of attempts -> how they were stopped
+        self._running: dict[str, _Running] = {}  # by the names of the attempts
         # A SimpleQueue takes what the pool's threads and signal handlers put into it, whatever they interrupt.
-        self._arrivals: queue.SimpleQueue[_Settled | News] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[_Settled | _Measured | News] = queue.SimpleQueue()
         self._arrivals.put(self._there)
 
     def start(self, attempt: Attempt) -> None:
@@ -75,17 +96,15 @@ class PooledEngine:
             future = self._pool.submit(self._run_attempt, attempt)
         except RuntimeError as error:
             raise MachineError(f"the trial {attempt.trial.id} cannot be started: {error}") from None
-        self._running[attempt.name] = None
+        self._running[attempt.name] = _Running(attempt)
         future.add_done_callback(lambda done: self._arrivals.put(_Settled(attempt, done)))
 
     def stop(self, attempt: Attempt | None, how: StopHow) -> None:
         """End an attempt, or all of them (None); one that has ended, or is stopped already, is left alone."""
-        if attempt is None:
-            self._running = {name: earlier or how for name, earlier in self._running.items()}
-        elif attempt.name not in self._running or self._running[attempt.name]:
+        if attempt is not None and (attempt.name not in self._running or self._running[attempt.name].how):
             return
-        else:
-            self._running[attempt.name] = how
+        for each in self._running.values() if attempt is None else (self._running[attempt.name],):
+            each.how = each.how or how
         self._stop(attempt, how)
 
     @property
@@ -130,34 +149,58 @@ class PooledEngine:
         """Let this be news. May be called by any thread."""
         self._arrivals.put(news)
 
+    def report(self, attempt: str, report: Report) -> None:
+        """Let it be news that the attempt of this name has measured something, if it runs; called by any thread.
+
+        Where too much waits already, it is dropped.
+        """
+        if self._arrivals.qsize() < _MOST_WAITING:
+            self._arrivals.put(_Measured(attempt, report))
+
     def news(self, timeout: float) -> Sequence[News]:
         """Return what has happened since the last call; wait so many seconds for something to happen."""
         found: list[News] = []
         with suppress(queue.Empty):
             arrival = self._arrivals.get(timeout=timeout) if timeout > 0 else self._arrivals.get_nowait()
+            latest = time.monotonic() + min(timeout, _GATHER_SECONDS)
             while True:
-                found.append(self._news_of(arrival))
-                arrival = self._arrivals.get_nowait()
+                news = self._news_of(arrival)
+                found += [] if news is None else [news]
+                left = latest - time.monotonic() if isinstance(arrival, _Measured) else 0.0
+                arrival = self._arrivals.get(timeout=left) if left > 0 else self._arrivals.get_nowait()
         return found
 
-    def _news_of(self, arrival: _Settled | News) -> News:
+    def _news_of(self, arrival: _Settled | _Measured | News) -> News | None:
         match arrival:
             case _Settled():
                 return self._end_of(arrival)
+            case _Measured(name, report):
+                running = self._running.get(name)
+                if running is None:
+                    return None
+                running.last_report = report
+                return Reported(running.attempt, report)
             case PlacesChanged():
                 self._there = arrival
                 return arrival._replace(places=self._places_without(self._withheld))
         return arrival
 
     def _end_of(self, settled: _Settled) -> News:
-        attempt, how = settled.attempt, self._running.pop(settled.attempt.name)
+        attempt, running = settled.attempt, self._running.pop(settled.attempt.name)
+        how = running.how
         try:
             outcome = settled.future.result()
             if outcome.status is Status.INTERRUPTED and how is StopHow.PURPOSE:  # its worker was in trouble, too
-                outcome = replace(Outcome.stopped(how, seconds=outcome.seconds), place=outcome.place)
-            return Ended(attempt, outcome)
+                stopped = Outcome.stopped(how, seconds=outcome.seconds)
+                outcome = replace(stopped, place=outcome.place, last_report=outcome.last_report)
+            return Ended(attempt, _with_report(outcome, running.last_report))
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
             unknown = Outcome.stopped(how) if how else Outcome.interrupted(str(error))
-            return Ended(attempt, self.collect(attempt) or unknown)
+            return Ended(attempt, _with_report(self.collect(attempt) or unknown, running.last_report))
         except BaseException as error:
             return Broke(attempt, error)
+
+
+def _with_report(outcome: Outcome, last: Report | None) -> Outcome:
+    """Return an outcome with what was reported last, where its worker could not say so itself."""
+    return outcome if outcome.last_report or last is None else replace(outcome, last_report=last)

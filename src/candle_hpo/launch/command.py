@@ -49,6 +49,7 @@ OF_A_TRIAL = (
     "CANDLE_SEED",
     PARAMS_FILE,
     "CANDLE_RESULT_FILE",
+    "CANDLE_REPORTS_FILE",
     "CANDLE_CHECKPOINT_DIR",
 )
 
@@ -165,6 +166,7 @@ def trial_environment(
         "CANDLE_SEED": str(seed_of_trial(model.seed, trial.number)),
         PARAMS_FILE: str(paths.hyperparameters),
         "CANDLE_RESULT_FILE": str(paths.reported),
+        "CANDLE_REPORTS_FILE": str(paths.reports if model.result.is_reported else paths.reports_unread),
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),
     }

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Status
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 from candle_hpo.launch.measuring.objective import measurement
 from candle_hpo.launch.measuring.outcome_file import write_outcome
+from candle_hpo.launch.measuring.report_watch import ReportWatch
 from candle_hpo.launch.measuring.result import last_lines, outcome_of
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import Program, StopSwitch, run_process
@@ -45,13 +46,15 @@ def run_attempt(
     directory: Path | None = None,
     warm: WarmHost | None = None,
     script: ScriptWatch | None = None,
+    report: Callable[[Report], None] | None = None,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
     The files of the trial lie in its run folder, which is the model's working directory too, unless
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `place` is its
     own, for the record; `warm` is its warm host, for trials that need not start cold; `script` knows which version of
-    the model script runs. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
+    the model script runs; `report` is called with what the trial reports on its way, by another thread until that has
+    ended with its process. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
         _clear_earlier_attempt(attempt, paths)
@@ -63,31 +66,40 @@ def run_attempt(
     before = script.version() if script else ""
     environment, where = trial_environment(model, attempt.trial, paths, devices), directory or paths.run
     program = Program(model.command_of(attempt.trial.hyperparameters), where, environment, paths.output, model.limits)
-    outcome = _run_process(model, program, paths, switch, warm)
+    watch = ReportWatch(model.result, where, paths, report)
+    outcome = _run_process(model, program, paths, switch, warm, watch)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
-    note, notes = _note_on_prepare(model, paths), outcome.notes
+    note, notes = _note_on_prepare(model, paths), (*outcome.notes, *watch.notes)
     if warm:
         warm.note(note)
         notes += warm.take_notes()
     elif note:
         notes += (note,)
     slow = warm.take_slow_imports() if warm else ()
-    outcome = msgspec.structs.replace(outcome, place=place, notes=notes, slow_imports=slow, script=versions)
+    outcome = msgspec.structs.replace(
+        outcome, place=place, notes=notes, slow_imports=slow, script=versions, last_report=watch.last
+    )
     return _leave_outcome(attempt, outcome, paths, model.result.objective)
 
 
 def _run_process(
-    model: ModelCommand, program: Program, paths: TrialPaths, switch: StopSwitch, warm: WarmHost | None
+    model: ModelCommand,
+    program: Program,
+    paths: TrialPaths,
+    switch: StopSwitch,
+    warm: WarmHost | None,
+    watch: ReportWatch,
 ) -> Outcome:
     """Run the model's process, and return what came of it."""
     measure = measurement(model.result, program.directory, paths.reported, paths.output, model.how_to_report)
     memory = MemoryWatch()
     try:
-        try:
-            ended = (warm.run_process if warm else run_process)(program, switch)
-        finally:  # where the host of the process was lost, too
-            end_leftovers_of_trial(paths.hyperparameters)
+        with watch:
+            try:
+                ended = (warm.run_process if warm else run_process)(program, switch)
+            finally:  # where the host of the process was lost, too
+                end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
         fault = _fault_of_the_model(error, model)
         if fault is None:
@@ -155,7 +167,7 @@ def _make_run_folder(paths: TrialPaths) -> bool:
 
 def _clear_earlier_attempt(attempt: Attempt, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
-    for stale in (paths.reported, paths.result, paths.outcome):
+    for stale in (paths.reported, paths.reports, paths.reports_unread, paths.result, paths.outcome):
         if stale.is_symlink() or not stale.is_dir():
             stale.unlink(missing_ok=True)
     if paths.output.parent == paths.run and paths.output.is_symlink():

@@ -277,7 +277,7 @@ def _run_campaign(
             withhold=pool.withhold,
             workers_on=pool.workers_on,
         )
-        pool.start_workers(engine.announce)
+        pool.start_workers(engine.announce, engine.report)
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, settings, engine, record, progress, retry_failed)

@@ -50,6 +50,7 @@ def run_here(claim: Claim, listener: Listener, *, retry_failed: bool = False) ->
             collect=collector(paths, settings.objective.name),
             gpus=stored.latest.gpus,
         )
+        pool.report_to(engine.report)
         search = search_of(paths, stored)
         with pool, listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, stored.settings, engine, record, progress, retry_failed)

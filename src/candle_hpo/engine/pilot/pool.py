@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from candle_hpo.core.stopping import StopHow
-from candle_hpo.core.trial import Attempt
+from candle_hpo.core.trial import Attempt, Report
 from candle_hpo.engine.channel import Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.managers import Announce, Managers
@@ -51,8 +51,14 @@ class ClusterPool(Executor):
         """Where its workers reach the campaign."""
         return self._channel.address
 
-    def start_workers(self, announce: Announce) -> None:
-        """Start workers on all nodes, and keep them there; how many there are is announced whenever that changes."""
+    def start_workers(
+        self, announce: Announce, report: Callable[[str, Report], None] = lambda _name, _report: None
+    ) -> None:
+        """Start workers on all nodes, and keep them there; how many there are is announced whenever that changes.
+
+        `report` is called with what attempts report, and their names.
+        """
+        self._channel.report_to(report)
         workers = self._workers
         self._managers = Managers(
             self._workers_of_nodes, self._start_step, workers.connected, workers.hand_no_more_to, announce

@@ -19,7 +19,7 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
+from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place, Report
 from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import LISTS, VISIBLE, GpuShare, gpus_of_slot, hidden_gpus
@@ -110,8 +110,8 @@ class _OnAnyWorker:
             run = partial(
                 run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
             )
-            with process.reachable(self._campaign, attempt, place, switch), closing(switch):
-                return process.run(lambda: _unless_ended_too(run()))
+            with process.reachable(self._campaign, attempt, place, switch) as report, closing(switch):
+                return process.run(lambda: _unless_ended_too(run(report=report)))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
 
@@ -155,8 +155,10 @@ class _WorkerProcess:
 
     def reachable(
         self, campaign: Address, attempt: Attempt, place: Place, switch: StopSwitch
-    ) -> AbstractContextManager[object]:
-        """Return a block in which the campaign can stop an attempt; where no channel can be made, it runs without.
+    ) -> AbstractContextManager[Callable[[Report], None] | None]:
+        """Return a block in which the campaign can stop an attempt, with what reports something to it.
+
+        Where no channel can be made, it runs without.
 
         The channel is made here, for it would not survive a fork.
         """

@@ -1,7 +1,7 @@
 # Runs in the user's bash, version 3.2 or newer, before the model script: bash itself reads the file that BASH_ENV names
 # first, and then runs the script as its main one, with its own $0, BASH_SOURCE and line numbers.
 #
-# It defines candle_get_param, and has the variable val_to_return written to the file named by CANDLE_RESULT_FILE when
+# It defines candle_get_param and candle_report, and has the variable val_to_return written to the file named by CANDLE_RESULT_FILE when
 # the script ends. A value that is not a number goes there as a text that shows it.
 
 if [ -n "${CANDLE_OWN_BASH_ENV-}" ]; then
@@ -13,6 +13,44 @@ else
 fi
 
 . "${CANDLE_PARAMS_FILE%.json}.sh"
+
+# Report what was measured by a step: VALUE [STEP], or NAME=NUMBER of each. Never fails: what is not a number is left out,
+# and that is said once.
+candle_report() {
+  local IFS=' ' name number line= bare=0 whole=1 wrong=
+  local _candle_json='^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$'
+  local _candle_number='^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?([nN][aA][nN]|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$'
+  for number; do
+    case $number in
+      *=*) name=${number%%=*} number=${number#*=} ;;
+      *)
+        bare=$((bare + 1))
+        case $bare in 1) name=val_to_return ;; 2) name=step ;; *) name="argument $bare" ;; esac
+        ;;
+    esac
+    name=${name//[[:cntrl:]\"\\]/ }
+    if [ "$bare" -gt 2 ]; then
+      wrong="it takes a value and a step; the others need names"
+    elif [[ $number =~ $_candle_json ]]; then
+      line="$line, \"$name\": $number"
+    elif [[ $number =~ $_candle_number ]]; then
+      line="$line, \"$name\": \"$number\"" # a number, but in no form of JSON's
+    else
+      wrong="$name is \"${number:0:80}\", not a number"
+      case $name in step) whole=0 ;; esac
+    fi
+  done
+  if [ -n "$line" ] && [ "$whole" = 1 ]; then
+    { printf '{%s}\n' "${line#, }" >> "$CANDLE_REPORTS_FILE"; } 2> /dev/null || wrong="$CANDLE_REPORTS_FILE cannot be written"
+  fi
+  if [ -z "$line$wrong" ]; then wrong="it was given nothing"; fi
+  if [ -n "$wrong" ] && [ -z "${_candle_report_is_wrong-}" ]; then
+    _candle_report_is_wrong=1
+    printf 'candle: candle_report: %s (said once)\n' "$wrong" >&2 || :
+  fi
+  return 0
+}
+export -f candle_report
 
 # Report the value, in the script's own shell and not in its subshells; return the exit status that was.
 _candle_report() {

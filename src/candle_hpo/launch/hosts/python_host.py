@@ -6,6 +6,7 @@ This file runs in the user's interpreter, from Python 3.7 on, and needs nothing 
 
 The hyperparameters come from the JSON file named by CANDLE_PARAMS_FILE; the value goes to the one named by
 CANDLE_RESULT_FILE, as {"val_to_return": …}. A value that is not a number goes there as a text that shows it.
+What the script reports on its way by `candle_report` is appended to the file named by CANDLE_REPORTS_FILE.
 """
 
 from __future__ import annotations
@@ -105,7 +106,68 @@ def namespace_of(script: str, name: str, hyperparameters: dict[str, object]) -> 
         "__spec__": None,
     }
     namespace.update(dict.fromkeys(HYPERPARAMETER_NAMES, hyperparameters))
+    namespace[candle_report.__name__] = candle_report
     return namespace
+
+
+def candle_report(value: object = None, step: object = None, *surplus: object, **metrics: object) -> None:
+    """Report what was measured by a step, such as an epoch: the value that is optimized, and others by their names.
+
+    Never fails: what is not a number is left out, and that is said once.
+    """
+    if value is not None:
+        metrics = {VALUE_NAMES[0]: value, **metrics}
+    if step is not None:
+        metrics = {"step": step, **metrics}
+    line, wrong = {}, ["it takes a value and a step; the others need names"] if surplus else []
+    for name, metric in metrics.items():
+        number = number_of(metric, None)
+        if isinstance(number, float):
+            line[name] = int(number) if number.is_integer() and abs(number) < 1e15 else number
+        else:
+            wrong.append(name + " is " + describe(metric) + ", not a number")
+    is_complete = bool(line) and ("step" in line or step is None)
+    try:
+        if is_complete:
+            append_report(json.dumps(line).encode() + b"\n")
+        elif not wrong:
+            wrong.append("it was given nothing")
+    except OSError as error:
+        wrong.append(str(error))
+    if wrong and "is_wrong" not in reporting:
+        reporting["is_wrong"] = True
+        try:
+            print("candle: candle_report: " + "; ".join(wrong) + " (said once)", file=sys.stderr)
+        except Exception:  # a standard error of the script's own making, or one that is closed
+            return
+
+
+candle_report.__module__ = "__main__"  # where other processes find it that are handed it
+reporting: dict[str, Any] = {}
+
+
+def append_report(line: bytes) -> None:
+    """Append a line to the file of reports, which stays open, lest a network file system write each line at once.
+
+    A script may close all descriptors, and then the number is another file's: so each time it is looked where it leads.
+    """
+    descriptor, shown = reporting.get("file", (-1, ""))
+    try:
+        is_open = os.readlink(f"/proc/self/fd/{descriptor}") == shown
+    except OSError:
+        is_open = False
+    if is_open:
+        os.write(descriptor, line)
+        return
+    path = os.environ.get("CANDLE_REPORTS_FILE", os.devnull)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        reporting["file"] = descriptor, os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # a system without these links, such as macOS
+        with os.fdopen(descriptor, "wb", 0) as file:
+            file.write(line)
+        return
+    os.write(descriptor, line)
 
 
 def run(script: str, namespace: dict[str, object]) -> None:

@@ -49,7 +49,7 @@ def main() -> None:
     host.become_the_script(host.__file__, [plan["script"]])
     main_module = types.ModuleType("__main__")
     main_module.__dict__.update(host.namespace_of(sys.argv[0], "__main__", {}))
-    for name in host.HYPERPARAMETER_NAMES:
+    for name in (*host.HYPERPARAMETER_NAMES, host.candle_report.__name__):
         del main_module.__dict__[name]
     sys.modules["__main__"] = main_module
     known = script.Known(plan["libraries"], plan["modules"])

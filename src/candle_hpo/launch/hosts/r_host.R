@@ -5,6 +5,7 @@
 # This file runs in the user's R, version 3.5 or newer, and needs nothing but base R. The hyperparameters come, as an R
 # expression, from the file next to the one that CANDLE_PARAMS_FILE names; the value goes to the one named by
 # CANDLE_RESULT_FILE, as {"val_to_return": ...}. A value that is not a number goes there as a text that shows it.
+# What the script reports on its way by candle_report is appended to the file named by CANDLE_REPORTS_FILE.
 
 local({
   script <- Sys.getenv("CANDLE_MODEL_SCRIPT")
@@ -35,11 +36,59 @@ local({
   frames_below <- source(probe, echo = FALSE)$value
   close(probe)
 
+  quoted <- function(text) {
+    text <- gsub("[[:cntrl:]]", " ", enc2utf8(text))
+    paste0('"', gsub('(["\\\\])', "\\\\\\1", text), '"')
+  }
+  # The bits of an integer64 are those of another number, unless its package is there to convert it.
+  is_number <- function(value) {
+    is.numeric(value) && length(value) == 1L && !(inherits(value, "integer64") && !isNamespaceLoaded("bit64"))
+  }
+  number <- function(value) {
+    value <- as.double(value)
+    if (is.na(value)) "NaN"
+    else if (is.infinite(value)) if (value > 0) "Infinity" else "-Infinity"
+    else sprintf("%.17g", value)
+  }
+  shown <- function(value) paste0(substr(deparse(value, nlines = 1L)[1L], 1L, 80L), " (", class(value)[1L], ")")
+
+  # Report what was measured by a step: candle_report(value, step = epoch), or each number by its name. Never fails: what
+  # is not a number is left out, and that is said once.
+  is_wrong <- FALSE
+  report_numbers <- function(given) {
+    names <- if (is.null(names(given))) character(length(given)) else names(given)
+    bare <- which(names == "")
+    names[bare] <- c("val_to_return", "step", rep("", length(given)))[seq_along(bare)]
+    names[names == "value"] <- "val_to_return"
+    are_numbers <- vapply(given, is_number, NA)
+    wrong <- if (any(names == "")) "it takes a value and a step; the others need names"
+    else if (!length(given)) "it was given nothing"
+    else if (!all(are_numbers)) paste0(names[!are_numbers][1L], " is ", shown(given[!are_numbers][[1L]]), ", not a number")
+    kept <- are_numbers & names != ""
+    if (any(kept) && !any(names == "step" & !are_numbers)) {
+      entries <- paste0(vapply(names[kept], quoted, ""), ": ", vapply(given[kept], number, ""))
+      file <- file(Sys.getenv("CANDLE_REPORTS_FILE"), "ab")
+      on.exit(close(file))
+      writeLines(paste0("{", paste(entries, collapse = ", "), "}"), file, useBytes = TRUE)
+    }
+    wrong
+  }
+  report_on_the_way <- function(...) {
+    given <- list(...) # here, for an error in an argument is the script's own
+    wrong <- suppressWarnings(tryCatch(report_numbers(given), error = conditionMessage))
+    if (!is.null(wrong) && !is_wrong) {
+      is_wrong <<- TRUE
+      try(cat("candle: candle_report: ", wrong, " (said once)\n", sep = "", file = stderr()), silent = TRUE)
+    }
+    invisible()
+  }
+
   # Attached behind the workspace, where `rm(list = ls())` leaves them alone.
   attach(
     list(
       hyperparams = hyperparameters,
       candle_params = hyperparameters,
+      candle_report = report_on_the_way,
       sys.nframe = function() max(0L, sys.parent() - frames_below)
     ),
     name = "candle", warn.conflicts = FALSE
@@ -54,23 +103,11 @@ local({
   assign("commandArgs", command_arguments, envir = baseenv())
   lockBinding("commandArgs", baseenv())
 
-  quoted <- function(text) {
-    text <- gsub("[[:cntrl:]]", " ", enc2utf8(text))
-    paste0('"', gsub('(["\\\\])', "\\\\\\1", text), '"')
-  }
   as_json <- function(value) {
-    if (is.character(value) && length(value) == 1L && !is.na(value)) return(quoted(value))
-    # The bits of an integer64 are those of another number, unless its package is there to convert it.
-    is_bits <- inherits(value, "integer64") && !isNamespaceLoaded("bit64")
-    if (!(is.numeric(value) || is.null(value)) || length(value) > 1L || is_bits) {
-      shown <- substr(deparse(value, nlines = 1L)[1L], 1L, 80L)
-      return(quoted(paste0(shown, " (", class(value)[1L], ")")))
-    }
-    value <- as.double(value)
-    if (!length(value)) "null"
-    else if (is.na(value)) "NaN"
-    else if (is.infinite(value)) if (value > 0) "Infinity" else "-Infinity"
-    else sprintf("%.17g", value)
+    if (is.character(value) && length(value) == 1L && !is.na(value)) quoted(value)
+    else if (is_number(value)) number(value)
+    else if (!length(value) && (is.null(value) || is.numeric(value))) "null"
+    else quoted(shown(value))
   }
   report <- function() {
     there <- intersect(c("val_to_return", "candle_value_to_return"), ls(globalenv()))

@@ -28,6 +28,11 @@ class ResultSource(msgspec.Struct, frozen=True):
     key: str | None = None
     objective: str = THE_VALUE
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether the model itself says what it measured, and it is not looked for."""
+        return self.pattern is None and self.file is None
+
 
 def measurement(
     source: ResultSource, folder: Path, reported: Path, output: Path, how_to_report: str

@@ -20,9 +20,9 @@ _MOST_BYTES = 64_000_000
 _MOST_METRICS = 200
 _LONGEST_TEXT = 200  # characters, of a metric or of its name
 _FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
-_NO_VALUE = ("", "-", "na", "n/a", "none", "null")  # what a cell without a value may say
+NO_VALUE = ("", "-", "na", "n/a", "none", "null")  # what a cell without a value may say
 _TABLES = (".csv", ".tsv")
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 _CUT_OFF = re.compile(r"(?:^[+-]?|\.|[ed][+-]?0?)\Z", re.IGNORECASE)  # what a number may begin with
 
 
@@ -64,9 +64,14 @@ def read_file(path: Path, key: str | None) -> Measured:
     except OSError as error:
         raise_if_the_machines(error)
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
-    if key is not None and path.suffix.lower() in _TABLES:
+    if key is not None and is_table(path):
         return _in_table(text, path.name, key)
     return _in_object(_last_object(text, path.name), path.name, key)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is one of CSV, by its name; others are JSON."""
+    return path.suffix.lower() in _TABLES
 
 
 def raise_if_the_machines(error: OSError) -> None:
@@ -155,7 +160,7 @@ def _in_table(text: str, name: str, key: str) -> Measured:
             )
     column = table.headings.index(key)
     for line, row in table.rows:
-        if row[column].lower() not in _NO_VALUE and not any(as_number(cell) is not None for cell in row):
+        if row[column].lower() not in NO_VALUE and not any(as_number(cell) is not None for cell in row):
             raise ValueError(f"line {line} of {name} looks like other headings ({shortened(' | '.join(row))})")
     filled = [row for _, row in table.rows if row[column]]
     if not filled:
@@ -182,7 +187,7 @@ def _in_table(text: str, name: str, key: str) -> Measured:
 def _last_table(text: str, name: str, key: str) -> _Table:
     """Return the last table in a file: below the last row that has the key, and no number, among its cells."""
     try:
-        delimiter = next((each for each in _DELIMITERS if key in next((row for _, row in _rows(text, each)), ())), ",")
+        delimiter = next((each for each in DELIMITERS if key in next((row for _, row in _rows(text, each)), ())), ",")
         table: _Table | None = None
         for line, row in _rows(text, delimiter):
             if row[0].startswith("#") and key not in row:  # a comment

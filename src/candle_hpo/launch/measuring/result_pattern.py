@@ -11,10 +11,13 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from candle_hpo.core.objective import STEPS
+from candle_hpo.core.trial import Metrics
 from candle_hpo.launch.measuring.number_texts import as_number, is_part, may_be_part, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
-from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, blocks_from_the_end
+from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, as_read, blocks_from_the_end
 from candle_hpo.launch.measuring.result_file import Measured
 
 _END = 100_000  # characters, in which what a script says last is looked for
@@ -43,7 +46,26 @@ _CRASH = re.compile(
     r"(?:\n[^\n]*){0,4}\Z",
     re.MULTILINE,
 )
+# What stands where a number should, and is one that the guess does not fit: `nan`, `-0.3`.
+_ANOTHER_NUMBER = re.compile(r"\s*[+\-\u2212]?(?:(?P<not_finite>nan|inf|infinity)(?!\w)|\.?\d)", re.IGNORECASE)
+
 _HALTED = re.compile(r"^(?P<error>Execution halted|Segmentation fault\b[^\n]*)\s*\Z", re.MULTILINE)
+
+
+class Occurrence(NamedTuple):
+    """Where a pattern has found something while a script runs, up to `end`.
+
+    `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`. `value` is
+    None where what was printed is not finite, and so are `metrics`; without a `step`, there is no group for it. Or
+    else it is `refused`, and why.
+    """
+
+    end: int
+    word: str = ""
+    step: float | None = None
+    value: float | None = None
+    metrics: Metrics = {}  # noqa: RUF012  # nobody changes it
+    refused: str = ""
 
 
 class ResultPattern:
@@ -56,6 +78,7 @@ class ResultPattern:
         self.text = text
         self._its = variants(text)
         self._says_none = _says_none(self._its.word)
+        self._has_sequences = bool(_SEQUENCE.search(text))
 
     def find(self, output: Path) -> Measured:
         """Return the number in the last match in the output, and what its other named groups have matched.
@@ -64,7 +87,7 @@ class ResultPattern:
         and pattern, where no number is found, or not all of it, or something else stands where the last one should.
         """
         match, is_empty = None, True
-        for text in blocks_from_the_end(output, with_sequences=bool(_SEQUENCE.search(self.text))):
+        for text in blocks_from_the_end(output, with_sequences=self._has_sequences):
             is_empty = False
             if match is None and (match := self._last_match(text)):
                 value = self._number(match, self._its.value)
@@ -80,6 +103,74 @@ class ResultPattern:
         if is_empty:
             raise ValueError("it printed nothing, so result_pattern found nothing")
         raise ValueError(f"result_pattern found nothing in its output ({self.text})")
+
+    def as_read(self, lines: bytes) -> str:
+        """Return whole lines of output as the text that this pattern is for."""
+        return as_read(lines, with_sequences=self._has_sequences)
+
+    def occurrences(self, text: str, begin: int) -> Iterator[Occurrence]:
+        """Yield what each match in a part of the output says, from there on in whole lines, as careful as `find` is.
+
+        Where its number is one that the guess does not fit, such as `nan`, that is found, too.
+        """
+        names, its = {name.lower(): number for name, number in self._its.itself.groupindex.items()}, self._its
+        step = next((names[name] for name in STEPS if name in names), None)
+        matches = list(its.itself.finditer(text, begin))
+        for match in sorted([*matches, *self._without_number(text, begin, matches)], key=lambda match: match.end()):
+            word = _end_of_word_before(self._label_of(match))
+            try:
+                number = None if step is None else self._step(match, step)
+                if match.re is not its.itself:
+                    if not self._is_not_finite(match):
+                        raise self._error("finds no number in", match, match.end())
+                    yield Occurrence(match.end(), word, number)
+                    continue
+                value = self._number(match, its.value, must_be_finite=False)
+                others = {name: self._metric(match, each) for name, each in its.metrics.items() if each != its.value}
+                yield Occurrence(match.end(), word, number, value if math.isfinite(value) else None, others)
+            except ValueError as error:
+                yield Occurrence(match.end(), word, refused=str(error))
+
+    def error_of_label(self, text: str, end: int) -> str:
+        """Return what is wrong where a match that ends there has another label than those before it."""
+        line = text[text.rfind("\n", 0, end) + 1 : end] + text[end:].partition("\n")[0]
+        return (
+            f'result_pattern fits two labels, one of them in "{shortened(line.strip())}" ({self.text}); '
+            "write the whole label, or begin it with \\b or ^"
+        )
+
+    def _without_number(self, text: str, begin: int, matches: list[re.Match[str]]) -> Iterator[re.Match[str]]:
+        """Yield what fits around the number, between these matches, and has a number there that does not fit."""
+        if self._its.elsewhere is None:
+            return
+        ends = [begin, *(place for match in matches for place in match.span()), len(text)]
+        gaps = list(zip(ends[::2], ends[1::2], strict=True))
+        for start, end in gaps:
+            for found in self._its.elsewhere.finditer(text, start, end):
+                if _ANOTHER_NUMBER.match(text, self._place_of_number(found)):
+                    yield found
+
+    def _place_of_number(self, match: re.Match[str]) -> int:
+        """Return where the number should be in what fits around it."""
+        names = [name for name, number in self._its.itself.groupindex.items() if number == self._its.value]
+        if names and names[0] in match.re.groupindex:
+            return match.start(names[0])
+        return match.start(1) if match.re.groups else match.end()
+
+    def _is_not_finite(self, match: re.Match[str]) -> bool:
+        found = _ANOTHER_NUMBER.match(match.string, self._place_of_number(match))
+        return found is not None and found["not_finite"] is not None
+
+    def _step(self, match: re.Match[str], group: int) -> float:
+        """Return the number in the group of a step; in `epoch 3/10`, it is 3. Raises `ValueError` where it is none."""
+        name = next(name for name, number in self._its.itself.groupindex.items() if number == group)
+        found = (match[name] if name in match.re.groupindex else None) or ""
+        number, text = as_number(found), match.string
+        if number is not None and math.isfinite(number):
+            start, end = match.span(name)
+            if not is_part(found, text[max(0, start - _NEAR) : start], text[end : end + _NEAR]):
+                return number
+        raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
 
     def _last_match(self, text: str) -> re.Match[str] | None:
         """Return the last match; raise `ValueError` where something else stands where a later one should."""

@@ -1,0 +1,231 @@
+"""Watches what a trial reports while it runs: a thread beside the one that waits for its process.
+
+Nothing here changes how a trial runs or ends: whatever goes wrong costs reports alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.trial import Report
+from candle_hpo.files import replace_file
+from candle_hpo.launch.measuring.growing_file import MOST_BYTES
+from candle_hpo.launch.measuring.objective import ResultSource
+from candle_hpo.launch.measuring.reports import PrintedReports, ReportedLines, ReportSource, reports_in_file
+from candle_hpo.launch.measuring.result_pattern import ResultPattern
+
+LOOK_SECONDS = 0.5
+_SHARE = 0.1  # of the time that is spent with looking, at most
+_ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much larger than the last one kept:
+_GROWTH = 0.002
+_MOST_AT_ONCE = 20  # reports that a look passes on
+_LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_WHOLE = 2**53  # up to which every whole number is a float
+_LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
+
+_logger = logging.getLogger(__name__)
+
+
+class Series:
+    """The reports of a trial in the order of their steps: all of the first ones, and then ever fewer."""
+
+    def __init__(self, objective: str) -> None:
+        self._objective = objective
+        self.last: Report | None = None
+        self.late = 0  # so many were left out, since a report with their step, or a later one, was there already
+        self._kept = 0
+        self._last_kept = 0.0
+        self._was_none = False
+
+    def add(self, report: Report, *, is_again: bool = False) -> Report | None:
+        """Add a report; return it where it is to be kept. One that may have been read before is not missed.
+
+        What is reported of one step in several parts, each with other metrics, belongs together; it is news where it
+        brings the objective.
+        """
+        last = self.last
+        is_more = last is not None and report.step == last.step and last.metrics.keys().isdisjoint(report.metrics)
+        if last is not None and is_more:
+            self.last = report = Report(report.step, {**last.metrics, **report.metrics})
+            if last.has(self._objective) or not report.has(self._objective):
+                return None
+        elif last is not None and report.step <= last.step:
+            self.late += not is_again
+            return None
+        self.last = report
+        is_none = report.has(self._objective) and report.value_of(self._objective) is None
+        is_first_none, self._was_none = is_none and not self._was_none, self._was_none or is_none
+        beyond = report.step - self._last_kept
+        is_next = beyond >= _GROWTH * abs(self._last_kept) or (is_more and beyond == 0)
+        if self._kept >= _ALL_OF and not is_next and not is_first_none:
+            return None
+        self._kept, self._last_kept = self._kept + 1, report.step
+        return report
+
+
+class ReportWatch:
+    """Reads what a trial reports, while the block lasts and again at its end, and passes it on to `report`.
+
+    `folder` is where the model runs. What is found in the output or a file of the model's is kept in
+    `TrialPaths.reports`; what the model itself has written there is replaced at the end where it is long.
+    """
+
+    def __init__(
+        self, source: ResultSource, folder: Path, paths: TrialPaths, report: Callable[[Report], None] | None = None
+    ) -> None:
+        self._report, self._paths, self._is_own_file = report, paths, source.is_reported
+        self._series = Series(source.objective)
+        self._lines: list[bytes] = []  # what was kept of the model's own file
+        self._refused: list[str] = []  # the first reason
+        self._faults: list[str] = []
+        self._refusals = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="reports", daemon=True)
+        self._source = _source(source, folder, paths, self._refuse)
+        if source.file is not None:  # what is there before it starts is not its own
+            with _Guard(self._faults):
+                while not self._source.look(is_last=True).is_all:
+                    pass
+            self._refused, self._refusals = [], 0
+
+    @property
+    def last(self) -> Report | None:
+        """What was reported last."""
+        return self._series.last
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of reports that were left out."""
+        notes = list(self._faults)
+        if self._refused:
+            more = f" (and {self._refusals - 1:,} more)" if self._refusals > 1 else ""
+            notes.append(f"a report was left out{more}: {self._refused[0]}")
+        if self._series.late:
+            notes.append("reports were left out whose step is not beyond that of the report before")
+        if not self._is_own_file and self._paths.reports_unread.exists():
+            notes.append("what candle_report says is not read where result_pattern or result_file is set")
+        return tuple(notes)
+
+    def __enter__(self) -> ReportWatch:
+        with suppress(RuntimeError):  # no more threads: then all is read at the end
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._is_over.set()
+        if kind is not None and not issubclass(kind, Exception):  # all that runs is to end now
+            return
+        if self._thread.ident is not None:
+            self._thread.join()
+        with _Guard(self._faults):
+            self._look_at_the_rest()
+            self._source.close()
+            self._keep_less()
+
+    def _refuse(self, why: str) -> None:
+        self._refusals += 1
+        if not self._refused:
+            self._refused.append(why)
+
+    def _watch(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the thread that waits
+        pause = LOOK_SECONDS
+        with _Guard(self._faults):
+            while not self._is_over.wait(pause):
+                began = time.monotonic()
+                is_all, reports = self._look(is_last=False)
+                self._pass_on(reports)
+                pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))
+
+    def _look(self, *, is_last: bool) -> tuple[bool, list[Report]]:
+        """Read what is new, at most so much; return whether that is all, and what is kept of it."""
+        found = self._source.look(is_last=is_last)
+        kept = [kept for report in found.reports if (kept := self._series.add(report, is_again=found.is_again))]
+        self._keep(kept)
+        return found.is_all, kept
+
+    def _look_at_the_rest(self) -> None:
+        reports: list[Report] = []
+        for _ in range(_LAST_LOOKS):
+            is_all, kept = self._look(is_last=True)
+            reports += kept
+            if is_all:
+                break
+        else:
+            megabytes = _LAST_LOOKS * MOST_BYTES // 10**6
+            self._faults.append(
+                f"its last reports were not read: they are in more than {megabytes} MB that it wrote at its end"
+            )
+        self._pass_on(reports)
+
+    def _pass_on(self, reports: Sequence[Report]) -> None:
+        """Pass reports on; where they are very many, an even choice of them with the last one."""
+        if self._report is None:
+            return
+        if len(reports) > _MOST_AT_ONCE:
+            last = len(reports) - 1
+            reports = [reports[number * last // (_MOST_AT_ONCE - 1)] for number in range(_MOST_AT_ONCE)]
+        for report in reports:
+            self._report(report)
+
+    def _keep(self, reports: Sequence[Report]) -> None:
+        lines = [_line_of(report) for report in reports]
+        if self._is_own_file:
+            self._lines += lines
+        elif lines:
+            file = os.open(self._paths.reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(file, b"".join(lines))
+            finally:
+                os.close(file)
+
+    def _keep_less(self) -> None:
+        """Replace a long file of the model's by what was kept of it."""
+        with suppress(FileNotFoundError):
+            if self._is_own_file and self._paths.reports.stat().st_size > _LARGE_FILE:
+                replace_file(self._paths.reports, b"".join(self._lines))
+
+
+def _line_of(report: Report) -> bytes:
+    step = int(report.step) if report.step.is_integer() and abs(report.step) < _WHOLE else report.step
+    return msgspec.json.encode({"step": step, **report.metrics}) + b"\n"
+
+
+class _Guard:
+    """A block in which nothing goes wrong that anybody outside would notice; what does is noted."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self._faults = faults
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if isinstance(error, OSError):
+            self._faults.append(f"not all of its reports could be read: {error}")
+        elif isinstance(error, Exception):
+            _logger.error("reports are not read any more", exc_info=error)
+            self._faults.append(f"not all of its reports could be read: internal error: {error!r}")
+        return error is None or isinstance(error, Exception)
+
+
+def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None]) -> ReportSource:
+    """Return where a trial's reports are, by where its value is."""
+    if source.pattern is not None:
+        with suppress(OSError):
+            os.truncate(paths.output, 0)  # as it is when the process begins
+        return PrintedReports(ResultPattern(source.pattern), paths.output, source.objective, refuse)
+    if source.file is not None:
+        return reports_in_file(folder / source.file, source.key, source.objective, refuse)
+    return ReportedLines(paths.reports, source.objective, refuse)
