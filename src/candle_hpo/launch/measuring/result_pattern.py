@@ -49,6 +49,7 @@ _CRASH = re.compile(
 # What stands where a number should, and is one that the guess does not fit: `nan`, `-0.3`.
 _ANOTHER_NUMBER = re.compile(r"\s*[+\-\u2212]?(?:(?P<not_finite>nan|inf|infinity)(?!\w)|\.?\d)", re.IGNORECASE)
 
+_DIGITS = re.compile(r"\s*\d+(?:\.\d+)?")
 _HALTED = re.compile(r"^(?P<error>Execution halted|Segmentation fault\b[^\n]*)\s*\Z", re.MULTILINE)
 
 
@@ -122,7 +123,7 @@ class ResultPattern:
                 number = None if step is None else self._step(match, step)
                 if match.re is not its.itself:
                     if not self._is_not_finite(match):
-                        raise self._error("finds no number in", match, match.end())
+                        raise self._error("does not fit the number in", match, match.end())
                     yield Occurrence(match.end(), word, number)
                     continue
                 value = self._number(match, its.value, must_be_finite=False)
@@ -164,10 +165,13 @@ class ResultPattern:
     def _step(self, match: re.Match[str], group: int) -> float:
         """Return the number in the group of a step; in `epoch 3/10`, it is 3. Raises `ValueError` where it is none."""
         name = next(name for name, number in self._its.itself.groupindex.items() if number == group)
-        found = (match[name] if name in match.re.groupindex else None) or ""
-        number, text = as_number(found), match.string
+        start, end = match.span(name) if name in match.re.groupindex else (-1, -1)
+        found, text = match.string[max(0, start) : max(0, end)], match.string
+        if not found and start >= 0 and match.re is not self._its.itself:  # anything may stand there, nothing too
+            begun = _DIGITS.match(text, start)
+            found, end = (begun[0], begun.end()) if begun else ("", end)
+        number = as_number(found)
         if number is not None and math.isfinite(number):
-            start, end = match.span(name)
             if not is_part(found, text[max(0, start - _NEAR) : start], text[end : end + _NEAR]):
                 return number
         raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
