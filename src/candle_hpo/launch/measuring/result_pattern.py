@@ -171,9 +171,9 @@ class ResultPattern:
             begun = _DIGITS.match(text, start)
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
-        if number is not None and math.isfinite(number):
-            if not is_part(found, text[max(0, start - _NEAR) : start], text[end : end + _NEAR]):
-                return number
+        before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+        if number is not None and math.isfinite(number) and not is_part(found, before, after):
+            return number
         raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
 
     def _last_match(self, text: str) -> re.Match[str] | None:
