@@ -419,3 +419,37 @@ def test_a_bayesian_search_is_checked_too(candle: Candle, write_input: WriteInpu
     assert "ok    the input file: bayesian, 5 trials" in done.stdout
     assert "note  all 5 trials are points spread over the space" in done.stdout
     assert "ok    one trial: 0." in done.stdout
+
+
+REPORTS = """
+    for step in range(1, 10):
+        candle_report(10 - step, step=step)
+    val_to_return = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "control", "said"),
+    [
+        (REPORTS, "", "note  stopping=asha would stop bad trials early, by what they have at steps 1, 3"),
+        (REPORTS, "stopping=asha", "ok    stopping=asha compares trials at steps 1, 3"),
+        (REPORTS, "stopping=best_few\nmin_steps=4", "ok    stopping=best_few compares trials at step 4"),
+        (
+            REPORTS,
+            "stopping=median\nmin_steps=9",
+            "note  stopping=median: with min_steps=9, none of 9 steps is looked at",
+        ),
+        (
+            "val_to_return = 1",
+            "stopping=asha",
+            "note  stopping=asha: the trial reported nothing on its way, so none can",
+        ),
+    ],
+)
+def test_a_trial_shows_whether_others_can_be_stopped_early(
+    write_input: WriteInput, candle: Candle, script: str, control: str, said: str
+) -> None:
+    done = candle("check", write_input(script, control or "nworkers=1"), "--run")
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stdout.split()).replace(" note ", " note  ").replace(" ok ", " ok    ")
+    assert ("until step 9" in done.stdout) == (script is REPORTS)

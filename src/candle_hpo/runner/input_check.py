@@ -33,6 +33,7 @@ from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.restart import Restart, plan_restart
 from candle_hpo.runner.script_check import ScriptCheck, names_given
 from candle_hpo.runner.search_assembly import (
+    check_of_stopping,
     check_search,
     earlier_results_of,
     first_sets,
@@ -260,6 +261,9 @@ def _run_one_trial(
         )
         return None
     findings.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
+    show = {"right": findings.right, "mention": findings.mention, "note": findings.note}
+    for how, text in check_of_stopping(request.settings, outcome.last_report):
+        show[how](text)
     return outcome.seconds
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import InputError
@@ -15,6 +15,7 @@ from candle_hpo.core.news import Engine
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.core.trial import Report
 from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.record.record import Record
@@ -67,20 +68,53 @@ def _stopping_early(scheduler: Scheduler, settings: Settings) -> Scheduler:
     """Return a scheduler that stops trials as the settings say, and chooses as another does."""
     if not settings.stopping:
         return scheduler
-    rules: dict[str, Callable[[], Rule]] = {
-        "median": Median,
-        "best_few": BestFew,
-        "asha": partial(Asha, settings.reduction_factor),
-    }
-    rule = next((rules[name]() for name in settings.stopping if name in rules), None)
     return EarlyStopping(
         scheduler,
-        rule,
+        _rule(settings),
         settings.objective,
         min_steps=settings.min_steps,
         max_steps=settings.max_steps,
         stops_nan="nan" in settings.stopping,
     )
+
+
+def _rule(settings: Settings) -> Rule | None:
+    rules: dict[str, Callable[[], Rule]] = {
+        "median": Median,
+        "best_few": BestFew,
+        "asha": partial(Asha, settings.reduction_factor),
+    }
+    return next((rules[name]() for name in settings.stopping if name in rules), None)
+
+
+def check_of_stopping(
+    settings: Settings, last: Report | None
+) -> Iterator[tuple[Literal["right", "mention", "note"], str]]:
+    """Yield what a trial that completed shows of early stopping, by its last report, and how that is to be shown."""
+    asked = f"stopping={', '.join(settings.stopping)}"
+    if last is None or not last.has(settings.objective.name):
+        if settings.stopping:
+            yield (
+                False,
+                (
+                    f"{asked}: the trial reported nothing on its way, so none can be stopped early; what a report is, "
+                    "docs/early-stopping.md says"
+                ),
+            )
+        return
+    yield "right", f"it reported {settings.objective.name} on its way, until step {last.step:g}"
+    rule = _rule(settings) if settings.stopping else Asha(settings.reduction_factor)
+    rungs, rung = [], float(settings.min_steps)
+    while rule is not None and rung < last.step:
+        rungs.append(f"{rung:g}")
+        rung = rule.next_rung(rung)
+    steps = f"step{'s' if len(rungs) > 1 else ''} {', '.join(rungs[:4])}{', …' if len(rungs) > 4 else ''}"
+    if rungs and settings.stopping:
+        yield "right", f"{asked} compares trials at {steps}"
+    elif rungs:
+        yield "mention", f"stopping=asha would stop bad trials early, by what they have at {steps}"
+    elif rule is not None and settings.stopping:
+        yield "note", f"{asked}: with min_steps={settings.min_steps}, none of {last.step:g} steps is looked at"
 
 
 def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> list[KnownPoint]:
