@@ -14,6 +14,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from candle_hpo.core.stopping import StopHow
+from candle_hpo.core.trial import Report
 from candle_hpo.engine import channel
 from candle_hpo.engine.channel import Address, CampaignEnd, WorkerEnd
 
@@ -69,6 +70,63 @@ def test_a_stop_that_comes_after_the_end_does_not_stop_the_next_attempt(campaign
         campaign.stop("a/1", StopHow.PURPOSE)
         campaign.stop("a/2", StopHow.INTERRUPT)
         assert heard.get(timeout=HANG_SECONDS) == "a again, interrupt"
+
+
+def test_reports_arrive_in_their_order_each_once_and_with_what_they_are_of(
+    campaign: CampaignEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "SAY_AGAIN_SECONDS", 0.05)
+    heard = queue.SimpleQueue[tuple[str, Report]]()
+    campaign.report_to(lambda run, report: heard.put((run, report)))
+    first, second = (WorkerEnd(campaign.address, f"n{number}:0") for number in (1, 2))
+    reports = [Report(step, {"loss": 0.5, "note": "none", "nothing": None, "count": 3}) for step in (1, 2, 2.5)]
+    with first.running("a/1", lambda _: None) as report, second.running("b/1", lambda _: None) as of_other:
+        for each in reports:
+            report(each)
+        assert [heard.get(timeout=HANG_SECONDS) for _ in reports] == [("a/1", each) for each in reports]
+        threading.Event().wait(0.5)  # it is said again meanwhile
+        of_other(reports[0])
+        assert heard.get(timeout=HANG_SECONDS) == ("b/1", reports[0])
+    with first.running("c/1", lambda _: None) as report:
+        report(reports[0])
+        assert heard.get(timeout=HANG_SECONDS) == ("c/1", reports[0])
+
+
+def test_the_last_report_comes_through_a_channel_that_was_lost(
+    campaign: CampaignEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "SAY_AGAIN_SECONDS", 0.1)
+    heard = queue.SimpleQueue[float]()
+    campaign.report_to(lambda _, report: heard.put(report.step))
+    relay = Relay(campaign.address.port)
+    through_it = dataclasses.replace(campaign.address, hosts=("127.0.0.1",), port=relay.port)
+    with WorkerEnd(through_it, "n1:0").running("a/1", lambda _: None) as report:
+        report(Report(1, {}))
+        assert heard.get(timeout=HANG_SECONDS) == 1
+        relay.cut()
+        for step in range(2, 2002):  # far more than may wait: these are dropped, and nobody waits for them
+            report(Report(step, {}))
+        relay.repair()
+        while (last := heard.get(timeout=HANG_SECONDS)) < 2001:
+            pass
+        assert last == 2001
+    relay.cut()
+
+
+def test_a_message_in_another_form_is_not_heeded(campaign: CampaignEnd) -> None:
+    heard = queue.SimpleQueue[Report]()
+    campaign.report_to(lambda _, report: heard.put(report))
+    address = campaign.address
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger, dealer.curve_serverkey = 0, address.campaign
+        dealer.curve_publickey, dealer.curve_secretkey = address.public, address.secret
+        dealer.connect(f"tcp://127.0.0.1:{address.port}")
+        dealer.send_multipart([b"n1:0", b"a/1", b"no MessagePack"])
+        campaign.stop("a/1", StopHow.PURPOSE)
+        assert dealer.poll(HANG_SECONDS * 1000)
+    with WorkerEnd(address, "n2:0").running("b/1", lambda _: None) as report:
+        report(Report(1, {}))
+        assert heard.get(timeout=HANG_SECONDS) == Report(1, {})
 
 
 class Relay:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from candle_hpo.core.news import Ended
-from candle_hpo.core.stopping import StopHow
-from candle_hpo.core.trial import Outcome, Status
+from candle_hpo.core.news import Ended, Reported, StopAsked
+from candle_hpo.core.stopping import Stop, StopHow, StopReason
+from candle_hpo.core.trial import Outcome, Report, Status
 from candle_hpo.engine.pooled import PooledEngine
 from support.attempts import attempt_at
 from support.fake_srun import SRUN
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 
 MODEL = """
 touch has_begun
+[ "$CANDLE_TRIAL_NUMBER" = 9 ] && printf '{"step": %d, "val_to_return": 0.5}\\n' 1 2 3 >> "$CANDLE_REPORTS_FILE"
 case $CANDLE_TRIAL_NUMBER in [1-3]) ;; *) sleep 600 ;; esac
 echo "$CANDLE_TRIAL_NUMBER" > "$CANDLE_RESULT_FILE"
 """
@@ -58,7 +59,9 @@ else:
     run = cluster_runner(model, paths, pool.channel, gpus=None)
 engine = PooledEngine(pool, run, 2 if kind == "local" else 0, pool.stop)
 if kind == "cluster":
-    pool.start_workers(engine.announce)
+    pool.start_workers(engine.announce, engine.report)
+else:
+    pool.report_to(engine.report)
 
 def hear(count, seconds=90):
     found, latest = [], time.monotonic() + seconds
@@ -103,6 +106,14 @@ seen["before it begins"] = ends(hear(1))
 engine.stop(attempt_at(6), StopHow.PURPOSE)
 start(3)
 seen["next"] = ends(hear(1))
+start(9)
+heard = hear(3, 60)
+seen["reported"] = [(type(each).__name__, each.attempt == attempt_at(9), each.report.step) for each in heard]
+engine.stop(attempt_at(9), StopHow.PURPOSE)
+(ended,) = hear(1)
+seen["last report"] = ended.outcome.status, ended.outcome.last_report.step, ended.outcome.last_report.metrics
+engine.report("hpset_00009/1", ended.outcome.last_report)
+seen["reported too late"] = engine.news(0)
 start(7, 8)
 see_begin(7, 8)
 engine.ask_to_stop(Stop(StopReason.CTRL_C))
@@ -159,6 +170,15 @@ def test_one_is_stopped_before_it_begins(seen: dict[str, Any]) -> None:
     assert seen["before it begins"] == [[6, "stopped", None, ""]]
 
 
+def test_what_one_reports_is_news_in_its_order_and_comes_with_its_end(seen: dict[str, Any]) -> None:
+    assert seen["reported"] == [["Reported", True, step] for step in (1, 2, 3)]
+    assert seen["last report"] == ["stopped", 3, {"val_to_return": 0.5}]
+
+
+def test_reports_of_one_that_does_not_run_are_not_news(seen: dict[str, Any]) -> None:
+    assert seen["reported too late"] == []
+
+
 def test_one_that_has_ended_is_not_stopped_and_neither_is_the_next(seen: dict[str, Any]) -> None:
     assert seen["next"] == [[3, "completed", 3.0, ""]]
 
@@ -180,3 +200,30 @@ def test_one_that_is_stopped_while_its_worker_is_lost_was_stopped(how: StopHow, 
     assert isinstance(ended, Ended)
     assert ended.outcome == Outcome.stopped(how)
     assert ended.outcome.status is status
+
+
+def test_where_a_worker_is_lost_what_its_attempt_reported_last_is_known() -> None:
+    class Pool(Executor):
+        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]
+            return future
+
+    future: Future[Any] = Future()
+    engine = PooledEngine(Pool(), lambda _: pytest.fail(), 1, lambda *_: None)
+    engine.start(attempt_at(1))
+    for step in (1, 2):
+        engine.report("hpset_00001/1", Report(step, {"loss": 0.5}))
+        engine.report("hpset_00002/1", Report(step, {"loss": 0.5}))
+    assert engine.news(0)[1:] == [Reported(attempt_at(1), Report(step, {"loss": 0.5})) for step in (1, 2)]
+    future.set_exception(OSError("its worker was lost"))
+    (ended,) = engine.news(0)
+    assert isinstance(ended, Ended)
+    assert (ended.outcome.status, ended.outcome.last_report) == (Status.INTERRUPTED, Report(2, {"loss": 0.5}))
+
+
+def test_reports_that_nobody_hears_are_dropped_at_some_time() -> None:
+    engine = PooledEngine(Executor(), lambda _: pytest.fail(), 1, lambda *_: None)
+    for step in range(20_000):
+        engine.report("hpset_00001/1", Report(step, {}))
+    engine.ask_to_stop(Stop(StopReason.CTRL_C))
+    assert engine.news(0)[-1] == StopAsked(Stop(StopReason.CTRL_C))
+    assert engine.news(0) == []

@@ -22,7 +22,8 @@ from candle_hpo.core.trial import Report
 from candle_hpo.files import replace_file
 from candle_hpo.launch.measuring.growing_file import MOST_BYTES
 from candle_hpo.launch.measuring.objective import ResultSource
-from candle_hpo.launch.measuring.reports import PrintedReports, ReportedLines, ReportSource, reports_in_file
+from candle_hpo.launch.measuring.reports import PrintedReports, ReportedLines, ReportSource
+from candle_hpo.launch.measuring.reports_in_files import reports_in_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 LOOK_SECONDS = 0.5
@@ -30,7 +31,7 @@ _SHARE = 0.1  # of the time that is spent with looking, at most
 _ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much larger than the last one kept:
 _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on
-_LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_LAST_LOOKS = 2  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
 _WHOLE = 2**53  # up to which every whole number is a float
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
@@ -129,9 +130,30 @@ class ReportWatch:
         if self._thread.ident is not None:
             self._thread.join()
         with _Guard(self._faults):
-            self._look_at_the_rest()
+            if not self.look(is_last=True):
+                megabytes = _LAST_LOOKS * MOST_BYTES // 10**6
+                self._faults.append(
+                    f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
+                )
             self._source.close()
             self._keep_less()
+
+    def look(self, *, is_last: bool = False) -> bool:
+        """Read what is new, and pass it on: at most so much, and much more in the last look; return whether it was all.
+
+        Raises `OSError`.
+        """
+        reports: list[Report] = []
+        for _ in range(_LAST_LOOKS if is_last else 1):
+            found = self._source.look(is_last=is_last)
+            news = (self._series.add(report, is_again=found.is_again) for report in found.reports)
+            kept = [report for report in news if report is not None]
+            self._keep(kept)
+            reports += kept
+            if found.is_all:
+                break
+        self._pass_on(reports)
+        return found.is_all
 
     def _refuse(self, why: str) -> None:
         self._refusals += 1
@@ -144,30 +166,8 @@ class ReportWatch:
         with _Guard(self._faults):
             while not self._is_over.wait(pause):
                 began = time.monotonic()
-                is_all, reports = self._look(is_last=False)
-                self._pass_on(reports)
+                is_all = self.look()
                 pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))
-
-    def _look(self, *, is_last: bool) -> tuple[bool, list[Report]]:
-        """Read what is new, at most so much; return whether that is all, and what is kept of it."""
-        found = self._source.look(is_last=is_last)
-        kept = [kept for report in found.reports if (kept := self._series.add(report, is_again=found.is_again))]
-        self._keep(kept)
-        return found.is_all, kept
-
-    def _look_at_the_rest(self) -> None:
-        reports: list[Report] = []
-        for _ in range(_LAST_LOOKS):
-            is_all, kept = self._look(is_last=True)
-            reports += kept
-            if is_all:
-                break
-        else:
-            megabytes = _LAST_LOOKS * MOST_BYTES // 10**6
-            self._faults.append(
-                f"its last reports were not read: they are in more than {megabytes} MB that it wrote at its end"
-            )
-        self._pass_on(reports)
 
     def _pass_on(self, reports: Sequence[Report]) -> None:
         """Pass reports on; where they are very many, an even choice of them with the last one."""

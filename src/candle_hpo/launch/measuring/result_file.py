@@ -98,7 +98,7 @@ def metrics_of(found: Mapping[str, object]) -> Metrics:
 def read_json(text: str) -> object:
     """Return what a text in JSON says; a key that appears twice has no value. Raises `ValueError`."""
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -111,6 +111,9 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
             {name: _Repeated(value for other, value in pairs if other == name) for name in times if times[name] > 1}
         )
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _in_object(found: object, name: str, key: str | None) -> Measured:

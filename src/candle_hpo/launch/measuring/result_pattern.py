@@ -171,10 +171,10 @@ class ResultPattern:
             begun = _DIGITS.match(text, start)
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
-        before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
-        if number is not None and math.isfinite(number) and not is_part(found, before, after):
-            return number
-        raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
+        around = text[max(0, start - _NEAR) : max(0, start)], text[end : end + _NEAR]
+        if number is None or not math.isfinite(number) or is_part(found, *around):
+            raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
+        return number
 
     def _last_match(self, text: str) -> re.Match[str] | None:
         """Return the last match; raise `ValueError` where something else stands where a later one should."""
