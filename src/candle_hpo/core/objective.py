@@ -8,7 +8,7 @@ from enum import Enum
 import msgspec
 
 THE_VALUE = "val_to_return"  # the name of a script's one value, where the user has given it none
-_STEPS = ("step", "epoch", "iteration", "iter")  # named groups of `result_pattern` that are not measurements
+STEPS = ("step", "epoch", "iteration", "iter")  # what a step may be called: no measurement; the first one counts
 
 
 class Direction(str, Enum):
@@ -37,7 +37,7 @@ class Objective(msgspec.Struct, frozen=True):
 
 def measured_groups(pattern: re.Pattern[str]) -> dict[str, int]:
     """Return the named groups of a `result_pattern` that hold measurements, with their numbers."""
-    return {name: number for name, number in pattern.groupindex.items() if name.lower() not in _STEPS}
+    return {name: number for name, number in pattern.groupindex.items() if name.lower() not in STEPS}
 
 
 def name_of_value(pattern: str | None, key: str | None) -> str:

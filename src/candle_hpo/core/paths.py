@@ -31,6 +31,10 @@ class TrialPaths:
 
     hyperparameters = File("params.json", "The hyperparameters as JSON, for the model.")
     reported = File("reported_result.json", "What the model reports: a number, or a JSON object with `val_to_return`.")
+    reports = File(
+        "reports.jsonl",
+        "What the last attempt reported on its way, one JSON object a line; of very many lines, a choice.",
+    )
     outcome = File("outcome.json", "How the last attempt ended.")
     result = File("result.txt", "The value alone, only when completed.")
 
