@@ -58,10 +58,8 @@ def live_view(folder: Path) -> str:
         time.sleep(0.1)
         watched.update()
     frame = Frame(WIDTH, HEIGHT, time.time(), f"{opened.name} of {Path(stored.input_file).name}", watched.state)
-    watched.read_outputs(frame)
-    frame = Frame(WIDTH, HEIGHT, time.time(), frame.title, watched.state, watched.outputs)
     console = Console(record=True, width=WIDTH, height=HEIGHT, file=io.StringIO(), force_terminal=True)
-    console.print(live_page(watched.history, stored, frame))
+    console.print(live_page(watched.history, stored, watched.look_at_trials(frame)))
     # Without the fonts that rich would fetch from elsewhere.
     form = re.sub(r"@font-face \{\{.*?\}\}\n?", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     form = form.replace("Fira Code, monospace", "ui-monospace, DejaVu Sans Mono, monospace")

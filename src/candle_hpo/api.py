@@ -14,6 +14,7 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.frame import data_frame
+from candle_hpo.report.results import last_step
 from candle_hpo.runner.liveness import replay_now
 
 
@@ -23,6 +24,8 @@ class LoadedTrial(msgspec.Struct, frozen=True):
     `value` is the objective, and not None if and only if `status` is "completed"; `reason` says why another failed.
     `status` may be "running", too. `seconds` is the duration of the attempt, `started` its begin in seconds since 1970.
     `folder` has what the model wrote. `script` is the version of the model script that ran, as in `experiment.json`.
+    `last_step` and `last_value` are the step that it reported last and the objective there, None where it did not. Of a
+    running trial they are those by which it was last compared with others.
     """
 
     number: int
@@ -38,6 +41,8 @@ class LoadedTrial(msgspec.Struct, frozen=True):
     started: float
     folder: Path
     script: str = ""
+    last_step: float | None = None
+    last_value: float | None = None
 
 
 class LoadedExperiment:
@@ -65,7 +70,8 @@ class LoadedExperiment:
         """Return the trials as a pandas `DataFrame`, a row each, by their numbers.
 
         Columns: `number`, `id`, `value`, the hyperparameters that vary, other metrics, `status`, `reason`, `seconds`,
-        `attempt`, `worker`, `started`, `script`. Raises `InputError` where pandas is not installed.
+        `attempt`, `worker`, `started`, `script`; where any trial reported on its way, `last_step`, `last_value`. Raises
+        `InputError` where pandas is not installed.
         """
         return data_frame(self._rows, self.names)
 
@@ -85,6 +91,8 @@ class LoadedExperiment:
             started=row.started,
             folder=self._paths.trial(trial.id).run,
             script=outcome.script if outcome else "",
+            last_step=last_step(row),
+            last_value=row.last_value,
         )
 
     def __repr__(self) -> str:

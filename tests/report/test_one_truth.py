@@ -31,10 +31,19 @@ from candle_hpo.core.trial import (
     Hyperparameters,
     Outcome,
     Place,
+    Report,
     Status,
     default_trial_id,
 )
-from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    TrialFinished,
+    TrialReported,
+    TrialStarted,
+    TrialStopAsked,
+)
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import Provenance, StoredExperiment, read_experiment_settings, write_experiment_settings
 from candle_hpo.record.history import History
@@ -47,6 +56,7 @@ from candle_hpo.report.optuna_study import write_journal
 from candle_hpo.report.page.data import page_data
 from candle_hpo.report.page.render import report_page
 from candle_hpo.report.results import as_csv, as_json, as_table, result_rows
+from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.summary import best_line, counts_line, failures_by_reason, note_on_one_value
 from candle_hpo.report.words import column_texts, hyperparameter_lines, plain
 from candle_hpo.runner.liveness import replay_now
@@ -82,6 +92,24 @@ def experiment(root: Path, events: list[AnyEvent], total: int, direction: Direct
     return paths
 
 
+def what_was_saved(
+    ended: dict[int, TrialFinished], stopped_by_death: list[int], reports: dict[int, Report], begun: int
+) -> str:
+    """Return what is to be said of trials that were stopped early: "" where there is none."""
+    stopped = [*stopped_by_death, *(n for n, event in ended.items() if event.outcome.status is Status.STOPPED)]
+    whole = [n for n, event in ended.items() if event.outcome.status is Status.COMPLETED]
+    run = [reports[number].step for number in whole if number in reports]
+    if not stopped:
+        return ""
+    said = f"{len(stopped)} of {begun} trials stopped early"
+    if not run or not any(number in reports for number in stopped):
+        return said
+    length = sum(run) / len(run)
+    left = sum(max(0, length - reports[number].step) for number in stopped if number in reports)
+    ran = sum(reports[number].step if number in reports else length for number in (*stopped, *whole))
+    return f"{said}; {100 * left / (left + ran):.0f} % of the steps were not run"
+
+
 def printed(renderable: RenderableType, width: int) -> str:
     with io.StringIO() as file:
         Console(file=file, width=width, highlight=False).print(renderable)
@@ -98,6 +126,11 @@ VALUES = st.sampled_from([0.5, 0.5, -1.0, 2.0, 0.5000000001])
 PLACE = Place("n", 0)
 ENDS = st.one_of(
     VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, place=PLACE)),
+    VALUES.map(
+        lambda value: Outcome(
+            Status.COMPLETED, {THE_VALUE: value}, place=PLACE, last_report=Report(9.0, {THE_VALUE: value})
+        )
+    ),
     st.sampled_from(
         [
             Outcome(
@@ -131,6 +164,8 @@ ENDS = st.one_of(
                 place=PLACE,
             ),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE),
+            Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(4.0, {THE_VALUE: 0.25})),
+            Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(1.5, {THE_VALUE: None})),
         ]
     ),
     st.none(),  # it still runs
@@ -147,6 +182,11 @@ def records(draw: st.DrawFn) -> tuple[list[AnyEvent], int]:
         values: Hyperparameters = {"x": draw(st.sampled_from(ALIKE)), "kind": draw(st.sampled_from(["a", "b"]))}
         trials.append(attempt_at(number, values))
     events += [TrialStarted.of(trial, 2.0) for trial in draw(st.permutations(trials))]
+    for trial in trials:
+        if draw(st.booleans()):
+            events.append(TrialReported(2.0, trial.trial.number, 1, Report(1.0, {THE_VALUE: -7.0}), 1, 1))
+        if draw(st.booleans()):
+            events.append(TrialStopAsked(2.0, trial.trial.number, 1, 1.0))
     attempted_again: list[Attempt] = []
     for trial in draw(st.permutations(trials)):
         outcome = draw(ENDS)
@@ -185,7 +225,15 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         counts = dict.fromkeys(Status, 0)
         for event in ended.values():
             counts[event.outcome.status] += 1
-        counts[Status.INTERRUPTED] += len(begun) - len(ended)
+        asked = {(event.number, event.attempt) for event in events if isinstance(event, TrialStopAsked)}
+        stopped_by_death = [n for n, attempt in begun.items() if n not in ended and (n, attempt) in asked]
+        counts[Status.STOPPED] += len(stopped_by_death)
+        counts[Status.INTERRUPTED] += len(begun) - len(ended) - len(stopped_by_death)
+        reports = {
+            event.number: event.report
+            for event in events
+            if isinstance(event, TrialReported) and event.attempt == begun[event.number]
+        } | {number: event.outcome.last_report for number, event in ended.items() if event.outcome.last_report}
         measured = {number: event.outcome.value_of(THE_VALUE) for number, event in ended.items()}
         values = {number: value for number, value in measured.items() if value is not None}
         sign = 1 if direction is Direction.MINIMIZE else -1
@@ -194,11 +242,16 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         shown = status_of(paths)
         said = re.findall(r"([\d,]+) ([a-z ]+)", counts_line(history, total).partition(": ")[2])
         words = {each.value.replace("_", " "): f"{amount:,}" for each, amount in counts.items() if amount}
+        if "stopped" in words:
+            words["stopped early"] = words.pop("stopped")
         assert {name: amount for amount, name in said if name != "not started"} == words
         assert counts_line(history, total) in shown
         assert best_line(history, NAMES) in shown
         watched = Watched(Experiment(paths))
         watched.update()
+        saved = what_was_saved(ended, stopped_by_death, reports, len(begun))
+        assert list(map(str, savings_lines(history, watched.stored))) == ([saved] if saved else [])
+        assert saved in shown
         followed = watched.history
         assert (followed.counts, followed.ended, followed.running) == (history.counts, history.ended, history.running)
         assert [str(kind) for kind in failures_by_reason(followed)] == [
@@ -215,6 +268,8 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         )
         html = report_page(paths, read_experiment_settings(paths), history)
         assert f"<dd>{counts[Status.COMPLETED]:,} completed<small>" in html
+        assert saved.partition(";")[0] in html
+        assert [data.statuses[each] for each in data.status].count("stopped") == counts[Status.STOPPED]
 
         csv_rows = list(csv.DictReader(io.StringIO(as_csv(rows, NAMES, None))))
         json_rows = json.loads(as_json(rows, NAMES, None))
@@ -227,6 +282,19 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
             list(loaded.to_dataframe()["status"]),
         ):
             assert {each: statuses.count(each.value) for each in Status} == counts
+        assert all(row["result"] == "" for row in csv_rows if row["status"] != "completed")
+        reported = {default_trial_id(n): (report.step, report.value_of(THE_VALUE)) for n, report in reports.items()}
+        nothing = (None, None)
+        for row in csv_rows:
+            shown_last = tuple(
+                float(row[name]) if row[name] else None for name in ("last_step", "last_value") if name in row
+            )
+            assert shown_last == (reported.get(row["id"], nothing) if reported else ())
+        assert all(
+            (row.get("last_step"), row.get("last_value")) == reported.get(row["id"], nothing) for row in json_rows
+        )
+        assert all((trial.last_step, trial.last_value) == reported.get(trial.id, nothing) for trial in loaded.trials)
+        assert ("last_step" in loaded.to_dataframe()) is bool(reported)
         table = printed(as_table(rows, NAMES, None, direction), 300).splitlines()
         assert len(completed) == len(values)
         if best is None:

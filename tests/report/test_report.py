@@ -133,7 +133,7 @@ def test_the_summary(here: Path) -> None:
     now = history()
     assert counts_line(now, 6) == "6 trials: 2 completed, 1 failed, 1 running, 2 not started"
     assert best_line(now, NAMES).startswith('best (minimize): -4 by hpset_00003: layers=true, activation="zwei')
-    (running,) = running_lines(now, NAMES, 165.0)
+    (running,) = running_lines(now, NAMES, paths, 165.0)
     assert running.startswith("hpset_00004 for 0:01:05: layers=1")
     lines = list(failure_lines(now, paths, lines_each=2))
     assert lines == [

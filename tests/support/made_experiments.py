@@ -13,8 +13,25 @@ import msgspec
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Failure, FailureKind, Hyperparameters, Metrics, Outcome, Place, Status
-from candle_hpo.record.events import AnyEvent, CampaignStarted, CampaignStopped, TrialFinished, TrialStarted
+from candle_hpo.core.trial import (
+    Failure,
+    FailureKind,
+    Hyperparameters,
+    Metrics,
+    Outcome,
+    Place,
+    Report,
+    Status,
+    default_trial_id,
+)
+from candle_hpo.record.events import (
+    AnyEvent,
+    CampaignStarted,
+    CampaignStopped,
+    TrialFinished,
+    TrialReported,
+    TrialStarted,
+)
 from candle_hpo.record.folder import Provenance, StoredExperiment, write_experiment_settings
 from candle_hpo.record.holder import Holder
 from candle_hpo.record.record import Record
@@ -33,10 +50,12 @@ def make_experiment(
     direction: Direction = Direction.MINIMIZE,
     running: int = 0,
     seed: int = 0,
+    steps: int = 0,
 ) -> ExperimentPaths:
     """Make an experiment with a hyperparameter that some trials lack, lists, null, and failures of several kinds.
 
-    The last `running` trials have not ended, and the campaign then has not either.
+    The last `running` trials have not ended, and the campaign then has not either. With `steps`, trials report at each
+    of so many, and most are stopped before; those that run have reached the middle.
     """
     root.mkdir(parents=True)
     paths = ExperimentPaths(root)
@@ -57,7 +76,8 @@ def make_experiment(
     )
     write_experiment_settings(paths, stored)
     record = Record(paths.record, Objective(direction))
-    record.append(_events(trials, workers, direction, running, random.Random(seed)))
+    events = _events(trials, workers, direction, running, random.Random(seed))
+    record.append(_with_reports(paths, events, steps, direction, random.Random(seed)) if steps else events)
     record.close()
     if running:  # somebody runs it, as far as others can see
         paths.lock.write_bytes(msgspec.json.encode(Holder.of_this_process("")))
@@ -81,6 +101,63 @@ def _events(trials: int, workers: int, direction: Direction, running: int, draw:
     timed.sort(key=lambda event: event[:2])
     events: list[AnyEvent] = [CampaignStarted(BEGAN, "cn0000", 4711, workers, "123"), *(event for *_, event in timed)]
     return events if running else [*events, CampaignStopped(timed[-1][0])]
+
+
+def _with_reports(
+    paths: ExperimentPaths, events: list[AnyEvent], steps: int, direction: Direction, draw: random.Random
+) -> list[AnyEvent]:
+    """Return events in which trials report, and write what they report; of those that completed, most are stopped."""
+    found: list[AnyEvent] = []
+    ended = {event.number: event for event in events if isinstance(event, TrialFinished)}
+    sign = 1 if direction is Direction.MINIMIZE else -1
+    for event in events:
+        if isinstance(event, TrialStarted):
+            found += [event, *_reports(paths, event, ended.get(event.number), steps, sign, draw)]
+            continue
+        if isinstance(event, TrialFinished) and event.outcome.status is Status.COMPLETED:
+            lines = paths.trial(default_trial_id(event.number)).reports.read_text().splitlines()
+            last = msgspec.json.decode(lines[-1])
+            report = Report(last.pop("step"), last)
+            is_whole = report.step == steps
+            outcome = (
+                event.outcome
+                if is_whole
+                else Outcome(Status.STOPPED, seconds=event.outcome.seconds / 4, place=event.outcome.place)
+            )
+            found.append(
+                TrialFinished(event.time, event.number, 1, msgspec.structs.replace(outcome, last_report=report))
+            )
+        else:
+            found.append(event)
+    return found
+
+
+def _reports(
+    paths: ExperimentPaths,
+    started: TrialStarted,
+    ended: TrialFinished | None,
+    steps: int,
+    sign: int,
+    draw: random.Random,
+) -> list[AnyEvent]:
+    """Write a trial's reports, down to its value or a rung; return what was weighed of them."""
+    outcome = ended.outcome if ended else None
+    value = draw.uniform(0.3, 8.0) * sign if outcome is None else outcome.value_of(THE_VALUE)
+    if value is None:
+        return []
+    rungs = [3**k for k in range(20) if 3**k < steps]
+    last = steps // 2 if outcome is None else steps if draw.random() < 0.3 else draw.choice(rungs)
+    amount = draw.uniform(0.5, 4.0) * sign
+    values = [value + amount * math.exp(-4 * step / steps) - amount * math.exp(-4) for step in range(1, last + 1)]
+    folder = paths.trial(started.id).run
+    folder.mkdir()
+    lines = ({"step": step, THE_VALUE: each, "accuracy": 0.5} for step, each in enumerate(values, start=1))
+    paths.trial(started.id).reports.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    return [
+        TrialReported(started.time, started.number, 1, Report(step, {THE_VALUE: values[step - 1]}), step % 7 + 1, 14)
+        for step in rungs
+        if step <= last
+    ]
 
 
 def _hyperparameters(draw: random.Random) -> Hyperparameters:

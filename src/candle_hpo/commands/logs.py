@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from candle_hpo.core.errors import InputError, MachineError
+from candle_hpo.core.trial import Status
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.record.tail import FollowedRecord
+from candle_hpo.report.summary import last_report_words, status_words
 from candle_hpo.report.words import duration, location, number
 
 _LOOK_SECONDS = 1.0  # between two looks at a trial that is followed
@@ -95,8 +97,10 @@ class _FollowedTrial:
         outcome = self._row.outcome
         if outcome is None:
             return f"{self.id} has not ended"
-        how = outcome.reason if self._row.value is None else number(self._row.value)
-        return f"{self.id}: {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {how}"
+        words = f"{self.id}: {status_words(outcome.status)} after {duration(outcome.seconds)}"
+        if outcome.status is Status.STOPPED:
+            return words + last_report_words(self._row)
+        return f"{words}: {outcome.reason if self._row.value is None else number(self._row.value)}"
 
 
 def _copy(path: Path) -> None:

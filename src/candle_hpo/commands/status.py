@@ -10,6 +10,7 @@ from rich.console import Console
 from candle_hpo.commands.screen import show
 from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.experiment import Experiment
+from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import location
@@ -27,8 +28,9 @@ def status(experiment: str | None, console: Console) -> None:
         f"Experiment {opened.name} of {location(Path(stored.input_file))}",
         state.text,
         counts_line(history, stored.total),
+        *savings_lines(history, stored),
         best_line(history, stored.names),
-        *(f"  {line}" for line in running_lines(history, stored.names, time.time())),
+        *(f"  {line}" for line in running_lines(history, stored.names, paths, time.time())),
         *(f"No workers on {reason}" for reason in history.lacking if history.places),
         *(f"{each.kind.capitalize()} {each.node} is out of use: {each.reason}" for each in history.excluded),
         *failure_lines(history, paths, lines_each=5),

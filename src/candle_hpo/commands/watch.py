@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 
@@ -14,8 +15,10 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
 from candle_hpo.record.tail import FollowedRecord
+from candle_hpo.report.curves import Point, last_points
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, plain_line, seconds_left
+from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
@@ -23,7 +26,7 @@ from candle_hpo.runner.liveness import holder_of, settle
 
 TICK_SECONDS = 1.0  # between two readings of the record
 STATE_SECONDS = 20.0  # between two questions to the batch system
-OUTPUT_SECONDS = 4.0  # between two readings of what trials print
+TRIAL_SECONDS = 4.0  # between two readings of what trials print and report
 
 
 def watch(experiment: str | None, console: Console) -> None:
@@ -48,8 +51,9 @@ class Watched:
     def __init__(self, experiment: Experiment) -> None:
         self.paths, self.stored = experiment.paths, experiment.stored
         self.state, self.is_over = "", False
-        self.outputs: dict[str, str] = {}
-        self._next_state = self._next_outputs = 0.0
+        self._outputs: dict[str, str] = {}
+        self._curves: dict[str, list[Point]] = {}
+        self._next_state = self._next_look = 0.0
         self._record = FollowedRecord(self.paths.record, self.stored.settings.objective)
 
     @property
@@ -76,12 +80,19 @@ class Watched:
         history = self.history
         return history.campaign, history.stopped, history.job, history.places > 0, history.lacking
 
-    def read_outputs(self, frame: Frame) -> None:
-        """Read the last line that each trial on a page of this size has printed, now and then."""
-        if time.monotonic() >= self._next_outputs:
-            self._next_outputs = time.monotonic() + OUTPUT_SECONDS
-            ids = [row.trial.id for row in trials_on_page(self.history, frame)]
-            self.outputs = {name: (last_lines(self.paths.trial(name).output, 1) or [""])[0] for name in ids}
+    def look_at_trials(self, frame: Frame) -> Frame:
+        """Return a frame with what each trial on a page of its size reported and printed last, read now and then."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + TRIAL_SECONDS
+            self._read_trials(frame)
+        return msgspec.structs.replace(frame, outputs=self._outputs, curves=self._curves)
+
+    def _read_trials(self, frame: Frame) -> None:
+        trials = {row.trial.id: self.paths.trial(row.trial.id) for row in trials_on_page(self.history, frame)}
+        objective = self.history.objective
+        self._curves = {name: last_points(trial.reports, objective) for name, trial in trials.items()}
+        printing = trials if frame.shows_output else {}
+        self._outputs = {name: (last_lines(trial.output, 1) or [""])[0] for name, trial in printing.items()}
 
 
 def _show_page(watched: Watched, console: Console) -> None:
@@ -93,9 +104,7 @@ def _show_page(watched: Watched, console: Console) -> None:
             watched.update()
             size = console.size
             frame = Frame(size.width, size.height, time.time(), watched.title, watched.state)
-            watched.read_outputs(frame)
-            frame = Frame(size.width, size.height, time.time(), watched.title, watched.state, watched.outputs)
-            page = live_page(watched.history, watched.stored, frame)
+            page = live_page(watched.history, watched.stored, watched.look_at_trials(frame))
             live.update(page, refresh=True)
             if watched.is_over or key(TICK_SECONDS) in ("q", "Q"):
                 return
@@ -127,6 +136,7 @@ def _conclude(watched: Watched, console: Console) -> None:
         console,
         *([watched.title, watched.state] if console.file.isatty() else []),
         counts_line(history, stored.total),
+        *savings_lines(history, stored),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
         *note_lines(history, stored.total),

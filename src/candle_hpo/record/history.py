@@ -12,7 +12,7 @@ import msgspec
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.failures import kind_of_failure
 from candle_hpo.core.objective import Objective
-from candle_hpo.core.trial import Attempt, Metrics, Outcome, SlowImport, Status, Trial
+from candle_hpo.core.trial import Attempt, Metrics, Outcome, Report, SlowImport, Status, Trial
 from candle_hpo.record.events import (
     AnyEvent,
     CampaignStarted,
@@ -38,7 +38,8 @@ Value = TypeVar("Value")
 class TrialHistory:
     """One trial so far: its last attempt, when that began, and how it ended, if it did.
 
-    `value` is what a completed trial measured of the objective, None of any other; `other_metrics`, all else.
+    `value` is what a completed trial measured of the objective, None of any other; `other_metrics`, all else. `weighed`
+    is the last report of which a decision was made, and `last_report` the last that is known, with its `last_value`.
     """
 
     attempt: Attempt
@@ -46,6 +47,9 @@ class TrialHistory:
     outcome: Outcome | None = None
     value: float | None = None
     other_metrics: Metrics = field(default_factory=dict)
+    weighed: TrialReported | None = None
+    last_report: Report | None = None
+    last_value: float | None = None
 
     @property
     def trial(self) -> Trial:
@@ -116,10 +120,9 @@ class History:
     Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
     number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
     that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
-    number, those of the same kind together. `jobs` are in the order in which
-    they were submitted, or began to run it after that. `requests` are the submissions by their marks. `reports` are
-    those of which decisions were made, in their order, each with its attempt; `last_reports` the last one of each
-    trial, by number, and `stop_asked` the trials that run and are to end early.
+    number, those of the same kind together. `jobs` are in the order in which they were submitted, or began to run it
+    after that. `requests` are the submissions by their marks. `reports` are those of which decisions were made, in
+    their order, each with its attempt, and `stop_asked` the trials that run and are to end early.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -137,7 +140,6 @@ class History:
         self.unresolved: JobRequested | None = None  # the last request, where nothing says what came of it
         self.refused: JobRefused | None = None  # what came of the last request, unless something has run since
         self.reports: list[tuple[Attempt, TrialReported]] = []
-        self.last_reports: dict[int, TrialReported] = {}
         self.stop_asked: dict[int, TrialStopAsked] = {}
         self.values_differ = False  # those of the completed trials
         self.failures: dict[str, dict[int, TrialHistory]] = {}
@@ -261,11 +263,8 @@ class History:
     @property
     def with_failure(self) -> list[TrialHistory]:
         """The trials that ended with a failure, interrupted ones among them, in the order of their numbers."""
-        return [
-            trial
-            for _, trial in sorted(self.trials.items())
-            if trial.outcome is not None and trial.outcome.failure is not None
-        ]
+        rows = [row for group in self.failures.values() for row in group.values()]
+        return sorted(rows, key=lambda row: row.trial.number)
 
     def end_running(self, reason: str) -> None:
         """Count what runs as interrupted: the campaign that ran it is known to have died without a word.
@@ -273,9 +272,8 @@ class History:
         What was to end early has ended so, whoever ended it.
         """
         for number, trial in self.running.items():
-            is_to_stop, last = self.stop_asked.pop(number, None), self.last_reports.get(number)
-            stopped = Outcome(Status.STOPPED, last_report=last.report if last else None)
-            self._end(trial, stopped if is_to_stop else Outcome.interrupted(reason))
+            stopped = Outcome(Status.STOPPED, last_report=trial.last_report)
+            self._end(trial, stopped if self.stop_asked.pop(number, None) else Outcome.interrupted(reason))
         self.running.clear()
 
     def _start(self, event: TrialStarted) -> None:
@@ -296,7 +294,8 @@ class History:
     def _report(self, event: TrialReported) -> None:
         trial = self._running_attempt(event, "has a report of")
         self.reports.append((trial.attempt, event))
-        self.last_reports[event.number] = event
+        trial.weighed, trial.last_report = event, event.report
+        trial.last_value = event.report.value_of(self.objective.name)
 
     def _finish(self, event: TrialFinished) -> None:
         trial = self._running_attempt(event, "ends")
@@ -309,9 +308,8 @@ class History:
             self.campaigns[-1].add(event.outcome)
         self.notes.update(dict.fromkeys(event.outcome.notes))
         for slow in event.outcome.slow_imports:
-            known = self.slow_imports.setdefault(slow.module, slow)
-            if slow.seconds < known.seconds:
-                self.slow_imports[slow.module] = slow
+            known = self.slow_imports.get(slow.module, slow)
+            self.slow_imports[slow.module] = min(known, slow, key=lambda each: each.seconds)
         before = self.best
         self._end(trial, event.outcome)
         if self.best is trial and trial.value is not None and (before is None or before.value != trial.value):
@@ -324,6 +322,8 @@ class History:
             raise RecordError(f"trial {trial.trial.id}: {error}") from None
         if len(outcome.metrics) > 1:
             trial.other_metrics = {name: each for name, each in outcome.metrics.items() if name != self.objective.name}
+        if outcome.last_report is not None:
+            trial.last_report, trial.last_value = outcome.last_report, outcome.last_report.value_of(self.objective.name)
         trial.outcome = outcome
         self.counts[outcome.status] += 1
         self.seconds_of_ended += outcome.seconds

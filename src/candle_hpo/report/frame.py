@@ -10,7 +10,7 @@ from typing import Any
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.columns import are_numbers
 from candle_hpo.report.extras import need
-from candle_hpo.report.results import metric_names
+from candle_hpo.report.results import REPORTED, has_reports, last_step, metric_names
 from candle_hpo.report.words import plain
 
 _END_OF_INT64 = 2**63
@@ -21,19 +21,21 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
     """Return the columns of a table of trials, in the order of `rows`, with what is not there as None.
 
     They are `number`, `id`, `value`; the hyperparameters of these names, each as it is; other metrics; and `status`,
-    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC), `script` (its version). A
-    hyperparameter or metric that is called like another column becomes `hyperparameter_…` or `metric_…`.
+    `reason`, `seconds`, `attempt`, `worker`, `started` (a time with its zone, UTC), `script` (its version); where any
+    trial reported on its way, `last_step` and `last_value`, what each reported last. A hyperparameter or metric that is
+    called like another column becomes `hyperparameter_…` or `metric_…`.
     """
+    last = (*_LAST, *REPORTED) if has_reports(rows) else _LAST
     columns: dict[str, list[object]] = {
         "number": [row.trial.number for row in rows],
         "id": [row.trial.id for row in rows],
         "value": [row.value for row in rows],
     }
     for name in names:
-        heading = f"hyperparameter_{name}" if name in (*_FIRST, *_LAST) else name
+        heading = f"hyperparameter_{name}" if name in (*_FIRST, *last) else name
         columns[heading] = [row.trial.hyperparameters.get(name) for row in rows]
     for name in metric_names(rows):
-        heading = f"metric_{name}" if name in columns or name in _LAST else name
+        heading = f"metric_{name}" if name in columns or name in last else name
         columns[heading] = [row.other_metrics.get(name) for row in rows]
     columns |= {
         "status": [row.outcome.status.value if row.outcome else "running" for row in rows],
@@ -44,6 +46,8 @@ def frame_columns(rows: Sequence[TrialHistory], names: Sequence[str]) -> dict[st
         "started": [datetime.datetime.fromtimestamp(row.started, datetime.timezone.utc) for row in rows],
         "script": [row.outcome.script if row.outcome else "" for row in rows],
     }
+    if last != _LAST:
+        columns |= {"last_step": [last_step(row) for row in rows], "last_value": [row.last_value for row in rows]}
     return columns
 
 

@@ -15,13 +15,16 @@ from rich.text import Text
 
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.report.curves import Point
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
-from candle_hpo.report.summary import best_line, failures_by_reason, note_on_one_value
-from candle_hpo.report.words import count, duration, hyperparameter_lines, number
+from candle_hpo.report.summary import best_line, failures_by_reason, furthest_step, note_on_one_value
+from candle_hpo.report.words import count, duration, hyperparameter_lines, number, ordinal, step_text
 
 _WITH_OUTPUT = 110  # columns, from which on the last line of each trial's output has room
 _LEVELS = "▁▂▃▄▅▆▇█"
+_NOT_A_NUMBER = "!"
+_LEAST_POINTS, _MOST_POINTS = 10, 20  # of a running trial's spark line, on a narrow terminal and on a wide one
 _MOST_KINDS = 4
 _MOST_VERSIONS = 5  # lines on versions of the script
 _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
@@ -30,7 +33,8 @@ _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
 class Frame(msgspec.Struct, frozen=True):
     """What a picture is made for: the terminal's size, the clock (seconds since 1970), and texts from elsewhere.
 
-    `state` says where the experiment runs; `outputs` are the last lines that running trials printed, by their ids.
+    `state` says where the experiment runs. By the ids of running trials, `outputs` are the last lines that they
+    printed, and `curves` what they reported last.
     """
 
     width: int
@@ -39,6 +43,12 @@ class Frame(msgspec.Struct, frozen=True):
     title: str
     state: str
     outputs: Mapping[str, str] = {}
+    curves: Mapping[str, Sequence[Point]] = {}
+
+    @property
+    def shows_output(self) -> bool:
+        """Whether the last line of each trial's output has room."""
+        return self.width >= _WITH_OUTPUT
 
 
 def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group:
@@ -57,9 +67,8 @@ def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group
 
 
 def trials_on_page(history: History, frame: Frame) -> list[TrialHistory]:
-    """Return the running trials of which a page of this height can show the output, the longest first."""
-    running = sorted(history.running.values(), key=lambda trial: trial.started)
-    return running[: frame.height] if frame.width >= _WITH_OUTPUT else []
+    """Return the running trials that a page of this height can show, the longest first."""
+    return sorted(history.running.values(), key=lambda trial: trial.started)[: frame.height]
 
 
 def _line(text: str, frame: Frame, style: str = "") -> Text:
@@ -140,8 +149,35 @@ def _sampled(found: Sequence[tuple[float, float]], until: float, width: int) -> 
     return values
 
 
+def _curve_texts(rows: Sequence[TrialHistory], frame: Frame) -> list[str]:
+    """Return, for each trial, its last values as blocks, its step, and its place among others where it was compared.
+
+    All are of one length; empty where none of them has reported.
+    """
+    length = min(_MOST_POINTS, max(_LEAST_POINTS, frame.width // 8))
+    parts: list[tuple[str, str, str]] = []
+    for row in rows:
+        points = frame.curves.get(row.trial.id, ())
+        step, weighed = furthest_step(row, points), row.weighed
+        place = ""
+        if weighed is not None and weighed.rank:
+            place = f"{ordinal(weighed.rank)} of {weighed.among:,} at step {step_text(weighed.report.step)}"
+        blocks = sparkline_with_gaps([point.value for point in points[-length:]])
+        parts.append((blocks, "" if step is None else f"step {step_text(step)}", place))
+    widths = [max(map(len, column)) for column in zip(*parts, strict=True)]
+    return ["".join(f"{text:<{width}}  " for text, width in zip(each, widths, strict=True) if width) for each in parts]
+
+
+def sparkline_with_gaps(values: Sequence[float | None]) -> str:
+    """Return values as blocks, with another sign for those that are not finite numbers."""
+    blocks = iter(sparkline([value for value in values if value is not None]))
+    return "".join(_NOT_A_NUMBER if value is None else next(blocks) for value in values)
+
+
 def sparkline(values: Sequence[float]) -> str:
     """Return values as blocks of eight heights, by their logarithms where they span orders of magnitude."""
+    if not values:
+        return ""
     low, high = min(values), max(values)
     if low > 0 and high / low > 50:
         values = [math.log(value) for value in values]
@@ -159,8 +195,8 @@ def _running(history: History, names: Sequence[str], frame: Frame, room: int) ->
     shown = running if len(running) <= room else running[: room - 1]
     widest = max([len(trial.trial.id) for trial in shown], default=0)
     sets = hyperparameter_lines([row.trial.hyperparameters for row in shown], names)
-    for row, values in zip(shown, sets, strict=True):
-        text = f"  {row.trial.id:<{widest}} {duration(max(0.0, frame.now - row.started)):>9}  {values}"
+    for row, curve, values in zip(shown, _curve_texts(shown, frame), sets, strict=True):
+        text = f"  {row.trial.id:<{widest}} {duration(max(0.0, frame.now - row.started)):>9}  {curve}{values}"
         output = frame.outputs.get(row.trial.id, "")
         if output:
             half = (frame.width - 1) // 2
@@ -175,7 +211,7 @@ def _failures(history: History, frame: Frame) -> list[Text]:
     kinds = failures_by_reason(history, named=1)
     if not kinds:
         return []
-    lines = [_line(f"Without a value: {sum(kind.amount for kind in kinds):,}", frame, "bold")]
+    lines = [_line(f"Failures: {sum(kind.amount for kind in kinds):,}", frame, "bold")]
     lines += [_line(f"  {kind}", frame) for kind in kinds[:_MOST_KINDS]]
     if len(kinds) > _MOST_KINDS:
         lines.append(_line(f"  … and {len(kinds) - _MOST_KINDS:,} more reasons", frame))

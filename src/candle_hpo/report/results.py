@@ -1,8 +1,9 @@
 """The results of an experiment as a table: CSV, JSON, or for the screen.
 
 The columns are those of CANDLE (`result,dirname,id`, then the hyperparameters of the search space in the order
-of the input file), followed by the other metrics that models returned, and by `status,seconds,attempts`. The best
-trial is first; those without a value are last.
+of the input file), followed by the other metrics that models returned, and by `status,seconds,attempts`. Where trials
+reported on their way, `last_step,last_value` follow: what each of them reported last. The best trial is first; those
+without a value are last.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ def as_csv(rows: Sequence[TrialHistory], names: Sequence[str], result_format: st
     """Return the table as CSV: text as it is unless it reads as another value, all else as JSON."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    metrics = metric_names(rows)
-    writer.writerow([*_FIRST, *_headings(names), *_metric_headings(metrics, names), *_LAST])
-    writer.writerows(_cells(row, names, metrics, result_format) for row in rows)
+    metrics, last = metric_names(rows), _last_headings(rows)
+    headings = [*_FIRST, *_headings(names, last), *_metric_headings(metrics, names, last), *last]
+    writer.writerow(headings)
+    writer.writerows(_cells(row, names, metrics, result_format)[: len(headings)] for row in rows)
     return out.getvalue()
 
 
 def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: str | None) -> str:
     """Return the table as JSON: a list of objects, with all hyperparameters, the default ones included."""
-    table = []
+    table: list[dict[str, object]] = []
+    reported = REPORTED if has_reports(rows) else ()
     for row in rows:
         outcome, values = row.outcome, row.trial.hyperparameters
         if outcome is not None:
@@ -68,6 +71,7 @@ def as_json(rows: Sequence[TrialHistory], names: Sequence[str], result_format: s
                     "seconds": outcome.seconds,
                     "attempts": row.attempt.number,
                     "script": outcome.script,
+                    **dict(zip(reported, (last_step(row), row.last_value), strict=False)),
                 }
             )
     return json.dumps(table, ensure_ascii=False, indent=1) + "\n"
@@ -78,7 +82,8 @@ def as_table(
 ) -> Table:
     """Return the table for a terminal."""
     metrics = metric_names(rows)
-    columns = ["result", "id", *_headings(names), *_metric_headings(metrics, names), *_LAST]
+    last = _last_headings(rows)
+    columns = ["result", "id", *_headings(names, last), *_metric_headings(metrics, names, last), *last]
     table = _table(columns, _shown(rows[:MOST_ROWS], names, metrics, result_format), direction)
     if len(rows) > MOST_ROWS:
         table.caption = f"{table.caption}; {len(rows) - MOST_ROWS:,} more rows in --format csv"
@@ -87,8 +92,8 @@ def as_table(
 
 def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> Table:
     """Return a table of completed trials with nothing but their results and what varies."""
-    columns = ["result", "id", *_headings(names)]
-    return _table(columns, [cells[: len(columns)] for cells in _shown(rows, names, (), None)], direction)
+    columns = ["result", "id", *_headings(names, _LAST)]
+    return _table(columns, _shown(rows, names, (), None), direction)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
@@ -97,12 +102,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Dir
     for column in columns:
         table.add_column(
             Text(column),
-            justify="right" if column in ("result", "seconds", "attempts") else "left",
+            justify="right" if column in ("result", "seconds", "attempts", *REPORTED) else "left",
             overflow="fold",
             no_wrap=column in ("result", "id"),
         )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(Text, row[: len(columns)]))
     return table
 
 
@@ -113,6 +118,8 @@ def _shown(
     table = [_cells(row, names, metrics, result_format) for row in rows]
     if result_format is None:
         _put(table, 0, {place: row.value for place, row in enumerate(rows) if row.value is not None}, number_texts)
+    last_values = {place: row.last_value for place, row in enumerate(rows) if row.last_value is not None}
+    _put(table, -1, last_values, number_texts)
     sets = [row.trial.hyperparameters for row in rows]
     measured = [row.other_metrics for row in rows]
     for column, name in enumerate(names, start=len(_FIRST)):
@@ -132,6 +139,18 @@ def _put(
 
 
 _FIRST, _LAST = ("result", "dirname", "id"), ("status", "seconds", "attempts")
+REPORTED = ("last_step", "last_value")  # the last columns, where any trial has reported on its way
+
+
+def has_reports(rows: Sequence[TrialHistory]) -> bool:
+    """Return whether any of these trials has reported on its way."""
+    return any(row.last_report is not None for row in rows)
+
+
+def last_step(row: TrialHistory) -> int | float | None:
+    """Return the step that a trial reported last, a whole one as such."""
+    step = None if row.last_report is None else row.last_report.step
+    return int(step) if step is not None and step.is_integer() else step
 
 
 def metric_names(rows: Sequence[TrialHistory]) -> list[str]:
@@ -139,14 +158,18 @@ def metric_names(rows: Sequence[TrialHistory]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.other_metrics))
 
 
-def _headings(names: Sequence[str]) -> list[str]:
+def _last_headings(rows: Sequence[TrialHistory]) -> tuple[str, ...]:
+    return (*_LAST, *REPORTED) if has_reports(rows) else _LAST
+
+
+def _headings(names: Sequence[str], last: Sequence[str]) -> list[str]:
     """Return the headings of hyperparameters; one that is called like a column of ours says what it is."""
-    return [f"hyperparameter_{name}" if name in (*_FIRST, *_LAST) else name for name in names]
+    return [f"hyperparameter_{name}" if name in (*_FIRST, *last) else name for name in names]
 
 
-def _metric_headings(metrics: Sequence[str], names: Sequence[str]) -> list[str]:
+def _metric_headings(metrics: Sequence[str], names: Sequence[str], last: Sequence[str]) -> list[str]:
     """Return the headings of metrics; one that is called like another column says what it is."""
-    return [f"metric_{name}" if name in (*_FIRST, *_LAST, *names) else name for name in metrics]
+    return [f"metric_{name}" if name in (*_FIRST, *last, *names) else name for name in metrics]
 
 
 def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], result_format: str | None) -> list[str]:
@@ -156,4 +179,6 @@ def _cells(row: TrialHistory, names: Sequence[str], metrics: Sequence[str], resu
     measured = row.other_metrics
     values += ["" if measured.get(name) is None else plain(measured[name]) for name in metrics]
     ended = [outcome.status.value, f"{outcome.seconds:.3f}"] if outcome else ["running", ""]
-    return [result, trial.id, trial.id, *values, *ended, str(row.attempt.number)]
+    step, value = last_step(row), row.last_value
+    reported = ["" if step is None else str(step), "" if value is None else repr(value)]
+    return [result, trial.id, trial.id, *values, *ended, str(row.attempt.number), *reported]

@@ -13,7 +13,16 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.history import History, TrialHistory
-from candle_hpo.report.words import count, duration, hyperparameter_lines, hyperparameters, location, number
+from candle_hpo.report.curves import Point, last_points
+from candle_hpo.report.words import (
+    count,
+    duration,
+    hyperparameter_lines,
+    hyperparameters,
+    location,
+    number,
+    step_text,
+)
 
 _MOST_FAILURES = 5
 _MOST_RUNNING = 20
@@ -33,7 +42,12 @@ def counts_line(history: History, total: int) -> str:
 
 def status_text(status: Status, amount: int) -> str:
     """Return how many trials ended so: `1,200 timed out`."""
-    return f"{amount:,} {status.value.replace('_', ' ')}"
+    return f"{amount:,} {status_words(status)}"
+
+
+def status_words(status: Status) -> str:
+    """Return how a trial ended, in words: `timed out`."""
+    return "stopped early" if status is Status.STOPPED else status.value.replace("_", " ")
 
 
 def stop_text(stop: Stop) -> str:
@@ -106,15 +120,31 @@ def note_lines(history: History, total: int) -> Iterator[str]:
         )
 
 
-def running_lines(history: History, names: Sequence[str], now: float) -> Iterator[str]:
-    """Yield a line for each running trial, up to a screenful."""
+def running_lines(history: History, names: Sequence[str], paths: ExperimentPaths, now: float) -> Iterator[str]:
+    """Yield a line for each running trial, up to a screenful, with the step that it reported last."""
     running = sorted(history.running.values(), key=lambda trial: trial.started)
     shown = running[:_MOST_RUNNING]
     lines = hyperparameter_lines([row.trial.hyperparameters for row in shown], names)
     for row, values in zip(shown, lines, strict=True):
-        yield f"{row.trial.id} for {duration(max(0.0, now - row.started))}: {values}"
+        step = furthest_step(row, last_points(paths.trial(row.trial.id).reports, history.objective))
+        at = "" if step is None else f" at step {step_text(step)}"
+        yield f"{row.trial.id} for {duration(max(0.0, now - row.started))}{at}: {values}"
     if len(running) > _MOST_RUNNING:
         yield f"… and {len(running) - _MOST_RUNNING} more"
+
+
+def last_report_words(row: TrialHistory) -> str:
+    """Return what a trial reported last: ` at step 9, where it had 0.25`; empty where it did not report."""
+    if row.last_report is None:
+        return ""
+    value = "" if row.last_value is None else f", where it had {number(row.last_value)}"
+    return f" at step {step_text(row.last_report.step)}{value}"
+
+
+def furthest_step(row: TrialHistory, points: Sequence[Point]) -> float | None:
+    """Return the step that a trial reported last, by the record or by the points of its own file."""
+    known = [points[-1].step] if points else []
+    return max([*known, *([row.last_report.step] if row.last_report else [])], default=None)
 
 
 class FailureGroup(NamedTuple):

@@ -17,6 +17,17 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def step_text(step: float) -> str:
+    """Return a step: whole ones with all their digits."""
+    return f"{int(step):,}" if step.is_integer() else number(step)
+
+
+def ordinal(place: int) -> str:
+    """Return a place in an order: `1st`, `12th`, `23rd`."""
+    ending = "th" if place // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place:,}{ending}"
+
+
 def duration(seconds: float) -> str:
     """Return a duration as `0:01:23`, with the days in front where there are any."""
     minutes, rest = divmod(round(seconds), 60)

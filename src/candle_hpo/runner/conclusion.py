@@ -9,6 +9,7 @@ from candle_hpo.core.trial import Status
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.results import result_rows
+from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, stop_text
 from candle_hpo.report.words import location
@@ -31,7 +32,7 @@ def conclude(
     if completed:
         listener.best(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction)
     listener.say("")
-    listener.say(counts_line(history, stored.total), best_line(history, stored.names))
+    listener.say(counts_line(history, stored.total), *savings_lines(history, stored), best_line(history, stored.names))
     listener.say(*failure_lines(history, paths))
     listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total))
     listener.say(

@@ -95,7 +95,7 @@ def check_of_stopping(
     if last is None or not last.has(settings.objective.name):
         if settings.stopping:
             yield (
-                False,
+                "note",
                 (
                     f"{asked}: the trial reported nothing on its way, so none can be stopped early; what a report is, "
                     "docs/early-stopping.md says"

@@ -93,7 +93,7 @@ def workers_chart(data: PageData) -> Spec:
         "orient": "top",
         "title": None,
         "values": seen,
-        "labelExpr": "replace(datum.label, regexp('_', 'g'), ' ')",
+        "labelExpr": "datum.label === 'stopped' ? 'stopped early' : replace(datum.label, regexp('_', 'g'), ' ')",
     }
     colour = {"field": "status", "type": "nominal", "scale": {"domain": list(STATUSES)}, "legend": legend}
     starts = [{"x": began / divisor} for began in data.campaigns[1:]]

@@ -87,10 +87,12 @@ function numberTexts(column) {
     floats.has(column.values[place]) && /^-?\d+$/.test(text) ? `${text}.0` : text);
 }
 
+function statusText(status) { return status === "stopped" ? "stopped early" : status.replaceAll("_", " "); }
+
 function trialLines(place) {
   const lines = [page.ids[place]];
   lines.push(page.value[place] === null
-    ? page.statuses[page.status[place]].replaceAll("_", " ") : `objective ${valueTexts[place]}`);
+    ? statusText(page.statuses[page.status[place]]) : `objective ${valueTexts[place]}`);
   for (const column of page.hyperparameters.slice(0, 15)) {
     const text = cellText(column, place);
     if (text !== "") lines.push(`${column.name} = ${cutText(text, 60)}`);

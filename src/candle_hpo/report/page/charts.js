@@ -30,7 +30,7 @@ function showRow(handler, event, item) {
   const row = rowOf(item);
   if (!row) return hideTip();
   const attempt = row.worker === undefined ? []
-    : [row.worker, `attempt: ${row.status.replaceAll("_", " ")} after ${durationText(row.to - row.from)}`];
+    : [row.worker, `attempt: ${statusText(row.status)} after ${durationText(row.to - row.from)}`];
   return showTip(event, [...attempt, ...trialLines(row.p)]);
 }
 

@@ -16,6 +16,7 @@ from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
 from candle_hpo.report.results import result_rows
+from candle_hpo.report.savings import savings
 from candle_hpo.report.script_versions import environment_lines
 from candle_hpo.report.summary import failures_by_reason, status_text
 from candle_hpo.report.words import count, cut_apart, duration, hyperparameters, number, number_texts, plain
@@ -69,6 +70,8 @@ def sums(stored: StoredExperiment, history: History, data: PageData) -> str:
         ("work", f"{worked / 3600:,.2f} worker-hours", f"of {count(len(data.workers), 'worker')}"),
         ("busy share of the workers", busy_share(data), "of the time that they were there"),
     ]
+    if saved := savings(history, stored):
+        shown.append(("steps not run", saved.percent, f"{saved.stopped:,} of {saved.ended:,} trials stopped early"))
     tiles = "".join(
         element(
             "div",

@@ -17,7 +17,7 @@ const columns = [
       value: (place) => column.values[place], text: (place) => texts[place],
     };
   }),
-  { name: "status", value: (place) => page.statuses[page.status[place]].replaceAll("_", " ") },
+  { name: "status", value: (place) => statusText(page.statuses[page.status[place]]) },
   { name: "duration (s)", number: true, value: (place) => page.seconds[place] },
   { name: "attempts", number: true, value: (place) => page.attempts[place] },
 ];

@@ -1,0 +1,57 @@
+"""What stopping trials early has saved, by the steps that they reported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from candle_hpo.core.trial import Status
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
+
+
+class Savings(NamedTuple):
+    """How many of the trials that ended were stopped early, and the share of the steps that were not run for that.
+
+    The share is of the steps of all that completed or were stopped; None where it is not known.
+    """
+
+    stopped: int
+    ended: int
+    share: float | None
+
+    def __str__(self) -> str:
+        said = f"{self.stopped:,} of {self.ended:,} trials stopped early"
+        return said if self.share is None else f"{said}; {self.percent} of the steps were not run"
+
+    @property
+    def percent(self) -> str:
+        """The share, in percent; that it is not known, where it is not."""
+        return "not known" if self.share is None else f"{100 * self.share:.0f} %"
+
+
+def savings(history: History, stored: StoredExperiment) -> Savings | None:
+    """Return what was saved; None where no trial was stopped early.
+
+    A whole trial has `max_steps`, or, where that is not given, as many steps as those that completed had on average. A
+    trial that was stopped at a step that nobody knows counts as if it had run them all.
+    """
+    if not history.counts[Status.STOPPED]:
+        return None
+    last: dict[Status, list[float | None]] = {Status.COMPLETED: [], Status.STOPPED: []}
+    for row in history.trials.values():
+        if row.outcome is not None and row.outcome.status in last:
+            last[row.outcome.status].append(row.last_report.step if row.last_report else None)
+    run = [step for step in last[Status.COMPLETED] if step is not None]
+    whole = stored.settings.max_steps or (sum(run) / len(run) if run else None)
+    share = None
+    if whole is not None and whole > 0 and any(step is not None for step in last[Status.STOPPED]):
+        saved = sum(max(0.0, whole - step) for step in last[Status.STOPPED] if step is not None)
+        ran = sum(whole if step is None else step for steps in last.values() for step in steps)
+        share = saved / (saved + ran)
+    return Savings(history.counts[Status.STOPPED], history.ended, share)
+
+
+def savings_lines(history: History, stored: StoredExperiment) -> list[str]:
+    """Return the line on what was saved, where something was."""
+    found = savings(history, stored)
+    return [] if found is None else [str(found)]
