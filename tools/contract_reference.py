@@ -14,7 +14,7 @@ from candle_hpo.core.errors import ExitStatus
 from candle_hpo.core.paths import ExperimentPaths, File, TrialPaths
 from candle_hpo.core.provenance import GitState, ScriptState
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.core.trial import Status
+from candle_hpo.core.trial import Continued, Status
 from candle_hpo.record.events import AnyEvent, JobEnd, RecordHeader
 from candle_hpo.record.folder import Provenance, StoredExperiment
 
@@ -38,6 +38,7 @@ def reference() -> str:
         f"## The record\n\n`events.jsonl`, version {RecordHeader.CURRENT}: a JSON object a line; the field `event` "
         "has the name of its kind. Fields without a value may be left out where a default is given.\n",
         *(_struct(kind, 3) for kind in typing.get_args(AnyEvent)),
+        _struct(Continued, 3),
         _struct(Stop, 3) + "\nReasons: " + ", ".join(f"`{reason.value}`" for reason in StopReason) + ".\n",
         "Ends of a job: " + ", ".join(f"`{how.value}`" for how in JobEnd) + ".\n",
         "## Statuses of a trial\n\n" + ", ".join(f"`{status.value}`" for status in Status) + ".\n",

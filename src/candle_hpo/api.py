@@ -55,7 +55,7 @@ class LoadedExperiment:
     def __init__(self, paths: ExperimentPaths, stored: StoredExperiment, history: History) -> None:
         self._paths, self.name, self.folder = paths, paths.root.name, paths.root
         self.direction = stored.settings.direction.value
-        self.names, self.total, self.seed = tuple(stored.names), stored.total, stored.seed
+        self.names, self.total, self.seed = tuple(stored.names), stored.trials(history), stored.seed
         self.settings: dict[str, Any] = msgspec.to_builtins(stored.settings)
         self._rows = [row for _, row in sorted(history.trials.items())]
         self._history = history

@@ -414,6 +414,74 @@ def test_what_cannot_stop_trials_early_is_an_error(write_input: WriteInput, cont
 
 
 @pytest.mark.parametrize(
+    ("fidelity", "default_model", "levels"),
+    [
+        ("epochs 3 81", "epochs = 20\ny = 2", (3, 9, 27, 81)),
+        ("epochs, 3, 10\nreduction_factor=2", "epochs = 20\ny = 2", (3, 6, 10)),
+        ("epochs 3.0 81", "epochs = 20\ny = 2", (3, 9, 27, 81)),
+        ("share 0.1 1", "share = 0.5\ny = 2", (0.1, 0.3, 1.0)),
+        ("share 1 9", "share = 5.0\ny = 2", (1.0, 3.0, 9.0)),
+        ("y 1 3", "y = 2", (1, 3)),
+    ],
+)
+def test_fidelity_has_levels_of_its_hyperparameters_kind(
+    write_input: WriteInput, fidelity: str, default_model: str, levels: tuple[float, ...]
+) -> None:
+    source = write_input(control=f"fidelity={fidelity}", default_model=default_model, param_space='{"x": 1}\n{"x": 2}')
+    experiment = read_input_file(source)
+    assert experiment.notes == ()
+    found = experiment.settings.levels
+    assert found is not None
+    assert found.values == levels
+    assert [type(value) for value in found.values] == [type(level) for level in levels]
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "problem"),
+    [
+        ("epochs 3", '"epochs 3" is not a hyperparameter, its least and its most, such as epochs 3 81'),
+        ("epochs 3 81 9", '"epochs 3 81 9" is not a hyperparameter, its least and its most, such as epochs 3 81'),
+        ("epochs 81 3", '"epochs 81 3": the most, 3, is not more than the least, 81'),
+        ("epochs 3 3", '"epochs 3 3": the most, 3, is not more than the least, 3'),
+        ("epochs three 81", '"three" is not a number such as 3 or 0.1'),
+        ("epochs nan 81", '"nan" is not a number such as 3 or 0.1'),
+        ("epochs 0 81", '"0" is not more than 0'),
+        ("epochs -3 81", '"-3" is not a number such as 3 or 0.1'),
+        (
+            "epochs 0.5 81",
+            "epochs = 20 is a whole number, and 0.5 81 are not; give whole numbers, or write epochs = 20.0",
+        ),
+        ("epoch 3 81", 'there is no hyperparameter "epoch"; did you mean "epochs"?'),
+        ("kind 3 81", "kind is 'a', not a number"),
+        ("flag 3 81", "flag is True, not a number"),
+        (
+            "x 3 81",
+            "the sets give x different values (1, 2), and it is fidelity that raises it; take it out of the sets",
+        ),
+    ],
+)
+def test_fidelity_that_cannot_be_is_an_error_beside_all_others(
+    write_input: WriteInput, fidelity: str, problem: str
+) -> None:
+    defaults = "epochs = 20\nkind = 'a'\nflag = True"
+    source = write_input(
+        control=f'fidelity="{fidelity}"\nretries=x', default_model=defaults, param_space='{"x": 1}\n{"x": 2}'
+    )
+    with pytest.raises(InputError) as caught:
+        read_input_file(source)
+    assert f"x.in:4: fidelity: {problem}" in str(caught.value)
+    assert "x.in:5: retries" in str(caught.value)
+
+
+def test_a_parameter_that_is_searched_over_is_not_raised(write_input: WriteInput) -> None:
+    space = 'makeIntegerParam("epochs", lower = 1, upper = 9)\nmakeIntegerParam("x", lower = 1, upper = 9)'
+    source = write_input(control="fidelity=epochs 3 81", default_model="", param_space=space)
+    source.write_text(source.read_text().replace('"grid"', '"random"'))
+    with pytest.raises(InputError, match="fidelity: epochs is searched over; take it out of &param_space"):
+        read_input_file(source)
+
+
+@pytest.mark.parametrize(
     ("lines", "expected"),
     [
         (

@@ -35,6 +35,7 @@ def aggregate_results(experiment: str | None, result_format: str | None, kind: s
         replace_file(target, make(rows, stored.names, result_format).encode(), behind_link=True)
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}") from None
-    missing = stored.total - len(rows)
-    still = f" ({missing:,} of {stored.total:,} have not ended)" if missing else ""
+    total = stored.trials(history)
+    missing = total - len(rows)
+    still = f" ({missing:,} of {total:,} have not ended)" if missing else ""
     show(console, f"{count(len(rows), 'trial')} of {paths.root.name}{still} in {location(target)}")

@@ -35,8 +35,8 @@ def report(experiment: str | None, kind: str, output: Path | None, console: Cons
 
     target = output or paths.report
     _write(target, report_page(paths, stored, replayed).encode())
-    ended = replayed.ended
-    still = f" ({count(stored.total - ended, 'trial')} more to come)" if ended < stored.total else ""
+    ended, total = replayed.ended, stored.trials(replayed)
+    still = f" ({count(total - ended, 'trial')} more to come)" if ended < total else ""
     size = target.stat().st_size / 1e6
     show(console, f"{count(ended, 'trial')}{still} in {location(target)}, {size:.1f} MB; open it in a browser")
 

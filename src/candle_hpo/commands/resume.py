@@ -86,7 +86,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
 
 def _resume_rest(claim: Claim, screen: Screen, *, retry_failed: bool) -> ExitStatus:
     opened = claim.experiment
-    name, total = opened.name, opened.stored.total
+    name, total = opened.name, opened.stored.trials(opened.history)
     refuse_what_cannot_run(opened.paths, opened.stored)
     failed = opened.history.failed
     left = opened.history.left(total) + (failed if retry_failed else 0)

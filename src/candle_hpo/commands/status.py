@@ -27,7 +27,7 @@ def status(experiment: str | None, console: Console) -> None:
         console,
         f"Experiment {opened.name} of {location(Path(stored.input_file))}",
         state.text,
-        counts_line(history, stored.total),
+        counts_line(history, stored.trials(history)),
         *savings_lines(history, stored),
         best_line(history, stored.names),
         *(f"  {line}" for line in running_lines(history, stored.names, paths, time.time())),
@@ -37,6 +37,6 @@ def status(experiment: str | None, console: Console) -> None:
         *script_version_lines(history, stored),
         *environment_lines(stored),
         *cold_start_note(stored.settings),
-        *note_lines(history, stored.total),
+        *note_lines(history, stored.trials(history)),
         f"Folder: {location(paths.root)}",
     )

@@ -36,7 +36,15 @@ from candle_hpo.runner.liveness import job_has_ended, look
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import find_surroundings, keep_the_script, site_modules
 from candle_hpo.runner.script_check import notes_before_submission
-from candle_hpo.runner.search_assembly import check_search, earlier_results_of, first_sets, notes_on_budget, trials_of
+from candle_hpo.runner.search_assembly import (
+    check_search,
+    configurations_of,
+    earlier_results_of,
+    first_sets,
+    levels_text,
+    notes_on_budget,
+    trials_of,
+)
 from candle_hpo.runner.single_run import drawn_seed, run_once
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
@@ -62,7 +70,7 @@ def submit_job(input_file: Path, console: Console) -> ExitStatus:
     earlier: Sequence[EarlierResult] = ()
     if isinstance(request.space, ParametricSpace):
         earlier = earlier_results_of(request.space, settings, screen.say)
-    total = trials_of(request.space, settings, earlier)
+    total = configurations_of(request.space, settings, earlier)
     screen.say(*notes_on_budget(settings, total))
     if total == 0:
         raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
@@ -131,11 +139,12 @@ def _how_to_resume(last: Experiment) -> list[str]:
     name, seen = last.name, look(last.paths, last.history)
     if seen.is_held or seen.has_job:
         return [f"{name} has the same input file and runs, or waits; candle status {name} shows it. This is a new one"]
-    left = last.history.left(last.stored.total)
+    total = last.stored.trials(last.history)
+    left = last.history.left(total)
     if not left:
         return []
     return [
-        f"{name} has the same input file, and of its {count(last.stored.total, 'trial')} {left:,} were interrupted or "
+        f"{name} has the same input file, and of its {count(total, 'trial')} {left:,} were interrupted or "
         f"never started: candle resume {name} continues it. This is a new experiment"
     ]
 
@@ -148,7 +157,8 @@ def _show_plan(
     is_drawn = settings.seed is None and settings.workflow != "grid"
     screen.say(
         f"Model script: {settings.model_script}",
-        f"{count(total, 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
+        f"{count(trials_of(settings, total), 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
+        *filter(None, [levels_text(settings, total)]),
         "First sets, for instance:" if is_drawn else "First sets:",
         *(f"  {one.id} {one.hyperparameters}" for one in first),
     )

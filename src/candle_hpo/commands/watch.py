@@ -122,7 +122,7 @@ def _print_lines(watched: Watched, console: Console) -> None:
         if watched.is_over:
             return
         history = watched.history
-        line = plain_line(history, watched.stored, seconds_left(history, watched.stored.total))
+        line = plain_line(history, watched.stored, seconds_left(history, watched.stored.trials(history)))
         if line != shown_line and time.monotonic() >= next_line:
             next_line = time.monotonic() + PLAIN_SECONDS
             shown_line = line
@@ -135,14 +135,14 @@ def _conclude(watched: Watched, console: Console) -> None:
     show(
         console,
         *([watched.title, watched.state] if console.file.isatty() else []),
-        counts_line(history, stored.total),
+        counts_line(history, stored.trials(history)),
         *savings_lines(history, stored),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
-        *note_lines(history, stored.total),
+        *note_lines(history, stored.trials(history)),
         *script_version_lines(history, stored),
     )
     if history.ended:
         show(console, f"Everything on one page: candle report {name}")
     else:
-        show(console, f"{count(stored.total, 'trial')} have not begun; candle resume {name} runs them")
+        show(console, f"{count(stored.trials(history), 'trial')} have not begun; candle resume {name} runs them")

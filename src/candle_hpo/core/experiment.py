@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from candle_hpo.core.failures import FailurePolicy
+from candle_hpo.core.fidelity import Fidelity, Levels
 from candle_hpo.core.objective import Direction, Objective, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
@@ -100,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_steps: int = 1
     max_steps: int | None = None
     reduction_factor: int = 3
+    fidelity: Fidelity | None = None
     seed: int | None = None
     trial_timeout: int | None = None
     max_output: float | None = None
@@ -117,6 +119,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def objective(self) -> Objective:
         """What is optimized: the script's one value."""
         return Objective(self.direction, name_of_value(self.result_pattern, self.result_key))
+
+    @property
+    def levels(self) -> Levels | None:
+        """The levels that configurations are run at, one after the other; None without `fidelity`."""
+        return None if self.fidelity is None else self.fidelity.levels(self.reduction_factor)
 
     @property
     def failure_policy(self) -> FailurePolicy:

@@ -23,7 +23,7 @@ class File:
 
 @dataclass(frozen=True)
 class TrialPaths:
-    """The files of one trial: its run folder, and its checkpoints, which every attempt shares."""
+    """The files of one trial: its run folder, and its checkpoints, which every attempt and all of its line share."""
 
     run: Path
     checkpoint: Path
@@ -99,10 +99,11 @@ class ExperimentPaths:
         at_home = self.root.parent.name == EXPERIMENTS
         return self.root.parent.parent if at_home else self.root
 
-    def trial(self, trial_id: str) -> TrialPaths:
-        """Return the paths of one trial."""
+    def trial(self, trial_id: str, id_of_line: str = "") -> TrialPaths:
+        """Return the paths of one trial; its checkpoints are those of its line, where it continues another trial."""
         run = self.runs / trial_id
-        return TrialPaths(run=run, checkpoint=self.root / "checkpoints" / trial_id, output=run / OUTPUT_NAME)
+        checkpoint = self.root / "checkpoints" / (id_of_line or trial_id)
+        return TrialPaths(run=run, checkpoint=checkpoint, output=run / OUTPUT_NAME)
 
 
 def is_there(path: Path) -> bool:

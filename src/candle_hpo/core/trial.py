@@ -21,15 +21,30 @@ def default_trial_id(number: int) -> str:
     return f"hpset_{number:05d}"
 
 
+class Continued(msgspec.Struct, frozen=True, gc=False):
+    """Which line a configuration continues: `number` and `id` of the first one of it, and the `level`, from 2."""
+
+    number: int
+    id: str
+    level: int
+
+
 class Configuration(msgspec.Struct, frozen=True, gc=False):
     """One set of hyperparameters, as a search proposes it.
 
-    `number` counts from 1: the place in a grid's list, or the order of the proposals.
+    `number` counts from 1: the place in a grid's list, or the order of the proposals. With `fidelity`, one that
+    `continues` another is the same set with a larger budget; the first of such a line continues none.
     """
 
     number: int
     id: str
     hyperparameters: Hyperparameters
+    continues: Continued | None = None
+
+    @property
+    def level(self) -> int:
+        """The level of its fidelity, from 1; 1 of all that continue none."""
+        return 1 if self.continues is None else self.continues.level
 
 
 class Trial(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +61,22 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
     @property
     def id(self) -> str:
         """The name of the trial and its folder: the configuration's id, and `.2` after it for its second trial."""
-        return self.configuration.id if self.repeat == 1 else f"{self.configuration.id}.{self.repeat}"
+        return self._with_repeat(self.configuration.id)
+
+    @property
+    def id_of_line(self) -> str:
+        """The id of the first trial of its line, whose checkpoints are its own, too."""
+        line = self.configuration.continues
+        return self.id if line is None else self._with_repeat(line.id)
+
+    @property
+    def number_of_line(self) -> int:
+        """The number of the first trial of its line, whose seed is its own, too."""
+        line = self.configuration.continues
+        return self.number if line is None else line.number
+
+    def _with_repeat(self, name: str) -> str:
+        return name if self.repeat == 1 else f"{name}.{self.repeat}"
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -112,7 +112,8 @@ def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -
         worker = pool.worker()
         place = Place(socket.gethostname(), worker.number)
         environment, warm = worker.environment, pool.warm_host(model)
-        own, report = paths.trial(attempt.trial.id), partial(pool.report, attempt.name)
+        own = paths.trial(attempt.trial.id, attempt.trial.id_of_line)
+        report = partial(pool.report, attempt.name)
         with pool.switch_of(attempt) as switch:
             return run_attempt(
                 model, attempt, own, environment, switch, place=place, warm=warm, script=script, report=report

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import ArgumentStyle, Language
+from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import measured_groups
+from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.space import GridSpace
+from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
 from candle_hpo.inputfile.keyword_values import RULES
 from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+_GIVE_IT = "its value comes from fidelity: a line such as epochs = 10 in &default_model names it"
 _OF_A_RULE = ("min_steps", "max_steps", "reduction_factor")
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
@@ -31,6 +37,45 @@ def check_consistency(control: Control, names: Sequence[str], findings: Findings
         findings.wrong(where, f"max_steps={most} is not more than min_steps={least}: no trial could be stopped early")
     findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
+
+
+def check_fidelity(
+    control: Control, default_model: Hyperparameters, space: GridSpace | ParametricSpace, findings: Findings
+) -> None:
+    """Check that `fidelity` raises a number that nothing else varies, and make its numbers of that one's kind."""
+    fidelity, where = control.values.get("fidelity"), control.line_of("fidelity")
+    if not isinstance(fidelity, Fidelity):
+        return
+    name, numbers = fidelity.name, f"{fidelity.least} {fidelity.most}"
+    if isinstance(space, ParametricSpace) and name in space.names:
+        findings.wrong(where, f"fidelity: {name} is searched over; take it out of &param_space, for {_GIVE_IT}")
+        return
+    values = _values_of(name, default_model, space)
+    if not values:
+        there = list(dict.fromkeys([*default_model, *space.names]))
+        meant = nearest(name, there) if there else ""
+        findings.wrong(where, f'fidelity: there is no hyperparameter "{name}"; ' + (meant or _GIVE_IT))
+    elif len(values) > 1:
+        shown = ", ".join(list(values)[:3]) + (", …" if len(values) > 3 else "")
+        text = f"fidelity: the sets give {name} different values ({shown}), and it is fidelity that raises it; take it"
+        findings.wrong(where, f"{text} out of the sets, for {_GIVE_IT}")
+    elif not isinstance(value := next(iter(values.values())), int | float) or isinstance(value, bool):
+        findings.wrong(where, f"fidelity: {name} is {value!r}, not a number; {_GIVE_IT}")
+    elif isinstance(value, float):
+        control.values["fidelity"] = Fidelity(name, float(fidelity.least), float(fidelity.most))
+    elif not all(float(number).is_integer() for number in (fidelity.least, fidelity.most)):
+        text = f"fidelity: {name} = {value} is a whole number, and {numbers} are not"
+        findings.wrong(where, f"{text}; give whole numbers, or write {name} = {float(value)}")
+    else:
+        control.values["fidelity"] = Fidelity(name, int(fidelity.least), int(fidelity.most))
+
+
+def _values_of(name: str, default_model: Hyperparameters, space: GridSpace | ParametricSpace) -> dict[str, object]:
+    """Return the different values that a hyperparameter has in all trials, by their texts."""
+    if isinstance(space, GridSpace) and name in space.names:
+        values = (one.hyperparameters[name] for one in space.sets if name in one.hyperparameters)
+        return {key_of(value): value for value in values}
+    return {key_of(default_model[name]): default_model[name]} if name in default_model else {}
 
 
 def _check_arguments(control: Control, names: Sequence[str], findings: Findings) -> None:
@@ -75,7 +120,8 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
     stopping = values.get("stopping")
     rule = next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
     of_rule = {None: (), "asha": _OF_A_RULE}.get(rule, ("min_steps", "max_steps"))
-    useless = [name for name in _OF_A_RULE if name in there and name not in of_rule]
+    others = ("reduction_factor",) if "fidelity" in there else ()
+    useless = [name for name in _OF_A_RULE if name in there and name not in (*of_rule, *others)]
     if useless:
         yield f"{', '.join(useless)}: no effect {f'with stopping={rule}' if rule else 'without a rule in stopping'}"
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from candle_hpo.core import sbatch_arguments as sbatch
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
+from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import Direction, measured_groups
 
 
@@ -159,6 +160,29 @@ def stopping(text: str) -> tuple[str, ...]:
     if len(rules) > 1:
         raise KeywordValueError(f'"{text}" names {len(rules)} rules; keep one of {", ".join(rules)}')
     return tuple(dict.fromkeys(word for word in words if word != "none"))
+
+
+def fidelity(text: str) -> Fidelity:
+    """Return a hyperparameter, its least and its most."""
+    words = text.replace(",", " ").split()
+    if len(words) != 3:
+        raise KeywordValueError(f'"{text}" is not a hyperparameter, its least and its most, such as epochs 3 81')
+    name, least, most = words[0], _budget(words[1]), _budget(words[2])
+    if least >= most:
+        raise KeywordValueError(f'"{text}": the most, {words[2]}, is not more than the least, {words[1]}')
+    return Fidelity(name, least, most)
+
+
+def _budget(text: str) -> int | float:
+    """Return a number above 0, whole where it is written so."""
+    if not re.fullmatch(
+        r"\+?\d{1,15}|\+?\d{1,15}\.\d{0,15}|\+?\.\d{1,15}|\d(\.\d{1,15})?[eE][+-]?\d{1,2}", text, re.ASCII
+    ):
+        raise KeywordValueError(f'"{text}" is not a number such as 3 or 0.1')
+    number = int(text) if text.lstrip("+").isdecimal() else float(text)
+    if number <= 0:
+        raise KeywordValueError(f'"{text}" is not more than 0')
+    return number
 
 
 STYLES = {

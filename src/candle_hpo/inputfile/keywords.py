@@ -186,7 +186,15 @@ KEYWORDS = (
     Keyword(
         "reduction_factor",
         values.whole_number(2),
-        "stopping=asha: one in so many trials continues from a step to that which is so many times as far",
+        "stopping=asha: one in so many trials continues from a step to that which is so many times as far; fidelity: "
+        "one in so many configurations is run again, with so many times as much",
+    ),
+    Keyword(
+        "fidelity",
+        values.fidelity,
+        "a hyperparameter that says how much a trial costs, its least and its most: with `epochs 3 81`, all "
+        "configurations are run with the least, and the best of them again with more; see "
+        "[fidelity](early-stopping.md#scripts-that-say-nothing-on-their-way-fidelity)",
     ),
     Keyword(
         "seed",

@@ -13,7 +13,7 @@ from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.inputfile.consistency import check_consistency
+from candle_hpo.inputfile.consistency import check_consistency, check_fidelity
 from candle_hpo.inputfile.control import REQUIRED, Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keyword_values import KeywordValueError, existing_file
@@ -77,6 +77,7 @@ class _Reader:
         if "control" in self._sections and self._space_counts():
             space = self._space(default_model)
             self._findings.notes.extend(_notes_on_names(space, default_model))
+            check_fidelity(self._control, default_model, space, self._findings)
         self._findings.notes.extend(self._value_notes.notes)
         names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
         check_consistency(self._control, names, self._findings)

@@ -163,7 +163,7 @@ def trial_environment(
         **devices,
         "CANDLE_TRIAL_ID": trial.id,
         "CANDLE_TRIAL_NUMBER": str(trial.number),
-        "CANDLE_SEED": str(seed_of_trial(model.seed, trial.number)),
+        "CANDLE_SEED": str(seed_of_trial(model.seed, trial.number_of_line)),
         PARAMS_FILE: str(paths.hyperparameters),
         "CANDLE_RESULT_FILE": str(paths.reported),
         "CANDLE_REPORTS_FILE": str(paths.reports if model.result.is_reported else paths.reports_unread),
@@ -186,6 +186,9 @@ def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[s
 
 
 def seed_of_trial(seed: int, number: int) -> int:
-    """Return a trial's seed, from 0 to 2**31 - 1: the same for every attempt, unlike any other trial's."""
+    """Return a trial's seed, from 0 to 2**31 - 1: the same for every attempt, unlike any other trial's.
+
+    One that continues another has that one's, by its number.
+    """
     digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

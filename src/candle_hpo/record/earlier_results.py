@@ -17,7 +17,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import find_experiment, read_experiment_settings
-from candle_hpo.record.history import History
+from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.record.log import read_events
 
 # What `candle aggregate-results` writes besides hyperparameters and metrics (`report.results`).
@@ -44,6 +44,8 @@ class EarlierResults(NamedTuple):
 def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     """Return the completed trials of an experiment (`X003`, or its folder), or the rows with a result of a CSV file.
 
+    Of a configuration that was run at several levels of fidelity, the highest counts.
+
     Raises `InputError` where there is no such thing, `RecordError` where a record cannot be read.
     """
     path = directory / named
@@ -52,11 +54,14 @@ def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     paths = find_experiment(named, directory)
     objective = read_experiment_settings(paths).settings.objective
     history = History(objective, read_events(paths.record) if paths.record.exists() else ())
-    results = [
-        EarlierResult(row.value, row.trial.hyperparameters)
-        for _, row in sorted(history.trials.items())
-        if row.value is not None
-    ]
+    lines: dict[str, TrialHistory] = {}
+    for _, row in sorted(history.trials.items()):
+        before = lines.get(row.trial.id_of_line)
+        if row.value is not None and (
+            before is None or before.trial.configuration.level < row.trial.configuration.level
+        ):
+            lines[row.trial.id_of_line] = row
+    results = [EarlierResult(row.value, row.trial.hyperparameters) for row in lines.values() if row.value is not None]
     return EarlierResults(results, paths.root.name, objective)
 
 

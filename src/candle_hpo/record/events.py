@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from candle_hpo.core.stopping import Stop
-from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Outcome, Report, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Continued, Hyperparameters, Outcome, Report, Trial
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", gc=False):
@@ -107,7 +107,7 @@ class PlacesChanged(Event, frozen=True, tag=True, omit_defaults=True):
 
 
 class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):
-    """An attempt at a trial is about to be handed to a worker."""
+    """An attempt at a trial is about to be handed to a worker; with `fidelity`, it may continue an earlier trial."""
 
     time: float
     number: int
@@ -115,17 +115,19 @@ class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):
     attempt: int
     hyperparameters: Hyperparameters
     repeat: int = 1
+    continues: Continued | None = None
 
     @classmethod
     def of(cls, attempt: Attempt, time: float) -> TrialStarted:
         """Return the event for this attempt."""
         one = attempt.trial.configuration
-        return cls(time, one.number, one.id, attempt.number, one.hyperparameters, attempt.trial.repeat)
+        return cls(time, one.number, one.id, attempt.number, one.hyperparameters, attempt.trial.repeat, one.continues)
 
     @property
     def begun(self) -> Attempt:
         """The attempt that the event is about."""
-        return Attempt(Trial(Configuration(self.number, self.id, self.hyperparameters), self.repeat), self.attempt)
+        one = Configuration(self.number, self.id, self.hyperparameters, self.continues)
+        return Attempt(Trial(one, self.repeat), self.attempt)
 
 
 class TrialReported(Event, frozen=True, tag=True, omit_defaults=True):

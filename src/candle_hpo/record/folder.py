@@ -25,6 +25,7 @@ from candle_hpo.core.provenance import Surroundings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
+from candle_hpo.record.history import History
 from candle_hpo.record.stored_sets import StoredSets
 
 Read = TypeVar("Read")
@@ -62,9 +63,10 @@ class Provenance(Surroundings, frozen=True, kw_only=True):
 class StoredExperiment(msgspec.Struct, frozen=True):
     """`experiment.json`: what was submitted, as it was understood.
 
-    `names` are the hyperparameters that the search space names, in the order of the input file; `total` is
-    how many trials it makes. `interpreter` is the absolute path of what runs the model. `default_model` has the values
-    of the first submission, and what later ones have added; where those changed values, `later_defaults` has theirs.
+    `names` are the hyperparameters that the search space names, in the order of the input file, and the one of
+    `fidelity`; `total` is how many configurations it makes: so many trials, or, with `fidelity`, more. `interpreter` is
+    the absolute path of what runs the model. `default_model` has the values of the first submission, and what later
+    ones have added; where those changed values, `later_defaults` has theirs.
     `provenance` is that of its submission; `resumed` has one for each time that somebody resumed it.
     """
 
@@ -80,6 +82,11 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     version: int = 1
     resumed: tuple[Provenance, ...] = ()
 
+    def trials(self, history: History) -> int:
+        """Return how many trials there are in all, the promotions that may follow from the record's included."""
+        levels = self.settings.levels
+        return self.total if levels is None else sum(levels.trials(self.total, history.without_value))
+
     @property
     def latest(self) -> Provenance:
         """The provenance of the submission or, if there was one, of the last resumption."""
@@ -94,7 +101,7 @@ def create_experiment(
     interpreter: str,
     found: Surroundings = Surroundings(),  # noqa: B008  # it is frozen
 ) -> tuple[ExperimentPaths, StoredExperiment]:
-    """Make the folder of a new experiment of `total` trials below `directory`; `found` is what they will run with.
+    """Make the folder of a new experiment of `total` configurations below `directory`; `found` is what they run with.
 
     Raises `MachineError`, and leaves nothing behind, where it cannot be made.
     """
@@ -104,7 +111,7 @@ def create_experiment(
         input_file=request.path,
         settings=request.settings,
         default_model=request.default_model,
-        names=list(request.space.names),
+        names=list(dict.fromkeys([*request.space.names, *_name_of_fidelity(request.settings)])),
         total=total,
         seed=seed,
         interpreter=interpreter,
@@ -128,6 +135,10 @@ def create_experiment(
             "submit from a folder where you may write, which has space, and whose name is UTF-8"
         ) from None
     return paths, stored
+
+
+def _name_of_fidelity(settings: Settings) -> list[str]:
+    return [] if settings.fidelity is None else [settings.fidelity.name]
 
 
 def _write_space(paths: ExperimentPaths, space: GridSpace | ParametricSpace) -> None:

@@ -117,12 +117,15 @@ class JobHistory(NamedTuple):
 class History:
     """All trials of an experiment by number, with the sums that people ask for kept at hand.
 
-    Whatever shows an experiment asks here: two views of a record cannot disagree. Of equal values, that of the lowest
-    number is the best, whichever ended first; `improvements` are the times at which the best value became better, with
-    that value. `attempts` are in the order of their ends. `failures` are the trials that ended with a failure, by
-    number, those of the same kind together. `jobs` are in the order in which they were submitted, or began to run it
-    after that. `requests` are the submissions by their marks. `reports` are those of which decisions were made, in
-    their order, each with its attempt, and `stop_asked` the trials that run and are to end early.
+    Whatever shows an experiment asks here: two views of a record cannot disagree. With `fidelity`, the best is the best
+    of the highest level at which any has completed: a value of fewer epochs, or of less data, is another measurement.
+    Of equal values, that of the lowest number is the best, whichever ended first; `improvements` are the times at which
+    the best value became another, with that value. `without_value` are how many trials have ended with none, but for
+    interrupted ones, by the level of their fidelity. `attempts` are in the order of their ends. `failures` are the
+    trials that ended with a failure, by number, those of the same kind together. `jobs` are in the order in which they
+    were submitted, or began to run it after that. `requests` are the submissions by their marks. `reports` are those of
+    which decisions were made, in their order, each with its attempt, and `stop_asked` the trials that run and are to
+    end early.
     """
 
     def __init__(self, objective: Objective, events: Iterable[AnyEvent] = ()) -> None:
@@ -130,6 +133,7 @@ class History:
         self.trials: dict[int, TrialHistory] = {}
         self.running: dict[int, TrialHistory] = {}
         self.counts: Counter[Status] = Counter()
+        self.without_value: Counter[int] = Counter()
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
         self.improvements: list[tuple[float, float]] = []
@@ -255,10 +259,13 @@ class History:
         """Return how many of so many trials have no outcome yet: not started, running, or interrupted."""
         return total - self.ended + self.counts[Status.INTERRUPTED]
 
-    def rank(self, row: TrialHistory) -> tuple[bool, float, int]:
-        """Return what sorts trials: the best first, those without a value last, equal ones by number."""
-        value = row.value
-        return value is None, 0.0 if value is None else self.direction.sort_key(value), row.trial.number
+    def rank(self, row: TrialHistory) -> tuple[bool, int, float, int]:
+        """Return what sorts trials: the best first, those without a value last, equal ones by number.
+
+        Those of a higher level of fidelity come before all of a lower one.
+        """
+        value, level = row.value, row.trial.configuration.level
+        return value is None, -level, 0.0 if value is None else self.direction.sort_key(value), row.trial.number
 
     @property
     def with_failure(self) -> list[TrialHistory]:
@@ -326,6 +333,8 @@ class History:
             trial.last_report, trial.last_value = outcome.last_report, outcome.last_report.value_of(self.objective.name)
         trial.outcome = outcome
         self.counts[outcome.status] += 1
+        if outcome.status not in (Status.COMPLETED, Status.INTERRUPTED):
+            self.without_value[trial.trial.configuration.level] += 1
         self.seconds_of_ended += outcome.seconds
         if outcome.script:
             self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
@@ -336,13 +345,8 @@ class History:
 
     def _compare_with_best(self, trial: TrialHistory) -> None:
         best = self.best
-        if best is None or best.value is None or trial.value is None:
-            self.best = trial
-        elif trial.value != best.value:
-            self.values_differ = True
-            if self.direction.is_better(trial.value, best.value):
-                self.best = trial
-        elif trial.trial.number < best.trial.number:
+        self.values_differ = self.values_differ or (best is not None and trial.value != best.value)
+        if best is None or self.rank(trial) < self.rank(best):
             self.best = trial
 
     def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
@@ -351,6 +355,8 @@ class History:
             raise RecordError(f"it starts trial {trial.trial.id} again, which has completed")
         self.counts.subtract([outcome.status])
         self.counts = +self.counts  # without what is zero now
+        if outcome.status is not Status.INTERRUPTED:
+            self.without_value[trial.trial.configuration.level] -= 1
         self.seconds_of_ended -= outcome.seconds
         if outcome.failure is not None:
             _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)

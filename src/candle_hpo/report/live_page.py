@@ -53,7 +53,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group:
     """Return the page of this moment; no line of it is wider than the frame, and it has at most as many lines."""
-    names, total = stored.names, stored.total
+    names, total = stored.names, stored.trials(history)
     head = [*_head(history, names, total, frame), Text()]
     foot = [
         *_note(note_on_one_value(history), frame),

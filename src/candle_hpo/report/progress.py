@@ -32,7 +32,6 @@ class Progress:
     def __init__(self, history: History, stored: StoredExperiment, console: Console) -> None:
         self.stopping = False
         self._history, self._stored = history, stored
-        self._total = stored.total
         self._console = console
         self._began = time.monotonic()
         self._next_picture = 0.0
@@ -77,11 +76,11 @@ class Progress:
         self._versions = versions
 
     def _page(self) -> Group:
-        bar = Table.grid(padding=(0, 1), expand=False)
-        share = f"{self._history.ended / self._total:4.0%}" if self._total else ""
+        bar, total = Table.grid(padding=(0, 1), expand=False), self._stored.trials(self._history)
+        share = f"{self._history.ended / total:4.0%}" if total else ""
         bar.add_row(
-            ProgressBar(total=self._total, completed=self._history.ended, width=min(48, self._console.width - 36)),
-            Text(f"{self._history.ended:,}/{self._total:,}"),
+            ProgressBar(total=total, completed=self._history.ended, width=min(48, self._console.width - 36)),
+            Text(f"{self._history.ended:,}/{total:,}"),
             Text(share),
             Text(duration(time.monotonic() - self._began)),
         )
@@ -95,12 +94,12 @@ class Progress:
         return Group(bar, *(Text(line[:widest], overflow="ellipsis", no_wrap=True) for line in lines))
 
     def _left(self) -> float | None:
-        return None if self.stopping else seconds_left(self._history, self._total)
+        return None if self.stopping else seconds_left(self._history, self._stored.trials(self._history))
 
 
 def plain_line(history: History, stored: StoredExperiment, left: float | None) -> str:
     """Return in a line how far an experiment is, `left` seconds before its end; None: nobody knows."""
-    ended, best = f"{history.ended:,}/{stored.total:,} ended", best_text(history, stored.names)
+    ended, best = f"{history.ended:,}/{stored.trials(history):,} ended", best_text(history, stored.names)
     return f"{ended}, {counts_and_time(history, left)}, {best}"
 
 

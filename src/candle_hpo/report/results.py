@@ -84,7 +84,7 @@ def as_table(
     metrics = metric_names(rows)
     last = _last_headings(rows)
     columns = ["result", "id", *_headings(names, last), *_metric_headings(metrics, names, last), *last]
-    table = _table(columns, _shown(rows[:MOST_ROWS], names, metrics, result_format), direction)
+    table = _table(columns, _shown(rows[:MOST_ROWS], names, metrics, result_format), _caption(rows, direction))
     if len(rows) > MOST_ROWS:
         table.caption = f"{table.caption}; {len(rows) - MOST_ROWS:,} more rows in --format csv"
     return table
@@ -93,11 +93,16 @@ def as_table(
 def best_table(rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> Table:
     """Return a table of completed trials with nothing but their results and what varies."""
     columns = ["result", "id", *_headings(names, _LAST)]
-    return _table(columns, _shown(rows, names, (), None), direction)
+    return _table(columns, _shown(rows, names, (), None), _caption(rows, direction))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], direction: Direction) -> Table:
-    caption = "best first: the lowest result" if direction is Direction.MINIMIZE else "best first: the highest result"
+def _caption(rows: Sequence[TrialHistory], direction: Direction) -> str:
+    best = "the lowest result" if direction is Direction.MINIMIZE else "the highest result"
+    has_levels = any(row.trial.configuration.level > 1 for row in rows)
+    return f"best first: {best}" + (" at the highest level of fidelity" if has_levels else "")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
     table = Table(caption=caption, caption_justify="left", box=None, header_style="bold", min_width=len(caption))
     for column in columns:
         table.add_column(

@@ -32,9 +32,10 @@ def conclude(
     if completed:
         listener.best(completed[:_SHOWN_OF_THE_BEST], stored.names, history.direction)
     listener.say("")
-    listener.say(counts_line(history, stored.total), *savings_lines(history, stored), best_line(history, stored.names))
+    total = stored.trials(history)
+    listener.say(counts_line(history, total), *savings_lines(history, stored), best_line(history, stored.names))
     listener.say(*failure_lines(history, paths))
-    listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored.total))
+    listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, total))
     listener.say(
         f"Each trial's folder: {location(paths.runs)}",
         "Table of all results: candle aggregate-results",

@@ -61,7 +61,7 @@ def _state(experiment: Experiment) -> list[str]:
     stop = history.stopped.stop if history.stopped else None
     made = stored.provenance
     return [
-        f"{experiment.name}: {counts_line(history, stored.total)}",
+        f"{experiment.name}: {counts_line(history, stored.trials(history))}",
         state_of(experiment.paths, history, holder).text,
         *(f"{amount:,} {status}: {kind}" for (status, kind), amount in kinds.most_common()),
         *([f"stopped: {stop.reason.value}"] if stop else []),

@@ -35,8 +35,10 @@ from candle_hpo.runner.script_check import ScriptCheck, names_given
 from candle_hpo.runner.search_assembly import (
     check_of_stopping,
     check_search,
+    configurations_of,
     earlier_results_of,
     first_sets,
+    levels_text,
     notes_on_budget,
     trials_of,
 )
@@ -182,7 +184,7 @@ def _check_search(reading: Reading, settings: Settings, findings: Findings) -> N
         with findings.step():
             check_search(settings)
             earlier = earlier_results_of(reading.space, settings, findings.say)
-            for note in notes_on_budget(settings, trials_of(reading.space, settings, earlier)):
+            for note in notes_on_budget(settings, configurations_of(reading.space, settings, earlier)):
                 findings.note(note)
 
 
@@ -226,12 +228,15 @@ def _number_of_trials(reading: Reading) -> int | None:
     settings, space = reading.settings, reading.space
     if space is None or settings is None or settings.restart_from_exp or (reading.problems and not space.names):
         return None
-    return trials_of(space, settings)
+    return trials_of(settings, configurations_of(space, settings))
 
 
 def _trials_text(reading: Reading) -> str:
-    trials = _number_of_trials(reading)
-    return "what is left of an earlier experiment" if trials is None else count(trials, "trial")
+    trials, settings = _number_of_trials(reading), reading.settings
+    if trials is None or settings is None or reading.space is None:
+        return "what is left of an earlier experiment"
+    levels = levels_text(settings, configurations_of(reading.space, settings))
+    return count(trials, "trial") + (f" at most, {levels}" if levels else "")
 
 
 def _first_set(request: InputFile) -> Hyperparameters:
@@ -281,6 +286,9 @@ def _show_cost(
     if seconds is None:
         findings.mention(text if run else f"{text}; --run measures how long it takes (one real trial)")
         return
+    if settings.levels is not None:
+        findings.mention(f"{text}; this one was of the least {settings.levels.name}")
+        return
     whole = math.ceil(trials / workers) * seconds
     hours = f"about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
     findings.mention(f"{text}; if all take as long as this first one, {hours}")
@@ -304,7 +312,8 @@ def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> 
         return None
     for note in restart.notes:
         findings.mention(note)
-    left = f"{restart.earlier.name}: {count(restart.left, 'trial')} of {restart.stored.total:,} left to run"
+    total = restart.stored.trials(restart.earlier.history)
+    left = f"{restart.earlier.name}: {count(restart.left, 'trial')} of {total:,} left to run"
     if restart.left:
         findings.right(left)
     else:

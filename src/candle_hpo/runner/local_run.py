@@ -32,7 +32,8 @@ def run_here(claim: Claim, listener: Listener, *, retry_failed: bool = False) ->
     workers = workforce.workers
     listener.say(
         *workforce.notes,
-        f"Experiment {paths.root.name}: {count(stored.total, 'trial')}, {len(workers)} at a time",
+        f"Experiment {paths.root.name}: {count(stored.trials(claim.experiment.history), 'trial')}, "
+        f"{len(workers)} at a time",
         f"Folder: {location(paths.root)}",
     )
     try:

@@ -9,7 +9,7 @@ import msgspec
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import InputFile
+from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
@@ -17,7 +17,7 @@ from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
-from candle_hpo.runner.search_assembly import trials_of
+from candle_hpo.runner.search_assembly import configurations_of
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
@@ -36,7 +36,7 @@ class Restart:
     @property
     def left(self) -> int:
         """How many trials there are to run: those without an outcome, the failed ones, and the new ones."""
-        return self.earlier.history.left(self.stored.total) + self.earlier.history.failed
+        return self.earlier.history.left(self.stored.trials(self.earlier.history)) + self.earlier.history.failed
 
     def first_left(self) -> Hyperparameters | None:
         """Return the hyperparameters of the first set of a grid that is to run; None where there is none."""
@@ -50,7 +50,8 @@ class Restart:
         before = msgspec.structs.replace(self.stored, total=self.before.total)
         there = read_parameter_sets(self.earlier.paths, before).sets
         left = (one for sets in (there, self.added) for one in sets if one.id not in done)
-        return next((one.hyperparameters for one in left), None)
+        first, levels = next((one.hyperparameters for one in left), None), self.stored.settings.levels
+        return first if levels is None or first is None else levels.at(1, first)
 
 
 def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> Restart:
@@ -70,15 +71,28 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
             f"{settings.objective.name} (result_pattern, result_key): they may not be the same; to continue {name}, "
             "keep its own"
         )
+    if settings.levels != before.settings.levels:
+        raise InputError(
+            f"{name} has {_fidelity_text(before.settings)}, and this file {_fidelity_text(settings)}: trials of other "
+            f"levels cannot be compared; to continue {name}, keep its own"
+        )
+    settings = msgspec.structs.replace(settings, fidelity=before.settings.fidelity)
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
     if settings.workflow != "grid":
-        total = trials_of(read_search_space(paths), settings, read_earlier_results(paths))
+        total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
         return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
         return Restart(earlier, before, stored, (), (note,))
     return _plan_of_grid(earlier, stored, request)
+
+
+def _fidelity_text(settings: Settings) -> str:
+    fidelity = settings.fidelity
+    if fidelity is None:
+        return "no fidelity"
+    return f'fidelity="{fidelity.name} {fidelity.least} {fidelity.most}" (reduction_factor={settings.reduction_factor})'
 
 
 def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: InputFile) -> Restart:

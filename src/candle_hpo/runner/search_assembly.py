@@ -24,6 +24,7 @@ from candle_hpo.runner.listener import Progress, Say
 from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.schedule.waiting import Search
+from candle_hpo.search.fidelity import FidelitySearch
 from candle_hpo.search.grid import GridSearch
 
 if TYPE_CHECKING:
@@ -35,12 +36,16 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
 
     Raises `RecordError` where the experiment's folder is damaged, `MachineError` where a sampler's package is missing.
     """
-    if stored.settings.workflow == "grid":
-        return GridSearch(read_parameter_sets(paths, stored))
-    from candle_hpo.search.parametric import parametric_search  # a grid needs no SciPy
+    settings, levels = stored.settings, stored.settings.levels
+    search: Search
+    if settings.workflow == "grid":
+        search = GridSearch(read_parameter_sets(paths, stored))
+    else:
+        from candle_hpo.search.parametric import parametric_search  # a grid needs no SciPy
 
-    space = read_search_space(paths)
-    return parametric_search(space, stored.settings, stored.seed, known_points(space, read_earlier_results(paths)))
+        space = read_search_space(paths)
+        search = parametric_search(space, settings, stored.seed, known_points(space, read_earlier_results(paths)))
+    return search if levels is None else FidelitySearch(search, levels, settings.objective, stored.total)
 
 
 def campaign_of(
@@ -60,7 +65,7 @@ def campaign_of(
         progress.update,
         scheduler=_stopping_early(scheduler, settings),
         retry_failed=retry_failed,
-        as_listed=search.as_listed if isinstance(search, GridSearch) else lambda trial: trial,
+        as_listed=search.as_listed if isinstance(search, GridSearch | FidelitySearch) else lambda trial: trial,
     )
 
 
@@ -125,13 +130,29 @@ def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> li
     return [point for point in found if point is not None]
 
 
-def trials_of(space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult] = ()) -> int:
-    """Return how many trials an experiment makes."""
+def configurations_of(
+    space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult] = ()
+) -> int:
+    """Return how many configurations an experiment makes: so many trials, or, with `fidelity`, more."""
     if isinstance(space, GridSpace):
         return len(space.sets)
     from candle_hpo.search.parametric import planned_trials
 
     return planned_trials(space, settings, known_points(space, earlier))
+
+
+def trials_of(settings: Settings, configurations: int) -> int:
+    """Return how many trials so many configurations make, with those that continue others."""
+    return configurations if settings.levels is None else sum(settings.levels.trials(configurations))
+
+
+def levels_text(settings: Settings, configurations: int) -> str:
+    """Return how many trials there are at each level of the fidelity; "" where there is none."""
+    levels = settings.levels
+    if levels is None:
+        return ""
+    planned = zip(levels.values, levels.trials(configurations), strict=True)
+    return f"{levels.name} = " + ", ".join(f"{value}: {count(trials, 'trial')}" for value, trials in planned)
 
 
 def check_search(settings: Settings) -> None:
@@ -194,6 +215,14 @@ def first_sets(
     space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult], most: int
 ) -> list[ParameterSet]:
     """Return the sets that an experiment would begin with; with a seed that is yet to be drawn, such ones."""
+    first = _first_proposed(space, settings, earlier, most)
+    levels = settings.levels
+    return [ParameterSet(one.id, levels.at(1, one.hyperparameters)) for one in first] if levels else first
+
+
+def _first_proposed(
+    space: GridSpace | ParametricSpace, settings: Settings, earlier: Sequence[EarlierResult], most: int
+) -> list[ParameterSet]:
     if isinstance(space, GridSpace):
         return list(space.sets[:most])
     from candle_hpo.search.parametric import parametric_search

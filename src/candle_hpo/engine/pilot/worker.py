@@ -103,7 +103,7 @@ class _OnAnyWorker:
         place, began = Place(node_name(), slot), time.monotonic()
         try:
             devices = _gpus_of_slot(slot, self._gpus) if self._gpus else hidden_gpus(os.environ)
-            paths = self._paths.trial(attempt.trial.id)
+            paths = self._paths.trial(attempt.trial.id, attempt.trial.id_of_line)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
             script = process.script_watch(self._model)

@@ -64,7 +64,7 @@ def sums(stored: StoredExperiment, history: History, data: PageData) -> str:
         (
             "trials",
             f"{history.counts[Status.COMPLETED]:,} completed",
-            f"of {stored.total:,}; {_what_else(history)}",
+            f"of {stored.trials(history):,}; {_what_else(history)}",
         ),
         ("running time", duration(data.running_time), count(len(data.campaigns), "run")),
         ("work", f"{worked / 3600:,.2f} worker-hours", f"of {count(len(data.workers), 'worker')}"),

@@ -1,0 +1,174 @@
+"""A search with fidelity: what another one proposes is run small first, and the best of it again with more."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from candle_hpo.core.fidelity import Levels
+from candle_hpo.core.objective import Objective
+from candle_hpo.core.trial import Configuration, Continued, Outcome, Status, Trial, default_trial_id
+from candle_hpo.search.grid import GridSearch
+
+
+class NewSets(Protocol):
+    """The search that is wrapped."""
+
+    def propose(self, number: int, running: int) -> Configuration | None:
+        """Return the configuration of this number, as in `schedule.waiting.Search`."""
+
+    def observe(self, trial: Trial, outcome: Outcome) -> None:
+        """Observe how a trial ended."""
+
+
+@dataclass
+class _Line:
+    """A configuration at all its levels: the first of it, and the number by which the other search knows it.
+
+    `level` is the highest that has been proposed, `observed` the highest that has ended.
+    """
+
+    first: Configuration
+    number: int
+    level: int = 0
+    observed: int = 0
+
+
+class FidelitySearch:
+    """Proposes the best configuration of the highest level that can be promoted, else a new one at the lowest level.
+
+    This is asynchronous successive halving of the promoting kind: Li and others, "A system for massively parallel
+    hyperparameter tuning", MLSys 2020 (arXiv 1810.05934), algorithm 2. Nobody waits for a level to be complete: as soon
+    as `factor` trials have completed at a level, the best of them is promoted, after as many more the best one that
+    was not, and so on. There, all that are ever among the best 1/`factor` are promoted; here, no more than 1/`factor`,
+    so that how many trials there will be is known. Once nothing more can come to a level, what is left of the
+    division counts as a whole: the best of all reaches the last level however few there are, which the paper leaves
+    to a large number of them.
+
+    A promotion is a new configuration: the same hyperparameters with the next level's value, `@` and that value behind
+    the id of the first one of its line. No id of a listed set has an `@`. The wrapped search, which proposes `new`
+    configurations at most, learns how each line ended at the highest level at which it has ended.
+
+    What is proposed next follows from which trials there are and how they ended, in whatever order they did. So a
+    search that has observed the record of another one continues as that would have.
+    """
+
+    def __init__(self, search: NewSets, levels: Levels, objective: Objective, new: int) -> None:
+        self._search, self._levels, self._objective, self._new = search, levels, objective, new
+        self._grid = search if isinstance(search, GridSearch) else None
+        self._lines: dict[str, _Line] = {}  # by the id of the first one
+        self._numbers: set[int] = set()  # of all lines
+        self._next = 1  # number of a new line
+        self._open: dict[int, int] = {}  # level of each trial that has not ended, by its number
+        self._open_at: Counter[int] = Counter()  # how many these are, by level
+        self._completed: Counter[int] = Counter()  # the same of those that have completed
+        self._promoted: Counter[int] = Counter()  # and of those among them that have gone on to the next level
+        self._best: list[list[tuple[float, int, Configuration]]] = [
+            [] for _ in levels.values
+        ]  # heaps of completed ones
+
+    def propose(self, number: int, running: int) -> Configuration | None:
+        """Return the configuration of this number; None where there is none, or not yet."""
+        for level in range(len(self._levels.values) - 1, 0, -1):
+            if self._promoted[level] < self._completed[level] // self._levels.factor:
+                return self._promotion(number, level)
+        return self._new_one(number, running) or self._last_promotion(number, running)
+
+    def observe(self, trial: Trial, outcome: Outcome) -> None:
+        """Observe how a trial ended, perhaps one that an earlier campaign proposed."""
+        one = trial.configuration
+        line = self._begin(one)
+        if one.level >= line.observed:
+            self._search.observe(Trial(self._as_new(one), trial.repeat), outcome)
+        if outcome.status is Status.INTERRUPTED:  # it may be attempted again
+            return
+        line.observed = max(line.observed, one.level)
+        if (level := self._open.pop(one.number, None)) is not None:
+            self._open_at[level] -= 1
+        value = outcome.value_of(self._objective.name)
+        if value is not None:
+            self._completed[one.level] += 1
+            loss = self._objective.direction.sort_key(value)
+            heapq.heappush(self._best[one.level - 1], (loss, line.first.number, one))
+
+    def as_listed(self, configuration: Configuration) -> Configuration:
+        """Return a trial of an earlier campaign with what its set has now, at its level; see `GridSearch`."""
+        if self._grid is None:
+            return configuration
+        listed = self._grid.as_listed(self._as_new(configuration))
+        return replace(configuration, hyperparameters=self._levels.at(configuration.level, listed.hyperparameters))
+
+    def _new_one(self, number: int, running: int) -> Configuration | None:
+        """Return what the other search proposes next, at the lowest level."""
+        found = self._search.propose(self._next_number(), running)
+        if found is None:
+            return None
+        name = found.id if self._grid else default_trial_id(number)
+        one = Configuration(number, name, self._levels.at(1, found.hyperparameters))
+        self._begin(one)
+        return one
+
+    def _last_promotion(self, number: int, running: int) -> Configuration | None:
+        """Return the promotion that the rest of a division is worth, from a level to which nothing more can come."""
+        if running and self._next <= self._new:
+            return None
+        for level in range(1, len(self._levels.values)):
+            if running and self._open_at[level]:
+                return None
+            if self._promoted[level] * self._levels.factor < self._completed[level]:
+                return self._promotion(number, level)
+        return None
+
+    def _promotion(self, number: int, level: int) -> Configuration:
+        """Return the best that has completed at a level and was not promoted, at the next level."""
+        heap = self._best[level - 1]
+        while self._line_of(heap[0][2]).level > level:  # promoted before this search was there
+            heapq.heappop(heap)
+        best = heap[0][2]
+        first, hyperparameters = self._line_of(best).first, self._levels.at(level + 1, best.hyperparameters)
+        name = f"{first.id}@{self._levels.values[level]}"
+        one = Configuration(number, name, hyperparameters, Continued(first.number, first.id, level + 1))
+        self._begin(one)
+        return one
+
+    def _begin(self, one: Configuration) -> _Line:
+        """Let a trial be there, if it is not known; return its line."""
+        line = self._lines.get(_id_of_line(one)) or self._new_line(one)
+        if one.level > line.level:
+            self._open[one.number] = one.level
+            self._open_at[one.level] += 1
+            self._promoted[one.level - 1] += 1
+            line.level = one.level
+        return line
+
+    def _new_line(self, one: Configuration) -> _Line:
+        """Return the line of a trial, which may have lost its first one: a damaged record has not all of them."""
+        name = _id_of_line(one)
+        number = self._grid.number_of(name) if self._grid else self._next_number()
+        first = one
+        if one.continues is not None:
+            first = Configuration(one.continues.number, name, self._levels.at(1, one.hyperparameters))
+        line = self._lines[name] = _Line(first, number)
+        self._numbers.add(number)
+        return line
+
+    def _line_of(self, one: Configuration) -> _Line:
+        return self._lines[_id_of_line(one)]
+
+    def _as_new(self, one: Configuration) -> Configuration:
+        """Return a trial as the wrapped search knows it."""
+        line = self._line_of(one)
+        return Configuration(line.number, line.first.id, one.hyperparameters)
+
+    def _next_number(self) -> int:
+        while self._next in self._numbers:
+            self._next += 1
+        return self._next
+
+
+def _id_of_line(one: Configuration) -> str:
+    return one.id if one.continues is None else one.continues.id
