@@ -33,6 +33,7 @@ _LONGEST_RECONNECT = 10_000  # milliseconds between two tries
 _HEARTBEAT = 10_000  # milliseconds, after which a connection that is silently gone is noticed
 _MOST_AT_ONCE = 1000  # workers that call at the same moment, as all of a job do
 _MOST_WAITING = 10  # messages of a worker that is not connected; later ones are lost, as all may be
+_GATHER_SECONDS = 0.02  # after a message, in which others may come: to wake for each costs more than to read it
 _MOST_REPORTS = 100  # that wait to be sent; earlier ones are lost
 
 _REPORTS = msgspec.msgpack.Decoder(list[Report])
@@ -116,6 +117,8 @@ class CampaignEnd:
                         if its_run == run:
                             self._workers.send_multipart([connection, run, how])
                 if self._workers in ready:
+                    time.sleep(_GATHER_SECONDS)
+                while self._workers.poll(0):
                     connection, name, run, *reports = self._workers.recv_multipart()
                     if run:
                         _, before = running.get(name, (b"", run))
