@@ -3,8 +3,8 @@
 The workers and their trials are simulated: a few processes hold the workers' ends of the channel, real ones, and each
 says once a second that its trial has measured something. There is no Parsl, no node and no model; how long it takes
 until a report is found in a trial's folder (half a second at most) comes on top. The campaign is real, with its end of
-the channel, its engine, its record, and a rule (`asha`) that looks at each report; which trial is stopped, and when,
-is made up, so that there is a verdict about each trial at some time.
+the channel, its engine, its record, and a rule (`asha`) that looks at each report; which trials are stopped, and when,
+is made up: each fifth, at steps all over the time. One that is stopped reports nothing more, as if it had ended.
 
     python benchmarks/reports.py [WORKERS [SECONDS]]
 """
@@ -39,6 +39,7 @@ from candle_hpo.schedule.scheduler import FirstCome, Verdict, VerdictKind
 from candle_hpo.search.grid import GridSearch
 
 PROCESSES = 4
+STOPPED = 5  # every so many trials, one
 MOST_SHARE = 0.1  # of a core
 MOST_SECONDS = 2.0  # until a verdict is there
 LOSS = Objective(Direction.MINIMIZE, "loss")
@@ -54,8 +55,9 @@ class MadeUpVerdicts(EarlyStopping):
     def judge(self, attempt: Attempt, report: Report) -> Verdict:
         """Return the made-up verdict."""
         verdict = super().judge(attempt, report)
-        is_due = report.step >= 1 + attempt.trial.number % max(1, self._seconds - int(MOST_SECONDS))
-        return Verdict(VerdictKind.STOP) if is_due else verdict
+        when, is_to_stop = divmod(attempt.trial.number, STOPPED)
+        is_due = not is_to_stop and report.step >= 1 + when % max(1, self._seconds - int(MOST_SECONDS))
+        return Verdict(VerdictKind.STOP if is_due else VerdictKind.UNHEEDED, verdict.rank, verdict.among)
 
 
 class RunningUntilTheEnd(Executor):
@@ -100,7 +102,7 @@ def simulate(address: Address, numbers: range, seconds: int, campaign: Connectio
                 number, step = numbers[said % len(numbers)], 1 + said // len(numbers)
                 if number not in took:
                     reported[number] = time.monotonic()
-                reports[number](Report(step, {"loss": 1 / (number + step), "accuracy": 0.5}))
+                    reports[number](Report(step, {"loss": 1 / (number + step), "accuracy": 0.5}))
                 said += 1
             time.sleep(0.005)
         time.sleep(MOST_SECONDS)  # for the last verdicts

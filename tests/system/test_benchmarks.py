@@ -19,6 +19,14 @@ task = startup.TASKS["empty"]._replace(counts={"quick": (2, 4), "medium": (1, 2)
 for label, way in startup.ways(None).items():
     print(label, startup.cost(way, task, Path()))
 """
+REPORTS = """
+from pathlib import Path
+import reports
+if __name__ == "__main__":
+    found = reports.measure(10, 3, Path("events.jsonl"))
+    assert found["verdicts"] == 2, found
+    assert found["share"] > 0 and found["99th percentile"] >= found["median"] > 0, found
+"""
 GPUS = "import gpus\nprint([trial.value for trial in gpus.run('val_to_return = hyperparams[\"x\"]', 2).trials])"
 
 
@@ -37,6 +45,10 @@ def run(here: Path, program: str) -> str:
 def test_the_cost_of_a_campaign(here: Path) -> None:
     spent, lasted, replay, memory = json.loads(run(here, CAMPAIGN))
     assert min(spent, lasted, replay, memory) > 0
+
+
+def test_the_cost_of_reports(here: Path) -> None:
+    run(here, REPORTS)
 
 
 @pytest.mark.slow
