@@ -8,14 +8,21 @@ from __future__ import annotations
 import json
 import math
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from candle_hpo.core.objective import STEPS, THE_VALUE, Objective
+from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.launch.measuring.number_texts import finite
+from candle_hpo.record.history import History, TrialHistory
+
+Each = TypeVar("Each")
 
 END_BYTES = 16_384  # of a file of reports, which hold its last ones
+WHOLE_BYTES = 2_000_000  # of a file, more than one has that is not written any more
+MOST_CURVES, MOST_RUNNING, BEST_CURVES = 1000, 200, 200  # of an experiment: files that are read
+MOST_POINTS = 30_000  # of all curves together
 
 
 class Point(NamedTuple):
@@ -70,3 +77,49 @@ def _finite(value: object) -> float | None:
         return finite(value, "")
     except ValueError:
         return None
+
+
+class Curves(NamedTuple):
+    """The curves of some trials, by their numbers, and of how many trials there are more that have reported."""
+
+    points: dict[int, list[Point]]
+    left_out: int
+
+
+NO_CURVES = Curves({}, 0)
+
+
+def curves_of(paths: ExperimentPaths, history: History) -> Curves:
+    """Return the curves of the trials of an experiment, thinned out where they have many points in all.
+
+    Of very many trials, they are those that run, the best, and an even choice of the others.
+    """
+    rows = [row for _, row in sorted(history.trials.items()) if row.last_report is not None or row.outcome is None]
+    chosen = _chosen(rows, history)
+    read = {row.trial.number: _whole(paths, row, history.objective) for row in chosen}
+    found = {number: points for number, points in read.items() if points}
+    most = 200
+    while most > 2 and sum(min(most, len(points)) for points in found.values()) > MOST_POINTS:
+        most = max(2, most * 3 // 4)
+    return Curves({number: thinned(points, most) for number, points in found.items()}, len(rows) - len(chosen))
+
+
+def _whole(paths: ExperimentPaths, row: TrialHistory, objective: Objective) -> list[Point]:
+    return last_points(paths.trial(row.trial.id).reports, objective, WHOLE_BYTES)
+
+
+def _chosen(rows: Sequence[TrialHistory], history: History) -> list[TrialHistory]:
+    if len(rows) <= MOST_CURVES:
+        return list(rows)
+    running = [row for row in rows if row.outcome is None][:MOST_RUNNING]
+    best_first = sorted((row for row in rows if row.outcome is not None), key=history.rank)
+    rest = sorted(best_first[BEST_CURVES:], key=lambda row: row.trial.number)
+    others = thinned(rest, MOST_CURVES - BEST_CURVES - len(running))
+    return sorted([*running, *best_first[:BEST_CURVES], *others], key=lambda row: row.trial.number)
+
+
+def thinned(found: Sequence[Each], most: int) -> list[Each]:
+    """Return so many of them at most, evenly chosen, the first and the last among them; `most` is two or more."""
+    if len(found) <= most:
+        return list(found)
+    return [found[round(place * (len(found) - 1) / (most - 1))] for place in range(most)]
