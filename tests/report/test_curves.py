@@ -36,7 +36,7 @@ LOSS = Objective(Direction.MINIMIZE, "loss")
         ('{"val_to_return": 3}\n{"accuracy": 1}\n{"loss": 2}\n', [(1, 3), (3, 2)]),
         ('{"epoch": 4, "loss": 1}\n{"epoch": 3, "loss": 0}\n{"iter": 5, "loss": 2}\n', [(4, 1), (5, 2)]),
         ('{"step": 1, "loss": NaN}\n{"step": 2, "loss": "-inf"}\n', [(1, None), (2, None)]),
-        ('{"step": NaN, "loss": 1}\n[1]\n7\n\xff\n{"step": 2, "loss": 1}\n{"step": 3, "lo', [(2, 1)]),
+        ('{"step": NaN, "loss": 1}\n[1]\nx\n\xff\n{"step": 2, "loss": 1}\n{"step": 3, "lo', [(2, 1)]),
         ("[" * 100_000 + "\n" + '{"step": 1.5, "loss": 1e999}\n', [(1.5, None)]),
         ("", []),
     ],
