@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
-from candle_hpo.core.objective import Direction, Objective
+from candle_hpo.core.objective import THE_VALUE, Direction, Objective
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import Outcome, Report, Status, default_trial_id
+from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.folder import read_experiment_settings
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
-from candle_hpo.report.curves import last_points
+from candle_hpo.report.charts.charts import for_print, rows_of
+from candle_hpo.report.charts.curves import POINTER, curve_charts
+from candle_hpo.report.curves import MOST_CURVES, MOST_POINTS, curves_of, last_points, thinned
 from candle_hpo.report.live_page import Frame, live_page, sparkline_with_gaps, trials_on_page
+from candle_hpo.report.page.data import page_data
+from candle_hpo.report.page.render import report_page
 from candle_hpo.report.words import ordinal, step_text
-from support.made_experiments import BEGAN, make_experiment
+from support.attempts import attempt_at
+from support.made_experiments import BEGAN, CONDITIONAL, make_experiment
 
 LOSS = Objective(Direction.MINIMIZE, "loss")
 
@@ -27,7 +36,7 @@ LOSS = Objective(Direction.MINIMIZE, "loss")
         ('{"val_to_return": 3}\n{"accuracy": 1}\n{"loss": 2}\n', [(1, 3), (3, 2)]),
         ('{"epoch": 4, "loss": 1}\n{"epoch": 3, "loss": 0}\n{"iter": 5, "loss": 2}\n', [(4, 1), (5, 2)]),
         ('{"step": 1, "loss": NaN}\n{"step": 2, "loss": "-inf"}\n', [(1, None), (2, None)]),
-        ('{"step": NaN, "loss": 1}\n[1]\n7\n\xff\n{"step": 2, "loss": 1}\n{"step": 3, "lo', [(2, 1)]),
+        ('{"step": NaN, "loss": 1}\n[1]\nx\n\xff\n{"step": 2, "loss": 1}\n{"step": 3, "lo', [(2, 1)]),
         ("[" * 100_000 + "\n" + '{"step": 1.5, "loss": 1e999}\n', [(1.5, None)]),
         ("", []),
     ],
@@ -87,3 +96,63 @@ def test_words_of_reports() -> None:
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1,013th",
     ]  # fmt: skip
     assert [step_text(step) for step in (4.0, 0.5, 1_234_567.0)] == ["4", "0.5", "1,234,567"]
+
+
+def test_the_charts_of_curves(tmp_path: Path) -> None:
+    paths = make_experiment(tmp_path / "X000", 60, workers=8, running=3, steps=27)
+    history = History(Objective(Direction.MINIMIZE), read_events(paths.record))
+    data = page_data("X000", history, CONDITIONAL, None, curves_of(paths, history))
+    assert data.curves is not None
+    rows = rows_of(data)["curves"]
+    by_status = {status: {row["p"] for row in rows if row["k"] == status} for status in data.statuses}
+    for status in (Status.COMPLETED, Status.STOPPED):
+        assert len(by_status[status.value]) == history.counts[status] > 5
+    assert len(by_status["running"]) == 3
+    order = [["stopped", "completed", "running"].index(str(row["k"])) for row in rows]
+    assert order == sorted(order), "the faint ones are below the others"
+    best = [(row["s"], row["v"], row["e"]) for row in rows if row["p"] == data.best]
+    assert [step for step, *_ in best] == list(range(1, 28))
+    assert history.best is not None
+    assert best[-1] == (27, pytest.approx(history.best.value, rel=1e-5), True)
+    charts = curve_charts(data)
+    assert {name: list(each) for name, each in charts.items()} == {name: ["linear", "log"] for name in charts}
+    assert "log" in charts
+    text = report_page(paths, read_experiment_settings(paths), history)
+    assert 'id="curves"' in text
+    (figure,) = (chart for name, chart in for_print(data) if name == "curves")
+    assert '"near"' in msgspec.json.encode([*POINTER]).decode()
+    assert '"near"' not in msgspec.json.encode(figure).decode(), "nothing in a figure answers to a pointer"
+
+
+def test_where_nothing_is_reported_there_is_no_chart(tmp_path: Path) -> None:
+    paths = make_experiment(tmp_path / "X000", 20, running=2)
+    history = History(Objective(Direction.MINIMIZE), read_events(paths.record))
+    assert curve_charts(page_data("X000", history, CONDITIONAL, None, curves_of(paths, history))) == {}
+    assert 'id="curves"' not in report_page(paths, read_experiment_settings(paths), history)
+
+
+def test_of_many_trials_the_best_and_an_even_choice_are_read_and_thinned_out(tmp_path: Path) -> None:
+    paths, count = ExperimentPaths(tmp_path), MOST_CURVES + 50
+    events: list[AnyEvent] = [CampaignStarted(1.0, "h", 1, 2)]
+    text = "".join(f'{{"step": {step}, "val_to_return": {1 / step!r}}}\n' for step in range(1, 101))
+    for number in range(1, count + 1):
+        one = attempt_at(number)
+        last = Report(100, {THE_VALUE: 0.01})
+        outcome = Outcome(Status.COMPLETED, {THE_VALUE: 1.0 if number == 7 else 2.0}, last_report=last)
+        events += [TrialStarted.of(one, 1.0), TrialFinished.of(one, outcome, 2.0)]
+        file = paths.trial(default_trial_id(number)).reports
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    history = History(Objective(Direction.MINIMIZE), events)
+    curves = curves_of(paths, history)
+    assert (len(curves.points), curves.left_out) == (MOST_CURVES, 50)
+    assert 7 in curves.points
+    assert sum(map(len, curves.points.values())) <= MOST_POINTS
+    assert {(points[0], points[-1]) for points in curves.points.values()} == {((1, 1.0), (100, 0.01))}
+    data = page_data("X000", history, [], None, curves)
+    assert len(msgspec.json.encode(data.curves)) < 500_000
+
+
+def test_an_even_choice() -> None:
+    assert thinned(range(101), 5) == [0, 25, 50, 75, 100]
+    assert thinned([1, 2], 2) == [1, 2]

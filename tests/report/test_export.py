@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -82,6 +83,29 @@ def test_an_optuna_study_is_the_experiment(candle: Candle, here: Path, direction
         assert trial.params["dense"] == (None if dense is None else json.dumps(dense))
         assert trial.user_attrs["status"] == ours.status
     assert optuna.importance.get_param_importances(study)
+
+
+def test_an_optuna_study_has_what_trials_reported(candle: Candle, here: Path) -> None:
+    paths = make_experiment(here / "X005", 40, steps=27)
+    ours = candle_hpo.load(paths.root).trials
+    half_steps = next(trial for trial in ours if trial.status == "stopped")
+    (half_steps.folder / "reports.jsonl").write_text(
+        '{"step": 0.5, "val_to_return": 4}\n{"step": 1, "val_to_return": NaN}\n{"step": 2, "val_to_return": 3}\n'
+    )
+    done = candle("export", "X005", "--to", "optuna", "--output", "study.log")
+    assert done.returncode == 0, done.stderr
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(here / "study.log")))
+    for trial, one in zip(optuna.load_study(study_name="X005", storage=storage).trials, ours, strict=True):
+        if one is half_steps:
+            assert trial.state is TrialState.PRUNED
+            assert list(trial.intermediate_values) == [1, 2], "Optuna's steps are whole numbers"
+            assert math.isnan(trial.intermediate_values[1])
+        elif one.last_step is not None:
+            assert trial.state is (TrialState.COMPLETE if one.status == "completed" else TrialState.PRUNED)
+            assert list(trial.intermediate_values) == list(range(1, int(one.last_step) + 1))
+            assert trial.intermediate_values[int(one.last_step)] == one.last_value
+        else:
+            assert not trial.intermediate_values
 
 
 @pytest.mark.slow

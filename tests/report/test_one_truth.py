@@ -314,7 +314,9 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         frame = loaded.to_dataframe()
         assert frame.sort_values(["value", "number"], ascending=[sign > 0, True], kind="stable").iloc[0]["id"] == name
 
-        write_journal(Path(folder) / "log", "X000", direction, sorted(rows, key=lambda row: row.trial.number), NAMES)
+        write_journal(
+            Path(folder) / "log", "X000", direction, sorted(rows, key=lambda row: row.trial.number), NAMES, {}
+        )
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(Path(folder) / "log")))
         assert optuna.load_study(study_name="X000", storage=storage).best_trial.user_attrs["id"] == name
         study = DashboardStudy(paths.record, "X000", Objective(direction), NAMES, [])

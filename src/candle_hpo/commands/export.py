@@ -12,6 +12,7 @@ from candle_hpo.commands.screen import show
 from candle_hpo.core.errors import InputError, MachineError, nearest
 from candle_hpo.files import replace_file
 from candle_hpo.record.experiment import Experiment
+from candle_hpo.report.curves import MOST_AT_ONCE, curves_of
 from candle_hpo.report.frame import write_parquet
 from candle_hpo.report.results import as_csv, as_json, result_rows
 from candle_hpo.report.words import count, location
@@ -49,8 +50,9 @@ def _write(opened: Experiment, kind: str, target: Path) -> int:
                 from candle_hpo.report.optuna_study import write_journal
 
                 by_number = sorted(ended, key=lambda row: row.trial.number)
-                write = write_journal
-                _put_in_place(target, lambda path: write(path, paths.root.name, history.direction, by_number, names))
+                write, name, direction = write_journal, paths.root.name, history.direction
+                curves = curves_of(paths, history, len(history.trials), MOST_AT_ONCE).points
+                _put_in_place(target, lambda path: write(path, name, direction, by_number, names, curves))
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}; name another place with --output") from None
     return len(ended)

@@ -12,6 +12,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.history import History
 from candle_hpo.report.charts.charts import for_print, rows_of
 from candle_hpo.report.charts.style import LIGHT, PRINT_FONT, config
+from candle_hpo.report.curves import curves_of
 from candle_hpo.report.page.data import page_data
 from candle_hpo.report.space import log_scales
 
@@ -26,7 +27,7 @@ def figures_of(paths: ExperimentPaths, history: History, names: Sequence[str], f
     Those of which there is nothing to show yet are left out. Raises `MachineError` under a limit of address space.
     """
     _raise_limit_of_addresses(file_format)
-    data = page_data(paths.root.name, history, names, log_scales(paths))
+    data = page_data(paths.root.name, history, names, log_scales(paths), curves_of(paths, history))
     style, rows = config(LIGHT, PRINT_FONT), rows_of(data)
     files: dict[str, bytes] = {}
     for name, chart in for_print(data):

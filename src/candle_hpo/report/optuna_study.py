@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import TrialHistory
 from candle_hpo.report.columns import Column, columns_of
+from candle_hpo.report.curves import Point
 
 DIRECTIONS = {Direction.MINIMIZE: StudyDirection.MINIMIZE, Direction.MAXIMIZE: StudyDirection.MAXIMIZE}
 _MOST_ATTRIBUTE = 2000  # characters; a database's column holds no more
@@ -62,10 +64,12 @@ class OptunaTrials:
     """Makes trials of Optuna from ours, each with the values that `columns` have at its place.
 
     Completed ones have their value, stopped ones are pruned, others failed, those that have not ended are running. What
-    Optuna has no place for is in a trial's attributes.
+    Optuna has no place for is in a trial's attributes. `curves` are what trials reported, by their numbers; Optuna's
+    steps are whole numbers, and so reports at others are left out.
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], curves: Mapping[int, Sequence[Point]] | None = None) -> None:
+        self._curves = curves or {}
         self._columns = [column for column in columns if column.present]
         self._choices = {column.name: typed_choices(column) for column in self._columns if column.choices}
         self._distributions = {column.name: _distribution(column) for column in self._columns}
@@ -85,6 +89,11 @@ class OptunaTrials:
             params=values,
             distributions={name: self._distributions[name] for name in values},
             user_attrs=attributes_of(row),
+            intermediate_values={
+                int(point.step): math.nan if point.value is None else point.value
+                for point in self._curves.get(row.trial.number, ())
+                if point.step.is_integer()
+            },
         )
         trial.number = row.trial.number
         trial.datetime_start = datetime.datetime.fromtimestamp(row.started)
@@ -100,9 +109,11 @@ class OptunaTrials:
         return float(value) if is_float and value is not None else value
 
 
-def optuna_trials(rows: Sequence[TrialHistory], columns: Sequence[Column]) -> Iterator[FrozenTrial]:
-    """Yield a trial of Optuna for each row; `columns` have an entry for each."""
-    trials = OptunaTrials(columns)
+def optuna_trials(
+    rows: Sequence[TrialHistory], columns: Sequence[Column], curves: Mapping[int, Sequence[Point]] | None = None
+) -> Iterator[FrozenTrial]:
+    """Yield a trial of Optuna for each row; `columns` have an entry for each, `curves` are by the trials' numbers."""
+    trials = OptunaTrials(columns, curves)
     for place, row in enumerate(rows):
         yield trials.make(row, place)
 
@@ -133,12 +144,17 @@ class _Journal(BaseJournalBackend):
 
 
 def write_journal(
-    path: Path, name: str, direction: Direction, rows: Sequence[TrialHistory], names: Sequence[str]
+    path: Path,
+    name: str,
+    direction: Direction,
+    rows: Sequence[TrialHistory],
+    names: Sequence[str],
+    curves: Mapping[int, Sequence[Point]],
 ) -> None:
     """Write the trials as a study of this name into a new journal of Optuna at `path`. Raises `OSError`."""
     columns = columns_of(names, [row.trial.hyperparameters for row in rows], most_choices=len(rows) + 1)
     journal = _Journal()
     study = new_study(direction, name, optuna.storages.JournalStorage(journal))
-    study.add_trials(optuna_trials(rows, columns))
+    study.add_trials(optuna_trials(rows, columns, curves))
     lines = (json.dumps(log, separators=(",", ":")) for log in journal.logs)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -341,6 +341,10 @@ const soon = (condition) => new Promise((resolve) => {
     }
   }
   said.push(tip.textContent);
+  const curves = document.querySelector("#curves canvas");
+  const middle = curves.getBoundingClientRect();
+  for (const kind of ["pointerover", "pointermove"]) send(curves, kind, middle.x + middle.width / 3, middle.y + 200);
+  said.push(tip.textContent);
   const [lines] = document.querySelectorAll("#parallel canvas");
   const parallel = lines.getBoundingClientRect();
   const before = lines.toDataURL();
@@ -360,14 +364,15 @@ const soon = (condition) => new Promise((resolve) => {
 @pytest.mark.browser
 def test_the_page_in_use(tmp_path: Path) -> None:
     """Sorting, paging, searching, another axis, what the pointer shows, a range of parallel coordinates."""
-    make_experiment(tmp_path / "X001", 250)
+    make_experiment(tmp_path / "X001", 250, steps=27)
     page = page_of(tmp_path / "X001", tmp_path / "page.html")
     page.write_text(page.read_text().replace("\n</body>", f"{USE_THE_PAGE}</body>"))
     seen = open_page(page_address(page))
     assert seen.console == []
     assert 'data-problems="' not in seen.html.split("<body", 1)[0]
     said = json.loads(html.unescape(re.search(r'data-said="([^"]*)"', seen.html)[1]))  # type: ignore[index]
-    lowest, highest, paged, found, pointed, ranges = said
+    lowest, highest, paged, found, pointed, at_a_step, ranges = said
+    assert re.match(r"hpset_\d{5}step \d+: ", at_a_step)
     assert float(lowest) < 2e-5
     assert float(highest) > 0.09
     assert paged == "101 to 200 of 250 trials"

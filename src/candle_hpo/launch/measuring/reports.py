@@ -105,16 +105,24 @@ class ReportedLines:
         for line in filter(None, map(bytes.strip, piece.lines.split(b"\n"))):
             self._count += 1
             try:
-                found = json_or_none(line)
-                if found is None:
-                    raise ValueError(f"holds no JSON: {shortened(line.decode(errors='replace'))}")
-                found = _with_numbers(found) if isinstance(found, dict) else {THE_VALUE: found}
-                report = report_of(found, None, self._objective, self._count)
+                report = report_in_line(line, self._objective, self._count)
             except ValueError as error:
                 self._refuse(f"{self._name}, line {self._count}: {error}")
             else:
                 reports += [] if report is None else [report]
         return Found(reports, piece.is_all, piece.begins_again)
+
+
+def report_in_line(line: bytes, objective: str, count: float) -> Report | None:
+    """Return what a script reports by a line, which is the step, by its `count`, where it names none.
+
+    None where it has no value. Raises `ValueError` for what is not a report.
+    """
+    found = json_or_none(line)
+    if found is None:
+        raise ValueError(f"holds no JSON: {shortened(line.decode(errors='replace'))}")
+    named = _with_numbers(found) if isinstance(found, dict) else {THE_VALUE: found}
+    return report_of(named, None, objective, count)
 
 
 def _with_numbers(found: Mapping[str, object]) -> dict[str, object]:
@@ -123,7 +131,7 @@ def _with_numbers(found: Mapping[str, object]) -> dict[str, object]:
     return {name: value if (number := numbers[name]) is None else number for name, value in found.items()}
 
 
-def report_of(found: object, key: str | None, objective: str, count: int) -> Report | None:
+def report_of(found: object, key: str | None, objective: str, count: float) -> Report | None:
     """Return the report in an object of JSON; None where it has no value. Raises `ValueError` for what is wrong.
 
     The value is that of the key, `a.b` for `b` within `a`; without a key, all that the object has is reported.

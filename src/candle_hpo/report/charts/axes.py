@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from candle_hpo.core.objective import Direction
-from candle_hpo.report.page.data import HyperparameterColumn, PageData
+from candle_hpo.report.page.data import HyperparameterColumn, PageData, ValueRange
 from candle_hpo.report.words import cut_apart
 
 Spec = dict[str, Any]
@@ -17,21 +17,20 @@ ASIDE = "((datum.p * 2654435761 % 4294967296) / 4294967296 - 0.5)"
 
 
 def objective_scales(data: PageData) -> dict[str, Spec]:
-    """Return the vertical axes to choose from: without the values far off, with all of them, logarithmic."""
-    if data.range is None:
-        return {}
+    """Return the vertical axes to choose from; none where there is no value yet."""
+    return {} if data.range is None else scales_of(data.range)
+
+
+def scales_of(shown: ValueRange) -> dict[str, Spec]:
+    """Return axes of values to choose from: without the values far off, with all of them, logarithmic."""
     fixed: Spec = {"nice": False, "clamp": True, "padding": 10}
     scales: dict[str, Spec] = {}
-    if data.range.outside:
-        scales["best"] = {
-            **fixed,
-            "type": "linear",
-            "zero": False,
-            "domain": _apart(data.range.shown_low, data.range.shown_high),
-        }
-    scales["all"] = {**fixed, "type": "linear", "zero": False, "domain": _apart(data.range.low, data.range.high)}
-    if data.range.low > 0:
-        scales["log"] = {**fixed, "type": "log", "domain": _apart(data.range.low, data.range.high)}
+    if shown.outside:
+        domain = _apart(shown.shown_low, shown.shown_high)
+        scales["best"] = {**fixed, "type": "linear", "zero": False, "domain": domain}
+    scales["all"] = {**fixed, "type": "linear", "zero": False, "domain": _apart(shown.low, shown.high)}
+    if shown.low > 0:
+        scales["log"] = {**fixed, "type": "log", "domain": _apart(shown.low, shown.high)}
     return scales
 
 

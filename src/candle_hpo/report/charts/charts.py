@@ -1,8 +1,8 @@
 """The charts of a report, each described once, in Vega-Lite: a browser draws them on the page, `figures` for print.
 
-A description names its rows (`trials`, `runs`), which the page's script and `rows_of` make of the same columns, and
-its colours by styles, which are in `style`. Hyperparameters are the fields `c0`, `c1`, …, since Vega-Lite takes
-dots and brackets in the name of a field for a path.
+A description names its rows (`trials`, `runs`, `curves`), which the page's script and `rows_of` make of the same
+columns, and its colours by styles, which are in `style`. Hyperparameters are the fields `c0`, `c1`, …, since Vega-Lite
+takes dots and brackets in the name of a field for a path.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from candle_hpo.report.charts.axes import Spec, objective_label, objective_scales, varying
+from candle_hpo.report.charts.curves import POINTER, curve_charts, curve_rows
 from candle_hpo.report.charts.parallel import IN_RANGES, parallel_chart
 from candle_hpo.report.charts.runs import busy_chart, durations_chart, importance_chart, workers_chart
 from candle_hpo.report.charts.trials import history_chart, slice_chart
@@ -25,6 +26,7 @@ def rows_of(data: PageData) -> dict[str, list[dict[str, object]]]:
     columns = {f"c{k}": column.values for k, column in enumerate(data.hyperparameters)}
     runs = data.runs
     return {
+        "curves": curve_rows(data),
         "trials": [
             {"p": place, "n": rank[place], "v": data.value[place], **{c: v[place] for c, v in columns.items()}}
             for place in data.drawn
@@ -74,10 +76,13 @@ def for_print(data: PageData) -> Iterator[tuple[str, Spec]]:
         if slices:
             small = [{**each, "width": 175, "height": 150} for each in slices]
             charts["hyperparameters"] = {"concat": small, "columns": 3}
-    far_off = data.range.outside if data.range else 0
-    note = f"{far_off:,} values far off are beyond the vertical axis"
+    for by_steps in list(curve_charts(data).values())[:1]:
+        charts["curves"] = by_steps["linear"]
+    far_off = dict.fromkeys(("objective", "hyperparameters"), data.range.outside if data.range else 0)
+    far_off["curves"] = data.curves.range.outside if data.curves else 0
     for name, chart in charts.items():
-        titled = {"title": note} if far_off and name in ("objective", "hyperparameters") else {}
+        note = f"{far_off.get(name, 0):,} values far off are beyond the vertical axis"
+        titled = {"title": note} if far_off.get(name) else {}
         yield name, _still({**chart, **titled, **({"width": 480} if "width" in chart else {})})
 
 
@@ -85,4 +90,4 @@ def _still(part: Any) -> Any:
     """Return a description without what answers to a pointer, which would be invisible marks in a figure."""
     if isinstance(part, dict):
         return {name: _still(each) for name, each in part.items() if name not in ("params", "tooltip")}
-    return [_still(each) for each in part if each != IN_RANGES] if isinstance(part, list) else part
+    return [_still(each) for each in part if each not in (IN_RANGES, *POINTER)] if isinstance(part, list) else part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from candle_hpo.core.trial import Status
 from candle_hpo.report.charts.axes import Spec, varying
+from candle_hpo.report.charts.style import STATUS_LEGEND
 from candle_hpo.report.charts.trials import TIP
 from candle_hpo.report.page.data import STATUSES, PageData
 
@@ -89,12 +90,7 @@ def workers_chart(data: PageData) -> Spec:
     """Return a bar for each attempt, in the row of its worker."""
     divisor, _ = _unit(data.running_time)
     seen = [status for k, status in enumerate(STATUSES) if k in data.runs.status]
-    legend = {
-        "orient": "top",
-        "title": None,
-        "values": seen,
-        "labelExpr": "datum.label === 'stopped' ? 'stopped early' : replace(datum.label, regexp('_', 'g'), ' ')",
-    }
+    legend = {**STATUS_LEGEND, "values": seen}
     colour = {"field": "status", "type": "nominal", "scale": {"domain": list(STATUSES)}, "legend": legend}
     starts = [{"x": began / divisor} for began in data.campaigns[1:]]
     return {

@@ -45,6 +45,11 @@ DARK = {
     "stopped": "#d9b45a",
     "running": "#35c498",
 }
+STATUS_LEGEND = {
+    "orient": "top",
+    "title": None,
+    "labelExpr": "datum.label === 'stopped' ? 'stopped early' : replace(datum.label, regexp('_', 'g'), ' ')",
+}
 # Cividis (Nuñez, Anderton and Renslow, 2018), made to look alike to people with and without colour blindness.
 _CIVIDIS = ("#00224e", "#123570", "#3c4d6e", "#576470", "#707b74", "#8b9177", "#a8a971", "#cac263", "#fee838")
 

@@ -8,7 +8,7 @@ from candle_hpo.report.charts.axes import ASIDE, Spec, axis_of, scale_of
 from candle_hpo.report.page.data import HyperparameterColumn, PageData
 
 TIP: Spec = {"tooltip": {"content": "data"}}
-_NEAREST: Spec = {
+NEAREST: Spec = {
     "name": "near",
     "select": {"type": "point", "on": "pointerover", "clear": "pointerout", "nearest": True, "fields": ["p"]},
 }
@@ -93,7 +93,7 @@ def _points(data: PageData, x: Spec, y: Spec) -> list[Spec]:
         },
         {
             "transform": [{"filter": "isValid(datum.v)"}],
-            "params": [_NEAREST],
+            "params": [NEAREST],
             "mark": {"type": "circle", "style": "trial", "size": size, "fillOpacity": opacity, **TIP},
             "encoding": around,
         },

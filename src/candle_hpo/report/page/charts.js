@@ -11,6 +11,14 @@ const rows = {
     from: page.runs.began[k], to: page.runs.began[k] + page.runs.seconds[k],
   })),
 };
+if (page.curves) {
+  rows.curves = page.curve_order.flatMap((k) => page.curves.steps[k].map((step, n, steps) => ({
+    p: page.curves.trial[k], k: page.statuses[page.status[page.curves.trial[k]]],
+    s: step, v: page.curves.values[k][n], e: n + 1 === steps.length,
+  })));
+}
+const curveAxis = document.getElementById("curve-axis");
+const stepAxis = document.getElementById("step-axis");
 const chosenAxis = document.getElementById("value-axis");
 const views = new Map();
 let waiting = 0;
@@ -31,7 +39,10 @@ function showRow(handler, event, item) {
   if (!row) return hideTip();
   const attempt = row.worker === undefined ? []
     : [row.worker, `attempt: ${statusText(row.status)} after ${durationText(row.to - row.from)}`];
-  return showTip(event, [...attempt, ...trialLines(row.p)]);
+  const [id, ...lines] = trialLines(row.p);
+  const point = row.s === undefined ? []
+    : [`step ${numberText(row.s)}: ${row.v === null ? "not a number" : numberText(row.v)}`];
+  return showTip(event, [...attempt, id, ...point, ...lines]);
 }
 
 async function drawChart(name, chart) {
@@ -51,7 +62,8 @@ async function drawChart(name, chart) {
 
 function drawAll() {
   const ofObjective = chosenAxis ? page.objective_charts[chosenAxis.value] : {};
-  const charts = Object.entries({ ...ofObjective, ...page.other_charts });
+  const curves = curveAxis ? { curves: page.curve_charts[curveAxis.value][stepAxis.value] } : {};
+  const charts = Object.entries({ ...ofObjective, ...curves, ...page.other_charts });
   Promise.all(charts.map(([name, chart]) => drawChart(name, chart))).then(
     () => { document.documentElement.dataset.drawn = charts.length; }, (error) => note(error.message));
 }
@@ -66,7 +78,7 @@ function light(on) {
   if (window.matchMedia("(prefers-color-scheme: dark)").matches) drawAll();
 }
 
-if (chosenAxis) chosenAxis.addEventListener("change", drawAll);
+for (const axis of [chosenAxis, curveAxis, stepAxis]) axis?.addEventListener("change", drawAll);
 window.addEventListener("resize", drawAgain);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 window.addEventListener("beforeprint", () => light(true));

@@ -11,6 +11,7 @@ from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.report.columns import Column, columns_of
+from candle_hpo.report.curves import NO_CURVES, Curves
 from candle_hpo.report.importance import importance
 from candle_hpo.report.results import metric_names
 
@@ -59,13 +60,28 @@ class AttemptColumns(msgspec.Struct, frozen=True):
     seconds: tuple[float, ...]
 
 
+class CurveColumns(msgspec.Struct, frozen=True):
+    """What trials reported on their way: the place of each trial, its steps, and the objective at these.
+
+    A value of None was not a finite number. `range` is that of all values; `left_out` says how many trials that
+    reported are not among them.
+    """
+
+    trial: tuple[int, ...]
+    steps: tuple[tuple[float, ...], ...]
+    values: tuple[tuple[float | None, ...], ...]
+    range: ValueRange
+    left_out: int
+
+
 class PageData(msgspec.Struct, frozen=True):
     """Trials by their number, in columns.
 
     `order` is the places of those that ended, in the order of their ends; `best` is the place of the best, and
     `drawn` the places of those that charts show, from the worst to the best.
     Running time counts from the first campaign's start, without the times between campaigns; `campaigns` are their
-    beginnings in it, and `places` how many workers there were, with the time since when.
+    beginnings in it, and `places` how many workers there were, with the time since when. `curves` are there where any
+    trial reported.
     """
 
     name: str
@@ -86,11 +102,16 @@ class PageData(msgspec.Struct, frozen=True):
     campaigns: tuple[float, ...]
     places: tuple[tuple[float, int], ...]
     running_time: float
+    curves: CurveColumns | None = None
     statuses: tuple[str, ...] = STATUSES
 
 
 def page_data(
-    name: str, history: History, names: Sequence[str], log_scales: Mapping[str, bool] | None = None
+    name: str,
+    history: History,
+    names: Sequence[str],
+    log_scales: Mapping[str, bool] | None = None,
+    curves: Curves = NO_CURVES,
 ) -> PageData:
     """Return what a page about these trials shows; `names` are the hyperparameters that the search space names."""
     rows = [row for _, row in sorted(history.trials.items())]
@@ -117,7 +138,30 @@ def page_data(
         campaigns=clock.campaigns,
         places=clock.places,
         running_time=clock.end,
+        curves=_curves(curves, {row.trial.number: place for place, row in enumerate(rows)}, history.direction),
     )
+
+
+def _curves(curves: Curves, places: Mapping[int, int], direction: Direction) -> CurveColumns | None:
+    finite = [point.value for points in curves.points.values() for point in points if point.value is not None]
+    shown = value_range(finite, direction)
+    if shown is None:
+        return None
+    return CurveColumns(
+        trial=tuple(places[number] for number in curves.points),
+        steps=tuple(tuple(_short(point.step) for point in points) for points in curves.points.values()),
+        values=tuple(
+            tuple(None if point.value is None else _short(point.value) for point in points)
+            for points in curves.points.values()
+        ),
+        range=shown,
+        left_out=curves.left_out,
+    )
+
+
+def _short(number: float) -> float:
+    """Return a number in as many digits as a chart can show; a whole one as such."""
+    return int(number) if number.is_integer() and abs(number) < 1e15 else float(f"{number:.6g}")
 
 
 def _status(row: TrialHistory) -> int:

@@ -13,11 +13,13 @@ from candle_hpo import __version__
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
-from candle_hpo.report.charts.axes import Spec, objective_scales, varying
+from candle_hpo.report.charts.axes import Spec, objective_scales, scales_of, varying
 from candle_hpo.report.charts.charts import objective_charts, other_charts
+from candle_hpo.report.charts.curves import curve_charts, drawing_order, step_scales
 from candle_hpo.report.charts.style import DARK, LIGHT, PAGE_FONT, config, css
+from candle_hpo.report.curves import curves_of
 from candle_hpo.report.importance import FEWEST_TRIALS
-from candle_hpo.report.page.data import PageData, page_data
+from candle_hpo.report.page.data import CurveColumns, PageData, ValueRange, page_data
 from candle_hpo.report.page.parts import best_sets, element, failures, sums, what_was_run
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.space import log_scales
@@ -36,12 +38,14 @@ _NO_IMPORTANCE = f"Importance needs at least {FEWEST_TRIALS} completed trials th
 
 def report_page(paths: ExperimentPaths, stored: StoredExperiment, history: History) -> str:
     """Return the page, as HTML, of what an experiment has come to so far."""
-    data = page_data(paths.root.name, history, stored.names, log_scales(paths))
+    data = page_data(paths.root.name, history, stored.names, log_scales(paths), curves_of(paths, history))
     of_objective = {name: objective_charts(data, scale) for name, scale in objective_scales(data).items()}
     others = other_charts(data)
     shown = msgspec.to_builtins(data) | {
         "objective_charts": of_objective,
         "other_charts": others,
+        "curve_charts": curve_charts(data),
+        "curve_order": drawing_order(data, data.curves) if data.curves else [],
         "looks": {"light": config(LIGHT, PAGE_FONT), "dark": config(DARK, PAGE_FONT)},
     }
     template = string.Template(_asset("template.html"))
@@ -72,6 +76,7 @@ def _body(
     sections: list[tuple[str, str, str]] = [
         ("best", "Best sets", best_sets(history, stored.names)),
         ("objective", "Objective", _objective(data)),
+        *([("learning", "Learning curves", _curves(data.curves))] if data.curves else []),
         (
             "importance-of",
             "Importance of hyperparameters",
@@ -112,12 +117,7 @@ def _figure(name: str, class_: str = "") -> str:
 def _objective(data: PageData) -> str:
     if data.range is None:
         return _text("No trial has completed yet, so there is no objective to show.")
-    options = [("best", f"without the {data.range.outside:,} values far off")] if data.range.outside else []
-    options.append(("all", "all values"))
-    if data.range.low > 0:
-        options.append(("log", "logarithmic"))
-    choices = "".join(element("option", html.escape(text), value=value) for value, text in options)
-    select = element("label", "Vertical axis: " + element("select", choices, id="value-axis"))
+    select = _choice("Vertical axis", "value-axis", _axes_of(data.range))
     about = (
         "Each point is a completed trial, the line the best so far, a cross on the axis a trial without a value"
         + (", a triangle at the edge a value beyond the axis" if data.range.outside else "")
@@ -128,6 +128,31 @@ def _objective(data: PageData) -> str:
         f" The charts of trials show {len(data.drawn):,} of {len(data.order):,}, the best among them." if few else ""
     )
     return element("div", select, class_="bar-above") + _text(about + left_out) + _figure("history")
+
+
+def _axes_of(shown: ValueRange) -> dict[str, str]:
+    """Return the axes of values to choose from, by their names in `scales_of`."""
+    words = {"best": f"without the {shown.outside:,} values far off", "all": "all values", "log": "logarithmic"}
+    return {name: words[name] for name in scales_of(shown)}
+
+
+def _choice(title: str, name: str, options: dict[str, str]) -> str:
+    choices = "".join(element("option", html.escape(text), value=value) for value, text in options.items())
+    return element("label", f"{title}: " + element("select", choices, id=name))
+
+
+def _curves(curves: CurveColumns) -> str:
+    words = {"linear": "linear", "log": "logarithmic"}
+    selects = _choice("Vertical axis", "curve-axis", _axes_of(curves.range)) + _choice(
+        "Steps", "step-axis", {name: words[name] for name in step_scales(curves)}
+    )
+    about = (
+        "Each line is a trial, with what it reported on its way. Those that were stopped early are faint, one that ran "
+        "when this page was made ends with a dot, and the thick line is the best. Point at one to see it, click to "
+        "find it in the table."
+    )
+    left_out = f" {curves.left_out:,} more trials reported, and are not in the chart." if curves.left_out else ""
+    return element("div", selects, class_="bar-above") + _text(about + left_out) + _figure("curves")
 
 
 def _slices(data: PageData) -> str:
