@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import candle_hpo
 from candle_hpo.campaign import Campaign
@@ -17,7 +18,17 @@ from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Attempt, Configuration, Continued, Failure, FailureKind, Outcome, Status, Trial
+from candle_hpo.core.trial import (
+    Attempt,
+    Configuration,
+    Continued,
+    Failure,
+    FailureKind,
+    Outcome,
+    Report,
+    Status,
+    Trial,
+)
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.earlier_results import find_earlier_results
 from candle_hpo.record.events import CampaignStarted, TrialFinished, TrialStarted
@@ -25,7 +36,11 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from candle_hpo.record.record import Record
+from candle_hpo.report.charts.trials import history_chart
+from candle_hpo.report.page.data import page_data
 from candle_hpo.report.results import as_table, result_rows
+from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, EarlyStopping
+from candle_hpo.schedule.scheduler import FirstCome, VerdictKind
 from candle_hpo.search.fidelity import FidelitySearch
 from candle_hpo.search.grid import GridSearch
 from conftest import Candle, WriteInput
@@ -117,6 +132,10 @@ def test_the_best_is_that_of_the_highest_level_and_what_has_no_value_is_counted(
     table = as_table(result_rows(history), ["epochs"], None, direction)
     lowest = "lowest" if direction is Direction.MINIMIZE else "highest"
     assert table.caption == f"best first: the {lowest} result at the highest level of fidelity"
+    data = page_data("X000", history, ["epochs"])
+    assert data.levels == (1, 1, 2, 1, 2, 3, 2)
+    so_far = history_chart(data, {"field": "v", "scale": {"domain": [-10, 10]}})["layer"][-1]["data"]["values"]
+    assert [point["v"] for point in so_far] == [5.0, -9.0 if direction is Direction.MINIMIZE else 9.0, 7.0, 7.0]
     history.apply(TrialStarted.of(begun(4, 1, 4).again(), 3.0))
     assert +history.without_value == {3: 1}
 
@@ -126,6 +145,27 @@ def test_a_line_shares_its_seed_and_its_checkpoints_and_repeats_have_their_own()
     assert (Trial(one).number_of_line, Trial(one).id_of_line) == (4, "hpset_00004")
     assert Trial(one, repeat=2).id_of_line == "hpset_00004.2"
     assert Trial(begun(9, 1, 9).trial.configuration).id_of_line == "t9"
+
+
+def test_a_trial_is_stopped_for_what_others_of_its_level_had_and_not_where_its_level_ends() -> None:
+    scheduler = AtEachLevel(FirstCome(), lambda level: EarlyStopping(FirstCome(), Asha(3), OBJECTIVE))
+
+    def report(attempt: Attempt, steps: int, loss: float) -> list[VerdictKind]:
+        return [scheduler.judge(attempt, Report(step, {THE_VALUE: loss})).kind for step in range(1, steps + 1)]
+
+    def end(attempt: Attempt, step: int) -> None:
+        scheduler.ended(attempt, replace(completed(1.0), last_report=Report(step, {THE_VALUE: 1.0})))
+
+    for number in (1, 2, 3):
+        report(begun(number, 1, number), 3, 1.0 * number)
+        end(begun(number, 1, number), 3)
+    report(begun(4, 2, 1), 9, 1.0)
+    end(begun(4, 2, 1), 9)
+    # The worst of its level so far is stopped; at step 3, where its level ends, none is judged.
+    assert report(begun(5, 1, 5), 1, 9.0) == [VerdictKind.STOP]
+    assert report(begun(6, 1, 6), 3, 1.5)[-1] is VerdictKind.UNHEEDED
+    # There is one other of its level, too few to compare with.
+    assert VerdictKind.STOP not in report(begun(7, 2, 5), 9, 99.0)
 
 
 KEEPS = """

@@ -86,6 +86,7 @@ class PageData(msgspec.Struct, frozen=True):
     campaigns: tuple[float, ...]
     places: tuple[tuple[float, int], ...]
     running_time: float
+    levels: tuple[int, ...] = ()
     statuses: tuple[str, ...] = STATUSES
 
 
@@ -117,7 +118,14 @@ def page_data(
         campaigns=clock.campaigns,
         places=clock.places,
         running_time=clock.end,
+        levels=_levels(rows),
     )
+
+
+def _levels(rows: Sequence[TrialHistory]) -> tuple[int, ...]:
+    """Return the level of each trial's fidelity; nothing where all have the first."""
+    levels = tuple(row.trial.configuration.level for row in rows)
+    return levels if max(levels, default=1) > 1 else ()
 
 
 def _status(row: TrialHistory) -> int:
