@@ -33,10 +33,13 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
     """Return what was saved; None where no trial was stopped early.
 
     A whole trial has `max_steps`, or, where that is not given, as many steps as those that completed had on average. A
-    trial that was stopped at a step that nobody knows counts as if it had run them all.
+    trial that was stopped at a step that nobody knows counts as if it had run them all. With `fidelity`, no two levels
+    have the same whole trials, and the share is not known.
     """
     if not history.counts[Status.STOPPED]:
         return None
+    if stored.settings.levels is not None:
+        return Savings(history.counts[Status.STOPPED], history.ended, None)
     last: dict[Status, list[float | None]] = {Status.COMPLETED: [], Status.STOPPED: []}
     for row in history.trials.values():
         if row.outcome is not None and row.outcome.status in last:

@@ -21,7 +21,7 @@ from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.listener import Progress, Say
-from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule
+from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, BestFew, EarlyStopping, Median, Rule
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.schedule.waiting import Search
 from candle_hpo.search.fidelity import FidelitySearch
@@ -70,17 +70,25 @@ def campaign_of(
 
 
 def _stopping_early(scheduler: Scheduler, settings: Settings) -> Scheduler:
-    """Return a scheduler that stops trials as the settings say, and chooses as another does."""
+    """Return a scheduler that stops trials as the settings say, and chooses as another does.
+
+    With fidelity, a whole trial has `max_steps` at the last level alone; of the others, that is learned.
+    """
     if not settings.stopping:
         return scheduler
-    return EarlyStopping(
-        scheduler,
-        _rule(settings),
-        settings.objective,
-        min_steps=settings.min_steps,
-        max_steps=settings.max_steps,
-        stops_nan="nan" in settings.stopping,
-    )
+    levels = settings.levels
+
+    def at_level(level: int) -> EarlyStopping:
+        return EarlyStopping(
+            scheduler,
+            _rule(settings),
+            settings.objective,
+            min_steps=settings.min_steps,
+            max_steps=settings.max_steps if levels is None or level == len(levels.values) else None,
+            stops_nan="nan" in settings.stopping,
+        )
+
+    return at_level(1) if levels is None else AtEachLevel(scheduler, at_level)
 
 
 def _rule(settings: Settings) -> Rule | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from candle_hpo.core.objective import Objective
@@ -179,3 +179,36 @@ class EarlyStopping:
             own = {}
         self._own[attempt.trial.number] = attempt, own
         return own
+
+
+class AtEachLevel:
+    """A scheduler that judges a trial beside those of the same level of fidelity alone: others have another end.
+
+    `at_level` makes the one of a level; all of them choose as `scheduler` does.
+    """
+
+    def __init__(self, scheduler: Scheduler, at_level: Callable[[int], Scheduler]) -> None:
+        self._scheduler, self._at_level = scheduler, at_level
+        self._levels: dict[int, Scheduler] = {}
+
+    def look_ahead(self, workers: int) -> int:
+        """Return what the scheduler of all levels says."""
+        return self._scheduler.look_ahead(workers)
+
+    def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
+        """Return what the scheduler of all levels chooses."""
+        return self._scheduler.choose(waiting, now)
+
+    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+        """Return what follows from a report at the level of its trial."""
+        return self._of(attempt).judge(attempt, report)
+
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note how a trial ended, at its level."""
+        self._of(attempt).ended(attempt, outcome)
+
+    def _of(self, attempt: Attempt) -> Scheduler:
+        level = attempt.trial.configuration.level
+        if level not in self._levels:
+            self._levels[level] = self._at_level(level)
+        return self._levels[level]

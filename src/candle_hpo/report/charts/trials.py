@@ -24,10 +24,13 @@ def history_chart(data: PageData, y: Spec) -> Spec:
         "axis": {"title": "trials ended"},
     }
     so_far: list[dict[str, float]] = []
+    best_level = 0
     for number, place in enumerate(data.order, 1):
-        value = data.value[place]
-        if value is not None and data.direction.is_better(value, so_far[-1]["v"] if so_far else None):
+        value, level = data.value[place], data.levels[place] if data.levels else 1
+        best_value = so_far[-1]["v"] if level == best_level else None  # of another level, it is another measurement
+        if value is not None and level >= best_level and data.direction.is_better(value, best_value):
             so_far.append({"n": number, "v": value})
+            best_level = level
     best = {
         "data": {"values": [*so_far, *({**each, "n": last} for each in so_far[-1:])]},
         "mark": {"type": "line", "style": "best", "interpolate": "step-after"},

@@ -102,6 +102,7 @@ class PageData(msgspec.Struct, frozen=True):
     campaigns: tuple[float, ...]
     places: tuple[tuple[float, int], ...]
     running_time: float
+    levels: tuple[int, ...] = ()
     curves: CurveColumns | None = None
     statuses: tuple[str, ...] = STATUSES
 
@@ -138,6 +139,7 @@ def page_data(
         campaigns=clock.campaigns,
         places=clock.places,
         running_time=clock.end,
+        levels=_levels(rows),
         curves=_curves(curves, {row.trial.number: place for place, row in enumerate(rows)}, history.direction),
     )
 
@@ -162,6 +164,12 @@ def _curves(curves: Curves, places: Mapping[int, int], direction: Direction) -> 
 def _short(number: float) -> float:
     """Return a number in as many digits as a chart can show; a whole one as such."""
     return int(number) if number.is_integer() and abs(number) < 1e15 else float(f"{number:.6g}")
+
+
+def _levels(rows: Sequence[TrialHistory]) -> tuple[int, ...]:
+    """Return the level of each trial's fidelity; nothing where all have the first."""
+    levels = tuple(row.trial.configuration.level for row in rows)
+    return levels if max(levels, default=1) > 1 else ()
 
 
 def _status(row: TrialHistory) -> int:
