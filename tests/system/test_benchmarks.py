@@ -39,6 +39,10 @@ def test_the_cost_of_a_campaign(here: Path) -> None:
     assert min(spent, lasted, replay, memory) > 0
 
 
+def test_a_search_from_curves(here: Path) -> None:
+    assert float(run(here, "import search_from_curves\nprint(search_from_curves.speed(12, 3))")) > 0
+
+
 @pytest.mark.slow
 def test_start_up_beside_other_ways(here: Path) -> None:
     printed = run(here, STARTUP)
