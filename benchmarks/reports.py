@@ -125,7 +125,12 @@ def measure(workers: int, seconds: int, record_file: Path) -> dict[str, float]:
         ends.append(ours)
     while len(connected) < workers:
         time.sleep(0.1)
-    engine = PooledEngine(pool, _nowhere, workers, lambda attempt, how: attempt and channel.stop(attempt.name, how))
+
+    def stop(attempt: Attempt | None, how: StopHow) -> None:
+        if attempt is not None:
+            channel.stop(attempt.name, how)
+
+    engine = PooledEngine(pool, _nowhere, workers, stop)
     channel.report_to(engine.report)
     sets = [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, workers + 1)]
     record, search = Record(record_file, LOSS), GridSearch(GridSpace(("x",), sets))

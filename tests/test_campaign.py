@@ -25,6 +25,7 @@ from candle_hpo.core.trial import (
     Failure,
     FailureKind,
     Outcome,
+    Report,
     Status,
     Trial,
     default_trial_id,
@@ -68,8 +69,9 @@ class Observer(GridSearch):
         super().__init__(space)
         self.observed: list[tuple[int, Status]] = []
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        self.observed.append((trial.number, outcome.status))
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        assert isinstance(seen, Outcome), "nothing is weighed"
+        self.observed.append((trial.number, seen.status))
 
 
 class Clock:

@@ -17,7 +17,7 @@ from candle_hpo.core.news import Reported
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.stopping import Stop, StopHow, StopReason
-from candle_hpo.core.trial import Attempt, Outcome, Report, Status, default_trial_id
+from candle_hpo.core.trial import Attempt, Outcome, Report, Status, Trial, default_trial_id
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.record.events import (
     AnyEvent,
@@ -37,12 +37,23 @@ from candle_hpo.search.grid import GridSearch
 OBJECTIVE = Objective(Direction.MINIMIZE)
 
 
+class Observer(GridSearch):
+    """A grid search that remembers what it observed."""
+
+    def __init__(self, space: GridSpace) -> None:
+        super().__init__(space)
+        self.observed: list[tuple[int, Report | Status]] = []
+
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        self.observed.append((trial.number, seen if isinstance(seen, Report) else seen.status))
+
+
 class Models:
     """Trials that report the number of their trial at each of three steps, and end when they are stopped."""
 
     def __init__(self, count: int, workers: int = 1) -> None:
         sets = [ParameterSet(default_trial_id(number), {"x": number}) for number in range(1, count + 1)]
-        self.search = GridSearch(GridSpace(("x",), sets))
+        self.search = Observer(GridSpace(("x",), sets))
         self._stopped: defaultdict[str, threading.Event] = defaultdict(threading.Event)
         self.steps: dict[int, int] = {}
         self.pool = ThreadPoolExecutor(workers)
@@ -141,6 +152,30 @@ def test_a_resumed_campaign_decides_as_the_first_one_would_have(record: Record, 
     assert later.campaign(again).run() is None
     assert again.history.counts == {Status.COMPLETED: 1, Status.STOPPED: 3}
     assert later.steps == {3: 1, 4: 1}, "beside the first trial of the earlier campaign, they are not good enough"
+
+
+def test_a_search_observes_what_decisions_were_made_by_and_after_a_resume_of_each_trial_in_turn(
+    record: Record, here: Path
+) -> None:
+    def at(step: float, value: float) -> Report:
+        return Report(step, {THE_VALUE: value})
+
+    one = [(1, at(1, 1.0)), (1, at(2, 1.0)), (1, Status.COMPLETED)]
+    models = Models(3)
+
+    def stop_during_the_second(attempt: Attempt, step: int) -> None:
+        if attempt.trial.number == 2:
+            models.engine.announce(Reported(attempt, at(1.5, 0.0)))  # of no rung: nothing is decided by it
+            models.engine.ask_to_stop(Stop(StopReason.CTRL_C))
+
+    models.after_report = stop_during_the_second
+    models.campaign(record).run()
+    assert models.search.observed[:4] == [*one, (2, at(1, 2.0))]
+    record.close()
+    later = Models(3)
+    later.campaign(Record(here / "events.jsonl", OBJECTIVE)).run()
+    assert later.search.observed[:4] == [*one, (2, at(1, 2.0))]
+    assert later.search.observed[-2:] == [(3, at(1, 3.0)), (3, Status.STOPPED)]
 
 
 def test_what_was_to_end_early_when_its_campaign_died_has_ended_so() -> None:

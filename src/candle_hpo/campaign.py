@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -133,9 +134,13 @@ class Campaign:
         began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
         self._record.append([*(TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
         self._has_begun = True
+        reports: defaultdict[str, list[Report]] = defaultdict(list)
         for attempt, reported in history.reports:
             self._scheduler.judge(attempt, reported.report)
+            reports[attempt.name].append(reported.report)
         for _, earlier in sorted(history.trials.items()):
+            for report in reports[earlier.attempt.name]:
+                self._search.observe(earlier.trial, report)
             outcome = earlier.outcome or Outcome.interrupted("the campaign that ran it died")
             self._observe(earlier.attempt, outcome)
             self._failure_watch.add_earlier(outcome)
@@ -277,6 +282,7 @@ class Campaign:
         verdict = self._scheduler.judge(attempt, report)
         if verdict.kind is VerdictKind.UNHEEDED:
             return
+        self._search.observe(trial, report)
         weighed = TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
         self._weighed.append(weighed)
         if verdict.kind is VerdictKind.STOP:

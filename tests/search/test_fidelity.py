@@ -22,6 +22,7 @@ from candle_hpo.core.trial import (
     Failure,
     FailureKind,
     Outcome,
+    Report,
     Status,
     Trial,
     default_trial_id,
@@ -189,8 +190,9 @@ class Observer(GridSearch):
         super().__init__(space)
         self.seen: list[tuple[int, str, Outcome]] = []
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        self.seen.append((trial.number, trial.id, outcome))
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        assert isinstance(seen, Outcome)
+        self.seen.append((trial.number, trial.id, seen))
 
 
 def test_the_inner_search_learns_of_each_line_what_came_at_its_highest_level() -> None:

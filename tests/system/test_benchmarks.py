@@ -51,6 +51,10 @@ def test_the_cost_of_reports(here: Path) -> None:
     run(here, REPORTS)
 
 
+def test_a_search_from_curves(here: Path) -> None:
+    assert float(run(here, "import search_from_curves\nprint(search_from_curves.speed(12, 3))")) > 0
+
+
 @pytest.mark.slow
 def test_start_up_beside_other_ways(here: Path) -> None:
     printed = run(here, STARTUP)

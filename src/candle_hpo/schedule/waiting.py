@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from candle_hpo.core.attempts import Attempts
-from candle_hpo.core.trial import Attempt, Configuration, Outcome, Trial
+from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Trial
 
 
 class Search(Protocol):
@@ -18,8 +18,11 @@ class Search(Protocol):
         `number` is the least, from 1, that none has.
         """
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        """Observe how a trial ended."""
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        """Observe what a trial has measured on its way, or how it ended, perhaps in an earlier campaign.
+
+        Of reports, these are the ones that a decision was made by; of a trial, those of its last attempt.
+        """
 
 
 class Waiting:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from candle_hpo.core.fidelity import Levels
 from candle_hpo.core.objective import Objective
-from candle_hpo.core.trial import Configuration, Continued, Outcome, Status, Trial, default_trial_id
+from candle_hpo.core.trial import Configuration, Continued, Outcome, Report, Status, Trial, default_trial_id
 from candle_hpo.search.grid import GridSearch
 
 
@@ -21,8 +21,8 @@ class NewSets(Protocol):
     def propose(self, number: int, running: int) -> Configuration | None:
         """Return the configuration of this number, as in `schedule.waiting.Search`."""
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        """Observe how a trial ended."""
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        """Observe what a trial has measured on its way, or how it ended."""
 
 
 @dataclass
@@ -78,8 +78,12 @@ class FidelitySearch:
                 return self._promotion(number, level)
         return self._new_one(number, running) or self._last_promotion(number, running)
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
-        """Observe how a trial ended, perhaps one that an earlier campaign proposed."""
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
+        """Observe how a trial ended, perhaps one that an earlier campaign proposed; what it reports decides nothing."""
+        if isinstance(seen, Outcome):
+            self._observe(trial, seen)
+
+    def _observe(self, trial: Trial, outcome: Outcome) -> None:
         one = trial.configuration
         line = self._begin(one)
         if one.level >= line.observed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.space import GridSpace
-from candle_hpo.core.trial import Configuration, Outcome, Trial
+from candle_hpo.core.trial import Configuration, Outcome, Report, Trial
 
 
 class GridSearch:
@@ -21,7 +21,7 @@ class GridSearch:
         found = self._sets[number - 1]
         return Configuration(number, found.id, found.hyperparameters)
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:
         """Do nothing: the list is what it is."""
 
     def as_listed(self, configuration: Configuration) -> Configuration:

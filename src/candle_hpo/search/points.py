@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candle_hpo.core.parameters import Coordinates
-from candle_hpo.core.trial import Configuration, Outcome, Trial, default_trial_id
+from candle_hpo.core.trial import Configuration, Outcome, Report, Trial, default_trial_id
 from candle_hpo.search.budget import Budget
 from candle_hpo.search.gp.cube import sobol_points
 from candle_hpo.search.space import SearchSpace
@@ -100,6 +100,6 @@ class PointSearch:
         self._taken.add(self._points.key(hyperparameters))
         return Configuration(number, default_trial_id(number), hyperparameters)
 
-    def observe(self, trial: Trial, outcome: Outcome) -> None:  # noqa: ARG002  # how it ended teaches nothing
-        """Record that a trial ended, perhaps one that an earlier campaign proposed."""
+    def observe(self, trial: Trial, seen: Report | Outcome) -> None:  # noqa: ARG002  # it teaches nothing
+        """Note that a trial has begun, perhaps one that an earlier campaign proposed."""
         self._taken.add(self._points.key(trial.hyperparameters))

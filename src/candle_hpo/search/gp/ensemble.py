@@ -33,13 +33,14 @@ class _Member(NamedTuple):
 class Ensemble:
     """Gaussian processes with these kernels, each of which has seen the outputs at the inputs, to be minimized.
 
+    `rivals` are the inputs of which the best one is to be improved on.
     `pending` are inputs of trials that run. They are believed to end as each member predicts, so that it expects no
     more of their surroundings: the Kriging believer of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to
     parallelize optimization", 2010.
     """
 
-    def __init__(self, kernels: Sequence[Kernel], inputs: Array, outputs: Array, pending: Array) -> None:
-        self._members = [_member(kernel, inputs, outputs, pending) for kernel in kernels]
+    def __init__(self, kernels: Sequence[Kernel], inputs: Array, outputs: Array, pending: Array, rivals: Array) -> None:
+        self._members = [_member(kernel, inputs, outputs, pending, rivals) for kernel in kernels]
 
     def log_expected_improvement(self, features: Array) -> Array:
         """Return the logarithm of the improvement on the best point so far that all members together expect."""
@@ -58,9 +59,9 @@ class Ensemble:
         return np.asarray(np.mean(bounds, axis=0))
 
 
-def _member(kernel: Kernel, inputs: Array, outputs: Array, pending: Array) -> _Member:
+def _member(kernel: Kernel, inputs: Array, outputs: Array, pending: Array, rivals: Array) -> _Member:
     posterior = Posterior(kernel, inputs, outputs)
-    best = float(np.min(posterior.mean(inputs)))
+    best = float(np.min(posterior.mean(rivals)))
     if len(pending):
         believed = np.concatenate([outputs, posterior.mean(pending)])
         posterior = Posterior(kernel, np.vstack([inputs, pending]), believed)

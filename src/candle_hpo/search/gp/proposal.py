@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
@@ -13,6 +10,7 @@ from candle_hpo.search.gp.candidates import best_candidate
 from candle_hpo.search.gp.cube import Cube, keys, sobol_points
 from candle_hpo.search.gp.ensemble import Ensemble
 from candle_hpo.search.gp.gaussian_process import Layout, Posterior, fit, fit_several
+from candle_hpo.search.gp.knowledge import Knowledge, evenly
 from candle_hpo.search.gp.warping import gaussian_outputs
 
 Array = NDArray[np.float64]
@@ -27,38 +25,6 @@ SHARPNESS = 0.1  # of the border of failures: with less than this the model is n
 DESIGNS = 64  # points of the design that are looked at for one that is not taken
 
 
-@dataclass(frozen=True)
-class Knowledge:
-    """What is known of a space, as positions, a row a trial.
-
-    `values` are the objective of the `finished` trials, to be minimized. `failed` ended without a value; of `pending`
-    nothing is known yet.
-    """
-
-    finished: Array
-    values: Array
-    failed: Array
-    pending: Array
-
-    @classmethod
-    def of(cls, cube: Cube, positions: Sequence[Array], ends: Sequence[float | None]) -> Knowledge:
-        """Return what trials say: where they are, and a value, or NaN if they failed, or None while they run.
-
-        A position without a number says nothing.
-        """
-        rows = np.array(positions, dtype=float).reshape(len(positions), len(cube.axes))
-        values = np.array([np.inf if end is None else end for end in ends], dtype=float)
-        is_pending = np.array([end is None for end in ends], dtype=bool)
-        is_there = ~np.isnan(rows).all(axis=1)
-        is_finished = is_there & np.isfinite(values)
-        is_failed = is_there & ~is_finished & ~is_pending
-        return cls(rows[is_finished], values[is_finished], rows[is_failed], rows[is_there & is_pending])
-
-    def taken(self) -> set[bytes]:
-        """Return the keys of all points that need not be tried again."""
-        return {key for positions in (self.finished, self.failed, self.pending) for key in keys(positions)}
-
-
 def next_position(cube: Cube, known: Knowledge, number: int, seed: int, *, in_design: bool) -> Array | None:
     """Return the position of the proposal of this number, from 0; None where all points are taken.
 
@@ -66,10 +32,10 @@ def next_position(cube: Cube, known: Knowledge, number: int, seed: int, *, in_de
     """
     if not cube.axes:  # there is one point
         return np.empty(0)
-    position = None
-    if in_design or len(known.values) < 2:
+    position, measured = None, len(known.values) + len(known.early.values)
+    if in_design or measured < 2:
         position = design_point(cube, number, seed, known.taken())
-    if position is None and len(known.values):
+    if position is None and measured:
         position = propose(cube, known, np.random.default_rng([seed, number]))
     return position
 
@@ -91,23 +57,51 @@ def propose(cube: Cube, known: Knowledge, generator: np.random.Generator) -> Arr
     optimistic bound, which looks farther away from what is known: several acquisition functions fail on fewer problems
     than each of them (Hoffman, Brochu and de Freitas, "Portfolio allocation for Bayesian optimization", UAI 2011).
     """
-    positions, outputs = _chosen(known.finished, gaussian_outputs(known.values))
-    inputs, pending = cube.features(positions), cube.features(known.pending)
-    # Numbers are stretched, once there are enough points to see how.
-    layout = Layout(cube.owners, ~cube.is_category[cube.owners] & (len(inputs) >= WARPED_FROM))
-    kernels = fit_several(*_thinned(inputs, outputs, MOST_FITTED), layout, MEMBERS, generator)
-    ensemble = Ensemble(kernels, inputs, outputs, pending)
+    model = ValueModel(cube, known, generator)
     is_optimistic = generator.random() < OPTIMISTIC_SHARE
-    acquire = ensemble.bound_below_best if is_optimistic else ensemble.log_expected_improvement
+    acquire = model.ensemble.bound_below_best if is_optimistic else model.ensemble.log_expected_improvement
     failure = FailureModel(cube, known) if len(known.failed) else None
 
     def score(candidates: Array) -> Array:
         features = cube.features(candidates)
-        worth = acquire(features)
+        worth = acquire(model.features(features))
         return worth if failure is None else worth + failure.log_success(features)
 
-    seeds = np.vstack([known.finished[np.argsort(known.values, kind="stable")[:SEEDS]], known.pending[:SEEDS]])
+    seeds = np.vstack([known.best(SEEDS), known.pending[:SEEDS]])
     return best_candidate(score, cube, seeds, known.taken(), generator)
+
+
+class ValueModel:
+    """What is expected of values at the whole length.
+
+    Where trials had values on their way, how far they were is one more feature, which ties these to values at the whole
+    length: Klein, Tiao, Lienart, Archambeau and Seeger, "Model-based asynchronous hyperparameter and neural
+    architecture search", 2020 (arXiv 2003.10865).
+    """
+
+    def __init__(self, cube: Cube, known: Knowledge, generator: np.random.Generator) -> None:
+        early = known.early.chosen(MOST_MODELLED - min(len(known.values), MOST_MODELLED // 2))
+        outputs = gaussian_outputs(np.concatenate([known.values, early.values]))
+        whole, early_outputs = np.split(outputs, [len(known.values)])
+        finished, whole = _chosen(known.finished, whole, MOST_MODELLED - len(early.values))
+        self._has_curves = len(early.values) > 0
+        inputs = np.vstack(
+            [self.features(cube.features(finished)), self.features(cube.features(early.positions), early.shares)]
+        )
+        owners, is_warped = cube.owners, ~cube.is_category[cube.owners]
+        if self._has_curves:
+            owners, is_warped = np.append(owners, owners[-1] + 1), np.append(is_warped, True)
+        # Numbers are stretched, once there are enough points to see how.
+        layout = Layout(owners, is_warped & (len(inputs) >= WARPED_FROM))
+        outputs = np.concatenate([whole, early_outputs])
+        kernels = fit_several(*_thinned(inputs, outputs, MOST_FITTED), layout, MEMBERS, generator)
+        pending = self.features(cube.features(known.pending))
+        rivals = self.features(cube.features(finished if len(finished) else early.positions))
+        self.ensemble = Ensemble(kernels, inputs, outputs, pending, rivals)
+
+    def features(self, features: Array, shares: Array | float = 1.0) -> Array:
+        """Return features of positions with those of how far trials were there: at the whole length, unless said."""
+        return np.column_stack([features, np.full(len(features), shares)]) if self._has_curves else features
 
 
 class FailureModel:
@@ -118,7 +112,7 @@ class FailureModel:
     """
 
     def __init__(self, cube: Cube, known: Knowledge) -> None:
-        inputs = cube.features(np.vstack([known.failed, known.finished]))
+        inputs = cube.features(np.vstack([known.failed, known.finished, known.stopped]))
         has_failed = np.arange(len(inputs)) < len(known.failed)
         outcomes = np.where(has_failed, -1.0, 1.0)
         inputs, outcomes = _thinned(inputs, outcomes, MOST_MODELLED)
@@ -132,13 +126,13 @@ class FailureModel:
         return np.asarray(log_ndtr((mean + 1.0) / np.hypot(deviation, SHARPNESS)))
 
 
-def _chosen(positions: Array, outputs: Array) -> tuple[Array, Array]:
+def _chosen(positions: Array, outputs: Array, most: int) -> tuple[Array, Array]:
     """Return as many trials as the model can take: the better half of them, and an even choice of the others."""
-    if len(outputs) <= MOST_MODELLED:
+    if len(outputs) <= most:
         return positions, outputs
     order = np.argsort(outputs, kind="stable")
-    half = MOST_MODELLED // 2
-    chosen = np.concatenate([order[:half], order[half:][_evenly(len(order) - half, MOST_MODELLED - half)]])
+    half = most // 2
+    chosen = np.concatenate([order[:half], order[half:][evenly(len(order) - half, most - half)]])
     return positions[chosen], outputs[chosen]
 
 
@@ -146,9 +140,5 @@ def _thinned(inputs: Array, outputs: Array, most: int) -> tuple[Array, Array]:
     """Return an even choice of the points, in the order of their outputs."""
     if len(outputs) <= most:
         return inputs, outputs
-    chosen = np.argsort(outputs, kind="stable")[_evenly(len(outputs), most)]
+    chosen = np.argsort(outputs, kind="stable")[evenly(len(outputs), most)]
     return inputs[chosen], outputs[chosen]
-
-
-def _evenly(count: int, most: int) -> NDArray[np.intp]:
-    return np.asarray(np.linspace(0, count - 1, most).round(), dtype=np.intp)

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from candle_hpo.search.gp.axes import Axis, ContinuousAxis, SteppedAxis, choice_axis
 from candle_hpo.search.gp.cube import Activity, Cube
-from candle_hpo.search.gp.proposal import Knowledge, next_position
+from candle_hpo.search.gp.knowledge import Knowledge
+from candle_hpo.search.gp.proposal import next_position
 
 log = logging.getLogger(__name__)
 

@@ -72,16 +72,34 @@ class StudySampler(Sampler):
         self._study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=distributions))
         return super().add(point)
 
-    def observe(self, place: int, value: float | None) -> None:
+    def observe(self, place: int, value: float | None, length: float = 0.0) -> None:
         """Note what came of the point at a place."""
-        super().observe(place, value)
-        number = self._numbers[place]
-        if self._study.get_trials(deepcopy=False)[number].state.is_finished():  # it failed, and was attempted again
-            self._let_run_again(number)
+        super().observe(place, value, length)
+        number = self._running(place).number
         if value is None:
             self._study.tell(number, state=TrialState.FAIL)
         else:
             self._study.tell(number, value)
+
+    def observe_stop(self, place: int) -> None:
+        """Note that the point at a place was stopped: pruned, or, where Optuna learns nothing of that, ended."""
+        super().observe_stop(place)
+        if not self._curves[place]:
+            return
+        step, last = max(self._curves[place].items())
+        if self._name != "tpe":
+            self._study.tell(self._running(place).number, self._sign * last)
+            return
+        trial = Trial(self._study, self._running(place)._trial_id)
+        trial.report(self._sign * last, round(step))
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def _running(self, place: int) -> FrozenTrial:
+        """Return the study's trial of a place, which runs; again, where it failed and was attempted again."""
+        number = self._numbers[place]
+        if self._study.get_trials(deepcopy=False)[number].state.is_finished():
+            self._let_run_again(number)
+        return self._study.get_trials(deepcopy=False)[number]
 
     def _let_run_again(self, number: int) -> None:
         """Make the study again, with one of its trials running: Optuna's trials end only once."""
