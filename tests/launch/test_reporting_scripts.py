@@ -240,7 +240,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("language", WRONG)
-def test_what_is_not_a_number_is_said_once_and_the_script_goes_on(here: Path, language: str) -> None:
+def test_what_is_not_a_number_is_said_once_and_the_script_continues(here: Path, language: str) -> None:
     with campaign_with(here, WRONG[language]) as campaign:
         campaign.engine.start(attempt_at(1))
         campaign.hear(Reported, 2 if language != "bash" else 1)
