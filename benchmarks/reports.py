@@ -115,7 +115,7 @@ def measure(workers: int, seconds: int, record_file: Path) -> dict[str, float]:
     channel, pool = CampaignEnd(["127.0.0.1"]), RunningUntilTheEnd()
     connected: set[str] = set()
     channel.report_to(lambda run, _: connected.add(run))
-    processes = min(PROCESSES, workers)
+    processes = min(PROCESSES, 1 + workers // 100)
     ends = []
     for first in range(1, processes + 1):
         ours, theirs = multiprocessing.Pipe()
