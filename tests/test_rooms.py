@@ -121,10 +121,13 @@ def test_the_dialect_of_r_knows_drafts_and_lines_alone() -> None:
     }
 
 
-def test_report_reads_of_the_trials_only_their_output() -> None:
+OF_TRIALS = {"result.last_lines", "report_watch.Series", "reports.report_in_line"}
+
+
+def test_report_reads_of_the_trials_only_their_output_and_reports() -> None:
     for path in (SOURCE / "report").rglob("*.py"):
         of_launch = [name for name in imports_of(path) if name.startswith("candle_hpo.launch")]
-        assert set(of_launch) <= {"candle_hpo.launch.measuring.result.last_lines"}
+        assert set(of_launch) <= {f"candle_hpo.launch.measuring.{name}" for name in OF_TRIALS}
 
 
 def test_the_command_line_starts_without_what_only_some_verbs_need() -> None:
