@@ -22,6 +22,7 @@ from candle_hpo.report.curves import MOST_CURVES, MOST_POINTS, curves_of, last_p
 from candle_hpo.report.live_page import Frame, live_page, sparkline_with_gaps, trials_on_page
 from candle_hpo.report.page.data import page_data
 from candle_hpo.report.page.render import report_page
+from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.words import ordinal, step_text
 from support.attempts import attempt_at
 from support.made_experiments import BEGAN, CONDITIONAL, make_experiment
@@ -156,3 +157,34 @@ def test_of_many_trials_the_best_and_an_even_choice_are_read_and_thinned_out(tmp
 def test_an_even_choice() -> None:
     assert thinned(range(101), 5) == [0, 25, 50, 75, 100]
     assert thinned([1, 2], 2) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("whole", "stopped", "max_steps", "said"),
+    [
+        ([10, 10], [1, 4], None, "2 of 4 trials stopped early; 38 % of the steps were not run"),
+        ([10], [1, 4], 20, "2 of 3 trials stopped early; 70 % of the steps were not run"),
+        ([8, 12], [1, 4], None, "2 of 4 trials stopped early; about 38 % of the steps were not run"),
+        ([10, 10], [1, None], None, "2 of 4 trials stopped early; 22 % of the steps were not run"),
+        ([10], [None], None, "1 of 2 trials stopped early"),
+        ([None], [4], None, "1 of 2 trials stopped early"),
+        ([], [4], 10, "1 of 1 trials stopped early; 60 % of the steps were not run"),
+        ([10], [], 10, ""),
+    ],
+)
+def test_what_stopping_saved(
+    tmp_path: Path, whole: list[float | None], stopped: list[float | None], max_steps: int | None, said: str
+) -> None:
+    outcomes = [Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, last_report=_report(step)) for step in whole]
+    outcomes += [Outcome(Status.STOPPED, last_report=_report(step)) for step in stopped]
+    events: list[AnyEvent] = []
+    for number, outcome in enumerate(outcomes, start=1):
+        one = attempt_at(number)
+        events += [TrialStarted.of(one, 1.0), TrialFinished.of(one, outcome, 2.0)]
+    stored = read_experiment_settings(make_experiment(tmp_path / "X000", 1))
+    stored = msgspec.structs.replace(stored, settings=msgspec.structs.replace(stored.settings, max_steps=max_steps))
+    assert "".join(savings_lines(History(Objective(Direction.MINIMIZE), events), stored)) == said
+
+
+def _report(step: float | None) -> Report | None:
+    return None if step is None else Report(step, {THE_VALUE: 1.0})

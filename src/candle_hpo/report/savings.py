@@ -12,12 +12,14 @@ from candle_hpo.record.history import History
 class Savings(NamedTuple):
     """How many of the trials that ended were stopped early, and the share of the steps that were not run for that.
 
-    The share is of the steps of all that completed or were stopped; None where it is not known.
+    The share is of the steps of all that completed or were stopped; None where it is not known. It is an estimate where
+    whole trials are not all of one length.
     """
 
     stopped: int
     ended: int
     share: float | None
+    is_estimate: bool
 
     def __str__(self) -> str:
         said = f"{self.stopped:,} of {self.ended:,} trials stopped early"
@@ -26,7 +28,8 @@ class Savings(NamedTuple):
     @property
     def percent(self) -> str:
         """The share, in percent; that it is not known, where it is not."""
-        return "not known" if self.share is None else f"{100 * self.share:.0f} %"
+        about = "about " if self.is_estimate else ""
+        return "not known" if self.share is None else f"{about}{100 * self.share:.0f} %"
 
 
 def savings(history: History, stored: StoredExperiment) -> Savings | None:
@@ -45,13 +48,14 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
         if row.outcome is not None and row.outcome.status in last:
             last[row.outcome.status].append(row.last_report.step if row.last_report else None)
     run = [step for step in last[Status.COMPLETED] if step is not None]
-    whole = stored.settings.max_steps or (sum(run) / len(run) if run else None)
+    most = stored.settings.max_steps
+    whole = most or (sum(run) / len(run) if run else None)
     share = None
     if whole is not None and whole > 0 and any(step is not None for step in last[Status.STOPPED]):
         saved = sum(max(0.0, whole - step) for step in last[Status.STOPPED] if step is not None)
         ran = sum(whole if step is None else step for steps in last.values() for step in steps)
         share = saved / (saved + ran)
-    return Savings(history.counts[Status.STOPPED], history.ended, share)
+    return Savings(history.counts[Status.STOPPED], history.ended, share, is_estimate=not most and len(set(run)) > 1)
 
 
 def savings_lines(history: History, stored: StoredExperiment) -> list[str]:
