@@ -209,6 +209,23 @@ def test_the_inner_search_learns_of_each_line_what_came_at_its_highest_level() -
     assert again.seen[0] == (1, "s1", completed(4))
 
 
+@pytest.mark.parametrize("outcome", [LOST, Outcome(Status.STOPPED)])
+def test_what_interrupts_or_stops_a_promotion_leaves_what_came_of_its_line_before(outcome: Outcome) -> None:
+    inner = Observer(GridSpace(("x",), [ParameterSet("s1", {"epochs": 1, "x": 1})]))
+    search = FidelitySearch(inner, LEVELS, OBJECTIVE, 1)
+    first = search.propose(1, 0)
+    assert first is not None
+    search.observe(Trial(first), outcome)
+    search.observe(Trial(first), completed(1.0))
+    second = search.propose(2, 0)
+    assert second is not None
+    search.observe(Trial(second), outcome)
+    seen = [each for _, _, each in inner.seen]
+    assert seen == [outcome, completed(1.0)]
+    search.observe(Trial(second), FAILED)
+    assert inner.seen[-1] == (1, "s1", FAILED)
+
+
 def test_a_set_that_a_damaged_record_has_lost_is_run_and_no_other_twice() -> None:
     done = Experiment(of_grid(9), value, workers=1).run()
     lost = next(number for number, trial in done.trials.items() if trial.id == "hpset_00005")

@@ -86,7 +86,8 @@ class FidelitySearch:
     def _observe(self, trial: Trial, outcome: Outcome) -> None:
         one = trial.configuration
         line = self._begin(one)
-        if one.level >= line.observed:
+        has_ended = outcome.status not in (Status.INTERRUPTED, Status.STOPPED)
+        if one.level >= line.observed and (has_ended or not line.observed):  # else, what came of it before stands
             self._search.observe(Trial(self._as_new(one), trial.repeat), outcome)
         if outcome.status is Status.INTERRUPTED:  # it may be attempted again
             return
