@@ -151,7 +151,7 @@ class LearningSearch:
 
     def _observe_report(self, place: int, report: Report) -> None:
         value = report.value_of(self._objective)
-        if value is not None:
+        if value is not None and report.step > 0:  # the model sees a step's logarithm
             self._sampler.observe_step(place, report.step, value)
 
     def _add(self, point: Coordinates) -> int:
