@@ -200,13 +200,25 @@ def test_the_inner_search_learns_of_each_line_what_came_at_its_highest_level() -
     search = FidelitySearch(inner, LEVELS, OBJECTIVE, 3)
     done = Experiment(search, lambda trial: completed(trial.number), workers=1).run()
     assert [trial.id for trial in done.trials.values()] == ["s1", "s2", "s3", "s1@9", "s1@27", "s1@81"]
-    assert inner.seen == [(min(n, 3) if n < 4 else 1, "s1" if n > 3 else f"s{n}", completed(n)) for n in range(1, 7)]
+
+    def on_its_way(number: int, step: int) -> Outcome:
+        return Outcome(Status.STOPPED, last_report=Report(step, completed(number).metrics))
+
+    last = completed(6)
+    assert inner.seen == [
+        *((n, f"s{n}", on_its_way(n, 3)) for n in (1, 2, 3)),
+        (1, "s1", on_its_way(4, 9)),
+        (1, "s1", on_its_way(5, 27)),
+        (1, "s1", Outcome(last.status, last.metrics, last_report=Report(81, last.metrics))),
+    ]
     again = Observer(GridSpace(("x",), [ParameterSet(f"s{x}", {"epochs": 1, "x": x}) for x in range(1, 4)]))
     resumed = FidelitySearch(again, LEVELS, OBJECTIVE, 3)
     for number in (4, 1, 2, 3):  # a damaged record may have a promotion before what it continues
         resumed.observe(done.trials[number], done.ended[number])
     assert [seen[0] for seen in again.seen] == [1, 2, 3]
-    assert again.seen[0] == (1, "s1", completed(4))
+    assert again.seen[0] == (1, "s1", on_its_way(4, 9))
+    resumed.observe(done.trials[5], LOST)
+    assert len(again.seen) == 3, "what is known of the lower levels is not forgotten for that"
 
 
 @pytest.mark.parametrize("outcome", [LOST, Outcome(Status.STOPPED)])

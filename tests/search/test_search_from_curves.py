@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
@@ -144,6 +145,19 @@ def test_without_reports_a_search_is_what_it_was() -> None:
         else:
             known.observe(trial, completed(final(trial), report(LENGTH, final(trial))))
     assert proposals(known, 30) == proposals(plain, 30)
+
+
+@pytest.mark.parametrize("end", [INTERRUPTED, FAILED])
+def test_nothing_is_left_of_an_earlier_attempt(end: Outcome) -> None:
+    """A search that is resumed is not shown it. It had come further than any other."""
+    once, twice = new_search(), new_search()
+    seen = somewhere(life)
+    twice.observe(seen[0][0], report(500, -3.0))
+    twice.observe(seen[0][0], replace(end, last_report=report(800, -3.0)))
+    for trial, each in seen:
+        once.observe(trial, each)
+        twice.observe(trial, each)
+    assert proposals(once, 30) == proposals(twice, 30)
 
 
 @pytest.mark.parametrize("direction", [Direction.MINIMIZE, Direction.MAXIMIZE])

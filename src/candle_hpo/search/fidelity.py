@@ -51,7 +51,8 @@ class FidelitySearch:
 
     A promotion is a new configuration: the same hyperparameters with the next level's value, `@` and that value behind
     the id of the first one of its line. No id of a listed set has an `@`. The wrapped search, which proposes `new`
-    configurations at most, learns how each line ended at the highest level at which it has ended.
+    configurations at most, learns how each line ended at the highest level at which it has ended: below the last one,
+    that its value is one on the way, at which the line was stopped.
 
     What is proposed next follows from which trials there are and how they ended, in whatever order they did. So a
     search that has observed the record of another one continues as that would have.
@@ -88,7 +89,7 @@ class FidelitySearch:
         line = self._begin(one)
         has_ended = outcome.status not in (Status.INTERRUPTED, Status.STOPPED)
         if one.level >= line.observed and (has_ended or not line.observed):  # else, what came of it before stands
-            self._search.observe(Trial(self._as_new(one), trial.repeat), outcome)
+            self._search.observe(Trial(self._as_new(one), trial.repeat), self._of_line(one.level, outcome))
         if outcome.status is Status.INTERRUPTED:  # it may be attempted again
             return
         line.observed = max(line.observed, one.level)
@@ -160,6 +161,15 @@ class FidelitySearch:
         line = self._lines[name] = _Line(first, number)
         self._numbers.add(number)
         return line
+
+    def _of_line(self, level: int, outcome: Outcome) -> Outcome:
+        """Return how a trial of this level ended as what it is for a line that has its whole length at the last one."""
+        if outcome.status is not Status.COMPLETED:
+            return outcome
+        report = Report(self._levels.values[level - 1], outcome.metrics)
+        if level == len(self._levels.values):
+            return replace(outcome, last_report=report)
+        return Outcome(Status.STOPPED, seconds=outcome.seconds, place=outcome.place, last_report=report)
 
     def _line_of(self, one: Configuration) -> _Line:
         return self._lines[_id_of_line(one)]

@@ -41,12 +41,13 @@ class Sampler:
         self._ends: list[float | None] = []  # a value, NaN for a failure, None for neither
         self._curves: list[dict[float, float]] = []  # values by the steps at which they were measured on the way
         self._stopped: set[int] = set()  # places of those that were stopped on their way
-        self._length = 1.0  # the furthest step that any has reached
+        self._lengths: list[float] = []  # the last steps of those that have a value, as far as they are known, else 0
 
     def suggest(self) -> Coordinates | None:
         """Return the point that is worth trying next, perhaps one that was tried; None where all seem to be."""
         cube, number = self._space.cube, len(self._positions)
-        known = Knowledge.of(cube, self._positions, self._ends, self._curves, self._stopped, self._length)
+        length = max((*self._lengths, *(step for curve in self._curves for step in curve)), default=0.0)
+        known = Knowledge.of(cube, self._positions, self._ends, self._curves, self._stopped, length)
         position = next_position(cube, known, number, self._seed, in_design=number < self._design_size)
         return None if position is None else self._space.coordinates(cube.assignment(position))
 
@@ -57,6 +58,7 @@ class Sampler:
         self._positions.append(np.full(len(cube.axes), np.nan) if position is None else position)
         self._ends.append(None)
         self._curves.append({})
+        self._lengths.append(0.0)
         return len(self._ends) - 1
 
     def observe(self, place: int, value: float | None, length: float = 0.0) -> None:
@@ -64,15 +66,14 @@ class Sampler:
 
         The last news counts, and of one that has failed, nothing else.
         """
-        self._ends[place] = math.nan if value is None else self._sign * value
-        self._length = max(self._length, length)
         if value is None:
-            self._curves[place] = {}
+            self._forget(place)
+        self._ends[place] = math.nan if value is None else self._sign * value
+        self._lengths[place] = 0.0 if value is None else length
 
     def observe_step(self, place: int, step: float, value: float) -> None:
-        """Note the value that the point at a place had on its way."""
-        self._curves[place][step] = self._sign * value
-        self._length = max(self._length, step)
+        """Note the value that the point at a place had on its way; if it had failed, it runs again."""
+        self._curves[place][step], self._ends[place] = self._sign * value, None
 
     def observe_stop(self, place: int) -> None:
         """Note that the point at a place was stopped on its way."""
@@ -81,7 +82,11 @@ class Sampler:
 
     def observe_interruption(self, place: int) -> None:
         """Note that nothing is known of the point at a place, as if it had just begun."""
-        self._ends[place], self._curves[place] = None, {}
+        self._forget(place)
+
+    def _forget(self, place: int) -> None:
+        self._ends[place], self._curves[place], self._lengths[place] = None, {}, 0.0
+        self._stopped.discard(place)
 
 
 class LearningSearch:
@@ -151,7 +156,7 @@ class LearningSearch:
 
     def _observe_report(self, place: int, report: Report) -> None:
         value = report.value_of(self._objective)
-        if value is not None:
+        if value is not None and report.step > 0:  # the model sees a step's logarithm
             self._sampler.observe_step(place, report.step, value)
 
     def _add(self, point: Coordinates) -> int:

@@ -86,12 +86,12 @@ class Knowledge:
         ends: Sequence[float | None],
         curves: Sequence[Curve] = (),
         stopped: Collection[int] = (),
-        length: float = 1.0,
+        length: float = 0.0,
     ) -> Knowledge:
         """Return what trials say: where they are, and a value, or NaN if they failed, or None while they have neither.
 
         `curves` is what each had on its way, as far as any had, `stopped` the places of those that have ended there,
-        and `length` the last step of a whole trial. A position without a number says nothing.
+        and `length` the furthest step that any has reached. A position without a number says nothing.
         """
         rows = np.array(positions, dtype=float).reshape(len(positions), len(cube.axes))
         values = np.array([np.inf if end is None else end for end in ends], dtype=float)
