@@ -27,6 +27,25 @@ if __name__ == "__main__":
     assert found["verdicts"] == 2, found
     assert found["share"] > 0 and found["99th percentile"] >= found["median"] > 0, found
 """
+SEARCHES = ("random search", "asha, reduction_factor=3, min_steps=1", "bayesian, asha", "Optuna: TPE, median")
+EARLY_STOPPING = f"""
+from pathlib import Path
+import numpy as np
+from early_stopping import tables
+from early_stopping.scores import ratio
+from early_stopping.searches import SEARCHES as MAKE
+from early_stopping.simulation import simulate
+
+name, count = "features_friedman", 12
+tables.make_table(name, count, Path())
+made, published = tables.Table.load(name, Path()), tables.Table.load(name)
+assert made.configurations == published.configurations[:count]
+assert np.allclose(made.losses, published.losses[:count], rtol=1e-3)
+for search in {SEARCHES}:
+    runs = [simulate(made, MAKE[search](made, seed), whole_trials=2) for seed in range(2)]
+    seconds = np.array([[run.seconds for run in runs]])
+    print(search, runs[0].trials, runs[0].steps, ratio(seconds, seconds).high)
+"""
 GPUS = "import gpus\nprint([trial.value for trial in gpus.run('val_to_return = hyperparams[\"x\"]', 2).trials])"
 
 
@@ -59,6 +78,15 @@ def test_a_search_from_curves(here: Path) -> None:
 def test_start_up_beside_other_ways(here: Path) -> None:
     printed = run(here, STARTUP)
     assert "candle, `preload=none`" in printed and "Optuna, calling the script" in printed
+
+
+def test_stopping_early_on_learning_curves(here: Path) -> None:
+    lines = [line.rsplit(maxsplit=3) for line in run(here, EARLY_STOPPING).splitlines()]
+    assert [line[0] for line in lines] == list(SEARCHES)
+    for _, trials, steps, ratio in lines:
+        assert 8 <= int(trials) <= 12, "all workers had one"
+        assert 50 <= int(steps) <= 600, "one whole at least"
+        assert ratio == "1.0", "to itself"
 
 
 def test_scripts_of_the_benchmark_on_a_gpu(here: Path) -> None:
