@@ -19,7 +19,7 @@ class Savings(NamedTuple):
     stopped: int
     ended: int
     share: float | None
-    is_estimate: bool
+    is_estimate: bool = False
 
     def __str__(self) -> str:
         said = f"{self.stopped:,} of {self.ended:,} trials stopped early"
