@@ -59,7 +59,7 @@ def test_of_a_long_file_the_end_is_read(tmp_path: Path) -> None:
     assert last_points(file, LOSS) == [], "which step each is of is not known"
 
 
-def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_not_a_regular_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "reports.jsonl")
     assert last_points(tmp_path / "reports.jsonl", LOSS) == []
     assert last_points(tmp_path / "nothing", LOSS) == []
