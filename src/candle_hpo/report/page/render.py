@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import string
+from functools import cache
 from importlib.resources import files
 
 import msgspec
@@ -56,7 +57,7 @@ def report_page(paths: ExperimentPaths, stored: StoredExperiment, history: Histo
         body=_body(paths, stored, history, data, others),
         # "<" could end the element that holds the data, whatever a hyperparameter's text is.
         data=msgspec.json.encode(shown).decode().replace("<", "\\u003c"),
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        vega=_vega(),
         script="\n".join(map(_asset, _SCRIPTS)),
     )
 
@@ -64,6 +65,12 @@ def report_page(paths: ExperimentPaths, stored: StoredExperiment, history: Histo
 def location_name(stored: StoredExperiment) -> str:
     """Return the name of the input file, by which people know an experiment."""
     return stored.input_file.rpartition("/")[2]
+
+
+@cache
+def _vega() -> str:
+    """Return the JavaScript that draws, which takes a moment to put together and never changes."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _asset(name: str) -> str:
