@@ -133,7 +133,7 @@ def _report(step: int, loss: float) -> Report:
 
 
 class OptunaSearch:
-    """A sampler and a pruner of Optuna's, by ask and tell; steps count from 0, as in its documentation."""
+    """A sampler and a pruner of Optuna's, by `ask` and `tell`; steps count from 0, as in its documentation."""
 
     def __init__(self, table: Table, sampler: Any, pruner: Any, seed: int) -> None:
         import optuna
