@@ -98,7 +98,7 @@ def what_was_saved(
     """Return what is to be said of trials that were stopped early: "" where there is none."""
     stopped = [*stopped_by_death, *(n for n, event in ended.items() if event.outcome.status is Status.STOPPED)]
     whole = [n for n, event in ended.items() if event.outcome.status is Status.COMPLETED]
-    run = [reports[number].step for number in whole if number in reports]
+    run = [report.step for number in whole if (report := ended[number].outcome.last_report)]
     if not stopped:
         return ""
     said = f"{len(stopped)} of {begun} trials stopped early"
@@ -106,7 +106,8 @@ def what_was_saved(
         return said
     length = sum(run) / len(run)
     left = sum(max(0, length - reports[number].step) for number in stopped if number in reports)
-    ran = sum(reports[number].step if number in reports else length for number in (*stopped, *whole))
+    ran = sum(reports[number].step if number in reports else length for number in stopped)
+    ran += sum(run) + length * (len(whole) - len(run))
     return f"{said}; {100 * left / (left + ran):.0f} % of the steps were not run"
 
 

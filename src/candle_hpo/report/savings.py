@@ -36,8 +36,8 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
     """Return what was saved; None where no trial was stopped early.
 
     A whole trial has `max_steps`, or, where that is not given, as many steps as those that completed had on average. A
-    trial that was stopped at a step that nobody knows counts as if it had run them all. With `fidelity`, no two levels
-    have the same whole trials, and the share is not known.
+    trial whose last step nobody knows counts as if it had run them all. With `fidelity`, no two levels have the same
+    whole trials, and the share is not known.
     """
     if not history.counts[Status.STOPPED]:
         return None
@@ -46,7 +46,10 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
     last: dict[Status, list[float | None]] = {Status.COMPLETED: [], Status.STOPPED: []}
     for row in history.trials.values():
         if row.outcome is not None and row.outcome.status in last:
-            last[row.outcome.status].append(row.last_report.step if row.last_report else None)
+            # One that completed went on beyond the report that it was last weighed by.
+            is_whole = row.outcome.status is Status.COMPLETED
+            report = row.outcome.last_report if is_whole else row.last_report
+            last[row.outcome.status].append(None if report is None else report.step)
     run = [step for step in last[Status.COMPLETED] if step is not None]
     most = stored.settings.max_steps
     whole = most or (sum(run) / len(run) if run else None)
