@@ -233,7 +233,7 @@ def test_what_interrupts_or_stops_a_promotion_leaves_what_came_of_its_line_befor
     assert second is not None
     search.observe(Trial(second), outcome)
     seen = [each for _, _, each in inner.seen]
-    assert seen == [outcome, completed(1.0)]
+    assert seen == [outcome, Outcome(Status.STOPPED, last_report=Report(3, completed(1.0).metrics))]
     search.observe(Trial(second), FAILED)
     assert inner.seen[-1] == (1, "s1", FAILED)
 
