@@ -1,7 +1,8 @@
 """The benchmark's command line; to be run in the folder `benchmarks`.
 
-python -m early_stopping run       run searches; results are appended as they come, what is there is not run again
-python -m early_stopping page      write its part of docs/performance.md from the results
+python -m early_stopping run       run the searches that learn; results are appended as they come, what is there is not
+                                   run again
+python -m early_stopping page      run the others, and write its part of docs/performance.md
 python -m early_stopping tables    train for the tables again (a quarter of an hour)
 """
 
@@ -14,9 +15,9 @@ from pathlib import Path
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")  # what the tables take is processor time
 
-from early_stopping.page import choice, chosen, write_page  # noqa: E402
-from early_stopping.scores import RANDOM, SEEDS, Results  # noqa: E402
-from early_stopping.searches import CANDIDATES, SEARCHES  # noqa: E402
+from early_stopping.page import write_page  # noqa: E402
+from early_stopping.scores import SEEDS, Results  # noqa: E402
+from early_stopping.searches import LEARNING, SEARCHES  # noqa: E402
 from early_stopping.split import task_names  # noqa: E402
 from early_stopping.tables import make_table  # noqa: E402
 from early_stopping.tasks import TASKS  # noqa: E402
@@ -32,7 +33,7 @@ def main() -> None:
     tables.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
     running = commands.add_parser("run", help="run searches on the tasks for claims")
     running.add_argument("--tasks", nargs="+", choices=TASKS, default=task_names("claims"), metavar="TASK")
-    running.add_argument("--searches", nargs="+", choices=SEARCHES, metavar="NAME")
+    running.add_argument("--searches", nargs="+", choices=SEARCHES, default=LEARNING, metavar="NAME")
     running.add_argument("--seeds", type=int, default=SEEDS)
     running.add_argument("--results", type=Path, default=RESULTS)
     page = commands.add_parser("page", help="write the page")
@@ -46,10 +47,8 @@ def main() -> None:
         write_page(Results(arguments.results))
     else:
         results = Results(arguments.results)
-        tried = {name for candidates in CANDIDATES.values() for name in candidates}
-        searches = arguments.searches or [RANDOM, *chosen(choice()), *(set(SEARCHES) - tried - {RANDOM})]
         for seed in range(arguments.seeds):
-            for name in searches:
+            for name in arguments.searches:
                 for task in arguments.tasks:
                     results.add(task, name, seed)
                 print(f"seed {seed}: {name}", flush=True)

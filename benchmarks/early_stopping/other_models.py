@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import datasets
 
-from early_stopping.networks import STEPS, Data, Index, Optimizer, batches, log_loss, softmax
+from early_stopping.networks import STEPS, Data, Index, batches, log_loss, softmax
 from early_stopping.space import Array, Given
 
 
@@ -117,51 +117,3 @@ def fit_prototypes(given: Given, generator: np.random.Generator) -> Iterator[flo
             towards = pull.T @ inputs - pull.sum(axis=0)[:, None] * prototypes
             prototypes += given["learning_rate"] * towards / len(chosen)
         yield log_loss(by_class(shares(data.valid_inputs)), data.valid_targets)
-
-
-@functools.cache
-def series() -> tuple[Array, Array]:
-    """Return windows of a Mackey-Glass series with noise, 9 values each: to train on, and later ones."""
-    generator, values = np.random.default_rng(6), [1.2] * 18
-    for _ in range(2400):
-        values.append(values[-1] + 0.2 * values[-18] / (1 + values[-18] ** 10) - 0.1 * values[-1])
-    seen = (np.array(values[100::3]) - 0.9) * 4 + generator.normal(0, 0.1, len(values[100::3]))
-    windows = np.lib.stride_tricks.sliding_window_view(seen, 9)
-    return windows[:220], windows[320:]
-
-
-def fit_recurrent(given: Given, generator: np.random.Generator) -> Iterator[float]:
-    """Fit a recurrent network that is to say the next value of a series; yield the root mean square error."""
-    known, valid = series()
-    count = given["hidden"]
-    across = generator.normal(0, 1, (count, count))
-    across *= given["radius"] / np.abs(np.linalg.eigvals(across)).max()
-    first, last = generator.normal(0, 0.5, (1, count)), generator.normal(0, 1 / math.sqrt(count), (count, 1))
-    bias, end = np.zeros(count), np.zeros(1)
-    parameters = [across, first, last, bias, end]
-    optimizer = Optimizer(given["optimizer"], parameters)
-
-    def states(windows: Array) -> list[Array]:
-        found = [np.zeros((len(windows), count))]
-        for time in range(8):
-            found.append(np.tanh(found[-1] @ across + windows[:, time, None] * first + bias))
-        return found
-
-    for _ in range(STEPS):
-        for chosen in batches(len(known), given["batch_size"], generator):
-            windows = known[chosen]
-            found = states(windows)
-            error = (found[-1] @ last + end - windows[:, 8:]) / len(chosen)
-            gradients = [np.zeros_like(each) for each in parameters]
-            gradients[2], gradients[4] = found[-1].T @ error, error.sum(axis=0)
-            back = error @ last.T
-            for time in reversed(range(8)):
-                back = back * (1 - found[time + 1] ** 2)
-                gradients[0] += found[time].T @ back
-                gradients[1] += windows[None, :, time] @ back
-                gradients[3] += back.sum(axis=0)
-                back = back @ across.T
-            length = math.sqrt(sum(float((each**2).sum()) for each in gradients))
-            scale = min(1.0, given["clipping"] / (length + 1e-12))
-            optimizer.step([each * scale for each in gradients], given["learning_rate"])
-        yield float(np.sqrt(np.mean((states(valid)[-1] @ last + end - valid[:, 8:]) ** 2)))

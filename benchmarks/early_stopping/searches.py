@@ -264,17 +264,17 @@ CANDIDATES: Mapping[str, Mapping[str, Make]] = {
     "median": {f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
     "best_few": {f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
 }
-SEARCHES: Mapping[str, Make] = {
-    "random search": candle(None),
-    **{name: make for candidates in CANDIDATES.values() for name, make in candidates.items()},
+LEARNING: Mapping[str, Make] = {  # their proposals take time
     "bayesian": candle(None, learns=True),
     "bayesian, asha": candle(partial(Asha, 3), learns=True),
-    "Optuna: TPE, no pruner": _optuna("NopPruner"),
     "Optuna: TPE, median": _optuna("MedianPruner"),
     "Optuna: TPE, successive halving": _optuna("SuccessiveHalvingPruner"),
     "Optuna: TPE, Hyperband": _optuna("HyperbandPruner", min_resource=1, max_resource=50, reduction_factor=3),
     "Syne Tune: ASHA": _syne_tune("ASHA"),
     "Syne Tune: BOHB": _syne_tune("BOHB"),
-    "Syne Tune: ASHABORE": _syne_tune("ASHABORE"),
-    "Syne Tune: ASHACQR": _syne_tune("ASHACQR"),
+}
+SEARCHES: Mapping[str, Make] = {
+    "random search": candle(None),
+    **{name: make for candidates in CANDIDATES.values() for name, make in candidates.items()},
+    **LEARNING,
 }

@@ -68,5 +68,5 @@ def positions(space: Space, configurations: Sequence[Given]) -> Array:
             columns += [[float(each[name] == word) / np.sqrt(2) for each in configurations] for word in axis.words]
         else:
             columns.append([axis.share(each[name]) for each in configurations])
-    found: Array = np.array(columns, dtype=np.float64).T.copy()
-    return found
+    rows: Array = np.column_stack(columns)
+    return rows

@@ -6,17 +6,15 @@ A trainer yields the validation loss after each step. Whatever is random in it f
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import datasets
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.linear_model import SGDClassifier
 
-from early_stopping.networks import SCHEDULES, STEPS, Data, Network, log_loss, train
-from early_stopping.other_models import factorize, fit_features, fit_prototypes, fit_recurrent
+from early_stopping.networks import SCHEDULES, STEPS, Data, Network, train
+from early_stopping.other_models import factorize, fit_features, fit_prototypes
 from early_stopping.space import Array, Choice, Given, Number, Space, whole
 
 Trainer = Callable[[Given, np.random.Generator], Iterator[float]]
@@ -59,13 +57,6 @@ def noisy_digits() -> Data:
 
 
 @functools.cache
-def breast_cancer() -> Data:
-    """Return the breast cancer data."""
-    inputs, targets = datasets.load_breast_cancer(return_X_y=True)
-    return _split(_standardized(inputs), np.eye(2)[targets], 300)
-
-
-@functools.cache
 def friedman() -> Data:
     """Return Friedman's first function with noise, standardized."""
     inputs, targets = datasets.make_friedman1(700, noise=1.0, random_state=0)
@@ -84,13 +75,6 @@ def topics() -> Data:
     seen = np.where(generator.random(700) < 0.1, generator.integers(6, size=700), labels)
     targets = np.eye(6)[seen]
     return Data(counts[:350].astype(float), targets[:350], counts[350:].astype(float), targets[350:])
-
-
-def _diverged(error: ValueError) -> float:
-    """Return that there is no loss, if that is what scikit-learn's error says; raise it otherwise."""
-    if not re.search("finite|overflow|NaN", str(error)):
-        raise error
-    return np.nan
 
 
 def _dropout(share: float, generator: np.random.Generator) -> Callable[[Array], Array]:
@@ -135,21 +119,6 @@ def train_digits(given: Given, generator: np.random.Generator) -> Iterator[float
     network = Network([64, given["hidden"], 10], "relu", generator)
     drop = _dropout(given["dropout"], generator)
     yield from train(network, digits(400), given, generator, classifies=True, drop=drop)
-
-
-def train_sgd(given: Given, generator: np.random.Generator) -> Iterator[float]:
-    """Train scikit-learn's linear classifier by stochastic gradient descent."""
-    data = breast_cancer()
-    model = SGDClassifier(loss="log_loss", **given, random_state=int(generator.integers(2**31)))
-    for _ in range(STEPS):
-        chosen = generator.permutation(len(data.inputs))
-        try:
-            model.partial_fit(data.inputs[chosen], data.targets.argmax(axis=1)[chosen], [0, 1])
-            probabilities = model.predict_proba(data.valid_inputs)
-        except ValueError as error:
-            yield _diverged(error)
-        else:
-            yield log_loss(probabilities, data.valid_targets)
 
 
 def train_topics(given: Given, generator: np.random.Generator) -> Iterator[float]:
@@ -246,28 +215,6 @@ TASKS: dict[str, Task] = {
             "start": Choice(("samples", "means")),
         },
         fit_prototypes,
-    ),
-    "recurrent_series": Task(
-        {
-            "learning_rate": _logarithmic(1e-4, 1.0),
-            "hidden": whole(4, 16),
-            "radius": _logarithmic(0.1, 2.0),
-            "clipping": _logarithmic(1e-2, 10.0),
-            "batch_size": whole(32, 128),
-            "optimizer": Choice(("sgd", "adam")),
-        },
-        fit_recurrent,
-    ),
-    "sgd_breast_cancer": Task(
-        {
-            "alpha": _logarithmic(1e-6, 1.0),
-            "eta0": _logarithmic(1e-5, 1.0),
-            "power_t": _linear(0.0, 1.0),
-            "l1_ratio": _linear(0.0, 1.0),
-            "learning_rate": Choice(("constant", "invscaling")),
-            "penalty": Choice(("l2", "l1", "elasticnet")),
-        },
-        train_sgd,
     ),
     "text_topics": Task(
         {
