@@ -197,7 +197,7 @@ def _running(history: History, names: Sequence[str], frame: Frame, room: int) ->
     sets = hyperparameter_lines([row.trial.hyperparameters for row in shown], names)
     for row, curve, values in zip(shown, _curve_texts(shown, frame), sets, strict=True):
         text = f"  {row.trial.id:<{widest}} {duration(max(0.0, frame.now - row.started)):>9}  {curve}{values}"
-        output = frame.outputs.get(row.trial.id, "")
+        output = frame.outputs.get(row.trial.id, "") if frame.shows_output else ""
         if output:
             half = (frame.width - 1) // 2
             text = f"{text[: half - 2]:<{half}}| {output}"

@@ -46,7 +46,7 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
     last: dict[Status, list[float | None]] = {Status.COMPLETED: [], Status.STOPPED: []}
     for row in history.trials.values():
         if row.outcome is not None and row.outcome.status in last:
-            # One that completed went on beyond the report that it was last weighed by.
+            # One that completed continued beyond the report that it was last weighed by.
             is_whole = row.outcome.status is Status.COMPLETED
             report = row.outcome.last_report if is_whole else row.last_report
             last[row.outcome.status].append(None if report is None else report.step)
