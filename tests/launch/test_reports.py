@@ -176,6 +176,14 @@ def test_reports_that_come_late_are_left_out_and_parts_of_a_step_are_one(tmp_pat
     assert parts.watch.notes == ()
 
 
+def test_reports_without_what_is_optimized_are_noted(tmp_path: Path) -> None:
+    trial = reported(tmp_path, '{"step": 1, "val_loss": 0.5, "accuracy": 0.9}\n', '{"step": 2, "val_loss": 0.4}\n')
+    assert trial.watch.notes == (
+        "its reports have val_loss, and none has val_to_return, which is what is optimized: give candle_report that "
+        "value without a name, or by this one",
+    )
+
+
 def test_a_file_that_is_cut_or_replaced_begins_again(tmp_path: Path) -> None:
     trial = reported(tmp_path, '{"step": 1, "val_to_return": 0.5}\n')
     trial.rewrite("", '{"step": 1, "val_to_return": 0.5}\n{"step": 2, "val_to_return": 0.4}\n')

@@ -42,8 +42,9 @@ class Series:
     """The reports of a trial in the order of their steps: all of the first ones, and then ever fewer."""
 
     def __init__(self, objective: str) -> None:
-        self._objective = objective
+        self.objective = objective
         self.last: Report | None = None
+        self.has_objective = False  # any of them
         self.late = 0  # so many were left out, since a report with their step, or a later one, was there already
         self._kept = 0
         self._last_kept = 0.0
@@ -56,16 +57,17 @@ class Series:
         brings the objective.
         """
         last = self.last
+        self.has_objective |= report.has(self.objective)
         is_more = last is not None and report.step == last.step and last.metrics.keys().isdisjoint(report.metrics)
         if last is not None and is_more:
             self.last = report = Report(report.step, {**last.metrics, **report.metrics})
-            if last.has(self._objective) or not report.has(self._objective):
+            if last.has(self.objective) or not report.has(self.objective):
                 return None
         elif last is not None and report.step <= last.step:
             self.late += not is_again
             return None
         self.last = report
-        is_none = report.has(self._objective) and report.value_of(self._objective) is None
+        is_none = report.has(self.objective) and report.value_of(self.objective) is None
         is_first_none, self._was_none = is_none and not self._was_none, self._was_none or is_none
         beyond = report.step - self._last_kept
         is_next = beyond >= _GROWTH * abs(self._last_kept) or (is_more and beyond == 0)
@@ -114,6 +116,11 @@ class ReportWatch:
             notes.append(f"a report was left out{more}: {self._refused[0]}")
         if self._series.late:
             notes.append("reports were left out whose step is not beyond that of the report before")
+        if self.last is not None and not self._series.has_objective:
+            notes.append(
+                f"its reports have {', '.join(self.last.metrics)}, and none has {self._series.objective}, which is "
+                "what is optimized: give candle_report that value without a name, or by this one"
+            )
         if not self._is_own_file and self._paths.reports_unread.exists():
             notes.append("what candle_report says is not read where result_pattern or result_file is set")
         return tuple(notes)
