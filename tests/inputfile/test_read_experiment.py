@@ -381,6 +381,15 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         ),
         ("stopping=nan\nmin_steps=2", ("nan",), ("min_steps: no effect without a rule in stopping",)),
         ("max_steps=9", (), ("max_steps: no effect without a rule in stopping",)),
+        ("stopping=asha\nresult_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+)'", ("asha",), ()),
+        (
+            "stopping=asha\nresult_pattern='loss: ([0-9.]+)'",
+            ("asha",),
+            (
+                "stopping=asha: result_pattern has no group step or epoch, so each match counts as a step; let it "
+                "match what is optimized alone, once a step",
+            ),
+        ),
     ],
 )
 def test_what_stops_trials_early(

@@ -77,7 +77,7 @@ def test_each_match_is_a_report_with_its_step_and_metrics(tmp_path: Path) -> Non
     [
         (["loss: 0.5\nloss: 0.4\n"], [(1, 0.5), (2, 0.4)]),
         (["loss: 0.5\nlo", "ss: 0", ".4\nloss: 0.3"], [(1, 0.5), (2, 0.4)]),  # only finished lines
-        (["loss: 0.5\r", "loss: 0.4\r", "\n"], [(1, 0.5), (2, 0.4)]),  # the states of a progress bar
+        (["loss: 0.5\r", "loss: 0.4\r", "\n"], [(1, 0.4)]),  # the states of a progress bar
         (["loss: 0.5\r\nloss: 0.4\r", "\n"], [(1, 0.5), (2, 0.4)]),
         (["\x1b[32mloss: 0.5\x1b[0m\n"], [(1, 0.5)]),
         (["loss: 0.5\nloss: nan\nloss: 0.4\n"], [(1, 0.5), (2, None), (3, 0.4)]),  # the guess [0-9.]+ does not fit nan
@@ -103,6 +103,30 @@ def test_a_match_that_is_left_out_is_counted_and_the_first_one_quoted(tmp_path: 
     assert note.startswith("a report was left out (and 1 more): result_pattern found 1, which is a part of what is")
     assert 'in "loss: 1,234.5"' in note
     assert trial.said == [(2, 0.4)]
+
+
+def test_of_a_bar_that_is_written_over_what_is_left_counts(tmp_path: Path) -> None:
+    bar = "\r".join(f"{part} % loss: {1 / part:.3f}" for part in range(10, 110, 10))
+    trial = printed(tmp_path, r"loss: (\S+)", f"{bar}\n", f"{bar}\r\nother\n", "loss: 0.005\r\n")
+    assert trial.said == [(1, 0.01), (2, 0.01), (3, 0.005)]
+
+
+def test_with_the_label_alone_that_of_a_longer_word_counts_no_more(tmp_path: Path) -> None:
+    trial = printed(tmp_path, r"loss: (\S+)", "val_loss: 0.7\n", "loss: 0.5\n", "val_loss: 0.6\n", "loss: 0.4\n")
+    assert trial.said == [(1, 0.7), (2, 0.5), (3, 0.4)]
+
+
+def test_what_becomes_no_number_between_two_looks_is_passed_on(tmp_path: Path) -> None:
+    lines = [f'{{"step": {step}, "val_to_return": {"NaN" if step > 500 else 0.5}}}\n' for step in range(1, 1001)]
+    trial = reported(tmp_path, "".join(lines))
+    first = next(report.step for report in trial.heard if report.value_of("val_to_return") is None)
+    assert first == 501
+
+
+@pytest.mark.parametrize("step", ["1.7e308", "9007199254740994", "-1e300"])
+def test_a_step_that_cannot_be_counted_is_left_out(tmp_path: Path, step: str) -> None:
+    assert reported(tmp_path, f'{{"step": {step}, "val_to_return": 0.5}}\n').said == []
+    assert printed(tmp_path, r"step (?P<step>\S+) loss (?P<loss>\S+)", f"step {step} loss 0.5\n").said == []
 
 
 def test_a_label_within_different_words_reports_neither(tmp_path: Path) -> None:
@@ -153,7 +177,7 @@ def test_reports_without_a_step_count_from_1(tmp_path: Path) -> None:
         ('{"val_to_return": true}', "val_to_return is True, not a number"),
         ('{"val_to_return": 1, "val_to_return": 2}', "val_to_return is there 2 times"),
         ('{"val_to_return": 1, "step": null}', "step is None, not a number"),
-        ('{"val_to_return": 1, "step": NaN}', "step is nan, not a finite number"),
+        ('{"val_to_return": 1, "step": NaN}', "step is nan, not a number that can be a step"),
         ("[1, 2]", "val_to_return is [1, 2], not a number"),
     ],
 )
@@ -305,7 +329,10 @@ def test_very_many_reports_leave_a_small_file_and_few_of_them_are_passed_on(tmp_
     trial = Trial(tmp_path, ResultSource())
     with trial.watch:
         trial.paths.reports.write_text(text)
-    assert len(trial.heard) <= 3 * 20
+    assert len(trial.heard) <= 150
+    heard = [report.step for report in trial.heard]
+    assert all(later - earlier <= 1 + 0.11 * earlier for earlier, later in pairwise(heard))
+    assert heard[0] == 1
     assert trial.watch.last == Report(30_000, {"val_to_return": 0.5})
     assert trial.paths.reports.stat().st_size < 150_000
     steps = [json.loads(line)["step"] for line in trial.paths.reports.read_text().splitlines()]

@@ -163,12 +163,12 @@ def test_an_even_choice() -> None:
     ("whole", "stopped", "max_steps", "said"),
     [
         ([10, 10], [1, 4], None, "2 of 4 trials stopped early; 38 % of the steps were not run"),
-        ([10], [1, 4], 20, "2 of 3 trials stopped early; 70 % of the steps were not run"),
+        ([10], [1, 4], 20, "2 of 3 trials stopped early; 50 % of the steps were not run"),
         ([8, 12], [1, 4], None, "2 of 4 trials stopped early; about 38 % of the steps were not run"),
         ([10, 10], [1, None], None, "2 of 4 trials stopped early; 22 % of the steps were not run"),
         ([10], [None], None, "1 of 2 trials stopped early"),
         ([None], [4], None, "1 of 2 trials stopped early"),
-        ([], [4], 10, "1 of 1 trials stopped early; 60 % of the steps were not run"),
+        ([], [4], 10, "1 of 1 trials stopped early; about 60 % of the steps were not run"),
         ([10], [], 10, ""),
     ],
 )

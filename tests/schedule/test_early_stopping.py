@@ -137,6 +137,19 @@ class TestValuesThatAreNotNumbers:
         assert scheduler.judge(attempt(1), Report(1, {"accuracy": 0.5})) == UNHEEDED
 
 
+def test_an_attempt_that_continues_is_not_compared_at_rungs_that_it_has_passed() -> None:
+    """It begins far beyond the rung, with a value that others had much later."""
+    scheduler = early(Asha(3), max_steps=81)
+    for number in range(1, 9):
+        for step in (1, 3, 9, 20):
+            scheduler.judge(attempt(number), report(step, 10 - step / 10))
+        assert scheduler.judge(attempt(number, of=2), report(21, 1)) == UNHEEDED
+        assert scheduler.judge(attempt(number, of=2), report(22, 1)) == UNHEEDED
+    for step in (1, 3, 9):
+        assert scheduler.judge(attempt(9), report(step, 5)) == Verdict(CONTINUE, 1, 9)
+    assert scheduler.judge(attempt(1, of=2), report(27, 1)) == Verdict(CONTINUE, 1, 1)
+
+
 def test_what_an_earlier_attempt_reported_counts_no_more() -> None:
     scheduler = early(Asha(2), max_steps=9)
     scheduler.judge(attempt(1), report(1, 1.0))

@@ -8,6 +8,7 @@ from enum import Enum
 import msgspec
 
 THE_VALUE = "val_to_return"  # the name of a script's one value, where the user has given it none
+LARGEST_STEP = 2.0**53  # up to which every whole number is a float
 STEPS = ("step", "epoch", "iteration", "iter")  # what a step may be called: no measurement; the first one counts
 
 

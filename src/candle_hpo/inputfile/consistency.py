@@ -124,6 +124,16 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
     useless = [name for name in _OF_A_RULE if name in there and name not in (*of_rule, *others)]
     if useless:
         yield f"{', '.join(useless)}: no effect {f'with stopping={rule}' if rule else 'without a rule in stopping'}"
+    pattern = values.get("result_pattern")
+    if (
+        rule
+        and isinstance(pattern, str)
+        and re.compile(pattern).groupindex.keys() == measured_groups(re.compile(pattern)).keys()
+    ):
+        yield (
+            f"stopping={rule}: result_pattern has no group step or epoch, so each match counts as a step; let it match "
+            "what is optimized alone, once a step"
+        )
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
         yield 'argument_style: no effect without hyperparams_as="arguments"'
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]

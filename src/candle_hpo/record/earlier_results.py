@@ -21,7 +21,7 @@ from candle_hpo.record.history import History, TrialHistory
 from candle_hpo.record.log import read_events
 
 # What `candle aggregate-results` writes besides hyperparameters and metrics (`report.results`).
-OWN_COLUMNS = ("result", "dirname", "id", "status", "seconds", "attempts")
+OWN_COLUMNS = ("result", "dirname", "id", "status", "seconds", "attempts", "last_step", "last_value")
 _PREFIX = "hyperparameter_"  # of a hyperparameter that is called like one of these
 
 

@@ -35,7 +35,7 @@ class Savings(NamedTuple):
 def savings(history: History, stored: StoredExperiment) -> Savings | None:
     """Return what was saved; None where no trial was stopped early.
 
-    A whole trial has `max_steps`, or, where that is not given, as many steps as those that completed had on average. A
+    A whole trial has as many steps as those that completed had on average, or, where none has, `max_steps`. A
     trial whose last step nobody knows counts as if it had run them all. With `fidelity`, no two levels have the same
     whole trials, and the share is not known.
     """
@@ -51,14 +51,13 @@ def savings(history: History, stored: StoredExperiment) -> Savings | None:
             report = row.outcome.last_report if is_whole else row.last_report
             last[row.outcome.status].append(None if report is None else report.step)
     run = [step for step in last[Status.COMPLETED] if step is not None]
-    most = stored.settings.max_steps
-    whole = most or (sum(run) / len(run) if run else None)
+    whole = sum(run) / len(run) if run else stored.settings.max_steps
     share = None
     if whole is not None and whole > 0 and any(step is not None for step in last[Status.STOPPED]):
         saved = sum(max(0.0, whole - step) for step in last[Status.STOPPED] if step is not None)
         ran = sum(whole if step is None else step for steps in last.values() for step in steps)
         share = saved / (saved + ran)
-    return Savings(history.counts[Status.STOPPED], history.ended, share, is_estimate=not most and len(set(run)) > 1)
+    return Savings(history.counts[Status.STOPPED], history.ended, share, is_estimate=len(set(run)) != 1)
 
 
 def savings_lines(history: History, stored: StoredExperiment) -> list[str]:

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Attempt, Outcome, Report, Status
@@ -19,6 +19,7 @@ from candle_hpo.schedule.scheduler import UNHEEDED, Moment, Scheduler, Verdict, 
 
 FEWEST_OTHERS = 5  # trials, before the median of their values stops one
 BEST_FEW = 3  # trials that run their whole length
+NEAR_A_RUNG = 1.2  # times its step; what is further says nothing of it
 MEDIAN_RUNG = 1.2  # times the step of a rung is that of the next one, for the median
 
 
@@ -95,6 +96,14 @@ class BestFew:
         return bisect_left(others, loss) < BEST_FEW
 
 
+class _Own(NamedTuple):
+    """What a trial had at its rungs, as far as its last attempt; `first_step` is where one began that continues."""
+
+    attempt: Attempt
+    first_step: float
+    losses: dict[float, float]
+
+
 class EarlyStopping:
     """A scheduler that chooses as another does, and stops trials by a rule, and by values that are not numbers.
 
@@ -119,7 +128,7 @@ class EarlyStopping:
         self._furthest = -math.inf  # step of all that was seen
         self._undecided: dict[int, float] = {}  # by the trial's number: a rung, beyond which none was known to go
         self._losses: defaultdict[float, list[float]] = defaultdict(list)  # of each rung, sorted
-        self._own: dict[int, tuple[Attempt, dict[float, float]]] = {}  # of each trial by its number: loss at each rung
+        self._own: dict[int, _Own] = {}  # of each trial by its number
 
     def look_ahead(self, workers: int) -> int:
         """Return what the other one says."""
@@ -146,10 +155,13 @@ class EarlyStopping:
         if self._rule is None or not self._min_steps <= report.step < self._end:
             return UNHEEDED
         self._furthest = max(self._furthest, report.step)
-        rung, own, number = self._rung(self._rule, report.step), self._losses_of(attempt), attempt.trial.number
-        losses = self._losses[rung]
+        rung, number = self._rung(self._rule, report.step), attempt.trial.number
+        known, losses = self._begin(attempt, report.step), self._losses[rung]
+        own = known.losses
         if rung in own and self._undecided.get(number) != rung:
             return UNHEEDED
+        if rung not in own and rung < known.first_step and report.step > rung * NEAR_A_RUNG:
+            return UNHEEDED  # what it had at the rung, before it continued from a checkpoint, is not known
         if rung in own:
             losses.pop(bisect_left(losses, own[rung]))
         else:
@@ -170,15 +182,19 @@ class EarlyStopping:
             rung = following
         return rung
 
-    def _losses_of(self, attempt: Attempt) -> dict[float, float]:
-        """Return what an attempt had at its rungs; what an earlier one at the trial had there counts no more."""
-        earlier, own = self._own.get(attempt.trial.number, (attempt, {}))
-        if earlier != attempt:
-            for rung, loss in own.items():
-                self._losses[rung].pop(bisect_left(self._losses[rung], loss))
-            own = {}
-        self._own[attempt.trial.number] = attempt, own
-        return own
+    def _begin(self, attempt: Attempt, step: float) -> _Own:
+        """Return what is known of an attempt, with what its trial had at rungs before, where it continues from there.
+
+        That is so of rungs before its first step; what an earlier attempt had at later ones counts no more.
+        """
+        known = self._own.get(attempt.trial.number)
+        if known is None:
+            known = self._own[attempt.trial.number] = _Own(attempt, -math.inf, {})
+        elif known.attempt != attempt:
+            for rung in [rung for rung in known.losses if rung >= step]:
+                self._losses[rung].pop(bisect_left(self._losses[rung], known.losses.pop(rung)))
+            known = self._own[attempt.trial.number] = _Own(attempt, step, known.losses)
+        return known
 
 
 class AtEachLevel:

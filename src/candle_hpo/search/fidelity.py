@@ -164,6 +164,10 @@ class FidelitySearch:
 
     def _of_line(self, level: int, outcome: Outcome) -> Outcome:
         """Return how a trial of this level ended as what it is for a line that has its whole length at the last one."""
+        if outcome.status is Status.STOPPED and outcome.last_report is not None:
+            # The steps that its script counts are not the levels; that it became what is not a number, says something.
+            is_number = outcome.last_report.value_of(self._objective.name) is not None
+            return replace(outcome, last_report=None) if is_number else outcome
         if outcome.status is not Status.COMPLETED:
             return outcome
         report = Report(self._levels.values[level - 1], outcome.metrics)

@@ -17,6 +17,7 @@ from types import TracebackType
 
 import msgspec
 
+from candle_hpo.core.objective import LARGEST_STEP
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Report
 from candle_hpo.files import replace_file
@@ -30,9 +31,9 @@ LOOK_SECONDS = 0.5
 _SHARE = 0.1  # of the time that is spent with looking, at most
 _ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much larger than the last one kept:
 _GROWTH = 0.002
-_MOST_AT_ONCE = 20  # reports that a look passes on
+_MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
+_GROWTH_AT_ONCE = 1.1
 _LAST_LOOKS = 2  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
-_WHOLE = 2**53  # up to which every whole number is a float
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)
@@ -137,13 +138,15 @@ class ReportWatch:
         if self._thread.ident is not None:
             self._thread.join()
         with _Guard(self._faults):
-            if not self.look(is_last=True):
+            is_all = self.look(is_last=True)
+            if not is_all:
                 megabytes = _LAST_LOOKS * MOST_BYTES // 10**6
                 self._faults.append(
                     f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
                 )
             self._source.close()
-            self._keep_less()
+            if is_all:
+                self._keep_less()
 
     def look(self, *, is_last: bool = False) -> bool:
         """Read what is new, and pass it on: at most so much, and much more in the last look; return whether it was all.
@@ -177,14 +180,19 @@ class ReportWatch:
                 pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))
 
     def _pass_on(self, reports: Sequence[Report]) -> None:
-        """Pass reports on; where they are very many, an even choice of them with the last one."""
+        """Pass reports on; of very many those that stand for the ones between them, and all that decide by themselves.
+
+        What is compared at a step is the first report there: so none is passed over for one that is much further.
+        """
         if self._report is None:
             return
-        if len(reports) > _MOST_AT_ONCE:
-            last = len(reports) - 1
-            reports = [reports[number * last // (_MOST_AT_ONCE - 1)] for number in range(_MOST_AT_ONCE)]
+        passed, was_none = None, False
         for report in reports:
-            self._report(report)
+            is_none = report.has(self._series.objective) and report.value_of(self._series.objective) is None
+            is_next = passed is None or report.step >= passed + (_GROWTH_AT_ONCE - 1) * abs(passed)
+            if len(reports) <= _MOST_AT_ONCE or is_next or report is reports[-1] or (is_none and not was_none):
+                self._report(report)
+                passed, was_none = report.step, is_none
 
     def _keep(self, reports: Sequence[Report]) -> None:
         lines = [_line_of(report) for report in reports]
@@ -205,7 +213,7 @@ class ReportWatch:
 
 
 def _line_of(report: Report) -> bytes:
-    step = int(report.step) if report.step.is_integer() and abs(report.step) < _WHOLE else report.step
+    step = int(report.step) if report.step.is_integer() and abs(report.step) < LARGEST_STEP else report.step
     return msgspec.json.encode({"step": step, **report.metrics}) + b"\n"
 
 

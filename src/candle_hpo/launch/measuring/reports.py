@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from candle_hpo.core.objective import STEPS, THE_VALUE
+from candle_hpo.core.objective import LARGEST_STEP, STEPS, THE_VALUE
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.growing_file import GrowingFile
 from candle_hpo.launch.measuring.number_texts import as_number, shortened
@@ -56,6 +56,7 @@ class PrintedReports:
 
     def _begin_again(self) -> None:
         self._text, self._begin, self._count = "", 0, 0
+        self._unfinished = b""  # that is still written over
         self._word: str | None = None  # that the label ends
 
     def look(self, *, is_last: bool) -> Found:
@@ -63,15 +64,18 @@ class PrintedReports:
         piece = self._file.read(is_last=is_last)
         if piece.begins_again:
             self._begin_again()
-        if not piece.lines:
+        lines = self._finished(piece.lines, is_last=is_last and piece.is_all)
+        if not lines:
             return Found((), piece.is_all, piece.begins_again)
-        seen, text = len(self._text), self._text + self._pattern.as_read(piece.lines)
+        seen, text = len(self._text), self._text + self._pattern.as_read(_as_left(lines))
         found = [each for each in self._pattern.occurrences(text, self._begin) if each.end > seen]
         if found and self._word is None:
             words = {each.word for each in found}
             self._word = "" if "" in words else words.pop() if len(words) == 1 else "\n"  # no word at all
         reports = []
         for each in found:
+            if not each.word:  # as the label of the result, where both are there
+                self._word = ""
             if each.word != self._word:
                 self._refuse(self._pattern.error_of_label(text, each.end))
                 continue
@@ -85,6 +89,20 @@ class PrintedReports:
         kept = max(text.rfind("\n", 0, end), text.find("\n", len(text) - _NEAR) if len(text) > _NEAR else -1) + 1
         self._text, self._begin = text[kept:], max(0, end - kept)
         return Found(reports, piece.is_all, piece.begins_again)
+
+    def _finished(self, lines: bytes, *, is_last: bool) -> bytes:
+        """Return the lines that nobody writes over any more: a carriage return alone does not end one."""
+        lines = self._unfinished + lines
+        end = len(lines) if is_last else lines.rfind(b"\n") + 1
+        self._unfinished = lines[max(end, lines.rfind(b"\r", end, max(end, len(lines) - 1)) + 1) :]
+        return lines[:end]
+
+
+def _as_left(lines: bytes) -> bytes:
+    """Return lines as they are in the end: of what a progress bar writes over itself, the last."""
+    if b"\r" not in lines:
+        return lines
+    return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in lines.split(b"\n"))
 
 
 class ReportedLines:
@@ -176,8 +194,8 @@ def number_or_none(value: object, name: str) -> float | None:
 def step_of(value: object, name: str) -> float:
     """Return a value as the number of a step. Raises `ValueError`."""
     number = number_or_none(value, name)
-    if number is None:
-        raise ValueError(f"{name} is {shortened(str(value))}, not a finite number")
+    if number is None or abs(number) > LARGEST_STEP:
+        raise ValueError(f"{name} is {shortened(str(value))}, not a number that can be a step")
     return number
 
 

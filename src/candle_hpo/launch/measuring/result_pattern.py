@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from candle_hpo.core.objective import STEPS
+from candle_hpo.core.objective import LARGEST_STEP, STEPS
 from candle_hpo.core.trial import Metrics
 from candle_hpo.launch.measuring.number_texts import as_number, is_part, may_be_part, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
@@ -172,7 +172,7 @@ class ResultPattern:
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
         around = text[max(0, start - _NEAR) : max(0, start)], text[end : end + _NEAR]
-        if number is None or not math.isfinite(number) or is_part(found, *around):
+        if number is None or not abs(number) < LARGEST_STEP or is_part(found, *around):
             raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
         return number
 
