@@ -145,6 +145,8 @@ def test_a_match_over_lines_that_come_one_by_one(tmp_path: Path) -> None:
 
 def test_a_line_without_an_end_takes_no_memory_without_an_end(tmp_path: Path) -> None:
     trial = printed(tmp_path, "loss: ([0-9.]+)", "loss: 0.5\n", *["x" * 3_000_000] * 3, "loss: 0.1\nloss: 0.4\n")
+    while not trial.watch.look():
+        pass
     assert trial.said == [(1, 0.5), (2, 0.4)]
 
 

@@ -17,7 +17,7 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
 from candle_hpo.record.folder import find_experiment, read_experiment_settings
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 
 # What `candle aggregate-results` writes besides hyperparameters and metrics (`report.results`).
@@ -44,7 +44,8 @@ class EarlierResults(NamedTuple):
 def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     """Return the completed trials of an experiment (`X003`, or its folder), or the rows with a result of a CSV file.
 
-    Of a configuration that was run at several levels of fidelity, the highest counts.
+    With several levels of fidelity, the highest counts at which any has completed: a value of a lower one is
+    another measurement.
 
     Raises `InputError` where there is no such thing, `RecordError` where a record cannot be read.
     """
@@ -54,14 +55,13 @@ def find_earlier_results(named: str, directory: Path) -> EarlierResults:
     paths = find_experiment(named, directory)
     objective = read_experiment_settings(paths).settings.objective
     history = History(objective, read_events(paths.record) if paths.record.exists() else ())
-    lines: dict[str, TrialHistory] = {}
-    for _, row in sorted(history.trials.items()):
-        before = lines.get(row.trial.id_of_line)
-        if row.value is not None and (
-            before is None or before.trial.configuration.level < row.trial.configuration.level
-        ):
-            lines[row.trial.id_of_line] = row
-    results = [EarlierResult(row.value, row.trial.hyperparameters) for row in lines.values() if row.value is not None]
+    trials = [row.trial for row in history.trials.values() if row.value is not None]
+    level = max((trial.configuration.level for trial in trials), default=1)
+    results = [
+        EarlierResult(row.value, row.trial.hyperparameters)
+        for _, row in sorted(history.trials.items())
+        if row.value is not None and row.trial.configuration.level == level
+    ]
     return EarlierResults(results, paths.root.name, objective)
 
 

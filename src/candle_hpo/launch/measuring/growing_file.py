@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-MOST_BYTES = 1 << 22  # that are read at once
+MOST_BYTES = 1 << 20  # that are read at once
 _ANCHOR = 256  # bytes before the place that was read to: where they are others now, the file was written again
 _LONGEST_LINE = 1 << 22
 
