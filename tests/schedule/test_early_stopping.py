@@ -87,6 +87,14 @@ class TestWhereTrialsEnd:
         assert scheduler.judge(attempt(4), report(9, 9)) == UNHEEDED
         assert scheduler.judge(attempt(5), report(3, 9)).kind is CONTINUE
 
+    def test_where_another_has_completed_a_trial_is_judged_by_its_next_report(self) -> None:
+        scheduler = early(Asha(2), max_steps=81)
+        for number in range(1, 4):
+            scheduler.judge(attempt(number), report(8, number))
+        complete(scheduler, 1, 8)
+        assert scheduler.judge(attempt(4), report(8, 9)) == Verdict(CONTINUE, 4, 4), "it may be at its end, too"
+        assert scheduler.judge(attempt(4), report(9, 0)) == Verdict(STOP, 4, 4)
+
 
 class TestMedian:
     def test_it_stops_what_is_worse_than_the_median_of_enough_others(self) -> None:

@@ -109,7 +109,8 @@ class EarlyStopping:
 
     Rungs begin at `min_steps`. None stands where trials end: at `max_steps`, or, where that is not given, at the last
     step of any that has completed. As long as that is not known, a trial is judged only once some have gone beyond the
-    rung, if need be by its own next report. Without a rule, only values that are not numbers stop a trial.
+    rung, if need be by its own next report; and so it is at a step at which another has completed. Without a rule, only
+    values that are not numbers stop a trial.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class EarlyStopping:
         self._scheduler, self._rule, self._objective, self._stops_nan = scheduler, rule, objective, stops_nan
         self._min_steps, self._end = min_steps, math.inf if max_steps is None else max_steps
         self._learns_end = max_steps is None
+        self._ends: set[float] = set()  # steps at which trials have completed
         self._furthest = -math.inf  # step of all that was seen
         self._undecided: dict[int, float] = {}  # by the trial's number: a rung, beyond which none was known to go
         self._losses: defaultdict[float, list[float]] = defaultdict(list)  # of each rung, sorted
@@ -141,9 +143,11 @@ class EarlyStopping:
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how a trial ended, and at which step."""
         self._scheduler.ended(attempt, outcome)
-        if self._learns_end and outcome.status is Status.COMPLETED and outcome.last_report is not None:
+        if outcome.status is Status.COMPLETED and outcome.last_report is not None:
             last = outcome.last_report.step
-            self._end = last if self._end == math.inf else max(self._end, last)
+            self._ends.add(last)
+            if self._learns_end:
+                self._end = last if self._end == math.inf else max(self._end, last)
 
     def judge(self, attempt: Attempt, report: Report) -> Verdict:
         """Return whether an attempt continues; at a rung, beside all that have been there."""
@@ -169,7 +173,7 @@ class EarlyStopping:
             own[rung] = min([loss, *own.values()]) if self._rule.takes_best else loss
         continues, rank = self._rule.continues(own[rung], losses), bisect_left(losses, own[rung]) + 1
         losses.insert(rank - 1, own[rung])
-        if self._furthest > rung or self._end < math.inf:
+        if report.step not in self._ends and (self._furthest > rung or self._end < math.inf):
             self._undecided.pop(number, None)
         else:  # trials may well end here
             self._undecided[number], continues = rung, True
