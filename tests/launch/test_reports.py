@@ -100,8 +100,11 @@ def test_the_output_is_read_as_carefully_as_a_result(
 def test_a_match_that_is_left_out_is_counted_and_the_first_one_quoted(tmp_path: Path) -> None:
     trial = printed(tmp_path, "loss: ([0-9.]+)", "loss: 1,234.5\nloss: 0.4\nloss: 1.2e-05\n")
     (note,) = trial.watch.notes
-    assert note.startswith("a report was left out (and 1 more): result_pattern found 1, which is a part of what is")
-    assert 'in "loss: 1,234.5"' in note
+    assert note == "reports of some trials were left out; reports.left_out.txt in the trial's folder quotes the first"
+    assert trial.watch.left_out.startswith(
+        "a report was left out (and 1 more): result_pattern found 1, which is a part of what is"
+    )
+    assert 'in "loss: 1,234.5"' in trial.watch.left_out
     assert trial.said == [(2, 0.4)]
 
 
@@ -132,7 +135,7 @@ def test_a_step_that_cannot_be_counted_is_left_out(tmp_path: Path, step: str) ->
 def test_a_label_within_different_words_reports_neither(tmp_path: Path) -> None:
     trial = printed(tmp_path, "loss: ([0-9.]+)", "val_loss: 0.5 train_loss: 0.4\n", "val_loss: 0.3\n")
     assert trial.said == []
-    assert "fits two labels" in trial.watch.notes[0]
+    assert "fits two labels" in trial.watch.left_out
     (tmp_path / "b").mkdir()
     assert printed(tmp_path / "b", "loss: ([0-9.]+)", "val_loss: 0.5\n", "val_loss: 0.3\n").said == [(1, 0.5), (2, 0.3)]
 
@@ -186,7 +189,7 @@ def test_reports_without_a_step_count_from_1(tmp_path: Path) -> None:
 def test_a_line_that_is_wrong_is_left_out_and_said(tmp_path: Path, line: str, why: str) -> None:
     trial = reported(tmp_path, f'{{"val_to_return": 0.5}}\n{line}\n{{"val_to_return": 0.3}}\n')
     assert trial.said == [(1, 0.5), (3, 0.3)]
-    assert why in trial.watch.notes[0]
+    assert why in trial.watch.left_out
 
 
 def test_reports_that_come_late_are_left_out_and_parts_of_a_step_are_one(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class TrialPaths:
     reports_unread = File(
         "reports.of_model.jsonl", "What a model reports though `result_pattern` or `result_file` is set; not read."
     )
+    reports_left_out = File("reports.left_out.txt", "Why a report of the last attempt was left out; the first of them.")
     outcome = File("outcome.json", "How the last attempt ended.")
     result = File("result.txt", "The value alone, only when completed.")
 

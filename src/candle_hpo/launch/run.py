@@ -167,7 +167,14 @@ def _make_run_folder(paths: TrialPaths) -> bool:
 
 def _clear_earlier_attempt(attempt: Attempt, paths: TrialPaths) -> None:
     """Keep nothing that could pass for a result of this attempt; keep the earlier output under its own name."""
-    for stale in (paths.reported, paths.reports, paths.reports_unread, paths.result, paths.outcome):
+    for stale in (
+        paths.reported,
+        paths.reports,
+        paths.reports_unread,
+        paths.reports_left_out,
+        paths.result,
+        paths.outcome,
+    ):
         if stale.is_symlink() or not stale.is_dir():
             stale.unlink(missing_ok=True)
     if paths.output.parent == paths.run and paths.output.is_symlink():

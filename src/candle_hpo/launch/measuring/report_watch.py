@@ -113,8 +113,8 @@ class ReportWatch:
         """What the user should know of reports that were left out."""
         notes = list(self._faults)
         if self._refused:
-            more = f" (and {self._refusals - 1:,} more)" if self._refusals > 1 else ""
-            notes.append(f"a report was left out{more}: {self._refused[0]}")
+            name = self._paths.reports_left_out.name
+            notes.append(f"reports of some trials were left out; {name} in the trial's folder quotes the first")
         if self._series.late:
             notes.append("reports were left out whose step is not beyond that of the report before")
         if self.last is not None and not self._series.has_objective:
@@ -125,6 +125,15 @@ class ReportWatch:
         if not self._is_own_file and self._paths.reports_unread.exists():
             notes.append("what candle_report says is not read where result_pattern or result_file is set")
         return tuple(notes)
+
+    @property
+    def left_out(self) -> str:
+        """Why the first report that was left out was, and how many more were; it may quote what the model printed.
+
+        So it is for the trial's folder alone, and no note: those are in logs, and in what people send each other.
+        """
+        more = f" (and {self._refusals - 1:,} more)" if self._refusals > 1 else ""
+        return f"a report was left out{more}: {self._refused[0]}\n" if self._refused else ""
 
     def __enter__(self) -> ReportWatch:
         with suppress(RuntimeError):  # no more threads: then all is read at the end
@@ -145,6 +154,8 @@ class ReportWatch:
                     f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
                 )
             self._source.close()
+            if self.left_out:
+                replace_file(self._paths.reports_left_out, self.left_out.encode())
             if is_all:
                 self._keep_less()
 
