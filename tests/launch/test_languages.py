@@ -7,8 +7,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
-from support.attempts import attempt_at
+from support.attempts import attempt_at, stopped_when_it_prints
 
 pytestmark = pytest.mark.slow
 
@@ -299,17 +297,8 @@ def test_it_may_change_its_directory(run: Runner) -> None:
 
 
 def test_it_stops_when_asked(run: Runner) -> None:
-    def stop_when_it_runs() -> None:
-        output = run.folder / "subprocess_out_and_err.txt"
-        while not (output.exists() and output.read_text()):
-            time.sleep(0.01)
-        run.switch.stop()
-
-    thread = threading.Thread(target=stop_when_it_runs)
-    thread.start()
-    assert run(run.language.sleeps).status is Status.INTERRUPTED
-    thread.join()
-    run.switch.close()
+    with stopped_when_it_prints(run.folder / "subprocess_out_and_err.txt", run.switch):
+        assert run(run.language.sleeps).status is Status.INTERRUPTED
 
 
 def test_other_metrics_are_kept(run: Runner) -> None:

@@ -25,7 +25,7 @@ from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process import group
 from candle_hpo.process.group import StopSwitch
 from conftest import gone
-from support.attempts import attempt_at
+from support.attempts import attempt_at, stopped_when_it_prints
 
 
 class Runner:
@@ -246,27 +246,18 @@ def test_trial_timeout_ends_the_whole_group(run: Runner, ignores: bool, monkeypa
 
 @pytest.mark.parametrize("ignores", [False, True])
 def test_stopping_ends_the_whole_group_and_says_so(run: Runner, ignores: bool) -> None:
-    def stop_when_it_runs() -> None:
-        output = run.folder / "subprocess_out_and_err.txt"
-        while not (output.exists() and output.read_text()):
-            time.sleep(0.01)
-        run.switch.stop()
-
-    thread = threading.Thread(target=stop_when_it_runs)
-    thread.start()
-    outcome = run(
-        f"""
-        import signal, subprocess, time
-        if {ignores}:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print(subprocess.Popen(["sleep", "600"]).pid)
-        time.sleep(600)
-        """
-    )
-    thread.join()
+    with stopped_when_it_prints(run.folder / "subprocess_out_and_err.txt", run.switch):
+        outcome = run(
+            f"""
+            import signal, subprocess, time
+            if {ignores}:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print(subprocess.Popen(["sleep", "600"]).pid)
+            time.sleep(600)
+            """
+        )
     assert (outcome.status, outcome.reason) == (Status.INTERRUPTED, "stopped while it ran")
     assert gone(int(run.output.split()[0]))
-    run.switch.close()
 
 
 def test_what_starts_after_the_stop_is_stopped_too(run: Runner) -> None:

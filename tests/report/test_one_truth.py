@@ -125,6 +125,12 @@ def status_of(paths: ExperimentPaths) -> str:
 
 VALUES = st.sampled_from([0.5, 0.5, -1.0, 2.0, 0.5000000001])
 PLACE = Place("n", 0)
+
+
+def without_value(status: Status, kind: FailureKind, reason: str) -> Outcome:
+    return Outcome(status, failure=Failure(kind, reason), seconds=1.0, place=PLACE)
+
+
 ENDS = st.one_of(
     VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, place=PLACE)),
     VALUES.map(
@@ -134,36 +140,11 @@ ENDS = st.one_of(
     ),
     st.sampled_from(
         [
-            Outcome(
-                Status.FAILED,
-                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.FAILED,
-                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.TIMED_OUT,
-                failure=Failure(FailureKind.TIME, "it ran longer than trial_timeout"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.OUT_OF_MEMORY,
-                failure=Failure(FailureKind.MEMORY, "out of memory"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.INTERRUPTED,
-                failure=Failure(FailureKind.MACHINE, "stopped while it ran"),
-                seconds=1.0,
-                place=PLACE,
-            ),
+            without_value(Status.FAILED, FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
+            without_value(Status.FAILED, FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
+            without_value(Status.TIMED_OUT, FailureKind.TIME, "it ran longer than trial_timeout"),
+            without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, "out of memory"),
+            without_value(Status.INTERRUPTED, FailureKind.MACHINE, "stopped while it ran"),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(4.0, {THE_VALUE: 0.25})),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(1.5, {THE_VALUE: None})),
