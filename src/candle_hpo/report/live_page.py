@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.curves import Point
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines

@@ -12,7 +12,8 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.curves import Point, last_points
 from candle_hpo.report.words import (
     count,
