@@ -450,6 +450,22 @@ def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
     assert outcome.reason == "exit status 7; last output: got 7"
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("grep -q x /dev/null", "ready / candle: set -e ended the script, at or after: grep -q x /dev/null"),
+        ("f() { [ -e nothing ]; }; f", "ready / candle: set -e ended the script, at or after: [ -e nothing ]"),
+        ("(exit 1)", "ready / candle: set -e ended the script, at or after: echo ready"),
+        ("exit 1", "ready"),
+        ("f() { return 1; }; f", "ready"),
+        ("set +e; false", "ready"),
+        ("if false; then :; fi; [ -e nothing ] || exit 1", "ready"),
+    ],
+)
+def test_what_set_e_ended_a_script_for_is_said(bash: Runner, script: str, reason: str) -> None:
+    assert bash(f"set -e\necho ready\n{script}").reason == f"exit status 1; last output: {reason}"
+
+
 def test_the_bits_of_a_whole_number_of_64_are_not_a_number(r: Runner) -> None:
     """`fread` and databases return these; only the package bit64 converts them."""
     outcome = r("val_to_return <- structure(3e-323, class = 'integer64')")

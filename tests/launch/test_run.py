@@ -117,10 +117,10 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep"),
+        ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep (model.py, line 1)"),
         (
-            "raise RuntimeError('CUDA error: assert triggered\\nSearch for it\\nCompile with it')",
-            "exit status 1; last output: RuntimeError: CUDA error: assert triggered / Compile with it",
+            "raise RuntimeError('CUDA error: assert triggered\\nSearch for it\\nCompile so')",
+            "exit status 1; last output: RuntimeError: CUDA error: assert triggered (model.py, line 1) / Compile so",
         ),
         ("import sys; sys.exit(3)", "exit status 3"),
         ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3; last output: said"),
