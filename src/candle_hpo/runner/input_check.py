@@ -121,7 +121,8 @@ def _check_hyperparameters(
         findings.right(f"the hyperparameters that {name} reads: {', '.join(found.seen)}")
     if found.unclear and not reading.problems:
         findings.note(f"whether {name} reads {', '.join(found.unclear)} is not clear from its text")
-    for note in found.notes:
+    on_names = () if reading.problems else script.notes_on_names(reading.default_model, reading.space)
+    for note in (*on_names, *found.notes):
         findings.note(note)
 
 

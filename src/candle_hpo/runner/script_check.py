@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
+from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
+from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.handover.arguments import as_arguments
@@ -88,7 +89,7 @@ class ScriptCheck:
             seen = tuple(name for name in names if options[name] in reading.options)
             unclear = () if reading.options else tuple(names)
             unknown = {name: options[name] for name in names if name not in (*seen, *unclear)}
-            notes = (*self._unknown_options(unknown), *self._notes_on_booleans(options), *value_notes)
+            notes = (*self._unknown_options(unknown, options.values()), *self._notes_on_booleans(options), *value_notes)
             return Comparison(seen, unclear, notes)
         if self._language is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(), *value_notes))
@@ -96,16 +97,16 @@ class ScriptCheck:
         unread = [name for name in names if name not in read]
         absent = [each for each in reading.reads if each.name not in names]
         lacking = [each for each in absent if not (each.optional or reading.fills_in or each.name in known)]
-        optional = [each for each in absent if each.optional and _has_near(each.name, unread)]
+        optional = {each: near for each in absent if each.optional and (near := misspelling_of(each.name, unread))}
         return Comparison(
             seen=tuple(name for name in names if name in read),
             unclear=tuple(unread) if reading.hands_on else (),
             notes=(
-                *(self._note_on_lacking(each, names, input_file) for each in lacking),
+                *(self._note_on_lacking(each, unread, input_file) for each in lacking),
                 *(
                     f'{self._name}:{each.line}: "{each.name}" is read if it is there, and {input_file} has none; '
-                    + nearest(each.name, unread)
-                    for each in optional
+                    f'did you mean "{near}"?'
+                    for each, near in optional.items()
                 ),
                 *self._unread(unread, names),
                 *value_notes,
@@ -147,12 +148,29 @@ class ScriptCheck:
             )
         return notes
 
-    def _note_on_lacking(self, read: Mention, names: Sequence[str], input_file: str) -> str:
-        near = nearest(read.name, names) if names and _has_near(read.name, names) else ""
-        add = "add it to &default_model, or to &param_space"
+    def notes_on_names(
+        self, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
+    ) -> Iterator[str]:
+        """Yield notes on names of the space that `&default_model` has misspelt; none where the script has both."""
+        names = () if space is None else space.names
+        others = [name for name in default_model if name not in names]
+        who = "sets name" if isinstance(space, GridSpace) else "parameters name"
+        for name in names:
+            near = None if name in default_model else misspelling_of(name, others)
+            if near is not None and not (self._has(name) and self._has(near)):
+                yield f'the {who} "{name}", and &default_model has "{near}"; is one of them misspelt?'
+
+    def _has(self, name: str) -> bool:
+        if self._settings.hyperparams_as == "arguments":
+            return self._option(name) in self._reading.options
+        return any(each.name == name for each in self._reading.reads)
+
+    def _note_on_lacking(self, read: Mention, unread: Sequence[str], input_file: str) -> str:
+        near = misspelling_of(read.name, unread)
+        what = f'did you mean "{near}"?' if near else "add it to &default_model, or to &param_space"
         return (
             f'{self._name}:{read.line}: it reads the hyperparameter "{read.name}", '
-            f"which {input_file} does not have; {near or add} "
+            f"which {input_file} does not have; {what} "
             "(a trial that comes there fails, unless the script has set it itself)"
         )
 
@@ -171,14 +189,16 @@ class ScriptCheck:
         given = as_arguments({name: 1}, self._settings.argument_style)
         return given[0].partition("=")[0] if given else ""
 
-    def _unknown_options(self, options: dict[str, str]) -> Iterator[str]:
+    def _unknown_options(self, options: dict[str, str], given: Collection[str]) -> Iterator[str]:
         """Yield a note on each option that candle will give it, and that its own parser does not have."""
+        others = [option for option in self._reading.options if option not in given]
         for name, option in options.items():
             if option:
-                near = nearest(option, self._reading.options)
+                near = misspelling_of(option, others)
+                meant = f'did you mean "{near}"?' if near else f"it has {', '.join(self._reading.options)}"
                 yield (
                     f'{self._name} does not seem to have the option {option}, which "{name}" becomes; '
-                    f"{near} (argument_style)"
+                    f"{meant} (argument_style)"
                 )
 
     def _notes_on_booleans(self, options: dict[str, str]) -> Iterator[str]:
@@ -262,10 +282,6 @@ class ScriptCheck:
         return f"install it there ({interpreter.path} -m pip install …), {other}"
 
 
-def _has_near(name: str, names: Sequence[str]) -> bool:
-    return nearest(name, names).startswith("did you mean")
-
-
 def notes_before_submission(request: InputFile, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
     """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
 
@@ -278,6 +294,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
         raise InputError(*wrong)
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
+        notes += check.notes_on_names(request.default_model, request.space)
         notes += check.compare(names_given(request.default_model, request.space), input_file).notes
     try:
         notes += check.notes_on_imports(interpreter, site_modules)
