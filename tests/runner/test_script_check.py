@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.launch.interpreter import Interpreter
+from candle_hpo.runner.import_check import notes_on_imports
 from candle_hpo.runner.script_check import ScriptCheck, names_given
 
 
@@ -55,3 +58,47 @@ def test_an_option_that_looks_misspelt(here: Path) -> None:
     assert 'the option --epochs, which "epochs" becomes; did you mean "--epoch"? (argument_style)' in other
     (steps,) = notes_on(here, options, {}, ["learning_rate"], **arguments)
     assert "did you mean" not in steps
+
+
+@pytest.mark.parametrize(
+    ("script", "note"),
+    [
+        ("import lib_of_mine", "model.py:1: the module lib_of_mine is not installed for {python}; install it there"),
+        (
+            "if fast:\n    import nothing_such",
+            "model.py:2: the module nothing_such is not installed for {python}; the scri",
+        ),
+        ("try:\n    import nothing_such\nexcept ImportError:\n    import json", ""),
+        ("try:\n    import json\nexcept ImportError:\n    import nothing_such as json", ""),
+        ("import sys\nsys.path.append({lib!r})\nimport lib_of_mine", ""),
+        (
+            "import sys\nimport lib_of_mine\nsys.path.append({lib!r})",
+            "model.py:2: the module lib_of_mine is not installed",
+        ),
+        (
+            "import sys, pathlib\nsys.path.append(str(pathlib.Path(__file__).parent / 'lib'))\nimport lib_of_mine",
+            "",
+        ),
+        (
+            "import sys\nsys.path.append('lib')\nimport lib_of_mine",
+            'adds "lib" to sys.path, which is looked for where a',
+        ),
+        (
+            "import sys\nsys.path.append(find())\nimport lib_of_mine",
+            "the script changes sys.path, and may find it then",
+        ),
+        (
+            "from .lib import x",
+            "model.py:1: a relative import (from .lib import …) fails in a script that is not run as",
+        ),
+        ("try:\n    from .lib import x\nexcept ImportError:\n    pass", ""),
+        ("def f():\n    from . import x", ""),
+    ],
+)
+def test_whether_what_is_imported_would_be_found(here: Path, script: str, note: str) -> None:
+    (here / "lib").mkdir()
+    (here / "lib" / "lib_of_mine.py").touch()
+    (here / "model.py").write_text(script.replace("{lib!r}", repr(str(here / "lib"))))
+    settings = Settings(model_script=str(here / "model.py"), workflow="grid")
+    found = notes_on_imports(ScriptCheck(settings).reading, settings, Interpreter(sys.executable, "Python"), ())
+    assert [note.format(python=sys.executable) in each for each in found] == ([True] if note else [])

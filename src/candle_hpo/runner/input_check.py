@@ -14,6 +14,7 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.words import count
 from candle_hpo.runner.cluster_job import uses_slurm
 from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.import_check import notes_on_imports
 from candle_hpo.runner.machine_check import check_batch_system, check_place, run_one_trial, show_cost
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.restart import Restart, plan_restart
@@ -85,7 +86,7 @@ def _check_script(
         if found is None:
             return None
         wrong, notes = script.syntax(found, modules)
-        notes += script.notes_on_imports(found, modules)
+        notes += notes_on_imports(script.reading, settings, found, modules)
         findings.problems += wrong
         for note in notes:
             findings.note(note)

@@ -18,9 +18,9 @@ from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.launch.interpreter import Interpreter
-from candle_hpo.launch.preload import Preload, preload_of
-from candle_hpo.process.modules import environment_of_script, environment_with
-from candle_hpo.script.questions import find_modules, syntax_error
+from candle_hpo.process.modules import environment_with
+from candle_hpo.runner.import_check import notes_on_imports
+from candle_hpo.script.questions import syntax_error
 from candle_hpo.script.reading import read_script
 from candle_hpo.script.words import Mention
 
@@ -61,7 +61,7 @@ class ScriptCheck:
             raise MachineError(
                 f"{settings.model_script} cannot be read: {error.strerror}; check it with ls -l"
             ) from None
-        self._reading = read_script(self._text, self._language)
+        self.reading = read_script(self._text, self._language, str(self._path.absolute()))
 
     def syntax(self, interpreter: Interpreter, modules: Sequence[str]) -> tuple[list[Problem], list[str]]:
         """Return what the interpreter that will run it finds wrong in its text, and notes on what may be right.
@@ -82,7 +82,7 @@ class ScriptCheck:
 
         Others that are `known` are perhaps given, too.
         """
-        reading = self._reading
+        reading = self.reading
         value_notes = [*self._notes_on_value(), *self._notes_on_pipes()]
         if self._settings.hyperparams_as == "arguments":
             options = {name: self._option(name) for name in names}
@@ -113,41 +113,6 @@ class ScriptCheck:
             ),
         )
 
-    def notes_on_imports(self, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
-        """Return notes on modules that it imports and its interpreter would not find, or not the usual ones.
-
-        Nothing of them is run. Raises `MachineError` where the interpreter does not run.
-        """
-        settings, modules = self._settings, self._reading.modules
-        environment = environment_of_script(
-            (*site_modules, *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
-        )
-        preload = preload_of(settings)
-        beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
-        names = [each.name for each in modules]
-        asked = [*names, *beforehand]
-        missing, hidden = find_modules(asked, settings.model_script, self._language, interpreter.path, environment)
-        kind = "package" if self._language is Language.R else "module"
-        changes_path = self._language is Language.PYTHON and ("sys.path" in self._text or "addsitedir" in self._text)
-        notes = [
-            f"preload: the module {name} is not installed for {interpreter.path}; there is nothing to import beforehand"
-            for name in beforehand
-            if name in missing and name not in names
-        ]
-        for each in modules:
-            if each.name in missing:
-                advice = "the script may do without it" if each.optional else self._how_to_install(interpreter, each)
-                if changes_path and not each.optional:
-                    advice += "; the script changes sys.path, and may find it then"
-                what = f"the {kind} {each.name} is not installed for {interpreter.path}"
-                notes.append(f"{self._name}:{each.line}: {what}; {advice}")
-        for name, path in hidden.items():
-            notes.append(
-                f'{path} has the name of the module {name}: whatever imports "{name}", libraries included, may get '
-                "this file in its place; call it something else"
-            )
-        return notes
-
     def notes_on_names(
         self, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
     ) -> Iterator[str]:
@@ -162,8 +127,8 @@ class ScriptCheck:
 
     def _has(self, name: str) -> bool:
         if self._settings.hyperparams_as == "arguments":
-            return self._option(name) in self._reading.options
-        return any(each.name == name for each in self._reading.reads)
+            return self._option(name) in self.reading.options
+        return any(each.name == name for each in self.reading.reads)
 
     def _note_on_lacking(self, read: Mention, unread: Sequence[str], input_file: str) -> str:
         near = misspelling_of(read.name, unread)
@@ -176,13 +141,13 @@ class ScriptCheck:
 
     def _unread(self, unread: Sequence[str], names: Sequence[str]) -> Iterator[str]:
         """Yield a note on hyperparameters that it never asks for; none where it may hand them on to others."""
-        if not unread or self._reading.hands_on:
+        if not unread or self.reading.hands_on:
             return
-        if len(unread) < len(names) or self._reading.reads:
+        if len(unread) < len(names) or self.reading.reads:
             listed = ", ".join(f'"{name}"' for name in unread)
             yield f"{self._name} does not seem to read {listed}: whatever is given for it changes nothing"
             return
-        options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self._reading.options else ""
+        options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self.reading.options else ""
         yield f"{self._name} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
     def _option(self, name: str) -> str:
@@ -191,11 +156,11 @@ class ScriptCheck:
 
     def _unknown_options(self, options: dict[str, str], given: Collection[str]) -> Iterator[str]:
         """Yield a note on each option that candle will give it, and that its own parser does not have."""
-        others = [option for option in self._reading.options if option not in given]
+        others = [option for option in self.reading.options if option not in given]
         for name, option in options.items():
             if option:
                 near = misspelling_of(option, others)
-                meant = f'did you mean "{near}"?' if near else f"it has {', '.join(self._reading.options)}"
+                meant = f'did you mean "{near}"?' if near else f"it has {', '.join(self.reading.options)}"
                 yield (
                     f'{self._name} does not seem to have the option {option}, which "{name}" becomes; '
                     f"{meant} (argument_style)"
@@ -205,7 +170,7 @@ class ScriptCheck:
         """Yield a note on each option that does with true or false what its name does not say."""
         flags = self._settings.argument_style.flags
         names = {option: name for name, option in options.items() if name not in flags}
-        for each in self._reading.booleans:
+        for each in self.reading.booleans:
             name = names.get(each.option)
             if name is None:
                 continue
@@ -231,7 +196,7 @@ class ScriptCheck:
         settings, name = self._settings, self._name
         if settings.result_pattern or settings.result_file or self._language is Language.PROGRAM:
             return
-        lost, placeholder = self._reading.lost_value, self._reading.placeholder
+        lost, placeholder = self.reading.lost_value, self.reading.placeholder
         if placeholder and lost:
             yield (
                 f"{name}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
@@ -246,7 +211,7 @@ class ScriptCheck:
                 f"{name}:{lost}: val_to_return is set within a function, and gone when that returns; "
                 f"{_HOW_TO_KEEP[self._language]}"
             )
-        elif self._reading.leaves_value is False:
+        elif self.reading.leaves_value is False:
             yield (
                 f"{name} does not seem to leave a value: nothing sets val_to_return, and neither result_pattern nor "
                 "result_file says where else it is"
@@ -274,13 +239,6 @@ class ScriptCheck:
         except (OSError, ValueError):  # it may only be executed, or is empty
             return True
 
-    def _how_to_install(self, interpreter: Interpreter, module: Mention) -> str:
-        if self._language is Language.R:
-            packages = f'install it there (install.packages("{module.name}"))'
-            return f"{packages}, or name the folder where it is in supp_r_libs"
-        other = "or name the Python that has it in python_bin_path"
-        return f"install it there ({interpreter.path} -m pip install …), {other}"
-
 
 def notes_before_submission(request: InputFile, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
     """Return what the user should see of a script before it is submitted: the quick part of `candle check`.
@@ -297,7 +255,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
         notes += check.notes_on_names(request.default_model, request.space)
         notes += check.compare(names_given(request.default_model, request.space), input_file).notes
     try:
-        notes += check.notes_on_imports(interpreter, site_modules)
+        notes += notes_on_imports(check.reading, settings, interpreter, site_modules)
     except MachineError as error:
         notes.append(f"what it imports could not be looked for: {error}")
     return [*notes, f"(candle check {input_file} looks closer)"] if notes else []
