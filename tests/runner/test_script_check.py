@@ -11,7 +11,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.runner.import_check import notes_on_imports
-from candle_hpo.runner.script_check import ScriptCheck, names_given
+from candle_hpo.runner.script_check import Comparison, ScriptCheck, names_given
 
 
 def notes_on(here: Path, script: str, defaults: dict[str, object], varied: list[str], **settings: object) -> list[str]:
@@ -102,3 +102,21 @@ def test_whether_what_is_imported_would_be_found(here: Path, script: str, note: 
     settings = Settings(model_script=str(here / "model.py"), workflow="grid")
     found = notes_on_imports(ScriptCheck(settings).reading, settings, Interpreter(sys.executable, "Python"), ())
     assert [note.format(python=sys.executable) in each for each in found] == ([True] if note else [])
+
+
+@pytest.mark.parametrize("settings", [{}, {"hyperparams_as": "arguments", "result_pattern": "loss (.*)"}])
+@pytest.mark.parametrize(("name", "content"), [("model", b"\x7fELF\x02\0\0"), ("model.ipynb", b'{"cells": []}')])
+def test_nothing_is_said_of_a_compiled_program_or_a_notebook(
+    here: Path, name: str, content: bytes, settings: dict[str, object]
+) -> None:
+    (here / name).write_bytes(content)
+    check = ScriptCheck(Settings(model_script=str(here / name), workflow="grid", **settings))  # type: ignore[arg-type]
+    assert check.compare(["x", "y"], "x.in") == Comparison()
+
+
+def test_what_a_program_is_that_begins_with_its_interpreter_is_read(here: Path) -> None:
+    (here / "model").write_text("#!/bin/sh\necho 1 > $CANDLE_RESULT_FILE\n")
+    found = ScriptCheck(Settings(model_script=str(here / "model"), workflow="grid")).compare(["x"], "x.in")
+    assert found.unclear == ("x",)
+    (note,) = found.notes
+    assert note.startswith("model does not mention CANDLE_PARAMS_FILE")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from candle_hpo.script.words import Mention
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _PIPE = re.compile(r"^[^#\n]*\|&?[ \t]*tee\b", re.MULTILINE)
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)
+_LONGEST_PROGRAM = 1_000_000  # bytes, of a text
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
     Language.R: "write val_to_return <<- there, or set it outside of functions",
@@ -46,7 +46,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class ScriptCheck:
-    """Looks at the model script of these settings, which is read once; the text of a program is none.
+    """Looks at the model script of these settings, which is read once; of a program, little can be said.
 
     Raises `MachineError` where it cannot be read.
     """
@@ -83,6 +83,9 @@ class ScriptCheck:
         Others that are `known` are perhaps given, too.
         """
         reading = self.reading
+        program = _text_of_program(self._path) if self._language is Language.PROGRAM else ""
+        if program is None:
+            return Comparison()
         value_notes = [*self._notes_on_value(), *self._notes_on_pipes()]
         if self._settings.hyperparams_as == "arguments":
             options = {name: self._option(name) for name in names}
@@ -92,7 +95,7 @@ class ScriptCheck:
             notes = (*self._unknown_options(unknown, options.values()), *self._notes_on_booleans(options), *value_notes)
             return Comparison(seen, unclear, notes)
         if self._language is Language.PROGRAM:
-            return Comparison((), tuple(names), (*self._notes_on_program(), *value_notes))
+            return Comparison((), tuple(names), (*self._notes_on_program(program), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
         absent = [each for each in reading.reads if each.name not in names]
@@ -217,27 +220,30 @@ class ScriptCheck:
                 "result_file says where else it is"
             )
 
-    def _notes_on_program(self) -> Iterator[str]:
+    def _notes_on_program(self, text: str) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""
         settings = self._settings
-        if not (settings.result_pattern or settings.result_file) and not self._mentions(b"CANDLE_RESULT_FILE"):
+        if not (settings.result_pattern or settings.result_file) and "CANDLE_RESULT_FILE" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"
             )
-        if not self._mentions(b"CANDLE_PARAMS_FILE", b"params.json"):
+        if "CANDLE_PARAMS_FILE" not in text and "params.json" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_PARAMS_FILE: unless a program that it starts reads its "
                 'hyperparameters there, they change nothing; read them there, or set hyperparams_as="arguments"'
             )
 
-    def _mentions(self, *words: bytes) -> bool:
-        """Return whether one of these words is in the file of a program, or may be."""
-        try:
-            with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_of_it:
-                return any(all_of_it.find(word) >= 0 for word in words)
-        except (OSError, ValueError):  # it may only be executed, or is empty
-            return True
+
+def _text_of_program(path: Path) -> str | None:
+    """Return the text of a script that its first line makes a program; None where it is compiled, or a notebook."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_PROGRAM + 1)
+    except OSError:  # it may only be executed
+        return None
+    is_text = len(text) <= _LONGEST_PROGRAM and b"\0" not in text and path.suffix != ".ipynb"
+    return text.decode(errors="replace") if is_text else None
 
 
 def notes_before_submission(request: InputFile, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
