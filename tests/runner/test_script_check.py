@@ -120,3 +120,27 @@ def test_what_a_program_is_that_begins_with_its_interpreter_is_read(here: Path) 
     assert found.unclear == ("x",)
     (note,) = found.notes
     assert note.startswith("model does not mention CANDLE_PARAMS_FILE")
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "settings", "unread"),
+    [
+        ("model.py", "f(hyperparams['lr'], hyperparams['epochs'])", {}, ("depth",)),
+        ("model.py", "f(hyperparams['epochs'])", {}, ("lr", "depth")),
+        ("model.py", "print(3)", {}, ("lr", "depth")),
+        ("model.py", "f(hyperparams)", {}, ()),
+        ("model.py", "f(hyperparams); hyperparams['lr']", {}, ("depth",)),
+        ("model.py", "p.add_argument('--lr')", {"hyperparams_as": "arguments"}, ("depth",)),
+        ("model.py", "main()", {"hyperparams_as": "arguments"}, ()),
+        ("model.R", "hyperparams$depth", {}, ("lr",)),
+        ("model.sh", "candle_get_param lr; python3 train.py", {}, ("depth",)),
+        ("model.sh", "python3 train.py", {}, ()),
+        ("model", "#!/bin/sh\necho 3", {}, ()),
+    ],
+)
+def test_what_a_script_is_not_seen_to_read(
+    here: Path, name: str, script: str, settings: dict[str, object], unread: tuple[str, ...]
+) -> None:
+    (here / name).write_text(script)
+    check = ScriptCheck(Settings(model_script=str(here / name), workflow="grid", **settings))  # type: ignore[arg-type]
+    assert check.unread({"epochs": 3}, ["lr", "depth"]) == unread

@@ -57,7 +57,7 @@ def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group
     names, total = stored.names, stored.trials(history)
     head = [*_head(history, names, total, frame), Text()]
     foot = [
-        *_note(note_on_one_value(history), frame),
+        *_note(note_on_one_value(history, stored.latest.unread), frame),
         *(_line(line, frame) for line in script_version_lines(history, stored)[:_MOST_VERSIONS]),
         *_failures(history, frame),
         *_nodes(history, frame),

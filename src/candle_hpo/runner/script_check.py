@@ -116,6 +116,12 @@ class ScriptCheck:
             ),
         )
 
+    def unread(self, default_model: Hyperparameters, varied: Sequence[str]) -> tuple[str, ...]:
+        """Return which of those that vary it is not seen to read; none where its text shows none that it reads."""
+        found = self.compare([*default_model, *varied], "")
+        is_unknown = self._language is Language.PROGRAM or (found.unclear and not found.seen)
+        return () if is_unknown else tuple(name for name in varied if name not in found.seen)
+
     def notes_on_names(
         self, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
     ) -> Iterator[str]:
