@@ -9,6 +9,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from candle_hpo.launch.measuring.error_text import last_words
 
@@ -93,6 +95,18 @@ Traceback (most recent call last):
     return forward_call(*args, **kwargs)
 {SHAPES}
 """
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/home/me/train.py", line 12, in <module>
+  | ExceptionGroup: many (3 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/home/me/train.py", line 2, in f
+    | ValueError: a
+    +---------------- 2 ----------------
+    | TypeError: plain
+    +------------------------------------
+"""
 TORCHRUN = f"""\
 {FRAMES}E1126 09:45:32.075000 23391 torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: 1)
 Traceback (most recent call last):
@@ -124,6 +138,8 @@ Root Cause (first observed failure):
         (TORCHRUN, f"{SHAPES} (train.py, line 40)"),
         (TORCHRUN.replace("exitcode  : 1 (", "exitcode  : -9 ("), "ChildFailedError: exitcode  : -9 (pid: 24339)"),
         (TORCHRUN.removeprefix(FRAMES), "torch.distributed.elastic.multiprocessing.errors.ChildFailedError"),
+        (TORCHRUN.replace(FRAMES, "no data\n"), "no data"),
+        (TORCHRUN.replace(FRAMES, f"{FRAMES}no data\n"), f"{SHAPES} (train.py, line 40) / no data"),
         ("".join(f"[rank1]: {line}\n" for line in FRAMES.splitlines()), f"{SHAPES} (train.py, line 40)"),
         (
             '  File "/home/me/train.py", line 3\n    x = = 1\n        ^\nSyntaxError: invalid syntax',
@@ -176,11 +192,19 @@ Root Cause (first observed failure):
          "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
          "thread 'main' panicked at src/main.rs:2:19: index out of bounds (main.rs, line 2)"),
         ("loss 3\ncandle: there is no hyperparameter", "loss 3 / candle: there is no hyperparameter"),
+        (f"{FRAMES}candle: set -e ended the script, at or after: python3 train.py", f"{SHAPES} (train.py, line 40)"),
+        ("ready\ncandle: set -e ended the script, at or after: [ -e x ]",
+         "ready / candle: set -e ended the script, at or after: [ -e x ]"),
         ("", ""),
     ],
 )  # fmt: skip
 def test_what_other_programs_print_of_an_error(output: str, expected: str) -> None:
     assert said(output) == expected
+
+
+@given(st.permutations([*TORCHRUN.splitlines(), *GROUP.splitlines()]))
+def test_no_order_of_lines_is_too_odd(lines: list[str]) -> None:
+    assert all(len(word) < 1000 for word in last_words(lines, with_errors=True))
 
 
 def test_an_error_before_a_signal_is_perhaps_not_the_reason() -> None:

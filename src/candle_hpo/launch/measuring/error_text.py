@@ -21,7 +21,8 @@ _NEXT_OF_A_GROUP = re.compile(r" *\+[-+]+(?: (?:\d+|\.\.\.) -+)?$")
 _LIBRARIES = re.compile(r"[/\\](?:site-packages|dist-packages|python\d[\d.]*)[/\\]|^<|[/\\]bin[/\\][\w-]+$")
 # What torchrun, and programs that start others, say of a process whose own error is printed before.
 _OF_TORCHRUN, _OF_A_PROGRAM = "ChildFailedError", "CalledProcessError"
-_ROOT_CAUSE, _KILLED = "Root Cause", re.compile(r" +(exitcode +: -\d+ .*)")
+_ROOT_CAUSE, _KILLED = re.compile("Root Cause"), re.compile(r" +(exitcode +: -\d+ .*)")
+_LOG_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:|\*{9}|Setting OMP_NUM_THREADS| ")
 
 # Rich's traceback, in a box, which Typer prints.
 _BOX = re.compile(r".*Traceback \(most recent call last\) [─-]+[╮+]$")
@@ -31,6 +32,8 @@ _END_OF_BOX = re.compile(r"[╰+][─-]+[╯+]$")
 _R_HALTED, _R_CALLS = "Execution halted", "Calls: "
 _R_ERROR = re.compile(r"Error(?: in .+?| \(from .+?\))? ?:")
 _R_CALL = re.compile(r"  (?P<file>[^:]+):(?P<line>\d+)(?:: |$)")  # of ours, r_host.R
+
+_OF_SET_E = "candle: set -e ended"  # bash_host.sh: there is news in that only where no error is seen
 
 _CPP = re.compile(r"terminate called (?:after throwing|without)|libc\+\+abi: terminating")
 _FORTRAN = re.compile(r"Fortran runtime error: |ERROR STOP\b|forrtl: severe")
@@ -61,12 +64,13 @@ def last_words(lines: Sequence[str], *, with_errors: bool) -> list[str]:
     `lines` are those of the output that are not blank. Without an error, and without `with_errors` where something
     follows it, that is the last line alone, with the one before it where the last one is ours.
     """
-    said = [line for line in lines if line != _R_HALTED and not line.startswith(_R_CALLS)]
-    last = said[-2:] if said and said[-1].startswith("candle:") else said[-1:]
     error = last_error(lines)
     if error is None or (error.end < len(lines) and not with_errors):
+        said = [line for line in lines if line != _R_HALTED]
+        last = said[-2:] if said and said[-1].startswith("candle:") else said[-1:]
         return [line[:_LONGEST] for line in last]
-    return [str(error), *(line[:_LONGEST] for line in last[-1:] if error.end < len(lines))]
+    rest = [line for line in lines[error.end :] if not line.startswith((_R_HALTED, _R_CALLS, _OF_SET_E))]
+    return [str(error), *(line[:_LONGEST] for line in rest[-1:])]
 
 
 def last_error(lines: Sequence[str]) -> ErrorText | None:
@@ -81,15 +85,21 @@ def last_error(lines: Sequence[str]) -> ErrorText | None:
     *before, last = found
     name = last.text.partition(":")[0].rpartition(".")[2]
     if name == _OF_TORCHRUN:
-        root = next(
-            (number for number in range(last.end, len(lines)) if lines[number].startswith(_ROOT_CAUSE)), last.end
-        )
-        killed = next((match[1] for line in lines[root:] if (match := _KILLED.match(line))), "")
-        error = last._replace(text=f"{name}: {killed}") if killed else (before or [last])[-1]
-        return error._replace(end=len(lines))
+        return last._replace(end=len(lines), text=_of_torchrun(lines, before[-1] if before else None, last))
     if name == _OF_A_PROGRAM and before:
         return last._replace(text=f"{before[-1]} / {last.text}")
     return last
+
+
+def _of_torchrun(lines: Sequence[str], error: ErrorText | None, summary: ErrorText) -> str:
+    """Return why the first of torchrun's processes failed: a signal, or its error and what it printed after that."""
+    root = next((number for number, _ in _at(_ROOT_CAUSE, lines) if number >= summary.end), summary.end)
+    killed = next((match[1] for _, match in _at(_KILLED, lines[root:])), "")
+    if killed:
+        return f"ChildFailedError: {killed}"
+    printed = lines[error.end if error else 0 : summary.begin]
+    own = [line for line in printed if not _LOG_OF_TORCHRUN.match(line)]
+    return " / ".join([*([str(error)] if error else []), *own[-1:]]) or summary.text
 
 
 def _python(lines: Sequence[str]) -> Iterator[ErrorText]:
