@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candle_hpo.launch.measuring.error_text import last_words
+from candle_hpo.launch.measuring.error_text import last_error, last_words, telling_lines
 
 LIBRARY = "/opt/venv/lib/python3.11/site-packages/torch"
 
@@ -205,6 +205,35 @@ def test_what_other_programs_print_of_an_error(output: str, expected: str) -> No
 @given(st.permutations([*TORCHRUN.splitlines(), *GROUP.splitlines()]))
 def test_no_order_of_lines_is_too_odd(lines: list[str]) -> None:
     assert all(len(word) < 1000 for word in last_words(lines, with_errors=True))
+    assert len(telling_lines(lines, 5, str(last_error(lines)))) == 5
+
+
+DEEP = FRAMES.replace(
+    "RuntimeError",
+    "".join(f'  File "{LIBRARY}/x.py", line {number}, in f\n    f()\n' for number in range(9)) + "RuntimeError",
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (DEEP, ['  File "/home/me/train.py", line 40, in <module>', "    main()", "    f()", SHAPES]),
+        (f"{DEEP}size of a\nsize of b\nsize of c",
+         ['  File "/home/me/train.py", line 40, in <module>', "    main()", SHAPES, "size of a"]),
+        (TORCHRUN, ['  File "/home/me/train.py", line 40, in <module>', "    main()",
+                    "    return forward_call(*args, **kwargs)", SHAPES]),
+        ("1\n2\n3\n4\n5", ["2", "3", "4", "5"]),
+        ("start\nFortran runtime error: no\nError termination. Backtrace:\n#0  0x7 in ???\n#1  0x5 in x\n#2  0x5 in x",
+         ["Fortran runtime error: no", "Error termination. Backtrace:", "#0  0x7 in ???", "#1  0x5 in x"]),
+        ("Calls (the last one failed):\n  model.R:2: stop()\nError in f(3) : no\nExecution halted",
+         ["Calls (the last one failed):", "  model.R:2: stop()", "Error in f(3) : no", "Execution halted"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_which_lines_tell_most(output: str, expected: list[str]) -> None:
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert telling_lines(lines, 4, said(output)) == expected
+    assert telling_lines(lines, 4, "it ended without a value") == lines[-4:]
 
 
 def test_an_error_before_a_signal_is_perhaps_not_the_reason() -> None:

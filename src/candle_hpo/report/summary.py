@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
-from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.launch.measuring.result import lines_that_tell
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.record.history_entries import TrialHistory
@@ -189,7 +189,7 @@ def _kind(rows: Mapping[int, TrialHistory], named: int) -> FailureGroup:
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:
     """Yield what went wrong, trials that ended for the same reason together.
 
-    `lines_each` is how many of the last lines of the output of one trial of each kind are shown.
+    `lines_each` is how many lines of the output of one trial of each kind are shown.
     """
     by_frequency = failures_by_reason(history)
     for kind in by_frequency[:_MOST_FAILURES]:
@@ -197,7 +197,7 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
         output = paths.trial(kind.first.trial.id).output
         if output.exists():  # else it never began
             yield f"  see {location(output)}"
-        for line in last_lines(output, lines_each) if lines_each else ():
+        for line in lines_that_tell(output, lines_each, kind.reason) if lines_each else ():
             yield f"  | {line}"
     if len(by_frequency) > _MOST_FAILURES:
         yield f"… and {len(by_frequency) - _MOST_FAILURES} more kinds (all: candle aggregate-results --format json)"

@@ -47,12 +47,19 @@ _RUST = re.compile(r"thread '.*' (?:\(\d+\) )?panicked at (?P<file>[^':]+):(?P<l
 
 
 class ErrorText(NamedTuple):
-    """An error in an output: the line where it begins, the first one behind it, how it reads, and where it was."""
+    """An error in an output: the line where it begins, the first one behind it, how it reads, and where it was.
+
+    `head` is the line where its text begins, `frame` that of its place in a traceback, where they are others than the
+    first. With `is_apart`, what follows its head is not its own.
+    """
 
     begin: int
     end: int
     text: str
     place: str = ""
+    head: int | None = None
+    frame: int | None = None
+    is_apart: bool = False
 
     def __str__(self) -> str:
         return f"{self.text[:_LONGEST]} ({self.place})" if self.place else self.text[:_LONGEST]
@@ -73,6 +80,22 @@ def last_words(lines: Sequence[str], *, with_errors: bool) -> list[str]:
     return [str(error), *(line[:_LONGEST] for line in rest[-1:])]
 
 
+def telling_lines(lines: Sequence[str], count: int, reason: str) -> list[str]:
+    """Return so many lines of an output as say most of what went wrong: its last ones, where `reason` has no error.
+
+    Of an error that is how its text begins, with the place in the user's own file, and what was printed before.
+    """
+    error = last_error(lines)
+    if error is None or str(error) not in reason:
+        return list(lines[-count:])
+    head = error.begin if error.head is None else error.head
+    frame = [] if error.frame is None else [error.frame, error.frame + 1]
+    end = head + 1 if error.is_apart else len(lines)
+    shown = {*frame, *range(head, min(end, head + max(1, count - len(frame))))}
+    shown |= {*[number for number in range(head - 1, -1, -1) if number not in shown][: max(0, count - len(shown))]}
+    return [lines[number] for number in sorted(shown)]
+
+
 def last_error(lines: Sequence[str]) -> ErrorText | None:
     """Return the last error in an output; None where there is none.
 
@@ -85,26 +108,31 @@ def last_error(lines: Sequence[str]) -> ErrorText | None:
     *before, last = found
     name = last.text.partition(":")[0].rpartition(".")[2]
     if name == _OF_TORCHRUN:
-        return last._replace(end=len(lines), text=_of_torchrun(lines, before[-1] if before else None, last))
+        return _of_torchrun(lines, before[-1] if before else None, last)
     if name == _OF_A_PROGRAM and before:
         return last._replace(text=f"{before[-1]} / {last.text}")
     return last
 
 
-def _of_torchrun(lines: Sequence[str], error: ErrorText | None, summary: ErrorText) -> str:
+def _of_torchrun(lines: Sequence[str], error: ErrorText | None, summary: ErrorText) -> ErrorText:
     """Return why the first of torchrun's processes failed: a signal, or its error and what it printed after that."""
     root = next((number for number, _ in _at(_ROOT_CAUSE, lines) if number >= summary.end), summary.end)
     killed = next((match[1] for _, match in _at(_KILLED, lines[root:])), "")
+    summary = summary._replace(end=len(lines))
     if killed:
-        return f"ChildFailedError: {killed}"
-    printed = lines[error.end if error else 0 : summary.begin]
-    own = [line for line in printed if not _LOG_OF_TORCHRUN.match(line)]
-    return " / ".join([*([str(error)] if error else []), *own[-1:]]) or summary.text
+        return summary._replace(text=f"ChildFailedError: {killed}")
+    printed = range(error.end if error else 0, summary.begin)
+    own = [number for number in printed if not _LOG_OF_TORCHRUN.match(lines[number])][-1:]
+    text = " / ".join([*([str(error)] if error else []), *(lines[number][:_LONGEST] for number in own)])
+    head = error.head if error else next(iter(own), None)
+    if head is None:
+        return summary
+    return summary._replace(text=text, head=head, frame=error.frame if error else None, is_apart=True)
 
 
 def _python(lines: Sequence[str]) -> Iterator[ErrorText]:
     """Yield each exception with which a traceback of Python ends: the first line of its message."""
-    begin, before, place = -1, "", ""
+    begin, before, place, own = -1, "", "", None
     skipped = 0
     for number, full in enumerate(lines):
         if number < skipped:
@@ -116,16 +144,17 @@ def _python(lines: Sequence[str]) -> Iterator[ErrorText]:
                 yield group
                 begin = -1
             else:
-                begin, before, place = number, header["before"], ""
+                begin, before, place, own = number, header["before"], "", None
             continue
         line = full.removeprefix(before) if begin >= 0 else full
         if frame := _FRAME.match(line):
             begin = number if begin < 0 else begin  # of a syntax error, there is no header
-            place = place if _LIBRARIES.search(frame["file"]) else _place(frame["file"], frame["line"])
+            if not _LIBRARIES.search(frame["file"]):
+                place, own = _place(frame["file"], frame["line"]), number
         elif begin >= 0 and not line.startswith(" "):
             if _EXCEPTION.match(line):
-                yield ErrorText(begin, number + 1, line.rstrip(": "), place)
-            begin, before, place = -1, "", ""
+                yield ErrorText(begin, number + 1, line.rstrip(": "), place, number, own)
+            begin, before, place, own = -1, "", "", None
 
 
 def _group(lines: Sequence[str], begin: int, before: str) -> ErrorText:
@@ -145,7 +174,8 @@ def _group(lines: Sequence[str], begin: int, before: str) -> ErrorText:
     text, place = first[-1].text, first[-1].place
     for other in others[:1]:
         text, place = f"{text}: {other[-1].text}", other[-1].place or place
-    return ErrorText(begin, end, text, place)
+    head = next((number for number in range(begin, end) if lines[number].endswith(first[-1].text)), begin)
+    return ErrorText(begin, end, text, place, head)
 
 
 def _boxes(lines: Sequence[str]) -> Iterator[ErrorText]:
@@ -154,7 +184,7 @@ def _boxes(lines: Sequence[str]) -> Iterator[ErrorText]:
         frames = [frame for line in lines[begin:end] if (frame := _FRAME_IN_BOX.match(line))]
         own = [_place(each["file"], each["line"]) for each in frames if not _LIBRARIES.search(each["file"])]
         if end + 1 < len(lines) and _EXCEPTION.match(lines[end + 1]):
-            yield ErrorText(begin, end + 2, lines[end + 1].rstrip(": "), (own or [""])[-1])
+            yield ErrorText(begin, end + 2, lines[end + 1].rstrip(": "), (own or [""])[-1], end + 1)
 
 
 def _r(lines: Sequence[str]) -> Iterator[ErrorText]:
