@@ -89,7 +89,7 @@ class StopSwitch:
 
     def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
         self.how: StopHow | None = None
-        self._grace, self._guard = grace, guard
+        self._guard = guard
         self._lock = threading.Lock()
         self._running: set[Process] = set()
         self._killer = threading.Timer(grace, self.kill)
