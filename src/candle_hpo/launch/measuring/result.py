@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.trial import Failure, FailureKind, Metrics, Outcome, Status
-from candle_hpo.launch.measuring.error_text import last_error, last_words, telling_lines
+from candle_hpo.launch.measuring.error_text import explaining_lines, last_error, last_words
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
 
@@ -92,9 +92,9 @@ def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
     return [line for line in lines if line][-count:]
 
 
-def lines_that_tell(output: Path, count: int, reason: str) -> list[str]:
+def lines_that_explain(output: Path, count: int, reason: str) -> list[str]:
     """Return so many lines of the output of a trial that failed for this reason as say most of what went wrong."""
-    return telling_lines(last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS), count, reason)
+    return explaining_lines(last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS), count, reason)
 
 
 def _is_shown(character: str) -> bool:
