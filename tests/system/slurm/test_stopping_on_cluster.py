@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.trial import Status
 from candle_hpo.record.events import TrialReported, TrialStopAsked
@@ -39,6 +41,7 @@ reduction_factor=2
 result_pattern='epoch (?P<epoch>[0-9]+): loss (?P<loss>[0-9.]+)'"""
 
 
+@pytest.mark.newer_slurm
 def test_a_bad_trial_on_another_node_is_stopped_at_once_and_saves_what_it_has(
     write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster
 ) -> None:
