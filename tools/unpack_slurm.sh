@@ -14,7 +14,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: De
 [ -n "$mirror" ] || { echo "$0: apt knows no mirror of Debian; run apt-get update first" >&2; exit 1; }
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" > "$folder/sources.list"
 
-# An apt of its own, for which nothing is installed yet: so it downloads all that the programs need.
+# To this apt, nothing is installed yet: so it downloads all that the programs need.
 apt() {
   apt-get -qq -o Dir::Etc::SourceList="$folder/sources.list" -o Dir::Etc::SourceParts=/dev/null \
     -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null -o Dir::State="$folder" \

@@ -1,4 +1,4 @@
-"""A SLURM cluster whose nodes have networks of their own, on this machine: who contacts whom can be cut, and is seen.
+"""A SLURM cluster each of whose nodes has its own network, on this machine: who contacts whom can be cut, and is seen.
 
 Each node, and the controller, is in a network namespace; a bridge joins them, and nothing joins them to this machine's
 network. Each node has a second interface, of the same address on all nodes, by which nobody is reached: it sorts before
@@ -7,6 +7,7 @@ the other one. Names are asked for at an address that nobody has: who asks is se
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ import socket, sys
 seen, names = set(), {6: "tcp", 17: "udp"}
 with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as packets, open(sys.argv[1], "w") as output:
     packets.bind(("bridge", 3))
-    print("watching", flush=True)
+    print("ready", flush=True)
     while True:
         packet, (_, kind, *_) = packets.recvfrom(65535)
         if kind == 0x0806:
@@ -41,6 +42,15 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as pack
             seen.add((protocol, to, port))
             print(protocol, to, port, file=output, flush=True)
 """
+
+
+def why_no_networks() -> str:
+    """Return what this machine lacks for networks of nodes, nothing where they can be made."""
+    missing = [program for program in ("ip", "nsenter", "unshare") if shutil.which(program) is None]
+    if missing:
+        return f"network namespaces need {', '.join(missing)} (Debian: apt-get install iproute2)"
+    done = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True)
+    return f"network namespaces cannot be made here: {done.stderr.strip()}" if done.returncode != 0 else ""
 
 
 class NetworkedCluster(SlurmCluster):
@@ -62,8 +72,8 @@ class NetworkedCluster(SlurmCluster):
         """Let nothing that a node sends to these ports (`first-last`) arrive, and let nobody know that."""
         self._do(node, f"ip rule add ipproto tcp dport {ports} lookup 7; ip route add default via {CONTROLLER} table 7")
 
-    def mend(self, node: str, ports: str) -> None:
-        """End that."""
+    def restore(self, node: str, ports: str) -> None:
+        """Let it arrive again."""
         self._do(node, f"ip rule del ipproto tcp dport {ports} lookup 7")
 
     def _prepare_places(self) -> None:
@@ -88,25 +98,26 @@ class NetworkedCluster(SlurmCluster):
         self._start_watching()
 
     def _make_place(self, place: str) -> None:
-        """Start a process that has a network and mounts of its own, for others to join."""
+        """Start a process that has its own network and mounts, for others to join."""
         prepare = f"mount --bind '{self.folder}/resolv.conf' /etc/resolv.conf; ip link set lo up; echo ready"
-        unshare = ["unshare", "--net", "--mount", "sh", "-euc", f"{prepare}; exec sleep infinity"]
-        process = subprocess.Popen(unshare, stdout=subprocess.PIPE, start_new_session=True)
-        self._daemons[f"network of {place}"] = process
+        self._start_and_wait(
+            f"network of {place}", ["unshare", "--net", "--mount", "sh", "-euc", f"{prepare}; exec sleep infinity"]
+        )
+
+    def _start_watching(self) -> None:
+        command = [sys.executable, "-c", _WATCH, str(self.folder / "contacts")]
+        self._start_and_wait("watch", self.at("slurmctld", command))
+
+    def _start_and_wait(self, name: str, command: list[str]) -> None:
+        """Start a program that says when it is ready."""
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        self._daemons[name] = process
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n", "network namespaces are not to be had here"
-        process.stdout.close()
+        with process.stdout as output:
+            assert output.readline() == b"ready\n"
 
     def _do(self, place: str, commands: str) -> None:
         subprocess.run(self.at(place, ["sh", "-euc", commands]), check=True)
-
-    def _start_watching(self) -> None:
-        watch = self.at("slurmctld", [sys.executable, "-c", _WATCH, str(self.folder / "contacts")])
-        self._daemons["watch"] = subprocess.Popen(watch, stdout=subprocess.PIPE, start_new_session=True)
-        output = self._daemons["watch"].stdout
-        assert output is not None
-        assert output.readline() == b"watching\n"
-        output.close()
 
     def _write_configuration(self) -> None:
         super()._write_configuration()

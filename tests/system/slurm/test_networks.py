@@ -1,4 +1,4 @@
-"""Nodes with networks of their own: ports that are blocked, addresses that lead nowhere, and who is contacted."""
+"""Each node with its own network: ports that are blocked, addresses that lead nowhere, and who is contacted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from candle_hpo.record.events import AnyEvent, TrialReported
 from candle_hpo.record.history import History
 from candle_hpo.record.log import read_events
 from conftest import WriteInput
-from support.networks import CONTROLLER, DECOY, NETWORK, NOBODY, NetworkedCluster
+from support.networks import CONTROLLER, DECOY, NETWORK, NOBODY, NetworkedCluster, why_no_networks
 from support.slurm_cluster import why_not
 
 SCRIPT = """
@@ -38,7 +38,7 @@ PORTS = "54000-55000"  # of which Parsl takes one
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[NetworkedCluster]:
-    if lacking := why_not():
+    if lacking := why_not() or why_no_networks():
         pytest.skip(lacking)
     cluster = NetworkedCluster(tmp_path / "cluster", nodes=3)
     try:
@@ -83,7 +83,7 @@ def test_a_node_that_cannot_reach_the_campaign_says_so_and_joins_late_and_nobody
     assert reason == f"n3: cannot reach {DECOY}:{port}, {NETWORK}.1:{port}"
     assert f"No workers on {reason}" in candle("status")
     wait_until(lambda: reported_from() == {"n1", "n2"})
-    cluster.mend("n3", PORTS)
+    cluster.restore("n3", PORTS)
     wait_until(lambda: reported_from() == {"n1", "n2", "n3"})
     assert not history().lacking
     candle("cancel")

@@ -306,7 +306,6 @@ def test_a_job_that_is_warned_early_and_may_submit_no_other_is_requeued(
     assert ended.how is JobEnd.CAMPAIGN_ENDED
 
 
-@pytest.mark.newer_slurm
 def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
@@ -390,7 +389,6 @@ def test_workers_and_their_models_end_with_the_processes_above_them(
     slurm.wait_until_nothing_runs(10)
 
 
-@pytest.mark.newer_slurm
 def test_a_node_that_goes_down_takes_its_workers_and_not_the_job(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
@@ -553,6 +551,7 @@ def test_a_job_whose_steps_are_cancelled_starts_them_again(
     assert {row.attempt.number for row in history(here).trials.values()} == {1, 2}
 
 
+@pytest.mark.newer_slurm
 def test_nodes_that_do_not_answer_cost_their_own_workers_and_join_late(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
