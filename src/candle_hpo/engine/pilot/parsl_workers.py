@@ -37,6 +37,7 @@ import psutil
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_environment import for_our_step
+from candle_hpo.engine.channel import PORTS
 from candle_hpo.engine.open_files import allow_many_connections, allow_workers_of_a_node
 from candle_hpo.engine.pilot.node_limits import socket_folder
 from candle_hpo.process.parent import end_with_parent
@@ -88,6 +89,7 @@ class ParslWorkers:
         self._executor = HighThroughputExecutor(
             label="workers",
             address=_LOOPBACK if are_all_here else "*",  # without one, Parsl asks a public service for it
+            worker_port_range=PORTS,
             encrypted=True,
             heartbeat_period=_HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,
