@@ -114,6 +114,14 @@ def test_a_job_that_was_taken_is_found_whatever_sbatch_says(opened: Experiment, 
     assert f"--user={os.getuid()}" in asked.read_text()
 
 
+def test_a_job_in_a_hidden_partition_is_found(opened: Experiment, fake: Fake) -> None:
+    """SLURM shows it to whom it belongs with `--all` alone, unless that is its own user."""
+    fake("sbatch", "echo Socket timed out >&2; exit 1")
+    shown, hidden = (squeue_that_shows(opened.paths.job_script, *jobs) for jobs in (["7|PENDING"], []))
+    fake("squeue", f'if [[ " $* " == *" --all "* ]]; then\n{shown}\nelse\n{hidden}\nfi')
+    assert submit(opened) == ["JOB_ID=7"]
+
+
 def test_a_job_that_may_have_been_taken_is_looked_for_and_then_not_known(opened: Experiment, fake: Fake) -> None:
     """Until it is found, or SLURM says that there is none."""
     fake("sbatch", "echo Zero Bytes were transmitted or received >&2; exit 1")

@@ -122,7 +122,8 @@ def own_jobs(clusters: str = "") -> list[Job]:
 
 
 def _queue(clusters: str, *arguments: str) -> list[Job]:
-    jobs = jobs_of(_run(["squeue", f"--format={QUEUE_FORMAT}", *_on(clusters), *arguments]))
+    # All: of partitions, too, that are hidden, and whose jobs are else shown to nobody who asks for their own.
+    jobs = jobs_of(_run(["squeue", "--all", f"--format={QUEUE_FORMAT}", *_on(clusters), *arguments]))
     if clusters and not _on(clusters):
         return [replace(job, id=job_id(job.id, clusters)) for job in jobs]
     return jobs
@@ -157,9 +158,10 @@ def requeue(job: str) -> None:
     _run(["scontrol", "requeue", job.partition(";")[0]])
 
 
-def nodes(clusters: str = "") -> list[Node]:
-    """Return all nodes, each once in each of its partitions. Raises `MachineError`."""
-    return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *_on(clusters)]))
+def nodes(clusters: str = "", partitions: str | None = None) -> list[Node]:
+    """Return the nodes of these partitions, or of all that are not hidden, once in each. Raises `MachineError`."""
+    named = [] if partitions is None else [f"--partition={partitions}"]
+    return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *named, *_on(clusters)]))
 
 
 def node_names(nodes: str) -> list[str]:
