@@ -294,6 +294,39 @@ def test_warnings_and_errors_are_found_in_the_logs_of_its_programs(tmp_path: Pat
     assert [line.rpartition(": ")[2] for line in lines] == [*(f"lost {number}" for number in range(11, 30)), "all lost"]
 
 
+NOT_STARTED = """
+import pathlib, pickle, subprocess, sys
+from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, own_program
+
+from parsl.executors.high_throughput.executor import HighThroughputExecutor
+
+def start(executor):
+    options = pickle.dumps({"logdir": executor.logdir, "worker_port_range": (54000, 55000), "cannot": "bind"})
+    program = [*own_program("candle_hpo.engine.pilot.parsl_programs"), "interchange"]
+    subprocess.run(program, input=options, check=False)
+    raise RuntimeError("it does not answer")
+
+HighThroughputExecutor.start = start
+folder = pathlib.Path(sys.argv[1])
+(folder / "workers").mkdir()
+try:
+    ParslWorkers(folder, are_all_here=True)
+except MachineError as error:
+    print(error)
+"""
+
+
+def test_why_the_interchange_cannot_begin_is_named(tmp_path: Path) -> None:
+    """Parsl itself waits for it, and then has only that to say."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_STARTED, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.startswith("the program that hands trials to the nodes cannot be started: "), done.stderr
+    assert "unexpected keyword argument 'cannot'" in done.stdout, f"its folder {ADVICE}"
+    assert done.stderr == ""
+
+
 CUT_OFF = """
 import os, pathlib, sys
 from parsl.curvezmq import create_certificates

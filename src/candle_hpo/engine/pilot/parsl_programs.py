@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from candle_hpo.core.errors import MachineError
@@ -32,6 +33,7 @@ from candle_hpo.process.awake import AwakeClock
 from candle_hpo.process.parent import end_with_parent
 
 INTERCHANGE, WORKER_POOL = "interchange", "process_worker_pool"
+WHY_NOT_STARTED = "interchange.err"  # where the interchange says so
 
 _SHUT_DOWN = pickle.dumps(2**32 - 2)  # by which the interchange has a manager end
 _COUNTED_OF_A_PAUSE = 0.6  # of the time without contact that a manager has: what is left is for an answer
@@ -68,8 +70,18 @@ def _run_interchange() -> None:
     title, as Parsl's own main program gives it: of a process with a blank in its name, SLURM's proctrack/linuxproc does
     not see that it is the job's, and neither suspends nor ends it.
     """
+    import zmq
+
     module = importlib.import_module(_module_of(INTERCHANGE))
-    interchange = module.Interchange(**pickle.load(sys.stdin.buffer))  # noqa: S301  # from Parsl, in the campaign
+    options = pickle.load(sys.stdin.buffer)  # noqa: S301  # from Parsl, in the campaign
+    try:
+        interchange = module.Interchange(**options)
+    except Exception as error:  # no free port, memory, open file: whatever ZeroMQ says of it
+        lowest, highest = options["worker_port_range"]
+        is_for_a_port = isinstance(error, zmq.ZMQBindError)
+        ports = f" (it needs a free one of the ports {lowest} to {highest - 1})" if is_for_a_port else ""
+        Path(options["logdir"], WHY_NOT_STARTED).write_text(f"{error}{ports}\n")
+        sys.exit(1)
     expire = interchange.expire_bad_managers
 
     def expire_and_end(*arguments: object) -> None:

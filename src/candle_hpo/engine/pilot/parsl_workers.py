@@ -21,7 +21,12 @@ import psutil
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_environment import for_our_step
-from candle_hpo.engine.pilot.parsl_programs import INTERCHANGE, WORKER_POOL, only_what_is_needed
+from candle_hpo.engine.pilot.parsl_programs import (
+    INTERCHANGE,
+    WHY_NOT_STARTED,
+    WORKER_POOL,
+    only_what_is_needed,
+)
 from candle_hpo.user_environment import is_found_by_pythonpath, only_this_environment, user_environment
 
 _HEARTBEAT_SECONDS = 5
@@ -31,6 +36,7 @@ _ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to 
 
 WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
 
+_HANDS_OUT = "the program that hands trials to the nodes"
 _LOOPBACK = "127.0.0.1"
 
 # Where Parsl's programs write what they do (as DEFAULT_FORMAT in its log_utils.py), and their steps what they print.
@@ -75,7 +81,10 @@ class ParslWorkers:
         self._executor.run_dir = str(folder)
         self._executor.run_id = "candle"
         with only_this_environment(for_our_step(user_environment())):
-            self._executor.start()
+            try:
+                self._executor.start()
+            except Exception as error:
+                raise MachineError(f"{_HANDS_OUT} cannot be started: {_said(folder) or error}") from None
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Have a free worker call a function. Raises one of `faults` where that cannot be."""
@@ -108,7 +117,7 @@ class ParslWorkers:
         program = self._executor.interchange_proc
         if program is None or program.poll() is not None:
             status = "" if program is None else f" ({program.returncode})"
-            raise MachineError(f"the program that hands trials to the nodes has ended{status}; see campaign.log")
+            raise MachineError(f"{_HANDS_OUT} has ended{status}; see campaign.log")
         if self._executor.bad_state_is_set:
             raise MachineError(f"no more trials are handed to the nodes: {self._executor.executor_exception}")
         return {
@@ -132,7 +141,13 @@ class ParslWorkers:
         try:
             return self._executor.command_client.run(command, timeout_s=_ANSWER_SECONDS)
         except Exception as error:
-            raise MachineError(f"the program that hands trials to the nodes does not answer: {error}") from None
+            raise MachineError(f"{_HANDS_OUT} does not answer: {error}") from None
+
+
+def _said(folder: Path) -> str:
+    """Return why the interchange of this folder could not begin, as far as it could say so."""
+    found = next(folder.rglob(WHY_NOT_STARTED), None)
+    return found.read_text().strip() if found else ""
 
 
 def own_addresses() -> tuple[str, ...]:
