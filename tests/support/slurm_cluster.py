@@ -59,6 +59,8 @@ PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 """
 
 
+_INTERCHANGE = "parsl_programs interchange"
+
 # Which SLURM a cluster is of: the folder where tools/unpack_slurm.sh has unpacked it, or None for that of this machine.
 # CANDLE_TESTS_SLURM names the suite whose SLURM all tests are to have.
 _BUILD = Path(__file__).parents[2] / "build"
@@ -121,7 +123,7 @@ class SlurmCluster:
 
     def send(self, name: str, number: signal.Signals, *, to_all: bool = False) -> None:
         """Send a signal to the daemon of a node; with `to_all`, to everything that jobs run there too."""
-        jobs = set(self.processes(name)) - set(self.processes(name, "parsl: ")) if to_all else set()
+        jobs = set(self.processes(name)) - set(self.processes(name, _INTERCHANGE)) if to_all else set()
         for process in [self._daemons[name].pid, *sorted(jobs)]:
             with suppress(ProcessLookupError):  # a trial that has ended
                 os.kill(process, number)
@@ -237,9 +239,9 @@ class SlurmCluster:
         return found
 
     def _is_interchange(self, process: Path, command: str) -> bool:
-        """Return whether this is Parsl's interchange of a job here: it writes its title over its environment."""
+        """Return whether this is Parsl's interchange of a job here: it sees nothing of SLURM."""
         try:
-            return command.startswith("parsl:") and (process / "cwd").resolve().is_relative_to(self.folder.parent)
+            return _INTERCHANGE in command and (process / "cwd").resolve().is_relative_to(self.folder.parent)
         except OSError:
             return False
 
