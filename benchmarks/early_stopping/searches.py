@@ -95,9 +95,9 @@ def _parameter(name: str, axis: Number | Choice) -> Parameter:
 class CandleSearch:
     """Candle's scheduler with one of its rules; what its campaign does, which is to hand reports on, is done here."""
 
-    def __init__(self, rows: Rows | Learned, rule: Rule | None, min_steps: int) -> None:
+    def __init__(self, rows: Rows | Learned, rule: Rule | None, min_steps: int | None, max_steps: int | None) -> None:
         self._rows = rows
-        self._scheduler = EarlyStopping(FirstCome(), rule, MINIMIZE, min_steps=min_steps)
+        self._scheduler = EarlyStopping(FirstCome(), rule, MINIMIZE, min_steps=min_steps, max_steps=max_steps)
         self._attempts: dict[int, Attempt] = {}
 
     def start(self, number: int, free: Free) -> int:
@@ -231,10 +231,16 @@ def _domain(spaces: Any, axis: Number | Choice) -> Any:
     return (spaces.loguniform if axis.log else spaces.uniform)(axis.low, axis.high)
 
 
-def candle(rule: Callable[[], Rule] | None, min_steps: int = 1, *, learns: bool = False) -> Make:
+def candle(
+    rule: Callable[[], Rule] | None,
+    min_steps: int | None = None,
+    max_steps: int | None = None,
+    *,
+    learns: bool = False,
+) -> Make:
     """Return how candle's search is made, with a rule."""
     rows = Learned if learns else Rows
-    return lambda table, seed: CandleSearch(rows(table, seed), rule() if rule else None, min_steps)
+    return lambda table, seed: CandleSearch(rows(table, seed), rule() if rule else None, min_steps, max_steps)
 
 
 def _optuna(pruner: str, **options: Any) -> Make:
@@ -264,6 +270,12 @@ CANDIDATES: Mapping[str, Mapping[str, Make]] = {
     "median": {f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
     "best_few": {f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
 }
+DEFAULTS: Mapping[str, Make] = {
+    "asha": candle(partial(Asha, 3)),
+    "asha, max_steps=50": candle(partial(Asha, 3), max_steps=50),
+    "median": candle(Median),
+    "best_few": candle(BestFew),
+}
 LEARNING: Mapping[str, Make] = {  # their proposals take time
     "bayesian": candle(None, learns=True),
     "bayesian, asha": candle(partial(Asha, 3), learns=True),
@@ -276,5 +288,6 @@ LEARNING: Mapping[str, Make] = {  # their proposals take time
 SEARCHES: Mapping[str, Make] = {
     "random search": candle(None),
     **{name: make for candidates in CANDIDATES.values() for name, make in candidates.items()},
+    **DEFAULTS,
     **LEARNING,
 }
