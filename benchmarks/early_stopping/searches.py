@@ -260,21 +260,26 @@ def _syne_tune(name: str) -> Make:
     return lambda table, seed: SyneTuneSearch(table, name, seed)
 
 
-# What is tried on the tasks for choosing: of each rule, the least step that is best for it, and with `asha` the factor.
+# What is tried on the tasks for choosing: candle's defaults, and of each rule, the least step that is best for it, and
+# with `asha` the factor.
 CANDIDATES: Mapping[str, Mapping[str, Make]] = {
     "asha": {
-        f"asha, reduction_factor={factor}, min_steps={least}": candle(partial(Asha, factor), least)
-        for factor in (2, 3, 4, 5)
-        for least in (1, 2, 3, 5, 8)
+        "asha": candle(partial(Asha, 3)),
+        "asha, max_steps=50": candle(partial(Asha, 3), max_steps=50),
+        **{
+            f"asha, reduction_factor={factor}, min_steps={least}": candle(partial(Asha, factor), least)
+            for factor in (2, 3, 4, 5)
+            for least in (1, 2, 3, 5, 8)
+        },
     },
-    "median": {f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
-    "best_few": {f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
-}
-DEFAULTS: Mapping[str, Make] = {
-    "asha": candle(partial(Asha, 3)),
-    "asha, max_steps=50": candle(partial(Asha, 3), max_steps=50),
-    "median": candle(Median),
-    "best_few": candle(BestFew),
+    "median": {
+        "median": candle(Median),
+        **{f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
+    },
+    "best_few": {
+        "best_few": candle(BestFew),
+        **{f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
+    },
 }
 LEARNING: Mapping[str, Make] = {  # their proposals take time
     "bayesian": candle(None, learns=True),
@@ -288,6 +293,5 @@ LEARNING: Mapping[str, Make] = {  # their proposals take time
 SEARCHES: Mapping[str, Make] = {
     "random search": candle(None),
     **{name: make for candidates in CANDIDATES.values() for name, make in candidates.items()},
-    **DEFAULTS,
     **LEARNING,
 }
