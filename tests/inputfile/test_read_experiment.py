@@ -375,6 +375,8 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         ),
         ("stopping=nan\nmin_steps=2", ("nan",), ("min_steps: no effect without a rule in stopping",)),
         ("max_steps=9", (), ("max_steps: no effect without a rule in stopping",)),
+        ("max_steps=1", (), ("max_steps: no effect without a rule in stopping",)),
+        ("stopping=nan\nmax_steps=1", ("nan",), ("max_steps: no effect without a rule in stopping",)),
         ("stopping=asha\nresult_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+)'", ("asha",), ()),
         (
             "stopping=asha\nresult_pattern='loss: ([0-9.]+)'",
@@ -408,6 +410,7 @@ def test_what_stops_trials_early(
             "stopping=asha\nmin_steps=9\nmax_steps=9",
             "max_steps=9 is not more than min_steps=9: no trial could be stopped early",
         ),
+        ("stopping=median\nmax_steps=1", "max_steps=1 is a single step: no trial could be stopped early"),
     ],
 )
 def test_what_cannot_stop_trials_early_is_an_error(write_input: WriteInput, control: str, problem: str) -> None:

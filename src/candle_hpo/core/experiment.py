@@ -98,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: Literal["auto", "local", "slurm"] = "auto"
     direction: Direction = Direction.MINIMIZE
     stopping: tuple[Literal["median", "asha", "best_few", "nan"], ...] = ()
-    min_steps: int = 1
+    min_steps: int | None = None
     max_steps: int | None = None
     reduction_factor: int = 3
     fidelity: Fidelity | None = None

@@ -32,11 +32,17 @@ def check_consistency(control: Control, names: Sequence[str], findings: Findings
         where = control.line_of("gpus_per_trial")
         findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
     least, most = control.values.get("min_steps", 1), control.values.get("max_steps")
-    if isinstance(least, int) and isinstance(most, int) and most <= least:
-        where = control.line_of("max_steps")
-        findings.wrong(where, f"max_steps={most} is not more than min_steps={least}: no trial could be stopped early")
+    if _rule(control.values) and isinstance(least, int) and isinstance(most, int) and most <= least:
+        wrong = f"is not more than min_steps={least}" if "min_steps" in control.values else "is a single step"
+        findings.wrong(control.line_of("max_steps"), f"max_steps={most} {wrong}: no trial could be stopped early")
     findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
+
+
+def _rule(values: Mapping[str, object]) -> str | None:
+    """Return the rule that compares trials; None where none does."""
+    stopping = values.get("stopping")
+    return next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
 
 
 def check_fidelity(
@@ -117,8 +123,7 @@ def _notes_on_groups(pattern: object) -> Iterator[str]:
 def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:
     """Yield notes on keywords that are right, and do nothing in this experiment."""
     yield from _notes_on_the_search(there, values)
-    stopping = values.get("stopping")
-    rule = next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
+    rule = _rule(values)
     of_rule = {None: (), "asha": _OF_A_RULE}.get(rule, ("min_steps", "max_steps"))
     others = ("reduction_factor",) if "fidelity" in there else ()
     useless = [name for name in _OF_A_RULE if name in there and name not in (*of_rule, *others)]

@@ -176,7 +176,12 @@ KEYWORDS = (
         "is not a number; `asha, nan`: both; see [early stopping](early-stopping.md)",
         default_shown="`none`",
     ),
-    Keyword("min_steps", values.whole_number(1), "stopping: no trial is stopped before so many steps"),
+    Keyword(
+        "min_steps",
+        values.whole_number(1),
+        "stopping: no trial is stopped before so many steps",
+        default_shown="about a sixth of a whole trial, once its length is known",
+    ),
     Keyword(
         "max_steps",
         values.whole_number(1),
