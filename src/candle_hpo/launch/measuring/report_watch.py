@@ -93,7 +93,7 @@ class ReportWatch:
         self, source: ResultSource, folder: Path, paths: TrialPaths, report: Callable[[Report], None] | None = None
     ) -> None:
         self.is_finished = False  # the trial has ended by itself, so that its last line is whole
-        self._has_all = False
+        self._has_all = self._has_written_left_out = False
         self._report, self._paths, self._is_own_file = report, paths, source.is_reported
         self._series = Series(source.objective)
         self._lines: list[bytes] = []  # what was kept of the model's own file
@@ -160,8 +160,7 @@ class ReportWatch:
                     f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
                 )
             self._source.close()
-            if self.left_out:
-                replace_file(self._paths.reports_left_out, self.left_out.encode())
+            self._write_left_out(is_over=True)
             self._has_all = is_all
 
     def look(self, *, is_last: bool = False) -> bool:
@@ -193,7 +192,14 @@ class ReportWatch:
             while not self._is_over.wait(pause):
                 began = time.monotonic()
                 is_all = self.look()
+                self._write_left_out(is_over=False)
                 pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))
+
+    def _write_left_out(self, *, is_over: bool) -> None:
+        """Write why a report was left out, as soon as one was, and in the end how many more."""
+        if self.left_out and (is_over or not self._has_written_left_out):
+            self._has_written_left_out = True
+            replace_file(self._paths.reports_left_out, self.left_out.encode())
 
     def _pass_on(self, reports: Sequence[Report]) -> None:
         """Pass reports on; of very many those that stand for the ones between them, and all that decide by themselves.
