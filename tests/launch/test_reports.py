@@ -351,7 +351,7 @@ def test_what_is_too_much_to_be_read_at_the_end_is_said(tmp_path: Path, monkeypa
     monkeypatch.setattr(report_watch, "LOOK_SECONDS", 600.0)
     trial = Trial(tmp_path, ResultSource())
     with trial.watch:
-        trial.paths.reports.write_text("0.5\n" * 1000)
+        trial.paths.reports.write_text("0.5\n" * 3000)
     assert trial.watch.notes[0].startswith("its last reports were not read")
     assert trial.watch.last is not None
 

@@ -14,7 +14,7 @@ from candle_hpo.core.objective import Direction, ResultFrom
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Report
 from candle_hpo.inputfile.keyword_values import KeywordValueError, result_from
-from candle_hpo.launch.measuring.event_file import checksum, in_event_file
+from candle_hpo.launch.measuring.event_file import checksum, in_event_files
 from candle_hpo.launch.measuring.objective import Measurement, ResultSource
 from candle_hpo.launch.measuring.readings import Choice, Measured, Reading, chosen
 from candle_hpo.launch.measuring.report_watch import ReportWatch
@@ -32,14 +32,14 @@ class Trial:
         self.paths = TrialPaths(here, here / "checkpoint", here / "output.txt")
         self.paths.output.touch()
         which = source.pop("which", None)
-        self._source = ResultSource(
+        self.source = ResultSource(
             result_from=None if which is None else result_from(str(which)),
             **source,  # type: ignore[arg-type]
         )
         self.here = here
 
     def run(self, *writes: tuple[str, str], is_over: bool = True) -> Measured:
-        found = Measurement(self._source, self.here, self.paths, "leave a number")
+        found = Measurement(self.source, self.here, self.paths, "leave a number")
         for name, text in writes:
             path = self.here / name
             path.parent.mkdir(exist_ok=True)
@@ -178,6 +178,10 @@ def test_rows_of_an_earlier_attempt_are_not_its_own(tmp_path: Path) -> None:
     assert (
         Trial(tmp_path, which="mean_of_last_2", file="a.csv", key="loss").run(("a.csv", "6,0.3\n7,0.1\n")).value == 0.2
     )
+    for before, added in [('{"loss": 1}\n', "\n"), ('{"loss": 1}', "\n"), ('{"loss": 1}\n{"loss": 2}\n', "\n")]:
+        (tmp_path / "a.jsonl").write_text(before)
+        assert "nothing in a.jsonl is new" in Trial(tmp_path, file="a.jsonl", key="loss").fails(("a.jsonl", added))
+    assert Trial(tmp_path, file="a.jsonl", key="loss").run(("a.jsonl", '{"loss": 3}\n')).value == 3
     (tmp_path / "log.txt").write_text("loss 0.1\n")
     assert "found nothing in log.txt" in Trial(tmp_path, file="log.txt", pattern=r"loss (\S+)").fails(
         ("log.txt", "a\n")
@@ -193,7 +197,7 @@ def test_a_file_that_is_written_again_as_it_was_is_its_own(tmp_path: Path) -> No
         (tmp_path / file).write_text(text)
         os.utime(tmp_path / file, (1, 1))
         trial = Trial(tmp_path, which="best", file=file, key=key)
-        found = Measurement(trial._source, tmp_path, trial.paths, "")
+        found = Measurement(trial.source, tmp_path, trial.paths, "")
         (tmp_path / file).write_text(text)
         assert found.find().value == 0.2
 
@@ -262,9 +266,19 @@ def test_of_several_files_the_one_with_the_largest_number_counts(tmp_path: Path)
     assert found.notes == (f"of the files {pattern}, the one with the largest number has the value",)
 
 
+def test_the_files_of_events_in_a_folder_are_one_run(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, which="best", file="runs/*/events.out.tfevents.*", key="loss")
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    (folder / "events.out.tfevents.20.n.1.1").write_bytes(event(3, "loss", 0.5))
+    (folder / "events.out.tfevents.9.n.1.0").write_bytes(EVENTS)
+    assert found.find().value == 0.25
+
+
 def test_where_a_file_with_a_smaller_number_is_newer_nobody_knows_which(tmp_path: Path) -> None:
     trial = Trial(tmp_path, file="run_*.json", key="loss")
-    found = Measurement(trial._source, tmp_path, trial.paths, "")
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
     for name, moment in [("run_1.json", 2_000_000_002), ("run_2.json", 2_000_000_001)]:
         (tmp_path / name).write_text('{"loss": 1}')
         os.utime(tmp_path / name, (moment, moment))
@@ -303,7 +317,7 @@ NAME = "events.out.tfevents.1795687089.node.1.0"
 
 def in_events(here: Path, data: bytes, which: str = "last", key: str = "loss") -> Measured:
     (here / NAME).write_bytes(data)
-    return in_event_file(here / NAME, key, Choice(result_from(which)))
+    return in_event_files([here / NAME], key, Choice(result_from(which)))
 
 
 def test_a_checksum_is_that_of_tfrecord() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -173,24 +173,27 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             raise IndexError
 
 
-def in_event_file(path: Path, key: str, choice: Choice) -> Measured:
-    """Return the value of a tag in an event file. Raises `ValueError` where it has none, or is not sound."""
+def in_event_files(paths: Sequence[Path], key: str, choice: Choice) -> Measured:
+    """Return the value of a tag in the event files of a folder, which are one run, as TensorBoard takes them.
+
+    Raises `ValueError` where there is none, or a file is not sound.
+    """
     found: list[tuple[int, float]] = []
     beside: dict[int, dict[str, object]] = {}
-    with path.open("rb") as file:
-        try:
-            for scalars in map(scalars_of, records(file)):
-                others = beside.setdefault(scalars.step, {"step": scalars.step})
-                others |= {tag: value for tag, value in scalars.values.items() if tag != key}
-                if key in scalars.values:
-                    found.append((scalars.step, scalars.values[key]))
-        except EventFileError as error:
-            raise ValueError(f"{path.name} {error}") from None
-    readings = (reading(value, beside[step]) for step, value in found)
-    measured = chosen(readings, choice, key)
+    for path in paths:
+        with path.open("rb") as file:
+            try:
+                for scalars in map(scalars_of, records(file)):
+                    others = beside.setdefault(scalars.step, {"step": scalars.step})
+                    others |= {tag: value for tag, value in scalars.values.items() if tag != key}
+                    if key in scalars.values:
+                        found.append((scalars.step, scalars.values[key]))
+            except EventFileError as error:
+                raise ValueError(f"{path.name} {error}") from None
+    measured = chosen((reading(value, beside[step]) for step, value in found), choice, key)
     if measured is None:
-        tags = sorted({tag for each in beside.values() for tag in each} - {"step"})
-        raise ValueError(f'{path.name} has no "{key}" (it has: {shortened(", ".join(tags)) or "no numbers"})')
+        tags = ", ".join(sorted({tag for each in beside.values() for tag in each} - {"step"}))
+        raise ValueError(f'{paths[-1].name} has no "{key}" (it has: {shortened(tags) or "no numbers"})')
     return measured
 
 

@@ -69,7 +69,7 @@ def in_json(text: str, name: str, key: str | None, choice: Choice, lines_before:
     Of a file with an object on each line, the first lines, so many of them, were there before; unless `is_over`, the
     last one need not be whole. Raises `ValueError` for what is not there, or no number.
     """
-    document = _document(text, key, is_over=is_over)
+    document = None if lines_before else _document(text, key, is_over=is_over)  # to which nothing can be added
     if choice.is_last:
         last = _last_of_lines(text, name, lines_before, is_over=is_over) if document is None else document[-1]
         *_, row = rows_of(last, key, name)
@@ -205,7 +205,9 @@ def _within(found: object, parts: Sequence[str | int | None], row: Row, name: st
     for index in range(len(found)) if part is None else [part]:
         try:
             yield from _within(found[index], rest, _beside_element(found, index, row), name)
-        except NotThereError:
+        except NotThereError as error:
+            if part == -1:
+                raise NotThereError(f"{error}; with [*] in place of [-1], the last that has it is the value") from None
             if part is not None:
                 raise
 

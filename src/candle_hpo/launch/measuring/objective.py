@@ -10,7 +10,9 @@ import msgspec
 
 from candle_hpo.core.objective import THE_VALUE, Direction, ResultFrom
 from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.result_files import FileKind
 from candle_hpo.core.trial import Metrics, Report
+from candle_hpo.launch.measuring.event_file import in_event_files
 from candle_hpo.launch.measuring.json_file import read_json
 from candle_hpo.launch.measuring.metrics import metrics_of
 from candle_hpo.launch.measuring.number_texts import as_number, finite, shortened
@@ -107,6 +109,8 @@ class Measurement:
 
     def _read(self, written: Written, begin: int, *, is_over: bool) -> Measured:
         source, path = self._source, written.path
+        if source.pattern is None and source.key is not None and FileKind.of(path) is FileKind.EVENTS:
+            return in_event_files(written.of_folder, source.key, source.choice)
         if source.pattern is None:
             return read_file(path, source.key, source.choice, begin, is_over=is_over)
         part = slice(begin, None) if is_over else finished_part(path, begin)

@@ -37,7 +37,7 @@ _ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much
 _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
 _GROWTH_AT_ONCE = 1.1
-_LAST_LOOKS = 2  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)

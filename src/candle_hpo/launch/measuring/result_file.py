@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.result_files import FileKind, is_pattern_of_names
-from candle_hpo.launch.measuring.event_file import in_event_file
 from candle_hpo.launch.measuring.json_file import in_json
 from candle_hpo.launch.measuring.readings import LAST, Choice, Measured
 from candle_hpo.launch.measuring.table import in_table
@@ -30,10 +29,14 @@ class _State(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A file that a trial has written; its first bytes, so many of them, may have been there before."""
+    """A file that a trial has written; its first bytes, so many of them, may have been there before.
+
+    `of_folder` are all files of its folder that the trial has written, this one among them.
+    """
 
     path: Path
-    begin: int = 0
+    begin: int
+    of_folder: tuple[Path, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -69,13 +72,15 @@ class ResultFiles:
         last = own[-1]
         times = {path: path.stat().st_mtime_ns for path in own}
         newest = max(own, key=lambda path: times[path])
-        if times[newest] > times[last]:
+        is_one_run = FileKind.of(last) is FileKind.EVENTS and newest.parent == last.parent
+        if times[newest] > times[last] and not is_one_run:
             raise ValueError(
                 f"which file is the result_file {self.name}: {self._shown(last)} has the larger number, and "
                 f"{self._shown(newest)} was written later"
             )
+        of_folder = tuple(path for path in own if path.parent == last.parent)
         several = (f"of the files {self.name}, the one with the largest number has the value",) if own[1:] else ()
-        return Written(last, self._begin_of(last), several)
+        return Written(last, self._begin_of(last), of_folder, several)
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self._folder))
@@ -113,24 +118,21 @@ def _state(path: Path, *, with_end: bool = True) -> _State | None:
 
 
 def read_file(path: Path, key: str | None, choice: Choice = LAST, begin: int = 0, *, is_over: bool = True) -> Measured:
-    """Return the value of `key` in a JSON file, a tag in TensorBoard's, or that column in a CSV file.
+    """Return the value of `key` in a JSON file, or of that column in a CSV file.
 
     Of several, `choice` says which one. Its first bytes, as many as `begin`, are not the trial's. Unless the trial
     `is_over` by itself, an unfinished last line does not count. Raises `ValueError` for what is not there, no number,
     or in a file that is not what it should be.
     """
-    kind = FileKind.of(path) if key is not None else FileKind.JSON
     try:
-        if key is not None and kind is FileKind.EVENTS:
-            return in_event_file(path, key, choice)
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"{path.name} is too large to be read ({_MOST_BYTES // 10**6} MB at most)")
         data = path.read_bytes()
     except OSError as error:
         raise_if_the_machines(error)
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
-    text, before = _as_text(data), _as_text(data[:begin]).count("\n")
-    if key is not None and kind is FileKind.TABLE:
+    text, before = _as_text(data), _lines_in(_as_text(data[:begin]))
+    if key is not None and FileKind.of(path) is FileKind.TABLE:
         finished = text if is_over else text[: text.rfind("\n") + 1]
         return in_table(finished, path.name, key, choice, before)
     return in_json(text, path.name, key, choice, before, is_over=is_over)
@@ -138,6 +140,11 @@ def read_file(path: Path, key: str | None, choice: Choice = LAST, begin: int = 0
 
 def _as_text(data: bytes) -> str:
     return data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines_in(text: str) -> int:
+    """Return the number of lines, an unfinished one, too."""
+    return text.count("\n") + (bool(text) and not text.endswith("\n"))
 
 
 def raise_if_the_machines(error: OSError) -> None:
