@@ -134,6 +134,16 @@ def test_what_the_output_says_of_a_number_counts_for_each_of_them(tmp_path: Path
     assert "does not fit the number in" in trial("best").fails(("output.txt", "loss 0.2\nloss -0.5\nloss 0.3\n"))
     assert "fits two labels" in trial("best").fails(("output.txt", "loss 0.2\nval_loss 0.1\nloss 0.3\n"))
     assert "fits two labels" in trial("first").fails(("output.txt", "val_loss 0.2\nloss 0.1\n"))
+    assert "fits two labels" in trial("best").fails(("output.txt", "train loss 0.2\ntest loss 0.3\n"))
+    skipping = trial("best", "epoch.*loss: ([0-9.]+)")
+    assert "fits two labels" in skipping.fails(("output.txt", "epoch 1 train loss: 0.2\nepoch 1 test loss: 0.3\n"))
+    lines = "epoch 1 test loss: nan\nepoch 2 test loss: 0.4\nepoch 3 test loss: nan\n"
+    assert trial("best", "epoch.*loss: ([0-9.]+)").run(("output.txt", lines)).value == 0.4
+    assert "fits more than once in" in trial("best").fails(("output.txt", "loss 0.2, loss 0.3\n"))
+    lines = "INFO 3s 12 test loss 0.5\nINFO 12ms 13 test loss 0.4\nINFO 4s 14 test loss 0.6\n"
+    assert trial("best").run(("output.txt", lines)).value == 0.4
+    lines = "epoch 1 - 3s - loss 0.5\nepoch 2 - 12ms - loss 0.4\n"
+    assert trial("best").run(("output.txt", lines)).value == 0.4
     assert "found nothing in its output" in trial("best").fails(("output.txt", "none\n"))
     assert "no number in the last line" in trial("mean_of_last_2").fails(("output.txt", "loss 0.2\nloss none\n"))
     crash = 'loss 0.2\nTraceback (most recent call last):\n  File "x"\nValueError: no\n'

@@ -62,18 +62,24 @@ def _as_left(lines: bytes) -> bytes:
 def all_readings(pattern: ResultPattern, output: Path, part: slice) -> Iterator[Reading]:
     """Yield what each match says in a part of the output; of a progress bar, its last state alone is one.
 
-    Raises `ValueError` where one of them is not the whole number, or they have different labels: what is chosen among
-    all would be in doubt.
+    Raises `ValueError` where one of them is not the whole number, or they have different labels (`train loss`, and then
+    `test loss`), or a line has several: what is chosen among all would be in doubt.
     """
-    matches, word = _Matches(pattern), None
+    matches = _Matches(pattern)
+    label: tuple[str, str] | None = None
     for lines, is_last in _pieces(output, part):
-        for match in matches.add(lines, is_last=is_last):
-            word = match.its.word if word is None else word
-            if match.its.word != word:
-                raise ValueError(pattern.error_of_label(match.text, match.its.end))
-            if match.its.refused:
-                raise ValueError(match.its.refused)
-            yield Reading(match.its.value, match.its.metrics)
+        end = -1  # of the match before, in the same text
+        for its, text in matches.add(lines, is_last=is_last):
+            if its.value is not None:  # of what is not a number, the label may not be found
+                label = label or (its.before, its.word)
+                if label != (its.before, its.word):
+                    raise ValueError(pattern.error_of_label(text, its.end))
+            if end >= 0 and "\n" not in text[end : its.end]:
+                raise ValueError(pattern.error_of_label(text, its.end, "fits more than once"))
+            if its.refused:
+                raise ValueError(its.refused)
+            end = its.end
+            yield Reading(its.value, its.metrics)
 
 
 def _pieces(output: Path, part: slice) -> Iterator[tuple[bytes, bool]]:

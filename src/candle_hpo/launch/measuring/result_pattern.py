@@ -24,6 +24,7 @@ from candle_hpo.launch.measuring.readings import Measured
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
 
 _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
+_WORD_BEFORE = re.compile(r"(?<!\w)([^\W\d_]\w*)[^\w\n]*\Z")
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
@@ -49,9 +50,9 @@ _DIGITS = re.compile(r"\s*\d+(?:\.\d+)?")
 class Occurrence(NamedTuple):
     """Where a pattern has found something while a script runs, up to `end`.
 
-    `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`. `value` is
-    None where what was printed is not finite, and so are `metrics`; without a `step`, there is no group for it. Or
-    else it is `refused`, and why.
+    `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`; `before` is
+    the word before that, as `val` in `val loss`. `value` is None where what was printed is not finite, and so are
+    `metrics`; without a `step`, there is no group for it. Or else it is `refused`, and why.
     """
 
     end: int
@@ -60,6 +61,7 @@ class Occurrence(NamedTuple):
     value: float | None = None
     metrics: Metrics = {}  # noqa: RUF012  # nobody changes it
     refused: str = ""
+    before: str = ""
 
 
 class ResultPattern:
@@ -122,25 +124,26 @@ class ResultPattern:
         its, step = self._its, self._group_of_step
         matches = list(its.itself.finditer(text, begin))
         for match in sorted([*matches, *self._without_number(text, begin, matches)], key=lambda match: match.end()):
-            word = _end_of_word_before(self._label_of(match))
+            label = self._label_of(match)
+            found = Occurrence(match.end(), _end_of_word_before(label), before=_word_before(label))
             try:
-                number = None if step is None else self._step(match, step)
+                found = found._replace(step=None if step is None else self._step(match, step))
                 if match.re is not its.itself:
                     if not self._is_not_finite(match):
                         raise self._error("does not fit the number in", match, match.end())
-                    yield Occurrence(match.end(), word, number)
+                    yield found
                     continue
                 value = self._number(match, its.value, must_be_finite=False)
                 others = {name: self._metric(match, each) for name, each in its.metrics.items() if each != its.value}
-                yield Occurrence(match.end(), word, number, value if math.isfinite(value) else None, others)
+                yield found._replace(value=value if math.isfinite(value) else None, metrics=others)
             except ValueError as error:
-                yield Occurrence(match.end(), word, refused=str(error))
+                yield found._replace(step=None, refused=str(error))
 
-    def error_of_label(self, text: str, end: int) -> str:
+    def error_of_label(self, text: str, end: int, what: str = "fits two labels, one of them") -> str:
         """Return what is wrong where a match that ends there has another label than those before it."""
         line = text[text.rfind("\n", 0, end) + 1 : end] + text[end:].partition("\n")[0]
         return (
-            f'result_pattern fits two labels, one of them in "{shortened(line.strip())}" ({self.text}); '
+            f'result_pattern {what} in "{shortened(line.strip())}" ({self.text}); '
             "write the whole label, or begin it with \\b or ^"
         )
 
@@ -272,6 +275,12 @@ def _end_of_word_before(match: re.Match[str]) -> str:
     """Return the part of a word that precedes a match, which begins within that word; empty where it does not."""
     before = match.string[max(0, match.start() - _NEAR) : match.start()]
     return _END_OF_WORD.findall(before)[0] if match[0][:1].isalnum() and _PART_OF_A_WORD.search(before) else ""
+
+
+def _word_before(match: re.Match[str]) -> str:
+    """Return the word before a match in its line; empty where something else is there, such as a number."""
+    found = _WORD_BEFORE.search(match.string[max(0, match.start() - _NEAR) : match.start()])
+    return found[1] if found else ""
 
 
 def _lines_of(match: re.Match[str], at: int) -> str:
