@@ -9,7 +9,7 @@ import msgspec
 
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity, Levels
-from candle_hpo.core.objective import Direction, Objective, name_of_value
+from candle_hpo.core.objective import Direction, Objective, ResultFrom, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     result_pattern: str | None = None
     result_file: str | None = None
     result_key: str | None = None
+    result_from: ResultFrom | None = None
     default_model_file: str | None = None
     param_space_file: str | None = None
     design_size: int = 10
@@ -104,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fidelity: Fidelity | None = None
     seed: int | None = None
     trial_timeout: int | None = None
+    on_timeout: Literal["fail", "take_value"] = "fail"
     max_output: float | None = None
     retries: int = 1
     retry_failed: int = 0

@@ -11,6 +11,7 @@ from candle_hpo.core.experiment import ArgumentStyle, Language
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import measured_groups
 from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.result_files import FileKind
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
@@ -19,6 +20,10 @@ from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _GIVE_IT = "its value comes from fidelity: a line such as epochs = 10 in &default_model names it"
+_WITHOUT_A_KEY = {
+    FileKind.TABLE: "a CSV file; add its column",
+    FileKind.EVENTS: "a file of TensorBoard's; add the tag",
+}
 _OF_A_RULE = ("min_steps", "max_steps", "reduction_factor")
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
@@ -100,16 +105,18 @@ def _check_arguments(control: Control, names: Sequence[str], findings: Findings)
 
 
 def _check_result_source(control: Control, findings: Findings) -> None:
-    """Check that the value is looked for in one place, and that it is clear where there."""
+    """Check that it is clear where the value is looked for."""
     values = control.values
-    name, key = values.get("result_file"), values.get("result_key")
-    if name and values.get("result_pattern"):
-        findings.wrong(control.line_of("result_file"), "result_file and result_pattern are both given; keep one")
+    name, key, pattern = values.get("result_file"), values.get("result_key"), values.get("result_pattern")
     if key and not name:
         where = control.line_of("result_key")
         findings.wrong(where, "result_key is a place in result_file, which is not there; add result_file")
-    if isinstance(name, str) and name.lower().endswith(".csv") and not key:
-        findings.wrong(control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
+    elif key and pattern:
+        where = control.line_of("result_key")
+        findings.wrong(where, "result_key and result_pattern both say where in result_file the value is; keep one")
+    needs = isinstance(name, str) and not pattern and not key and _WITHOUT_A_KEY.get(FileKind.of(name))
+    if needs:
+        findings.wrong(control.line_of("result_file"), f"result_file is {needs} as result_key")
 
 
 def _notes_on_groups(pattern: object) -> Iterator[str]:
@@ -141,6 +148,8 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
         )
     if "argument_style" in there and values.get("hyperparams_as") != "arguments":
         yield 'argument_style: no effect without hyperparams_as="arguments"'
+    if values.get("on_timeout") == "take_value" and "trial_timeout" not in there:
+        yield "on_timeout: no effect without trial_timeout"
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
     if shares and values.get("worker_type") == "cpu":
         yield f"{', '.join(shares)}: no effect on workers without a GPU"
