@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -66,13 +67,18 @@ _FIND_PACKAGES = 'for (name in commandArgs(TRUE)) if (!nzchar(system.file(packag
 
 
 def run_program(
-    command: Sequence[str], environment: Mapping[str, str], seconds: float = _MOST_SECONDS, *, may_fail: bool = False
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    seconds: float = _MOST_SECONDS,
+    *,
+    may_fail: bool = False,
+    directory: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. Raises `MachineError` where it does not run, takes too long, or fails (`may_fail`)."""
     try:
         done = subprocess.run(
             command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=seconds, check=False,
+            timeout=seconds, check=False, cwd=directory,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise MachineError(f"{command[0]} does not answer within {seconds:.0f} s; run it by hand to see why") from None
@@ -92,6 +98,16 @@ def ask(command: Sequence[str], environment: Mapping[str, str], seconds: float =
     if found is None:
         raise MachineError(f"{command[0]} does not say what it was asked for; it says: {said.strip()[-300:]}")
     return found[1]
+
+
+def ask_for_help(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> str:
+    """Return what a script prints for `--help`, in a folder that is gone afterwards; "" without an answer in time."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = run_program([*command, "--help"], environment, seconds, may_fail=True, directory=Path(folder))
+        except MachineError:
+            return ""
+    return f"{done.stdout}\n{done.stderr}"
 
 
 def syntax_error(script: str, language: Language, interpreter: str, environment: Mapping[str, str]) -> Problem | None:

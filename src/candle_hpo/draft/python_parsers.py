@@ -1,0 +1,320 @@
+"""Options that a Python script declares one by one: by argparse, click, absl; and what its environment has for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of
+from candle_hpo.draft.python_values import Module, called, keywords_of
+
+_NOT_SET = ("append", "append_const", "count", "help", "version")  # what such an option does is more than its value
+_RANGES = {"IntRange": Kind.INTEGER, "FloatRange": Kind.NUMBER}
+_DEFINED = {
+    "DEFINE_float": Kind.NUMBER, "DEFINE_integer": Kind.INTEGER, "DEFINE_string": Kind.TEXT,
+    "DEFINE_enum": Kind.TEXT, "DEFINE_bool": Kind.FLAG, "DEFINE_boolean": Kind.FLAG,
+}  # fmt: skip
+
+
+def argparse_options(module: Module) -> tuple[list[Option], list[str]]:
+    """Return the options of argparse's parsers, and the names of sub-commands."""
+    found, commands = [], []
+    for call in _calls(module.tree):
+        if called(call) == "add_argument" and call.args:
+            texts = [module.value_or_none(each) for each in call.args]
+            names = [each for each in texts if isinstance(each, str)]
+            option = _of_argparse(module, names, call) if names else None
+            found += [option] if option is not None else []
+        elif called(call) == "add_parser" and call.args and isinstance(name := module.value_or_none(call.args[0]), str):
+            commands.append(name)
+    return found, commands
+
+
+def _of_argparse(module: Module, names: Sequence[str], call: ast.Call) -> Option | None:
+    its = keywords_of(call)
+    action = module.value_or_none(its.get("action")) or ast.unparse(its["action"]) if "action" in its else "store"
+    default, is_list = module.value_or_none(its.get("default")), "nargs" in its and _is_many(module, its["nargs"])
+    if action in _NOT_SET:
+        return None
+    option = longest(names) if names[0].startswith("-") else ""
+    dest = module.value_or_none(its.get("dest"))
+    is_short = isinstance(dest, str) and not option.startswith("--")
+    name = name_of(str(dest) if is_short else option or names[0])
+    flag = Option(name=name, option=option, kind=Kind.FLAG, default=False, line=call.lineno)
+    if str(action).endswith("BooleanOptionalAction"):
+        return msgspec.structs.replace(flag, default=bool(default), if_false=option.replace("--", "--no-", 1))
+    if action == "store_false" and isinstance(dest, str):
+        return msgspec.structs.replace(flag, name=name_of(dest), option="", default=True, if_false=option)
+    if action in ("store_true", "store_false", "store_const"):
+        return flag
+    choices = _list_of(module, its.get("choices"))
+    kind, is_text_of_flag = _type_of(its.get("type"), default, choices)
+    if is_text_of_flag:  # `--nesterov True`; what the script makes of the text, its own type says
+        choices, default = ("True", "False"), None if default is None else str(default)
+    if kind is None or (called(its["type"]) == "bool" if "type" in its else False):
+        return None  # for `bool`, any text is true
+    is_positional = not option
+    is_optional = is_positional and module.value_or_none(its.get("nargs")) in ("?", "*")
+    return Option(
+        name=name,
+        option=option,
+        kind=kind,
+        default=[default]
+        if is_list and default is not None and not isinstance(default, list)
+        else fitting(default, kind),
+        choices=tuple(fitting(each, kind) for each in choices),
+        is_required=(is_positional and not is_optional) or module.value_or_none(its.get("required")) is True,
+        is_positional=is_positional,
+        line=call.lineno,
+    )
+
+
+def _is_many(module: Module, node: ast.expr) -> bool:
+    return module.value_or_none(node) not in (None, "?", 1) or isinstance(node, ast.Attribute)
+
+
+def _type_of(node: ast.expr | None, default: object, choices: Sequence[object]) -> tuple[Kind | None, bool]:
+    """Return the kind that a type of argparse makes, and whether it is a text that stands for a boolean."""
+    if node is None:
+        return kind_of(choices[0]) if choices else Kind.TEXT, False
+    known = {"int": Kind.INTEGER, "float": Kind.NUMBER, "str": Kind.TEXT, "Path": Kind.TEXT, "bool": Kind.FLAG}
+    name = called(node)
+    if name in known:
+        return known[name], False
+    if "bool" in name.lower() or isinstance(default, bool):
+        return Kind.TEXT, True
+    if "int" in name.lower() or "float" in name.lower():
+        return (Kind.NUMBER if "float" in name.lower() else Kind.INTEGER), False
+    return kind_of(default), False
+
+
+def _list_of(module: Module, node: ast.expr | None) -> tuple[object, ...]:
+    match node:
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
+            return tuple(module.value_or_none(each) for each in elements)
+        case ast.Call(func=ast.Name(id="range"), args=args) if args:
+            ends = [module.value_or_none(each) for each in args]
+            whole = [each for each in ends if isinstance(each, int)]
+            return tuple(range(*whole)[:100]) if len(whole) == len(ends) <= 3 else ()
+        case ast.Call(args=[first], func=ast.Name(id="list" | "sorted" | "tuple")):
+            return _list_of(module, first)
+        case ast.Name():
+            value = module.value_or_none(node)
+            return tuple(value) if isinstance(value, list) else ()
+        case ast.Dict(keys=keys):
+            return tuple(module.value_or_none(each) for each in keys)
+        case ast.Call(func=ast.Attribute(value=ast.Dict() as inner, attr="keys")):
+            return _list_of(module, inner)
+    return ()
+
+
+def click_options(module: Module) -> tuple[list[Option], list[str]]:
+    """Return the options of click's commands, and the names of commands where there are several."""
+    found, commands, is_group = [], [], False
+    for function in module.functions.values():
+        kinds = {called(each) for each in function.decorator_list}
+        is_group |= "group" in kinds
+        if "command" in kinds:
+            commands.append(function.name.replace("_", "-"))
+        for call in reversed(function.decorator_list):
+            if isinstance(call, ast.Call) and called(call) in ("option", "argument") and call.args:
+                option = _of_click(module, call)
+                found += [option] if option is not None else []
+    return list(reversed(found)), commands if is_group or len(commands) > 1 else []
+
+
+def _of_click(module: Module, call: ast.Call) -> Option | None:
+    its = keywords_of(call)
+    names = [each for each in map(module.value_or_none, call.args) if isinstance(each, str)]
+    options = [each for each in names if each.startswith("-")]
+    is_argument = called(call) == "argument"
+    if any(name in its for name in ("multiple", "count", "callback")) or not (options or (is_argument and names)):
+        return None
+    option, _, if_false = longest(options).partition("/") if options else ("", "", "")
+    name = name_of(option or names[0])
+    default, kind, line = module.value_or_none(its.get("default")), its.get("type"), call.lineno
+    if if_false or module.value_or_none(its.get("is_flag")) is True or (isinstance(default, bool) and kind is None):
+        return Option(
+            name=name, option=option, kind=Kind.FLAG, default=bool(default), if_false=if_false.strip(), line=line
+        )
+    choices: tuple[object, ...] = ()
+    low = high = None
+    found = kind_of(default)
+    match kind:
+        case ast.Call() if called(kind) == "Choice" and kind.args:
+            choices, found = _list_of(module, kind.args[0]), Kind.TEXT
+        case ast.Call() if called(kind) in _RANGES:
+            found = _RANGES[called(kind)]
+            ends = {**dict(zip(("min", "max"), kind.args, strict=False)), **keywords_of(kind)}
+            low, high = (_end(module, ends.get(each)) for each in ("min", "max"))
+        case ast.expr():
+            found = module.annotation(kind).kind or found
+    return Option(
+        name=name,
+        option=option,
+        kind=found,
+        default=fitting(default, found),
+        choices=choices,
+        low=low,
+        high=high,
+        is_required=(is_argument and "default" not in its) or module.value_or_none(its.get("required")) is True,
+        is_positional=is_argument,
+        line=line,
+    )
+
+
+def _end(module: Module, node: ast.expr | None) -> float | None:
+    value = module.value_or_none(node)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def absl_options(module: Module) -> list[Option]:
+    """Return the flags that absl (or TensorFlow's `tf.app.flags`) defines."""
+    found = []
+    for call in _calls(module.tree):
+        kind = _DEFINED.get(called(call))
+        names = ("name", "default", *(("enum_values",) if called(call) == "DEFINE_enum" else ()), "help")
+        its = {**dict(zip(names, call.args, strict=False)), **keywords_of(call)}
+        name = module.value_or_none(its.get("name"))
+        if kind is None or not isinstance(name, str):
+            continue
+        low, high = (_end(module, its.get(each)) for each in ("lower_bound", "upper_bound"))
+        default = fitting(module.value_or_none(its.get("default")), kind)
+        found.append(
+            Option(
+                name=name_of(name),
+                option=f"--{name}",
+                kind=kind,
+                default=bool(default) if kind is Kind.FLAG else default,
+                choices=_list_of(module, its.get("enum_values")),
+                if_false=f"--no{name}" if kind is Kind.FLAG else "",
+                low=low,
+                high=high,
+                line=call.lineno,
+            )
+        )
+    return found
+
+
+def environment_options(module: Module) -> list[Option]:
+    """Return the variables of the environment that a script reads, but for those of the system and of libraries."""
+    found = []
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Call(args=[key, *rest]) if ast.unparse(node.func) in ("os.environ.get", "os.getenv", "getenv"):
+                default = module.value_or_none(rest[0]) if rest else None
+            case ast.Subscript(value=ast.Attribute(attr="environ"), slice=key, ctx=ast.Load()):
+                default = None
+            case _:
+                continue
+        name = module.value_or_none(key)
+        if isinstance(name, str) and is_of_the_user(name):
+            kind = _kind_around(module.tree, node) or kind_of(_number_in(default))
+            found.append(
+                Option(
+                    name=name, kind=kind, default=fitting(default, kind), is_required=default is None, line=node.lineno
+                )
+            )
+    return found
+
+
+def _kind_around(tree: ast.AST, node: ast.AST) -> Kind | None:
+    """Return the kind of what a conversion around a node makes: `int(os.environ["EPOCHS"])`."""
+    for call in _calls(tree):
+        if node in call.args and called(call) in ("int", "float"):
+            return {"int": Kind.INTEGER, "float": Kind.NUMBER}[called(call)]
+    return None
+
+
+def _number_in(value: object) -> object:
+    """Return the number that a text holds, or else what it is."""
+    for kind in (Kind.INTEGER, Kind.NUMBER):
+        found = fitting(value, kind)
+        if found is not value:
+            return found
+    return value
+
+
+_OF_THE_SYSTEM = {
+    "HOME", "PATH", "USER", "PWD", "TMPDIR", "LANG", "SHELL", "TERM", "DISPLAY", "HOSTNAME", "LOGNAME", "PYTHONPATH",
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DEBUG", "VERBOSE",
+}  # fmt: skip
+_PREFIXES = (
+    "CANDLE_", "CUDA_", "SLURM_", "NCCL_", "TF_", "XLA_", "JAX_", "OMP_", "MKL_", "PYTORCH_", "TORCH_", "HF_", "WANDB_",
+    "KERAS_", "LD_", "LC_", "XDG_", "SSH_", "CONDA_", "VIRTUAL_", "PYTHON", "BASH_", "GITHUB_", "MPI_", "OMPI_", "PMI_",
+    "TRANSFORMERS_", "TOKENIZERS_", "AWS_", "COMET_", "MLFLOW_",
+)  # fmt: skip
+
+
+def is_of_the_user(name: str) -> bool:
+    """Return whether a variable of the environment is one that a script may have for its own hyperparameters."""
+    return name.isupper() and name not in _OF_THE_SYSTEM and not name.startswith(_PREFIXES)
+
+
+def positional_options(module: Module) -> list[Option]:
+    """Return the places of a command line that a script reads as `sys.argv[1]`, called by their variables."""
+    found: dict[int, Option] = {}
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case _:
+                continue
+        place, kind, default = _argument_in(module, value)
+        if place > 0:
+            found.setdefault(
+                place,
+                Option(
+                    name=name_of(name), kind=kind, default=fitting(default, kind), is_required=default is None,
+                    is_positional=True, line=node.lineno,
+                ),
+            )  # fmt: skip
+    return [found[place] for place in sorted(found)] if sorted(found) == list(range(1, len(found) + 1)) else []
+
+
+def _argument_in(module: Module, node: ast.expr) -> tuple[int, Kind, object]:
+    """Return the place of `sys.argv` in an expression, 0 for none, with its kind, and its default after an `else`."""
+    match node:
+        case ast.IfExp(body=body, orelse=orelse):
+            place, kind, _ = _argument_in(module, body)
+            default = module.value_or_none(orelse)
+            return place, kind if kind is not Kind.TEXT else kind_of(default), default
+        case ast.Call(func=ast.Name(id="float" | "int" | "str" as function), args=[inner]):
+            place, _, default = _argument_in(module, inner)
+            return place, {"float": Kind.NUMBER, "int": Kind.INTEGER, "str": Kind.TEXT}[function], default
+        case ast.Subscript(value=ast.Attribute(attr="argv") | ast.Name(id="argv"), slice=place_node):
+            number = module.value_or_none(place_node)
+            return (number if isinstance(number, int) else 0), Kind.TEXT, None
+    return 0, Kind.TEXT, None
+
+
+def hyperparameter_options(module: Module, names: Sequence[str]) -> list[Option]:
+    """Return the hyperparameters of these names that a script reads, with the defaults that it gives them."""
+    defaults: dict[str, object] = {}
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[key, value]):
+                name = module.value_or_none(key)
+                if name in ("hyperparams", "candle_params") and isinstance(value, ast.Dict):
+                    for each, default in zip(value.keys, value.values, strict=True):
+                        defaults.setdefault(str(module.value_or_none(each)), module.value_or_none(default))
+                elif isinstance(name, str):
+                    defaults.setdefault(name, module.value_or_none(value))
+            case ast.Dict(keys=keys, values=values):
+                for each, default in zip(keys, values, strict=True):
+                    if isinstance(name := module.value_or_none(each), str):
+                        defaults.setdefault(name, module.value_or_none(default))
+    return [
+        Option(
+            name=name, kind=kind_of(defaults.get(name)), default=defaults.get(name), is_required=name not in defaults
+        )
+        for name in names
+    ]
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Yield the calls in a text, in its order."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    yield from sorted(calls, key=lambda call: (call.lineno, call.col_offset))
