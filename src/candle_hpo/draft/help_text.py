@@ -6,13 +6,14 @@ a line for each option begins with its names, and what follows may say its kind,
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of, without_doubles
 
 _OPTION = r"--?[A-Za-z][\w.-]*(?:\[no-?\])?|--\[no-?\][\w.-]+"
 _VALUE = (
-    r"(?:[ =]?\{[^}]*\}|[ =]<[^>]+>|[ =]\[[^\]\n]*\]|[ =](?!-)[A-Z_][\w:./|-]*|=[\w|.-]+"
+    r"(?:[ =]?\{[^}]*\}|[ =]<[^>]+>|[ =]\[[^\]\n]*\]|[ =](?!-)[A-Z_][\w:./|-]*(?: RANGE)?|=[\w|.-]+"
     r"| (?:int|float|str|double|integer|number)\b)"
 )
 _NAMED = rf"(?:{_OPTION})(?:{_VALUE}(?: \.\.\.)?)?"
@@ -46,7 +47,7 @@ def options_in_help(text: str) -> tuple[Option, ...]:
     text = re.sub(r"[─╭╮╰╯]+", "", text)
     lines = list(_LINE.finditer(text))
     found = []
-    for match, following in zip(lines, [*lines[1:], None], strict=True):
+    for match, following in itertools.zip_longest(lines, lines[1:]):
         end = following.start() if following else min(len(text), match.end() + 400)
         described = " ".join((match["rest"] + text[match.end() : end].partition("\n\n")[0]).replace("│", " ").split())
         option = _option(match["names"], described)
@@ -95,8 +96,17 @@ def _option(names: str, described: str) -> Option | None:
         kind=kind,
         default=fitting(default, kind),
         choices=choices,
+        low=_bound(r"([\d.e-]+)<=?x", described),
+        high=_bound(r"x<=?([\d.e-]+)", described),
         is_required="[required]" in described or "(required)" in described,
     )
+
+
+def _bound(pattern: str, described: str) -> float | None:
+    """Return a bound as click shows it: `[1<=x<=10]`."""
+    found = re.search(pattern, described)
+    value = _value(found[1]) if found else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _value(text: str) -> object:

@@ -49,6 +49,8 @@ _HELD_OUT = {
     "oob",
     "unseen",
 }
+_OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
+_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|rate|steps?|epochs?|threshold|index)$")
 _TRAINED = {"train", "training", "trn", "tr"}
 
 
@@ -193,7 +195,7 @@ def judged(label: str, before: str) -> tuple[Direction | None, int]:
     elif words & _UP:
         direction = Direction.MAXIMIZE
     worth = 10 if direction else 0
-    if direction is None and (words & _NOT or (words | around) & {"args", "config", "namespace", "arguments"}):
+    if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
         return None, -1

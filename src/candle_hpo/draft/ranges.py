@@ -63,7 +63,7 @@ _PENALTY = _words(
     "noise", "temperature", "beta",
 )  # fmt: skip
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
-_MOMENTUM = _words("momentum", "beta1", "beta2", "beta_1", "beta_2", "decay", "rho", "ema")
+_MOMENTUM = _words("momentum", "beta1", "beta2", "beta_1", "beta_2", "rho", "ema")
 _BATCH = re.compile(r"batch|(?:^|[_.])bs(?:$|[_.])")
 _SIZE = re.compile(
     r"hidden|units|width|channels|filters|dim\b|_dim|latent|embed|neurons|leaves|nodes|capacity|d_model|rank|bins"
@@ -90,7 +90,12 @@ def is_rate(name: str) -> bool:
 
 def is_amount(name: str) -> bool:
     """Return whether this name says how long a script runs: epochs, iterations, trees."""
-    return _AMOUNT.search(name.lower()) is not None and not _FIXED.search(name.lower())
+    return _AMOUNT.search(_in_words(name)) is not None and not _FIXED.search(_in_words(name))
+
+
+def _in_words(name: str) -> str:
+    """Return a name in lower case, with its words apart: `batch_size` for `batchSize`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def with_usual_value(option: Option) -> Option:
@@ -108,7 +113,7 @@ def with_usual_value(option: Option) -> Option:
 
 def range_of(option: Option) -> Range | None:
     """Return the range of an option; None where there is nothing to vary: a path, a seed, a text."""
-    name, usual = option.name.lower(), option.default
+    name, usual = _in_words(option.name), option.default
     if _FIXED.search(name) or isinstance(usual, list):
         return None
     if option.kind is Kind.FLAG:
@@ -125,7 +130,7 @@ def range_of(option: Option) -> Range | None:
 
 
 def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
-    lower = name.lower()
+    lower = _in_words(name)
     if is_rate(lower):
         if usual <= 0:
             return None
@@ -150,7 +155,7 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
 
 
 def _of_whole(name: str, usual: int) -> Range | None:
-    lower = name.lower()
+    lower = _in_words(name)
     if usual <= 0:
         return None
     if is_amount(name):
