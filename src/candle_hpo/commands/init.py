@@ -16,8 +16,8 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, with_given, with_value
-from candle_hpo.draft.options import Options
-from candle_hpo.draft.plan import first_draft, with_measured, with_usual_values, without_objective
+from candle_hpo.draft.options import Options, with_command
+from candle_hpo.draft.plan import first_draft, with_measured, with_remedy, with_usual_values, without_objective
 from candle_hpo.draft.text import Draft, input_text
 from candle_hpo.files import write_new_file
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
@@ -36,6 +36,7 @@ from candle_hpo.runner.drafting import (
 from candle_hpo.runner.listener import Say
 
 _MOST_LISTED = 6
+_MOST_REMEDIES = 5  # that are tried, one after the other
 
 
 def init(script: Path, given: Sequence[str], output: Path | None, run: bool, console: Console) -> ExitStatus:
@@ -97,6 +98,9 @@ def _options(
             f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "
             "from its command line or from hyperparams (docs/model-scripts.md), and try again"
         )
+    if options.commands:
+        command = _command(options, given, name, questions)
+        options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
     options = with_usual_values(with_given(options, given, name))
     lacking = missing(options)
     if lacking and not questions.can_ask:
@@ -111,6 +115,20 @@ def _options(
             options, each.name, questions.text(f"{name} needs a value for {each.option or each.name}:")
         )
     return options
+
+
+def _command(options: Options, given: Sequence[str], script: str, questions: Questions) -> str:
+    """Return the sub-command of a script that is to be run."""
+    commands = options.commands
+    if given and given[0] in commands:
+        return given[0]
+    if len(commands) == 1:
+        return commands[0]
+    if questions.can_ask:
+        return commands[
+            questions.one(f"{script} has the commands {', '.join(commands)}. Which one?", 1, len(commands)) - 1
+        ]
+    raise InputError(f"{script} has several commands; name one: candle init {script} -- {commands[0]}")
 
 
 def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
@@ -138,9 +156,11 @@ def _with_run(
 ) -> tuple[Draft, Ran]:
     """Run the script with its defaults, and return the draft with what it measured."""
     ran = _run(draft, interpreter, say)
-    if has_failed(ran.outcome) and ran.missing_folder:
-        say(f"It misses its folder {ran.missing_folder}: it is made beforehand from now on")
-        draft = msgspec.structs.replace(draft, prepare=f"mkdir -p {ran.missing_folder}")
+    for _ in range(_MOST_REMEDIES):
+        if ran.remedy is None:
+            break
+        say(f"It failed: {ran.remedy.reason}; again with {ran.remedy.keyword}")
+        draft = with_remedy(draft, ran.remedy)
         ran = _run(draft, interpreter, say)
     if has_failed(ran.outcome):
         say(*(f"  | {line}" for line in last_lines(ran.paths.output, 10)))

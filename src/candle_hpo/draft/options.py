@@ -31,7 +31,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     `option` is what stands on the command line: `--batch-size`; with none, it is a place there (`is_positional`), or a
     variable. A flag may have another option for false, `if_false`, or that one alone. `default` is None where there
     is none, or where it is not known; one that `is_guessed` is what is usual for the name. `low` and `high` are bounds
-    that the script itself sets; `line` is where it says so, 0 for nowhere.
+    that the script itself sets, `command` is the sub-command that has it, and `line` where the text says so, 0 for
+    nowhere.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     is_required: bool = False
     is_positional: bool = False
     is_guessed: bool = False
+    command: str = ""
     line: int = 0
 
 
@@ -52,7 +54,7 @@ class Options(msgspec.Struct, frozen=True):
     """What a script can be given, how, and by which library.
 
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
-    which a command line needs one.
+    which a command line needs one; `command` is the one that was chosen.
     """
 
     way: Way
@@ -60,6 +62,13 @@ class Options(msgspec.Struct, frozen=True):
     by: str = ""
     is_elsewhere: bool = False
     commands: tuple[str, ...] = ()
+    command: str = ""
+
+
+def with_command(options: Options, command: str) -> Options:
+    """Return the options of this sub-command; those before it on the command line are left as they are."""
+    its = tuple(each for each in options.found if each.command == command)
+    return msgspec.structs.replace(options, found=its or options.found, command=command)
 
 
 def name_of(option: str) -> str:
@@ -104,8 +113,8 @@ def fitting(value: object, kind: Kind) -> object:
 
 
 def without_doubles(options: Iterable[Option]) -> tuple[Option, ...]:
-    """Return each option once, as it was found first."""
-    found: dict[str, Option] = {}
+    """Return each option once, as it was found first; sub-commands may have options of the same name."""
+    found: dict[tuple[str, str], Option] = {}
     for each in options:
-        found.setdefault(each.name, each)
+        found.setdefault((each.command, each.name), each)
     return tuple(found.values())

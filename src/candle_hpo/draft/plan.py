@@ -16,6 +16,7 @@ from candle_hpo.draft.objectives import Candidate
 from candle_hpo.draft.options import Options, Way
 from candle_hpo.draft.ranges import range_of, to_search, with_usual_value
 from candle_hpo.draft.text import Draft, quoted
+from candle_hpo.inputfile.keywords import BY_NAME
 
 TRIALS = 25
 _BY = {"--help": "the options that its --help shows"}
@@ -45,8 +46,13 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
             f"{script.name}: of what it can be given ({names}), nothing has a range that could be proposed; write the "
             "input file by hand (docs/input-file.md)"
         )
+    if options.command or any(each.is_positional for each in options.found):
+        _raise_without(
+            "script_args", f"{script.name} takes values by their places on its command line, or a sub-command"
+        )
     prepare = ""
     if options.way is Way.ENVIRONMENT:
+        _raise_without("run_in", f"{script.name} takes its values from its environment")
         given = [each.name for each in options.found if each.default is not None]
         prepare = "export " + " ".join(f'{name}="$(candle_get_param {name})"' for name in given)
     return Draft(
@@ -62,6 +68,11 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
     )
 
 
+def _raise_without(keyword: str, why: str) -> None:
+    if keyword not in BY_NAME:
+        raise InputError(f"{why}: candle cannot hand these over; write a script that calls it with options")
+
+
 def without_objective(draft: Draft, *, leaves_value: bool, reason: str = "") -> Draft:
     """Return the draft of a script that was not run, or whose run showed nothing: what is missing, it says."""
     if leaves_value:
@@ -70,6 +81,25 @@ def without_objective(draft: Draft, *, leaves_value: bool, reason: str = "") -> 
 
 
 _LEAVES_VALUE = "the value is what the script leaves in val_to_return"
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """What may help a script that has failed: a keyword with its value, and why."""
+
+    keyword: str
+    value: str
+    reason: str
+
+
+def with_remedy(draft: Draft, remedy: Remedy) -> Draft:
+    """Return the draft with a remedy beside those that it has."""
+    match remedy.keyword:
+        case "link":
+            return msgspec.structs.replace(draft, links=(*draft.links, remedy.value))
+        case "run_in":
+            return msgspec.structs.replace(draft, run_in=remedy.value)
+    before = f"{draft.prepare}; " if draft.prepare else ""
+    return msgspec.structs.replace(draft, prepare=f"{before}{remedy.value}")
 
 
 def with_measured(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -21,15 +21,39 @@ _DEFINED = {
 def argparse_options(module: Module) -> tuple[list[Option], list[str]]:
     """Return the options of argparse's parsers, and the names of sub-commands."""
     found, commands = [], []
+    command_of = _commands_of_parsers(module)
     for call in _calls(module.tree):
         if called(call) == "add_argument" and call.args:
             texts = [module.value_or_none(each) for each in call.args]
             names = [each for each in texts if isinstance(each, str)]
             option = _of_argparse(module, names, call) if names else None
-            found += [option] if option is not None else []
+            command = command_of(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+            found += [msgspec.structs.replace(option, command=command)] if option is not None else []
         elif called(call) == "add_parser" and call.args and isinstance(name := module.value_or_none(call.args[0]), str):
             commands.append(name)
     return found, commands
+
+
+def _commands_of_parsers(module: Module) -> Callable[[ast.expr], str]:
+    """Return what says of a parser, or a group of its arguments, which sub-command it is of; "" for none."""
+    assigned: dict[str, ast.expr] = {}
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as value):
+                assigned.setdefault(name, value)
+
+    def command_of(parser: ast.expr, depth: int = 0) -> str:
+        match parser:
+            case ast.Name(id=name) if name in assigned and depth < 10:
+                return command_of(assigned[name], depth + 1)
+            case ast.Call(func=ast.Attribute(attr="add_parser"), args=[name_node, *_]):
+                command = module.value_or_none(name_node)
+                return command if isinstance(command, str) else ""
+            case ast.Call(func=ast.Attribute(value=inner, attr="add_argument_group" | "add_mutually_exclusive_group")):
+                return command_of(inner, depth + 1)
+        return ""
+
+    return command_of
 
 
 def _of_argparse(module: Module, names: Sequence[str], call: ast.Call) -> Option | None:
@@ -78,7 +102,7 @@ def _is_many(module: Module, node: ast.expr) -> bool:
 def _type_of(node: ast.expr | None, default: object, choices: Sequence[object]) -> tuple[Kind | None, bool]:
     """Return the kind that a type of argparse makes, and whether it is a text that stands for a boolean."""
     if node is None:
-        return kind_of(choices[0]) if choices else Kind.TEXT, False
+        return kind_of(choices[0] if choices else default), False
     known = {"int": Kind.INTEGER, "float": Kind.NUMBER, "str": Kind.TEXT, "Path": Kind.TEXT, "bool": Kind.FLAG}
     name = called(node)
     if name in known:
@@ -116,13 +140,23 @@ def click_options(module: Module) -> tuple[list[Option], list[str]]:
     for function in module.functions.values():
         kinds = {called(each) for each in function.decorator_list}
         is_group |= "group" in kinds
-        if "command" in kinds:
-            commands.append(function.name.replace("_", "-"))
+        command = command_name(module, function) if "command" in kinds else ""
+        commands += [command] if command else []
         for call in reversed(function.decorator_list):
             if isinstance(call, ast.Call) and called(call) in ("option", "argument") and call.args:
                 option = _of_click(module, call)
-                found += [option] if option is not None else []
+                found += [msgspec.structs.replace(option, command=command)] if option is not None else []
     return list(reversed(found)), commands if is_group or len(commands) > 1 else []
+
+
+def command_name(module: Module, function: ast.FunctionDef) -> str:
+    """Return the name of the command that a function of click or typer is: its own, or the one that it is given."""
+    for each in function.decorator_list:
+        if isinstance(each, ast.Call) and called(each) == "command" and each.args:
+            name = module.value_or_none(each.args[0])
+            if isinstance(name, str):
+                return name
+    return function.name.replace("_", "-")
 
 
 def _of_click(module: Module, call: ast.Call) -> Option | None:

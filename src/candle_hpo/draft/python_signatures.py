@@ -6,7 +6,10 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of
+from candle_hpo.draft.python_parsers import command_name
 from candle_hpo.draft.python_values import Module, called, keywords_of
 
 
@@ -23,19 +26,19 @@ class _Declared(NamedTuple):
 def typer_options(module: Module) -> tuple[list[Option], list[str]]:
     """Return the options of typer's commands, and the names of commands where there are several."""
     commands = {
-        function.name: function
+        command_name(module, function): function
         for function in module.functions.values()
         if any(called(each) == "command" for each in function.decorator_list)
     }
     if not commands:
         commands = {name: module.functions[name] for name in _given_to(module, "run") if name in module.functions}
     found = [
-        option
-        for function in commands.values()
+        msgspec.structs.replace(option, command=name)
+        for name, function in commands.items()
         for each in _parameters(function)
         if (option := _of_typer(module, each)) is not None
     ]
-    return found, [name.replace("_", "-") for name in commands] if len(commands) > 1 else []
+    return found, list(commands) if len(commands) > 1 else []
 
 
 def _of_typer(module: Module, its: _Declared) -> Option | None:
@@ -90,7 +93,9 @@ def fire_options(module: Module) -> tuple[list[Option], list[str]]:
             methods = [each for each in module.classes[name].body if isinstance(each, ast.FunctionDef)]
             commands += [each.name for each in methods if not each.name.startswith("_")]
             found += [
-                _simple(module, each, f"--{each.name}", f"--no{each.name}")
+                msgspec.structs.replace(
+                    _simple(module, each, f"--{each.name}", f"--no{each.name}"), command=method.name
+                )
                 for method in methods
                 for each in _parameters(method)
             ]
@@ -122,12 +127,8 @@ def dataclass_options(module: Module) -> tuple[list[Option], bool]:
         is_elsewhere |= name not in module.classes
         for each in _members(module, name):
             option = _simple(module, each, f"--{each.name}", f"--no_{each.name}")
-            found.append(option if option.default is True else _without_no(option))
+            found.append(option if option.default is True else msgspec.structs.replace(option, if_false=""))
     return found, is_elsewhere
-
-
-def _without_no(option: Option) -> Option:
-    return Option(**{name: getattr(option, name) for name in option.__struct_fields__ if name != "if_false"})
 
 
 def _simple(module: Module, its: _Declared, option: str, if_false: str) -> Option:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -34,6 +35,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     budget: tuple[int, str]
     cluster: tuple[str, ...] = ()
     prepare: str = ""
+    links: tuple[str, ...] = ()
+    run_in: str = ""
     objective: Candidate | None = None
     direction: Direction | None = None
     others: tuple[Candidate, ...] = ()
@@ -79,9 +82,14 @@ def _control(draft: Draft) -> Iterator[str]:
     yield _with_comment(f"nworkers={draft.workers[0]}", draft.workers[1])
     yield from draft.cluster
     if draft.options.way is Way.ARGUMENTS:
-        yield 'hyperparams_as="arguments"'
+        script_args = script_args_of(draft.options)
+        yield f"script_args={quoted(script_args)}" if script_args else 'hyperparams_as="arguments"'
         if style := style_of(draft.options.found):
             yield f'argument_style="{style}"'
+    if draft.links:
+        yield f"link={quoted(', '.join(draft.links))}"
+    if draft.run_in:
+        yield f"run_in={quoted(draft.run_in)}"
     if draft.prepare:
         yield f"prepare={quoted(draft.prepare)}"
     yield from _objective(draft)
@@ -115,6 +123,18 @@ def keywords_of(candidate: Candidate) -> list[str]:
         return [f"result_pattern={quoted(candidate.patterns[0])}"]
     key = [f"result_key={quoted(candidate.key)}"] if candidate.key else []
     return [f"result_file={quoted(candidate.file)}", *key]
+
+
+def script_args_of(options: Options) -> str:
+    """Return the arguments of a script that has a sub-command, or places without options; "" for any other."""
+    places = itertools.takewhile(
+        lambda each: each.default is not None, (each for each in options.found if each.is_positional)
+    )
+    words = [options.command, *(f"{{{each.name}}}" for each in places)]
+    if not any(words):
+        return ""
+    has_options = any(not each.is_positional for each in options.found)
+    return " ".join(filter(None, [*words, "{arguments}" if has_options else ""]))
 
 
 def style_of(options: Sequence[Option]) -> str:

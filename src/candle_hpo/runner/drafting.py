@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -16,10 +17,11 @@ from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
-from candle_hpo.draft.plan import Workers
+from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.draft.script_options import has_parser, options_of_script
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.inputfile.keywords import BY_NAME
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter
@@ -49,13 +51,13 @@ _TABLES_AND_OBJECTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 class Ran(msgspec.Struct, frozen=True):
     """One run of a script with its defaults: how it ended, its folder, and what may be the objective.
 
-    `missing_folder` is one that it would have written to, and that nothing has made.
+    Where it failed, `remedy` is what may help, if anything is known.
     """
 
     outcome: Outcome
     paths: TrialPaths
     candidates: tuple[Candidate, ...] = ()
-    missing_folder: str = ""
+    remedy: Remedy | None = None
 
 
 def find_options(settings: Settings, interpreter: Interpreter, say: Callable[[str], None]) -> Options:
@@ -130,7 +132,7 @@ def run_with_defaults(request: InputFile, interpreter: Interpreter) -> Ran:
     if outcome.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if has_failed(outcome):
-        return Ran(outcome, paths, missing_folder=_missing_folder(paths))
+        return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
     return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model))))
 
 
@@ -168,15 +170,32 @@ def has_failed(outcome: Outcome) -> bool:
     return outcome.failure is None or outcome.failure.kind is not FailureKind.NO_VALUE
 
 
-def _missing_folder(paths: TrialPaths) -> str:
-    """Return the folder that a script's last words miss, within the one where it ran; "" where there is none."""
+def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
+    """Return what may help a script whose last words miss a file, or a folder, that it names from where it stands."""
+    here = Path.cwd()
     for line in reversed(last_lines(paths.output, 10)):
         for name in missing_names(line, paths.run):
-            parent = Path(name).parent
-            if not Path(name).is_absolute() and parent.parts and not (paths.run / parent).exists():
-                is_plain = all(part.replace("-", "").replace("_", "").isalnum() for part in parent.parts)
-                return str(parent) if is_plain else ""
-    return ""
+            path = Path(name)
+            if path.is_absolute() or not path.parts or (paths.run / path).exists():
+                continue
+            if (script.parent / path).exists() and ".." in path.parts:
+                return _known(Remedy("run_in", "script", f"{name} is found from the folder of the script"))
+            first, folders = path.parts[0], dict.fromkeys((here, script.parent))
+            found = next((each / first for each in folders if (each / path).exists()), None)
+            if found is not None:
+                where = found.relative_to(here) if found.is_relative_to(here) else found
+                return _known(Remedy("link", str(where), f"{name} is not in its folder"))
+            if (
+                len(path.parts) > 1
+                and not (paths.run / path.parent).exists()
+                and re.fullmatch(r"[\w/-]+", str(path.parent))
+            ):
+                return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
+    return None
+
+
+def _known(remedy: Remedy) -> Remedy | None:
+    return remedy if remedy.keyword in BY_NAME else None
 
 
 def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate]:
