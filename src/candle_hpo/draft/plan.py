@@ -52,7 +52,7 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
         )
     prepare = ""
     if options.way is Way.ENVIRONMENT:
-        _raise_without("run_in", f"{script.name} takes its values from its environment")
+        _raise_without("link", f"{script.name} takes its values from its environment")
         given = [each.name for each in options.found if each.default is not None]
         prepare = "export " + " ".join(f'{name}="$(candle_get_param {name})"' for name in given)
     return Draft(
@@ -93,11 +93,8 @@ class Remedy(msgspec.Struct, frozen=True):
 
 def with_remedy(draft: Draft, remedy: Remedy) -> Draft:
     """Return the draft with a remedy beside those that it has."""
-    match remedy.keyword:
-        case "link":
-            return msgspec.structs.replace(draft, links=(*draft.links, remedy.value))
-        case "run_in":
-            return msgspec.structs.replace(draft, run_in=remedy.value)
+    if remedy.keyword == "link":
+        return msgspec.structs.replace(draft, links=(*draft.links, remedy.value))
     before = f"{draft.prepare}; " if draft.prepare else ""
     return msgspec.structs.replace(draft, prepare=f"{before}{remedy.value}")
 

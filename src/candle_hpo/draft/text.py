@@ -36,7 +36,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     cluster: tuple[str, ...] = ()
     prepare: str = ""
     links: tuple[str, ...] = ()
-    run_in: str = ""
     objective: Candidate | None = None
     direction: Direction | None = None
     others: tuple[Candidate, ...] = ()
@@ -88,8 +87,6 @@ def _control(draft: Draft) -> Iterator[str]:
             yield f'argument_style="{style}"'
     if draft.links:
         yield f"link={quoted(', '.join(draft.links))}"
-    if draft.run_in:
-        yield f"run_in={quoted(draft.run_in)}"
     if draft.prepare:
         yield f"prepare={quoted(draft.prepare)}"
     yield from _objective(draft)

@@ -178,8 +178,6 @@ def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
             path = Path(name)
             if path.is_absolute() or not path.parts or (paths.run / path).exists():
                 continue
-            if (script.parent / path).exists() and ".." in path.parts:
-                return _known(Remedy("run_in", "script", f"{name} is found from the folder of the script"))
             first, folders = path.parts[0], dict.fromkeys((here, script.parent))
             found = next((each / first for each in folders if (each / path).exists()), None)
             if found is not None:
