@@ -31,6 +31,7 @@ from candle_hpo.runner.drafting import (
     has_failed,
     leaves_its_value,
     run_with_defaults,
+    with_whole_paths,
     workers_of_this_machine,
 )
 from candle_hpo.runner.listener import Say
@@ -101,7 +102,8 @@ def _options(
     if options.commands:
         command = _command(options, given, name, questions)
         options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
-    options = with_usual_values(with_given(options, given, name))
+    options = with_whole_paths(with_given(options, given, name), Path(settings.model_script))
+    options = with_usual_values(options)
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(

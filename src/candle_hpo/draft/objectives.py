@@ -50,7 +50,7 @@ _HELD_OUT = {
     "unseen",
 }
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
-_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|rate|steps?|epochs?|threshold|index)$")
+_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 _TRAINED = {"train", "training", "trn", "tr"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import InputError
+from candle_hpo.core.experiment import Language
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Outcome
 from candle_hpo.draft.objectives import Candidate
@@ -19,6 +20,12 @@ from candle_hpo.draft.text import Draft, quoted
 from candle_hpo.inputfile.keywords import BY_NAME
 
 TRIALS = 25
+_STARTS = {
+    Language.PYTHON: "{python} {script}",
+    Language.R: "Rscript {script}",
+    Language.BASH: "bash {script}",
+    Language.PROGRAM: "{script}",
+}
 _BY = {"--help": "the options that its --help shows"}
 _STEPS_TO_STOP = 3  # with fewer reports, there is nothing to stop early
 
@@ -50,17 +57,17 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
         _raise_without(
             "script_args", f"{script.name} takes values by their places on its command line, or a sub-command"
         )
-    prepare = ""
+    model_command = ""
     if options.way is Way.ENVIRONMENT:
-        _raise_without("link", f"{script.name} takes its values from its environment")
-        given = [each.name for each in options.found if each.default is not None]
-        prepare = "export " + " ".join(f'{name}="$(candle_get_param {name})"' for name in given)
+        _raise_without("model_command", f"{script.name} takes its values from its environment")
+        variables = [f"{each.name}={{{each.name}}}" for each in options.found if each.default is not None]
+        model_command = " ".join(["env", *variables, _STARTS[Language.of(script.name)]])
     return Draft(
         script=_written(script, here),
         options=options,
         ranges=ranges,
         searched=tuple(to_search(ranges)),
-        prepare=prepare,
+        model_command=model_command,
         workers=(workers.number, workers.reason),
         budget=(TRIALS, "trials in all"),
         cluster=workers.lines,

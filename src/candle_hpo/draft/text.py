@@ -34,6 +34,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[int, str]
     budget: tuple[int, str]
     cluster: tuple[str, ...] = ()
+    model_command: str = ""
     prepare: str = ""
     links: tuple[str, ...] = ()
     objective: Candidate | None = None
@@ -85,6 +86,8 @@ def _control(draft: Draft) -> Iterator[str]:
         yield f"script_args={quoted(script_args)}" if script_args else 'hyperparams_as="arguments"'
         if style := style_of(draft.options.found):
             yield f'argument_style="{style}"'
+    if draft.model_command:
+        yield f"model_command={quoted(draft.model_command)}"
     if draft.links:
         yield f"link={quoted(', '.join(draft.links))}"
     if draft.prepare:

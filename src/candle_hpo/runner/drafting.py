@@ -68,7 +68,7 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Callable[[st
         text = script.read_text(encoding="utf-8", errors="replace")
     read = options_of_script(text, settings.language)
     if not read.is_elsewhere and (read.found or not _imports_a_parser(script, text)):
-        return _with_whole_paths(read, script)
+        return read
     say(f"Its text does not show all of its options; asking {script.name} --help ...")
     command = {
         Language.PYTHON: [interpreter.path, str(script)],
@@ -81,9 +81,7 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Callable[[st
     )
     helped = options_in_help(ask_for_help(command, environment, _SECONDS_FOR_HELP))
     both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return _with_whole_paths(
-        Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands), script
-    )
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands)
 
 
 def _imports_a_parser(script: Path, text: str) -> bool:
@@ -98,7 +96,7 @@ def _imports_a_parser(script: Path, text: str) -> bool:
     return any(has_parser(file.read_text(encoding="utf-8", errors="replace")) for file in files)
 
 
-def _with_whole_paths(options: Options, script: Path) -> Options:
+def with_whole_paths(options: Options, script: Path) -> Options:
     """Return the options with whole paths as defaults, where one names something here, or beside the script."""
     found = []
     for each in options.found:
