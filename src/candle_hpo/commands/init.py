@@ -57,7 +57,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     ran: Ran | None = None
     leaves_value = leaves_its_value(settings)
     if run or (not leaves_value and questions.yes(f"Run {script.name} once now, to see what it measures?")):
-        draft, ran = _with_run(draft, leaves_value, interpreter, questions, say)
+        draft, ran = _with_run(draft, leaves_value, questions, say)
     else:
         draft = without_objective(
             draft, leaves_value=leaves_value, reason="candle init --run finds it, by running the script once"
@@ -143,27 +143,25 @@ def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
     return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
 
 
-def _run(draft: Draft, interpreter: Interpreter, say: Say) -> Ran:
+def _run(draft: Draft, say: Say) -> Ran:
     request = as_input_file(input_text(draft, "draft.in", is_asked=False))
     say(
         "",
         f"Running {Path(request.settings.model_script).name} once with its defaults; it is ended after "
         f"{MOST_SECONDS // 60} minutes ...",
     )
-    return run_with_defaults(request, interpreter)
+    return run_with_defaults(request)
 
 
-def _with_run(
-    draft: Draft, leaves_value: bool, interpreter: Interpreter, questions: Questions, say: Say
-) -> tuple[Draft, Ran]:
+def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) -> tuple[Draft, Ran]:
     """Run the script with its defaults, and return the draft with what it measured."""
-    ran = _run(draft, interpreter, say)
+    ran = _run(draft, say)
     for _ in range(_MOST_REMEDIES):
         if ran.remedy is None:
             break
         say(f"It failed: {ran.remedy.reason}; again with {ran.remedy.keyword}")
         draft = with_remedy(draft, ran.remedy)
-        ran = _run(draft, interpreter, say)
+        ran = _run(draft, say)
     if has_failed(ran.outcome):
         say(*(f"  | {line}" for line in last_lines(ran.paths.output, 10)))
         return without_objective(draft, leaves_value=leaves_value, reason="the run with these values failed"), ran

@@ -24,7 +24,7 @@ from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.keywords import BY_NAME
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
-from candle_hpo.launch.interpreter import Interpreter
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.missing_file import missing_names
 from candle_hpo.launch.measuring.printed_text import as_read
 from candle_hpo.launch.measuring.reports import PrintedReports, ReportSource
@@ -117,7 +117,7 @@ def as_input_file(text: str) -> InputFile:
         return read_input_file(file)
 
 
-def run_with_defaults(request: InputFile, interpreter: Interpreter) -> Ran:
+def run_with_defaults(request: InputFile) -> Ran:
     """Run a script once with its defaults, as a trial would be, and look at what it printed and wrote.
 
     It is ended after `MOST_SECONDS`, and what there is by then is looked at. Raises `KeyboardInterrupt` where a signal
@@ -126,6 +126,7 @@ def run_with_defaults(request: InputFile, interpreter: Interpreter) -> Ran:
     paths = init_run_paths(Path.cwd())
     shutil.rmtree(paths.run, ignore_errors=True)  # of an earlier one
     settings = msgspec.structs.replace(request.settings, trial_timeout=MOST_SECONDS)
+    interpreter = find_interpreter(settings, modules_of(settings))
     outcome = run_trial_here(settings, request.default_model, interpreter, drawn_seed(settings), paths, paths.run)
     if outcome.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
