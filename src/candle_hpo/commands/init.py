@@ -198,8 +198,8 @@ def _conclude(draft: Draft, ran: Ran | None, target: Path, say: Say) -> ExitStat
     if ran is not None and has_failed(ran.outcome):
         say(
             f"But the script failed: {ran.outcome.reason}",
-            f"All that it printed is in {location(ran.paths.output)}; correct the values in {target}, or give others: "
-            "candle init SCRIPT --run -- --option VALUE",
+            f"All that it printed: {location(ran.paths.output)}",
+            "Give it what it needs: candle init SCRIPT --run -- --option VALUE",
         )
         return ExitStatus.TRIALS_FAILED
     if draft.why_none:

@@ -130,7 +130,14 @@ def with_measured(
         value_comment=_LEAVES_VALUE if chosen is None else value,
         can_stop_early=stop,
         budget=(draft.budget[0], f"trials in all; about {_time(seconds)}"),
+        cluster=tuple(_walltime(2 * seconds) if each.startswith("walltime") else each for each in draft.cluster),
     )
+
+
+def _walltime(seconds: float) -> str:
+    """Return a walltime of so many seconds, in whole quarters of an hour."""
+    quarters = math.ceil(seconds / 900)
+    return f'walltime="{quarters // 4:02}:{quarters % 4 * 15:02}:00"'
 
 
 def _time(seconds: float) -> str:

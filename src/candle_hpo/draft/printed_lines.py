@@ -100,7 +100,7 @@ def _label(piece: str) -> str:
         text = text.rpartition(" ")[0]
     if not text or not (text[-1].isalnum() or text[-1] in "_)]%"):
         return ""
-    own = re.split(r"[:,;|\[\]{}\"']|\s-+\s|\s{2,}|\t", text.rstrip(")]\"'"))[-1]
+    own = re.split(r"[:,;|\[\]{}\"]|(?<!\w)'|'(?!\w)|\s-+\s|\s{2,}|\t", text.rstrip(")]\"'"))[-1]
     words = own.split()[-7:]
     label = " ".join(words)
     return label if _LABEL.fullmatch(label) else (words[-1] if words and _LABEL.fullmatch(words[-1]) else "")

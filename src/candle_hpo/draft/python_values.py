@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from candle_hpo.draft.options import Kind
@@ -179,3 +179,9 @@ def called(node: ast.expr) -> str:
 def keywords_of(call: ast.Call) -> dict[str, ast.expr]:
     """Return the arguments of a call that are given by their names."""
     return {each.arg: each.value for each in call.keywords if each.arg}
+
+
+def calls_in(tree: ast.AST) -> Iterator[ast.Call]:
+    """Yield the calls in a text, in its order."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    yield from sorted(calls, key=lambda call: (call.lineno, call.col_offset))

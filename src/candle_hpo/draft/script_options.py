@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.draft.options import Kind, Option, Options, Way, fitting, kind_of, longest, name_of, without_doubles
-from candle_hpo.draft.python_parsers import (
-    absl_options,
-    argparse_options,
-    click_options,
+from candle_hpo.draft.python_parsers import absl_options, argparse_options, click_options
+from candle_hpo.draft.python_reads import (
     environment_options,
     hyperparameter_options,
     is_of_the_user,

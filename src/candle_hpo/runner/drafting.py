@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,7 +28,6 @@ from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.missing_file import missing_names
 from candle_hpo.launch.measuring.printed_text import as_read
-from candle_hpo.launch.measuring.reports import PrintedReports, ReportSource
 from candle_hpo.launch.measuring.reports_in_files import reports_in_file
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.launch.measuring.result_file import read_file
@@ -43,6 +43,7 @@ from candle_hpo.script.reading import read_script
 _SECONDS_FOR_HELP = 60.0
 MOST_SECONDS = 600  # of the run with its defaults
 _MOST_READ = 4_000_000  # bytes, of the output and of each file
+_END_OF_OUTPUT = 300_000  # characters, in which repeated measurements are counted
 _MOST_FILES = 200
 _MOST_WORKERS = 8  # where nobody knows how much memory a trial takes
 _TABLES_AND_OBJECTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
@@ -207,7 +208,10 @@ def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate
     found = worth_showing(sorted(found, key=lambda each: -each.worth), names)
     seen = set()
     for candidate in found:
-        confirmed = _confirmed_in_file(candidate, paths) if candidate.file else _confirmed_in_output(candidate, paths)
+        if candidate.file:
+            confirmed = _confirmed_in_file(candidate, paths)
+        else:
+            confirmed = _confirmed_in_output(candidate, paths.output, text[-_END_OF_OUTPUT:])
         if confirmed is not None and (where := (confirmed.patterns, confirmed.file, confirmed.key)) not in seen:
             seen.add(where)
             yield confirmed
@@ -225,41 +229,44 @@ def _files_in(folder: Path) -> list[Path]:
     return [path for path in usable if path.parent != folder or path.name not in ours][:_MOST_FILES]
 
 
-def _confirmed_in_output(candidate: Candidate, paths: TrialPaths) -> Candidate | None:
+def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candidate | None:
     """Return a candidate with the pattern that finds its number, as a trial will; None where none does."""
     for pattern in candidate.patterns:
         try:
             result = ResultPattern(pattern)
-            is_same = result.find(paths.output).value == candidate.value
+            is_same = result.find(output).value == candidate.value
         except ValueError:
             continue
         if is_same:
-            source = PrintedReports(result, paths.output, candidate.name, lambda _: None)
-            return _with_reports(msgspec.structs.replace(candidate, patterns=(pattern,)), source)
+            found = [each for each in result.occurrences(end, 0) if not each.refused]
+            steps = [float(at) if each.step is None else each.step for at, each in enumerate(found)]
+            return _with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), steps)
     return None
 
 
 def _confirmed_in_file(candidate: Candidate, paths: TrialPaths) -> Candidate | None:
-    path = paths.run / candidate.file
+    """Return a candidate whose keywords find its number, as a trial will; None where they do not."""
+    path, key = paths.run / candidate.file, candidate.key or None
     try:
-        if read_file(path, candidate.key or None).value != candidate.value:
+        if read_file(path, key).value != candidate.value:
             return None
     except ValueError:
         return None
-    source = reports_in_file(path, candidate.key or None, candidate.name, lambda _: None)
-    return _with_reports(candidate, source)
-
-
-def _with_reports(candidate: Candidate, source: ReportSource) -> Candidate:
-    """Return a candidate with how often it is reported, and whether the steps are those of one series."""
+    source = reports_in_file(path, key, candidate.name, lambda _: None)
+    steps: list[float] = []
     try:
-        steps: list[float] = []
         while True:
             found = source.look(is_last=True)
             steps += [each.step for each in found.reports]
             if found.is_all or not found.reports:
-                break
+                return _with_steps(candidate, steps)
     finally:
         source.close()
-    rises = len(set(steps)) == len(steps) and steps == sorted(steps)
-    return msgspec.structs.replace(candidate, times=len(steps) if rises else 1, has_step=candidate.has_step and rises)
+
+
+def _with_steps(candidate: Candidate, steps: Sequence[float]) -> Candidate:
+    """Return a candidate with how often it is reported; once, where the steps are not those of one series."""
+    is_series = all(before < after for before, after in itertools.pairwise(steps))
+    return msgspec.structs.replace(
+        candidate, times=len(steps) if is_series else 1, has_step=candidate.has_step and is_series
+    )
