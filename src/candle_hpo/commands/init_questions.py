@@ -71,7 +71,7 @@ class Questions:
             try:
                 return read(answer.strip())
             except (KeyError, IndexError, ValueError):
-                self._console.print(Text(f"  please answer with {wanted} (Ctrl-C: leave, write nothing)"))
+                self._console.print(Text(f"  please answer with {wanted}, or leave with Ctrl-C"))
 
 
 def _something(text: str) -> str:
