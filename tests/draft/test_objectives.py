@@ -65,6 +65,13 @@ def test_lines_that_repeat_have_steps() -> None:
     assert first.patterns[0].startswith(r"\bEpoch +(?P<epoch>\d+)/")
 
 
+def test_a_number_that_counts_the_lines_is_the_step() -> None:
+    text = "".join(f"Episode {at}\tLast reward: {at / 2}\tAverage reward: {at / 4}\n" for at in (10, 20, 30))
+    first, second = printed_candidates(text)
+    assert (first.name, first.has_step, second.name) == ("Average reward", True, "Last reward")
+    assert first.patterns[0].startswith(r"\bEpisode +(?P<step>\d+)")
+
+
 def test_a_pattern_misses_no_line_in_which_another_number_is_not_one(tmp_path: Path) -> None:
     line = "epoch {} loss {} val_loss {}\n"
     pattern = printed_candidates(line.format(1, 0.5, 0.25) + line.format(2, 0.4, 0.2))[0].patterns[0]

@@ -50,6 +50,7 @@ _HELD_OUT = {
     "unseen",
 }
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
+_OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 _TRAINED = {"train", "training", "trn", "tr"}
 
@@ -199,6 +200,7 @@ def judged(label: str, before: str) -> tuple[Direction | None, int]:
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
         return None, -1
+    worth += bool(words & _OF_MANY)
     if words & _HELD_OUT:
         worth += 5
     elif words & _TRAINED:

@@ -111,8 +111,8 @@ def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
     for place, label in enumerate(labels):
         if any(word in STEPS for word in re.split(r"[\W_]+", label.lower())) and lines[-1].numbers[place].isdigit():
             return place
-    first = [line.numbers[0] for line in lines]
-    if len(first) > 1 and not labels[0] and all(each.isdigit() for each in first):
+    first = [line.numbers[0] for line in lines if len(line.numbers) > 1]
+    if len(first) > (1 if not labels[0] else 2) and all(each.isdigit() for each in first):
         steps = {int(b) - int(a) for a, b in itertools.pairwise(first)}
         if len(steps) == 1 and steps.pop() > 0:
             return 0

@@ -49,11 +49,12 @@ def _words(*words: str) -> re.Pattern[str]:
 _FIXED = _words(
     "seed", "random_state", "gpu", "gpus", "device", "devices", "cuda", "mps", "cpu", "threads", "jobs", "n_jobs",
     "num_workers", "workers", "nproc", "rank", "world_size", "port", "nodes", "log_interval", "interval", "every",
-    "freq", "frequency", "verbose", "verbosity", "debug", "quiet", "save", "load", "resume", "checkpoint", "ckpt",
-    "out", "output", "outdir", "dir", "directory", "path", "file", "filename", "folder", "data", "dataset", "root",
-    "url", "name", "dry_run", "test", "eval", "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp",
-    "accel", "backend", "n_classes", "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim",
-    "in_features", "folds", "cv", "year", "date", "profile", "sentences", "tag", "id_",
+    "freq", "frequency", "render", "show", "display", "inference", "verbose", "verbosity", "debug", "quiet", "save",
+    "load", "resume", "checkpoint", "ckpt", "out", "output", "outdir", "dir", "directory", "path", "file", "filename",
+    "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "eval", "evaluate", "download", "plot",
+    "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes", "num_classes", "classes", "in_dim",
+    "out_dim", "input_dim", "output_dim", "in_features", "folds", "cv", "year", "date", "profile", "sentences", "tag",
+    "id_",
 )  # fmt: skip
 _RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")
@@ -117,9 +118,8 @@ def range_of(option: Option) -> Range | None:
     if _FIXED.search(name) or isinstance(usual, list):
         return None
     if option.kind is Kind.FLAG:
-        return None if name.startswith(("no_", "use_cuda")) else Range(
-            name=option.name, usual=usual, choices=(False, True), worth=2
-        )  # fmt: skip
+        is_left = name.startswith(("no_", "use_cuda"))
+        return None if is_left else Range(name=option.name, usual=usual, choices=(False, True), worth=2)
     if option.choices:
         known = tuple(each for each in option.choices if each is not None)
         return Range(name=option.name, usual=usual, choices=known, worth=4) if len(known) > 1 else None
