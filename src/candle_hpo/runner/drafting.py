@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,7 @@ from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
 from candle_hpo.runner.cluster_job import uses_slurm
+from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 from candle_hpo.script.questions import ask_for_help
@@ -61,7 +62,7 @@ class Ran(msgspec.Struct, frozen=True):
     remedy: Remedy | None = None
 
 
-def find_options(settings: Settings, interpreter: Interpreter, say: Callable[[str], None]) -> Options:
+def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Options:
     """Return what a script can be given: as its text says it, or else as it answers to `--help`."""
     script = Path(settings.model_script)
     text = ""
@@ -80,7 +81,11 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Callable[[st
     environment = environment_of_script(
         (*site_modules(False), *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
     )
-    helped = options_in_help(ask_for_help(command, environment, _SECONDS_FOR_HELP))
+    said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
+    helped = options_in_help(said)
+    if not helped:
+        lines = [line for line in said.splitlines() if line.strip()][-3:]
+        say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
     both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
     return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands)
 
