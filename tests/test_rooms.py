@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "cli": {"commands", "core"},
     "api": {"runner", "report", "record", "core"},
     "commands": {
-        "runner", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
-        "record", "files", "user_environment", "core",
+        "runner", "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script",
+        "process", "record", "files", "user_environment", "core",
     },
     "runner": {
-        "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
+        "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
         "record", "files", "user_environment", "core",
     },
+    "draft": {"inputfile", "launch", "script", "core"},
     "report": {"record", "launch", "core"},
     "campaign": {"record", "schedule", "core"},
     "engine": {"launch", "script", "process", "user_environment", "core"},
@@ -53,6 +54,7 @@ MUST_NOT_IMPORT = {
     "record": PROCESSES - {"psutil"} | {"rich"},  # it asks whether the holder of a lock lives
     "launch": {"rich"},
     "script": {"rich"},
+    "draft": PROCESSES | FILES | CLOCKS | {"rich", "sys"},
     "process": {"rich"},
     "engine": {"rich"},
     "campaign": PROCESSES | {"rich"},

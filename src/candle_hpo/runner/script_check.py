@@ -160,6 +160,8 @@ class ScriptCheck:
         yield f"{self._name} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
     def _option(self, name: str) -> str:
+        if flags := self._settings.argument_style.flags.get(name):
+            return flags[0] or flags[1]
         given = as_arguments({name: 1}, self._settings.argument_style)
         return given[0].partition("=")[0] if given else ""
 
