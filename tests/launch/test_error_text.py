@@ -205,7 +205,7 @@ def test_what_other_programs_print_of_an_error(output: str, expected: str) -> No
 @given(st.permutations([*TORCHRUN.splitlines(), *GROUP.splitlines()]))
 def test_no_order_of_lines_is_too_odd(lines: list[str]) -> None:
     assert all(len(word) < 1000 for word in last_words(lines, with_errors=True))
-    assert len(explaining_lines(lines, 5, str(last_error(lines)))) == 5
+    assert 1 <= len(explaining_lines(lines, 5, str(last_error(lines)))) <= 5
 
 
 DEEP = FRAMES.replace(

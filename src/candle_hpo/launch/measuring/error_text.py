@@ -170,7 +170,11 @@ def _group(lines: Sequence[str], begin: int, before: str) -> ErrorText:
             parts.append([])
         else:
             parts[-1].append(_OF_A_GROUP.sub("", line))
-    first, *others = [list(_python(part)) or [ErrorText(0, 0, part[0])] for part in parts if part]
+    first, *others = [
+        list(_python(part)) or [ErrorText(0, 0, part[0] if _EXCEPTION.match(part[0]) else "ExceptionGroup")]
+        for part in parts
+        if part
+    ]
     text, place = first[-1].text, first[-1].place
     for other in others[:1]:
         text, place = f"{text}: {other[-1].text}", other[-1].place or place
