@@ -13,6 +13,7 @@ from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.command_line import check_command_line
 from candle_hpo.inputfile.consistency import check_consistency, check_fidelity
 from candle_hpo.inputfile.control import REQUIRED, Control, read_control
 from candle_hpo.inputfile.default_model import read_default_model
@@ -79,8 +80,9 @@ class _Reader:
             self._findings.notes.extend(_notes_on_names(space, default_model))
             check_fidelity(self._control, default_model, space, self._findings)
         self._findings.notes.extend(self._value_notes.notes)
-        names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
-        check_consistency(self._control, names, self._findings)
+        check_consistency(self._control, self._findings)
+        runs_once = not self._keywords.get("run_workflow", True)
+        check_command_line(self._control, default_model, GridSpace((), ()) if runs_once else space, self._findings)
         settings = self._control.settings() if all(name in self._keywords for name in REQUIRED) else None
         problems, notes = self._findings.in_order(), tuple(self._findings.notes)
         input_file = None
@@ -155,7 +157,7 @@ def _value_notes(keywords: Mapping[str, object]) -> ValueNotes:
     """Return what sees the values: to a command line and to bash all are texts, and a single run begins paths here."""
     script = keywords.get("model_script")
     is_bash = isinstance(script, str) and Language.of(script) is Language.BASH
-    as_texts = keywords.get("hyperparams_as") == "arguments" or is_bash
+    as_texts = keywords.get("hyperparams_as") == "arguments" or "script_args" in keywords or is_bash
     runs_here = not keywords.get("run_workflow", True)
     return ValueNotes(texts_matter=not as_texts, relative_to=None if runs_here else Path.cwd())
 

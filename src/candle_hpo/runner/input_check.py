@@ -45,7 +45,7 @@ from candle_hpo.runner.search_assembly import (
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 
 _LEAST_FREE = 1e9  # bytes
-_FILES_OF_A_TRIAL = 5  # besides what the model writes
+_FILES_OF_A_TRIAL = 6  # besides what the model writes
 
 
 class Findings:
@@ -130,7 +130,7 @@ def _check_script(
         modules = site_modules(on_cluster)
         found = find_interpreter(settings, (*modules, *modules_of(settings)))
         findings.right(f"{found.name} ({found.path})")
-    if found is None and settings.language is Language.PROGRAM:
+    if found is None and settings.host is Language.PROGRAM:
         return None
     with findings.step():
         script = ScriptCheck(settings)
@@ -142,7 +142,7 @@ def _check_script(
         findings.problems += wrong
         for note in notes:
             findings.note(note)
-        if not (wrong or notes) and settings.language is not Language.PROGRAM:
+        if not (wrong or notes) and settings.host is not Language.PROGRAM:
             findings.right(f"{Path(settings.model_script).name}: its syntax, and what it imports")
         return found
     return None

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.command_words import ARGUMENTS, PYTHON, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.launch.command import modules_of
-from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.preload import Preload, preload_of
 from candle_hpo.process.modules import environment_of_script, environment_with
+from candle_hpo.runner.option_check import Comparison, compare_options
 from candle_hpo.script.questions import find_modules, syntax_error
 from candle_hpo.script.reading import read_script
 from candle_hpo.script.words import Mention
@@ -26,22 +27,11 @@ from candle_hpo.script.words import Mention
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _PIPE = re.compile(r"^[^#\n]*\|&?[ \t]*tee\b", re.MULTILINE)
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)
+_VARIABLES = (b"CANDLE_PARAMS_FILE", b"params.json")  # where a program finds its hyperparameters
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
     Language.R: "write val_to_return <<- there, or set it outside of functions",
 }
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """What a script's text says of the hyperparameters that it is given.
-
-    `seen` are those that it reads by name, `unclear` those of which its text does not show it; `notes` is what may not
-    be meant so.
-    """
-
-    seen: tuple[str, ...] = ()
-    unclear: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 class ScriptCheck:
@@ -52,7 +42,7 @@ class ScriptCheck:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._path = settings, Path(settings.model_script)
-        self._name, self._language = self._path.name, settings.language
+        self._name, self._language, self._host = self._path.name, settings.language, settings.host
         try:
             is_text = self._language is not Language.PROGRAM
             self._text = self._path.read_text(encoding="utf-8", errors="replace") if is_text else ""
@@ -67,6 +57,8 @@ class ScriptCheck:
 
         Raises `MachineError`.
         """
+        if not self._runs_in(interpreter):
+            return [], []
         environment = environment_with((*modules, *modules_of(self._settings)))
         found = syntax_error(self._settings.model_script, self._language, interpreter.path, environment)
         if found is None:
@@ -83,14 +75,13 @@ class ScriptCheck:
         """
         reading = self._reading
         value_notes = [*self._notes_on_value(), *self._notes_on_pipes()]
-        if self._settings.hyperparams_as == "arguments":
-            options = {name: self._option(name) for name in names}
-            seen = tuple(name for name in names if options[name] in reading.options)
-            unclear = () if reading.options else tuple(names)
-            unknown = {name: options[name] for name in names if name not in (*seen, *unclear)}
-            notes = (*self._unknown_options(unknown), *self._notes_on_booleans(options), *value_notes)
-            return Comparison(seen, unclear, notes)
-        if self._language is Language.PROGRAM:
+        if self._host is not self._language and reading.reads:
+            value_notes.append(self._note_on_start(reading.reads[0]))
+        words = self._settings.argument_words
+        if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
+            compared = compare_options(self._settings, self._reading, names, self._mentions(*_VARIABLES))
+            return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
+        if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
@@ -112,12 +103,27 @@ class ScriptCheck:
             ),
         )
 
+    def _note_on_start(self, read: Mention) -> str:
+        return (
+            f'{self._name}:{read.line}: only a script that candle starts itself finds the hyperparameter "{read.name}" '
+            "so, and model_command starts this one: hand it over on its command line ({arguments}), or read the file "
+            "that CANDLE_PARAMS_FILE names"
+        )
+
+    def _runs_in(self, interpreter: Interpreter) -> bool:
+        """Return whether it is known that the script runs in this interpreter, which can then be asked about it."""
+        settings = self._settings
+        names_python = self._language is Language.PYTHON and PYTHON in placeholders(settings.model_command or ())
+        return self._host is self._language or (names_python and bool(interpreter.path))
+
     def notes_on_imports(self, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
         """Return notes on modules that it imports and its interpreter would not find, or not the usual ones.
 
         Nothing of them is run. Raises `MachineError` where the interpreter does not run.
         """
         settings, modules = self._settings, self._reading.modules
+        if not self._runs_in(interpreter):
+            return []
         environment = environment_of_script(
             (*site_modules, *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
         )
@@ -167,38 +173,6 @@ class ScriptCheck:
         options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self._reading.options else ""
         yield f"{self._name} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
-    def _option(self, name: str) -> str:
-        given = as_arguments({name: 1}, self._settings.argument_style)
-        return given[0].partition("=")[0] if given else ""
-
-    def _unknown_options(self, options: dict[str, str]) -> Iterator[str]:
-        """Yield a note on each option that candle will give it, and that its own parser does not have."""
-        for name, option in options.items():
-            if option:
-                near = nearest(option, self._reading.options)
-                yield (
-                    f'{self._name} does not seem to have the option {option}, which "{name}" becomes; '
-                    f"{near} (argument_style)"
-                )
-
-    def _notes_on_booleans(self, options: dict[str, str]) -> Iterator[str]:
-        """Yield a note on each option that does with true or false what its name does not say."""
-        flags = self._settings.argument_style.flags
-        names = {option: name for name, option in options.items() if name not in flags}
-        for each in self._reading.booleans:
-            name = names.get(each.option)
-            if name is None:
-                continue
-            match each.kind:
-                case "BooleanOptionalAction":
-                    both = f"{name}:{each.option}/--no-{each.option.lstrip('-')}"
-                    what = f"false omits the option, so that its default holds; add {both} to argument_style"
-                case "store_false":
-                    what = f"this flag sets false, and true passes it: with {name}=true the script gets false"
-                case _:
-                    what = 'with type=bool, every text is true, "False" and "0" as well; let it be a flag (store_true)'
-            yield f"{self._name}:{each.line}: {each.option}: {what}"
-
     def _notes_on_pipes(self) -> Iterator[str]:
         """Yield a note where bash does not say that a program failed whose output goes through another one."""
         text = self._text
@@ -209,7 +183,7 @@ class ScriptCheck:
     def _notes_on_value(self) -> Iterator[str]:
         """Yield a note where no value is left that could be found, or always the same."""
         settings, name = self._settings, self._name
-        if settings.result_pattern or settings.result_file or self._language is Language.PROGRAM:
+        if settings.result_pattern or settings.result_file or self._host is Language.PROGRAM:
             return
         lost, placeholder = self._reading.lost_value, self._reading.placeholder
         if placeholder and lost:
@@ -240,7 +214,7 @@ class ScriptCheck:
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"
             )
-        if not self._mentions(b"CANDLE_PARAMS_FILE", b"params.json"):
+        if not self._mentions(*_VARIABLES):
             yield (
                 f"{self._name} does not mention CANDLE_PARAMS_FILE: unless a program that it starts reads its "
                 'hyperparameters there, they change nothing; read them there, or set hyperparams_as="arguments"'
