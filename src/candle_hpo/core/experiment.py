@@ -160,9 +160,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class InputFile(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
-    `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
-    where the workflow is not to be run (`run_workflow=0`), or resumes with the space of an earlier experiment
-    (`restart_from_exp`, unless the file lists the sets of a grid): its section is not judged then.
+    `text` is the file's text, with what was given on the command line in its place. `space` is of parameters for a
+    `bayesian` or `random` search, and None where the workflow is not to be run (`run_workflow=0`), or resumes with the
+    space of an earlier experiment (`restart_from_exp`, unless the file lists the sets of a grid): its section is not
+    judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """
 

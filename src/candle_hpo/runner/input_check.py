@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,9 +81,9 @@ class Findings:
             self.refusals.append(str(error))
 
 
-def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
+def check_input_file(input_file: Path, overrides: Sequence[str], run: bool, findings: Findings) -> None:
     """Look for everything that is wrong with an input file, its script and this machine; with `run`, run a trial."""
-    reading = read_what_can_be_read(input_file)
+    reading = read_what_can_be_read(input_file, overrides=overrides)
     findings.problems += reading.problems
     if not reading.problems:
         findings.right(_what_it_asks(reading))
