@@ -185,7 +185,7 @@ def test_a_name_that_a_trial_does_not_have_fails_it(here: Path) -> None:
     assert trial.run(y=1).reason == "the command line has {x}, and this trial has no such hyperparameter"
 
 
-def test_a_search_with_a_command_line_of_its_own(candle: Candle, here: Path) -> None:
+def test_a_search_with_a_sub_command_and_a_position(candle: Candle, here: Path) -> None:
     script = """
         import argparse
         parser = argparse.ArgumentParser()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# Names in braces that stand for something else than a hyperparameter's value: all hyperparameters that have no place
-# of their own; the model script; the Python that candle finds for it.
+# Names in braces that stand for something else than a hyperparameter's value: all hyperparameters that are not named;
+# the model script; the Python that candle finds for it.
 ARGUMENTS, SCRIPT, PYTHON = "arguments", "script", "python"
 
 # The variables that differ from trial to trial; all others are the same for all trials of a worker.

@@ -96,7 +96,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     preload: Preload | None = None
 
     def command_of(self, hyperparameters: Mapping[str, object], environment: Mapping[str, str]) -> list[str]:
-        """Return the command line for a trial with these hyperparameters, and these variables of its own.
+        """Return the command line for a trial with these hyperparameters, and its own variables.
 
         Raises `KeyError` for a name in braces that has no value.
         """
