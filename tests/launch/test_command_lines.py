@@ -19,6 +19,7 @@ from candle_hpo.launch.command import model_command
 from candle_hpo.launch.command_file import command_shown
 from candle_hpo.launch.handover.arguments import CommandLine
 from candle_hpo.launch.interpreter import find_interpreter
+from candle_hpo.launch.preload import Preload, preload_of
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
@@ -64,11 +65,26 @@ def test_a_name_without_a_value_makes_no_command(word: str) -> None:
         ("/opt/bin/python3.11 -m pkg.train -v", Start("/opt/bin/python3.11", ("-v",), True, (), "pkg.train")),
         ("python -m torch.distributed.run {script}", Start("python", ("-m", "torch.distributed.run", "{script}"))),
         ("torchrun --nproc-per-node=2 {script}", Start("torchrun", ("--nproc-per-node=2", "{script}"))),
+        ("python -W {warning} {script}", Start("python", ("-W", "{warning}", "{script}"))),
         ("mpirun -n 2 python {script}", Start("mpirun", ("-n", "2", "python", "{script}"))),
     ],
 )
 def test_what_starts_the_script(command: str, expected: Start) -> None:
     assert start_of(command.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "because"),
+    [
+        ("python -u {script}", None),
+        ("{python} -m pkg.model --first", None),
+        ("python -i {script}", "model_command has -i, which is more than an option of the interpreter"),
+        ("torchrun {script}", "model_command starts it"),
+    ],
+)
+def test_trials_start_warm_where_python_runs_the_script_itself(command: str, because: str | None) -> None:
+    settings = Settings(model_script="/pkg/model.py", workflow="grid", model_command=tuple(command.split()))
+    assert preload_of(settings) == (because or Preload(()))
 
 
 class Trial:

@@ -72,6 +72,6 @@ def start_of(command: Sequence[str]) -> Start:
             options.append(words.pop(0))
     module = words[1] if words[:1] == ["-m"] and len(words) > 1 else ""
     rest = tuple(words[2:] if module else words[1:])
-    if SCRIPT in placeholders(rest) or not (module or words[:1] == [f"{{{SCRIPT}}}"]):
-        return as_it_is  # another module, such as torch.distributed.run, runs the script
+    if SCRIPT in placeholders(rest) or [*placeholders(options)] or not (module or words[:1] == [f"{{{SCRIPT}}}"]):
+        return as_it_is  # as where another module, such as torch.distributed.run, runs the script
     return Start(program, rest, True, tuple(options), module)

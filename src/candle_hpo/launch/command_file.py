@@ -16,11 +16,12 @@ _THE_COMMAND = "# the command line:\n"
 def command_file(model: ModelCommand, command: Sequence[str], program: Program, paths: TrialPaths) -> bytes:
     """Return a text to be pasted into a shell, or run by bash: the folder, variables and command line of a trial.
 
-    What is left by hand is not the trial's, and goes to other files.
+    A value or a report that is left by hand is not the trial's, and goes to other files.
     """
     lines = [
         f"# {paths.run.name}: what ran. Paste it into a shell, or: bash {paths.command.name}",
-        f"# A value that is left by hand goes to {paths.result_by_hand.name}, and changes nothing of the trial.",
+        f"# The value goes to {paths.result_by_hand.name} then, not to the experiment. Files of the script are",
+        "# written again.",
         "(",
         f"cd {shlex.quote(str(program.directory))} || exit",
         *([f"module load {shlex.join(model.modules)}"] if model.modules else []),

@@ -74,7 +74,7 @@ def _starter(settings: Settings, start: Start, modules: tuple[str, ...]) -> Inte
 
 _HOW_TO_RUN = {
     ".ipynb": "this is a notebook; jupyter nbconvert --to script {name} makes {stem}.py of it, or {stem}.r of one in "
-    "R: name that",
+    'R: name that; or run it as it is, by model_command="papermill {{script}} out.ipynb -f {{CANDLE_PARAMS_FILE}}"',
     ".rmd": "this is a document of R Markdown; Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R of its code: "
     "name that",
     ".qmd": "this is a Quarto document; of code in R, Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R; of code in "
@@ -140,10 +140,10 @@ def find_python(settings: Settings, modules: tuple[str, ...]) -> Interpreter:
     named = settings.start.program if settings.start and settings.start.is_python else ""
     names = ("python3", "python") if named in ("", f"{{{PYTHON}}}") else (named,)
     found = next(filter(None, (shutil.which(name, path=search) for name in names)), None)
+    where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
     if found is None and named:
-        raise InputError(f"model_command: there is no program {named} in {search}; give its whole path")
+        raise InputError(f"model_command: there is no {named} {where}; write {{python}} for the one that candle finds")
     if found is None:
-        where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
         raise InputError(f"there is no python3 {where}; set python_bin_path to the folder of your Python")
     version, _, path = ask((found, "-c", _QUESTION), environment).partition(" ")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
