@@ -94,6 +94,8 @@ def test_a_parameter_with_a_condition_is_not_in_every_trial(here: Path) -> None:
     with pytest.raises(InputError, match=r"script_args: {momentum} has no value in some trials"):
         read(here, "script_args='{optimizer} {momentum}'", parameters, "random")
     assert not read(here, "script_args='{optimizer} {arguments}'", parameters, "random")
+    with pytest.raises(InputError, match=r"script_args: {optimizer} has no value in some trials"):
+        read(here, "script_args='{optimizer}'", parameters.replace('"adam"', "null"), "random")
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,9 @@ def _may_be_missing(name: str, default_model: Hyperparameters, space: GridSpace 
     if isinstance(space, GridSpace) and name in space.names:
         return any(each.hyperparameters.get(name) is None for each in space.sets)
     if isinstance(space, ParametricSpace) and name in space.names:
-        condition = next(each.condition for each in space.parameters if each.name == name)
-        return condition is not None and default_model.get(name) is None
+        parameter = next(each for each in space.parameters if each.name == name)
+        is_inactive = parameter.condition is not None and default_model.get(name) is None
+        return is_inactive or None in parameter.axes[0].choices
     return default_model[name] is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -124,9 +125,10 @@ class ScriptCheck:
         settings, modules = self._settings, self._reading.modules
         if not self._runs_in(interpreter):
             return []
-        environment = environment_of_script(
-            (*site_modules, *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
-        )
+        python_path = settings.supp_pythonpath or ""
+        if settings.start and settings.start.module:  # from the folder of its package
+            python_path += f"{os.pathsep}{self._path.parents[settings.start.module.count('.')]}"
+        environment = environment_of_script((*site_modules, *modules_of(settings)), python_path, settings.supp_r_libs)
         preload = preload_of(settings)
         beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
         names = [each.name for each in modules]
