@@ -172,12 +172,14 @@ def test_another_program_starts_the_script_and_none_of_candles_files_does(here: 
 def test_the_command_line_can_be_pasted_into_a_shell(here: Path) -> None:
     script = """
         import json, os, sys
-        print(sys.argv[1:], hyperparams, os.getcwd(), os.environ["FROM_PREPARE"], os.environ["CANDLE_SEED"])
+        assert sys.argv[3] == os.environ["CANDLE_RESULT_FILE"]
+        print(sys.argv[1:3], hyperparams, os.getcwd(), os.environ["FROM_PREPARE"], os.environ["CANDLE_SEED"])
         candle_report(1, step=1)
         val_to_return = 4
     """
     text = 'it\'s $HOME\n* "quoted"'
-    trial = Trial(here, {"my model.py": script}, prepare="export FROM_PREPARE=yes", script_args=("a b", "{note}"))
+    words = ("a b", "{note}", "{CANDLE_RESULT_FILE}")
+    trial = Trial(here, {"my model.py": script}, prepare="export FROM_PREPARE=yes", script_args=words)
     assert trial.run(note=text).value_of("val_to_return") == 4
     printed, reported = trial.paths.output.read_text(), trial.paths.reported.read_text()
     reports = trial.paths.reports.read_text()

@@ -73,7 +73,7 @@ def run_attempt(
         failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
     program = Program(model.after_prepare(command), where, environment, paths.output, model.limits)
-    replace_file(paths.command, command_file(model, command, program, paths))
+    replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
     watch = ReportWatch(model.result, where, paths, report)
     outcome = _run_process(model, program, paths, switch, warm, watch)
     after = script.version() if script else ""
