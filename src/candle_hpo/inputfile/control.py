@@ -85,9 +85,9 @@ def with_overrides(text: str, control: Control, overrides: Sequence[str]) -> str
     return "\n".join([*lines[: control.header], *added, *lines[control.header :]])
 
 
-def _read_overrides(control: Control, findings: Findings) -> dict[str, str]:
-    """Read what is given in place of lines; return the values by their keywords."""
-    overridden: dict[str, str] = {}
+def _read_overrides(control: Control, findings: Findings) -> set[str]:
+    """Read what is given in place of lines; return its keywords."""
+    overridden: set[str] = set()
     for place, override in enumerate(findings.overrides, start=1):
         assignment = _ASSIGNMENT.fullmatch(override)
         keyword = BY_NAME.get(assignment[1].lower()) if assignment else None
@@ -99,9 +99,9 @@ def _read_overrides(control: Control, findings: Findings) -> dict[str, str]:
         elif keyword.name in overridden:
             findings.wrong(-place, f'keyword "{keyword.name}" is set twice; keep one')
         else:
-            overridden[keyword.name] = assignment[2]
+            overridden.add(keyword.name)
             control.lines[keyword.name] = -place
-            _read_value(control, keyword.name, assignment[2], -place, assignment[1], findings)
+            _read_value(control, keyword.name, assignment[2].strip(), -place, assignment[1], findings)
     return overridden
 
 

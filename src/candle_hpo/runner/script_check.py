@@ -58,7 +58,7 @@ class ScriptCheck:
 
         Raises `MachineError`.
         """
-        if not self._runs_in(interpreter):
+        if not self._has_known_interpreter:
             return [], []
         environment = environment_with((*modules, *modules_of(self._settings)))
         found = syntax_error(self._settings.model_script, self._language, interpreter.path, environment)
@@ -111,11 +111,11 @@ class ScriptCheck:
             "that CANDLE_PARAMS_FILE names"
         )
 
-    def _runs_in(self, interpreter: Interpreter) -> bool:
-        """Return whether it is known that the script runs in this interpreter, which can then be asked about it."""
-        settings = self._settings
-        names_python = self._language is Language.PYTHON and PYTHON in placeholders(settings.model_command or ())
-        return self._host is self._language or (names_python and bool(interpreter.path))
+    @property
+    def _has_known_interpreter(self) -> bool:
+        """Whether the script runs in the interpreter that was found, which can then be asked about it."""
+        names_python = PYTHON in placeholders(self._settings.model_command or ())
+        return self._host is self._language or (self._language is Language.PYTHON and names_python)
 
     def notes_on_imports(self, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
         """Return notes on modules that it imports and its interpreter would not find, or not the usual ones.
@@ -123,7 +123,7 @@ class ScriptCheck:
         Nothing of them is run. Raises `MachineError` where the interpreter does not run.
         """
         settings, modules = self._settings, self._reading.modules
-        if not self._runs_in(interpreter):
+        if not self._has_known_interpreter:
             return []
         python_path = settings.supp_pythonpath or ""
         if settings.start and settings.start.module:  # from the folder of its package
