@@ -89,7 +89,7 @@ class _FollowedTrial:
     def command(self) -> list[str]:
         """Return the lines to be shown before what it printed: the command line that ran, where it is there."""
         shown = command_shown(self._paths.trial(self.id))
-        return [f"$ {shown}", ""] if shown else []
+        return [f"$ {_harmless(shown)}", ""] if shown else []
 
     def output_is_there(self) -> bool:
         """Return whether the running attempt has begun to write."""
@@ -137,12 +137,16 @@ def _copy_while_it_runs(trial: _FollowedTrial) -> None:
         _copy_while_it_runs(trial)
 
 
+def _harmless(text: str) -> str:
+    """Return a text without what could command a terminal."""
+    return "".join(each for each in text if each.isprintable() or each in "\n\r\t")
+
+
 def _copy_rest(file: BinaryIO) -> None:
     """Copy what is left of a file: byte by byte, or, to a terminal, without what could command that."""
     if sys.stdout.isatty():
         while data := file.read(65_536):
-            text = data.decode(errors="replace")
-            sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\r\t"))
+            sys.stdout.write(_harmless(data.decode(errors="replace")))
         sys.stdout.flush()
         return
     shutil.copyfileobj(file, sys.stdout.buffer)
