@@ -94,7 +94,8 @@ def _run_workflow(
     here = Path.cwd()
     check_last_experiment(here)
     screen.say(*_notes_on_the_last(here, request.text))
-    seed, found = drawn_seed(request.settings), find_surroundings(request.settings, interpreter.path, on_cluster)
+    seed, varied = drawn_seed(request.settings), request.space.names if request.space is not None else ()
+    found = find_surroundings(request.settings, interpreter.path, on_cluster, request.default_model, varied)
     paths, _ = create_experiment(here, request, total, seed, interpreter.path, found)
     keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
