@@ -35,16 +35,26 @@ ExperimentArgument = Annotated[
         show_default="the last one",
     ),
 ]
+OverridesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEYWORD=VALUE",
+        help="Take this in place of what &control says; may be repeated.",
+        show_default=False,
+    ),
+]
 
 
 @app.command("submit-job")
 def submit_job(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],
+    overrides: OverridesOption = None,
 ) -> None:
     """Run the experiment of an input file."""
     from candle_hpo.commands.submit_job import submit_job as command
 
-    _exit(command(input_file, _console()))
+    _exit(command(input_file, overrides or (), _console()))
 
 
 @app.command("init")
@@ -68,12 +78,13 @@ def init(
 @app.command("check")
 def check(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],
+    overrides: OverridesOption = None,
     run: Annotated[bool, typer.Option("--run", help="Run one real trial here, too.")] = False,
 ) -> None:
     """Look for all that could go wrong, before anything is submitted."""
     from candle_hpo.commands.check import check as command
 
-    command(input_file, run, _console())
+    command(input_file, overrides or (), run, _console())
 
 
 @app.command("import-template")

@@ -365,7 +365,7 @@ def test_a_folder_where_nothing_can_be_written(write_input: WriteInput, monkeypa
     path = write_input()
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)  # root may everywhere
     with pytest.raises(MachineError, match=r"you may not write in .*; submit from a folder where you may"):
-        check(path, False, Console(quiet=True))
+        check(path, (), False, Console(quiet=True))
 
 
 def test_a_file_that_cannot_be_read(candle: Candle, here: Path) -> None:

@@ -28,7 +28,21 @@ LOSS = r"Test set loss: ([0-9.eE+-]+)"
     [
         ("", "--batch-size 8 --fast --layers 1 2 --note=-x --rate -0.5"),
         ("--my_name=value", "--batch_size=8 --fast --layers=1,2 --note=-x --rate=-0.5"),
-        ("my_name=value", "batch_size=8 fast=true slow=false layers=1,2 note=-x rate=-0.5"),
+        ("my_name=value", "batch_size=8 fast=true slow=false layers=[1,2] note=-x rate=-0.5"),
+        ("+name=value", "+batch_size=8 +fast=true +slow=false +layers=[1,2] +note=-x +rate=-0.5"),
+        ("name value", "batch_size 8 fast true slow false layers [1,2] note -x rate -0.5"),
+        (
+            "-p name value slow:/--quick",
+            "-p batch_size 8 -p fast true --quick -p layers [1,2] -p note -x -p rate -0.5",
+        ),
+        (
+            "--opt name=value",
+            "--opt batch_size=8 --opt fast=true --opt slow=false --opt layers=[1,2] --opt note=-x --opt rate=-0.5",
+        ),
+        ("-Dmy_name=value", "-Dbatch_size=8 -Dfast -Dlayers=1,2 -Dnote=-x -Drate=-0.5"),
+        ("--my-name value --flag/--no-flag", "--batch-size 8 --fast --no-slow --layers 1 2 --note=-x --rate -0.5"),
+        ("--my_name=value --flag/--noflag", "--batch_size=8 --fast --noslow --layers=1,2 --note=-x --rate=-0.5"),
+        ("--my_name value --flag value", "--batch_size 8 --fast true --slow false --layers 1 2 --note=-x --rate -0.5"),
         ("batch_size:-b slow:--slow/--quick fast:/--no-fast", "-b 8 --quick --layers 1 2 --note=-x --rate -0.5"),
         ("-my_name value", "-batch_size 8 -fast -layers 1 2 -note -x -rate -0.5"),
     ],

@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from candle_hpo.core.command_words import OF_A_TRIAL
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.trial import Status, default_trial_id
 from candle_hpo.launch import warm_host, warm_process
-from candle_hpo.launch.command import OF_A_TRIAL, WARM_HOST
+from candle_hpo.launch.command import WARM_HOST
 from candle_hpo.launch.preload import Preload, cold_start_note, known_libraries, preload_of
 from candle_hpo.process.group import Limits, Program
 from conftest import Candle, WriteInput, gone

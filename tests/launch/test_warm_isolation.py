@@ -178,7 +178,7 @@ def compare(pair: tuple[Trials, Trials], script: str) -> None:
     outcome = warm.run(script, x=2)
     assert warm.output == cold.output
     for one in (cold, warm):
-        for left in ("params.json", "reported_result.json"):
+        for left in ("params.json", "command.sh", "reported_result.json"):
             (one.folder / left).unlink(missing_ok=True)
     files = [{path.name for path in one.folder.iterdir()} for one in pair]
     assert files[0] == files[1]

@@ -11,7 +11,8 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.runner.import_check import notes_on_imports
-from candle_hpo.runner.script_check import Comparison, ScriptCheck, names_given
+from candle_hpo.runner.option_check import Comparison
+from candle_hpo.runner.script_check import ScriptCheck, names_given
 
 
 def notes_on(here: Path, script: str, defaults: dict[str, object], varied: list[str], **settings: object) -> list[str]:

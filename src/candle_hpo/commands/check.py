@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +14,7 @@ from candle_hpo.runner.findings import Findings
 from candle_hpo.runner.input_check import check_input_file
 
 
-def check(input_file: Path, run: bool, console: Console) -> None:
+def check(input_file: Path, overrides: Sequence[str], run: bool, console: Console) -> None:
     """Check an input file, its script and this machine; with `run`, run one trial too. Nothing is submitted.
 
     Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
@@ -20,10 +22,11 @@ def check(input_file: Path, run: bool, console: Console) -> None:
     say = Screen(console).say
     say(f"Checking {input_file}")
     findings = Findings(say)
-    check_input_file(input_file, run, findings)
+    check_input_file(input_file, overrides, run, findings)
     if findings.problems:
         raise InputError(*findings.problems, *findings.refusals)
     if findings.refusals:
         raise MachineError("\n".join(findings.refusals))
+    given = [word for override in overrides for word in ("--set", override)]
     doubt = "Nothing is certainly wrong (see the notes)" if findings.has_doubts else "Nothing is wrong"
-    say(f"{doubt}; candle submit-job {input_file} runs it")
+    say(f"{doubt}; candle submit-job {shlex.join([str(input_file), *given])} runs it")

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.trial import Status
+from candle_hpo.launch.command_file import command_shown
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.record.tail import FollowedRecord
@@ -29,6 +30,8 @@ def logs(names: Sequence[str], follow: bool, attempt: int | None) -> None:
     if attempt is not None and attempt != followed.attempt:
         _copy(followed.output_of(attempt))
         return
+    if sys.stderr.isatty() or follow:
+        print(*followed.command(), sep="\n", end="", file=sys.stderr)  # noqa: T201
     try:
         _copy_while_it_runs(followed) if follow else _copy(followed.output_of(None))
     except BrokenPipeError:  # whoever reads it has seen enough
@@ -83,6 +86,11 @@ class _FollowedTrial:
             raise InputError(f"there is no output of {tried}: {location(path)} does not exist")
         return path
 
+    def command(self) -> list[str]:
+        """Return the lines to be shown before what it printed: the command line that ran, where it is there."""
+        shown = command_shown(self._paths.trial(self.id))
+        return [f"$ {_harmless(shown)}", ""] if shown else []
+
     def output_is_there(self) -> bool:
         """Return whether the running attempt has begun to write."""
         return self._paths.trial(self.id).output.is_file()
@@ -129,12 +137,16 @@ def _copy_while_it_runs(trial: _FollowedTrial) -> None:
         _copy_while_it_runs(trial)
 
 
+def _harmless(text: str) -> str:
+    """Return a text without what could command a terminal."""
+    return "".join(each for each in text if each.isprintable() or each in "\n\r\t")
+
+
 def _copy_rest(file: BinaryIO) -> None:
     """Copy what is left of a file: byte by byte, or, to a terminal, without what could command that."""
     if sys.stdout.isatty():
         while data := file.read(65_536):
-            text = data.decode(errors="replace")
-            sys.stdout.write("".join(each for each in text if each.isprintable() or each in "\n\r\t"))
+            sys.stdout.write(_harmless(data.decode(errors="replace")))
         sys.stdout.flush()
         return
     shutil.copyfileobj(file, sys.stdout.buffer)

@@ -50,11 +50,11 @@ from candle_hpo.runner.single_run import drawn_seed, run_once
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
 
-def submit_job(input_file: Path, console: Console) -> ExitStatus:
+def submit_job(input_file: Path, overrides: Sequence[str], console: Console) -> ExitStatus:
     """Read an input file and run what it asks for, or submit it to the cluster."""
     screen = Screen(console)
     screen.say(f'Submitting the CANDLE input file "{input_file}"...')
-    request = read_input_file(input_file)
+    request = read_input_file(input_file, overrides=overrides)
     settings = request.settings
     on_cluster = settings.run_workflow and uses_slurm(settings)
     of_site = site_modules(on_cluster)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from candle_hpo.core.command_words import ARGUMENTS, Start, placeholders, start_of
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity, Levels
 from candle_hpo.core.objective import Direction, Objective, ResultFrom, name_of_value
@@ -36,13 +37,17 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
     """What hyperparameters look like as arguments on the model's command line.
 
     `prefix` comes before each name and `separator` before its value (a space makes the value a separate argument);
-    with `dashes`, the underscores of a name become dashes. `options` names the options of hyperparameters that are
-    called otherwise on the command line, and `flags` those of a boolean one: its option for true and that for false.
+    with `dashes`, the underscores of a name become dashes. The words `before` come before each name, as `-p` does.
+    `booleans` says how one is given: a `flag` that is there when true; one that has `no-` or `no` before its name when
+    false; or a `value` like any other. `options` names the options of hyperparameters that are called otherwise on the
+    command line, and `flags` those of a boolean one: its option for true and that for false.
     """
 
     prefix: str = "--"
     separator: str = " "
     dashes: bool = True
+    before: tuple[str, ...] = ()
+    booleans: Literal["flag", "no-", "no", "value"] = "flag"
     options: dict[str, str] = {}
     flags: dict[str, tuple[str, str]] = {}
 
@@ -81,7 +86,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     extra_script_args: tuple[str, ...] = ()
     prepare: str | None = None
     hyperparams_as: Literal["variables", "arguments"] = "variables"
+    script_args: tuple[str, ...] | None = None
     argument_style: ArgumentStyle = ArgumentStyle()
+    model_command: tuple[str, ...] | None = None
     result_pattern: str | None = None
     result_file: str | None = None
     result_key: str | None = None
@@ -115,7 +122,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def language(self) -> Language:
         """What the model script is written in."""
-        return Language.of(self.model_script)
+        return Language.PYTHON if self.start and self.start.is_python else Language.of(self.model_script)
+
+    @property
+    def start(self) -> Start | None:
+        """How `model_command` starts the script; None: as is usual for its language."""
+        return start_of(self.model_command) if self.model_command else None
+
+    @property
+    def host(self) -> Language:
+        """The language whose model host runs the script; `PROGRAM`: none, since something else starts it."""
+        return Language.PROGRAM if self.start and not self.start.is_python else self.language
+
+    @property
+    def argument_words(self) -> tuple[str, ...]:
+        """What follows what starts the script: its arguments, with names in braces for what trials fill in."""
+        before = self.start.words if self.start else ()
+        if self.script_args is not None:
+            return (*before, *self.script_args)
+        is_asked_for = self.hyperparams_as == "arguments" and ARGUMENTS not in placeholders(before)
+        return (*before, f"{{{ARGUMENTS}}}") if is_asked_for else before
 
     @property
     def objective(self) -> Objective:
@@ -136,9 +162,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class InputFile(msgspec.Struct, frozen=True):
     """One input file, read and found right.
 
-    `text` is the file's text as it was read. `space` is of parameters for a `bayesian` or `random` search, and None
-    where the workflow is not to be run (`run_workflow=0`), or resumes with the space of an earlier experiment
-    (`restart_from_exp`, unless the file lists the sets of a grid): its section is not judged then.
+    `text` is the file's text, with what was given on the command line in its place. `space` is of parameters for a
+    `bayesian` or `random` search, and None where the workflow is not to be run (`run_workflow=0`), or resumes with the
+    space of an earlier experiment (`restart_from_exp`, unless the file lists the sets of a grid): its section is not
+    judged then.
     `notes` are things that the user should see, though nothing is wrong.
     """
 

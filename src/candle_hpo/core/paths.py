@@ -30,6 +30,9 @@ class TrialPaths:
     output: Path
 
     hyperparameters = File("params.json", "The hyperparameters as JSON, for the model.")
+    command = File("command.sh", "What ran, to be pasted into a shell: folder, variables, command line.")
+    result_by_hand = File("by_hand.json", "What is left as a value where `command.sh` is run by hand.")
+    reports_by_hand = File("by_hand.jsonl", "What is reported on the way where `command.sh` is run by hand.")
     reported = File("reported_result.json", "What the model reports: a number, or a JSON object with `val_to_return`.")
     reports = File(
         "reports.jsonl",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import nearest
-from candle_hpo.core.experiment import ArgumentStyle, Language
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import measured_groups
 from candle_hpo.core.parameters import ParametricSpace
@@ -18,7 +17,6 @@ from candle_hpo.inputfile.control import Control
 from candle_hpo.inputfile.keyword_values import RULES
 from candle_hpo.inputfile.sections import Findings
 
-_OPTION_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _GIVE_IT = "its value comes from fidelity: a line such as epochs = 10 in &default_model names it"
 _WITHOUT_A_KEY = {
     FileKind.TABLE: "a CSV file; add its column",
@@ -28,10 +26,8 @@ _OF_A_RULE = ("min_steps", "max_steps", "reduction_factor")
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
 
-def check_consistency(control: Control, names: Sequence[str], findings: Findings) -> None:
-    """Check the keywords beside one another, and beside the names of all hyperparameters."""
-    if control.values.get("hyperparams_as") == "arguments":
-        _check_arguments(control, names, findings)
+def check_consistency(control: Control, findings: Findings) -> None:
+    """Check the keywords beside one another."""
     _check_result_source(control, findings)
     if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
         where = control.line_of("gpus_per_trial")
@@ -89,21 +85,6 @@ def _values_of(name: str, default_model: Hyperparameters, space: GridSpace | Par
     return {key_of(default_model[name]): default_model[name]} if name in default_model else {}
 
 
-def _check_arguments(control: Control, names: Sequence[str], findings: Findings) -> None:
-    """Check that every hyperparameter can be an argument, and that `argument_style` names none that is not there."""
-    style = control.values.get("argument_style", ArgumentStyle())
-    assert isinstance(style, ArgumentStyle)  # noqa: S101  # its keyword's reader gives nothing else
-    renamed = [*style.options, *style.flags]
-    for name in names:
-        if name not in renamed and not _OPTION_NAME.fullmatch(name):
-            where = control.line_of("hyperparams_as")
-            findings.wrong(where, f'"{name}" cannot be an option on a command line; rename the hyperparameter')
-    for name in renamed:
-        if names and name not in names:
-            where = control.line_of("argument_style")
-            findings.wrong(where, f'argument_style: there is no hyperparameter "{name}"; ' + nearest(name, names))
-
-
 def _check_result_source(control: Control, findings: Findings) -> None:
     """Check that it is clear where the value is looked for."""
     values = control.values
@@ -146,16 +127,11 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
             f"stopping={rule}: result_pattern has no group step or epoch, so each match counts as a step; let it match "
             "what is optimized alone, once a step"
         )
-    if "argument_style" in there and values.get("hyperparams_as") != "arguments":
-        yield 'argument_style: no effect without hyperparams_as="arguments"'
     if values.get("on_timeout") == "take_value" and "trial_timeout" not in there:
         yield "on_timeout: no effect without trial_timeout"
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
     if shares and values.get("worker_type") == "cpu":
         yield f"{', '.join(shares)}: no effect on workers without a GPU"
-    script = values.get("model_script")
-    if "extra_script_args" in there and isinstance(script, str) and Language.of(script) is Language.PROGRAM:
-        yield "extra_script_args: no effect on a program, which has no interpreter"
 
 
 def _notes_on_the_search(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:

@@ -103,13 +103,28 @@ KEYWORDS = (
         "hyperparams_as",
         values.one_of(("variables", "arguments")),
         "`arguments`: the script is given the hyperparameters on its command line, `--batch-size 128`; see "
-        "[scripts that nobody edited](model-scripts.md#scripts-that-nobody-edited)",
+        "[command lines](command-lines.md)",
+    ),
+    Keyword(
+        "script_args",
+        values.arguments,
+        "the arguments of the script: `{name}` is a hyperparameter's value, `{arguments}` are those of all others: "
+        "`train {arguments} -o out`; see [command lines](command-lines.md)",
+        default_shown="`{arguments}` with `hyperparams_as=arguments`",
     ),
     Keyword(
         "argument_style",
         values.argument_style,
-        "what the arguments look like: `--my_name=value`, and names of options: `batch_size:-b`",
+        "what `{arguments}` look like, by an example: `--my_name=value`, `-p name value`, `name=value`, `+name=value`; "
+        "booleans: `--flag/--no-flag`; and names of options: `batch_size:-b`",
         default_shown="`--my-name value`",
+    ),
+    Keyword(
+        "model_command",
+        values.model_command,
+        "what starts the script, with `{script}`: `torchrun --nproc-per-node=4 {script}`, `python -m pkg.train`; see "
+        "[command lines](command-lines.md#what-starts-the-script)",
+        default_shown="the interpreter of its language",
     ),
     Keyword(
         "result_pattern",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.command_line import check_command_line
 from candle_hpo.inputfile.consistency import check_consistency, check_fidelity
-from candle_hpo.inputfile.control import REQUIRED, Control, read_control
+from candle_hpo.inputfile.control import REQUIRED, Control, read_control, with_overrides
 from candle_hpo.inputfile.default_model import read_default_model
 from candle_hpo.inputfile.keyword_values import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
@@ -37,28 +38,28 @@ class Reading:
     input_file: InputFile | None
 
 
-def read_input_file(path: Path, shell: ShellReader | None = None) -> InputFile:
-    """Read an input file.
+def read_input_file(path: Path, shell: ShellReader | None = None, overrides: Sequence[str] = ()) -> InputFile:
+    """Read an input file; `overrides` are texts such as `nworkers=8`, each in the place of a line of `&control`.
 
     Raises `InputError` with everything that is wrong with it, each with its file and line.
     """
-    reading = read_what_can_be_read(path, shell)
+    reading = read_what_can_be_read(path, shell, overrides)
     if reading.input_file is None:
         raise InputError(*reading.problems)
     return reading.input_file
 
 
-def read_what_can_be_read(path: Path, shell: ShellReader | None = None) -> Reading:
+def read_what_can_be_read(path: Path, shell: ShellReader | None = None, overrides: Sequence[str] = ()) -> Reading:
     """Read an input file as far as it can be. Raises `InputError` where the file cannot be read at all."""
-    return _Reader(path, shell or ShellReader()).reading()
+    return _Reader(path, shell or ShellReader(), overrides).reading()
 
 
 class _Reader:
     """One input file: its sections, and what is found of them."""
 
-    def __init__(self, path: Path, shell: ShellReader) -> None:
+    def __init__(self, path: Path, shell: ShellReader, overrides: Sequence[str]) -> None:
         self._path, self._shell = str(path.absolute()), shell
-        self._findings = Findings(str(path))
+        self._findings = Findings(str(path), overrides=overrides)
         self._text = read_text(path, str(path))
         self._sections = split_sections(self._text, self._findings)
         if "control" not in self._sections:
@@ -70,20 +71,25 @@ class _Reader:
         self._value_notes = _value_notes(self._keywords)
 
     def reading(self) -> Reading:
+        known_problems = len(self._findings.problems)
         lines, findings = self._lines_of("default_model")
         default_model = read_default_model(lines, findings, self._value_notes)
         space: GridSpace | ParametricSpace | None = None
         if "control" in self._sections and self._space_counts():
             space = self._space(default_model)
+        names_are_read = len(self._findings.problems) == known_problems
+        if space is not None:
             check_fidelity(self._control, default_model, space, self._findings)
         self._findings.notes.extend(self._value_notes.notes)
-        names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
-        check_consistency(self._control, names, self._findings)
+        check_consistency(self._control, self._findings)
+        known = space if self._keywords.get("run_workflow", True) else GridSpace((), ())
+        check_command_line(self._control, default_model, known if names_are_read else None, self._findings)
         settings = self._control.settings() if all(name in self._keywords for name in REQUIRED) else None
         problems, notes = self._findings.in_order(), tuple(self._findings.notes)
         input_file = None
         if settings is not None and not problems:
-            input_file = InputFile(self._path, self._text, settings, default_model, space, notes)
+            text = with_overrides(self._text, self._control, self._findings.overrides)
+            input_file = InputFile(self._path, text, settings, default_model, space, notes)
         return Reading(problems, settings, default_model, space, input_file)
 
     def _space_counts(self) -> bool:
@@ -153,6 +159,6 @@ def _value_notes(keywords: Mapping[str, object]) -> ValueNotes:
     """Return what sees the values: to a command line and to bash all are texts, and a single run begins paths here."""
     script = keywords.get("model_script")
     is_bash = isinstance(script, str) and Language.of(script) is Language.BASH
-    as_texts = keywords.get("hyperparams_as") == "arguments" or is_bash
+    as_texts = keywords.get("hyperparams_as") == "arguments" or "script_args" in keywords or is_bash
     runs_here = not keywords.get("run_workflow", True)
     return ValueNotes(texts_matter=not as_texts, relative_to=None if runs_here else Path.cwd())

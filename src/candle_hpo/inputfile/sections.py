@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -41,18 +42,22 @@ class Findings:
     file: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    overrides: Sequence[str] = ()
 
     def of(self, file: str) -> Findings:
         """Return what collects the same of another file."""
         return Findings(file, self.problems, self.notes)
 
     def wrong(self, line: int, text: str) -> None:
-        """Add a problem of a line."""
-        self.problems.append(Problem(self.file, line, _shortened(text, _LONGEST_PROBLEM)))
+        """Add a problem of a line; -1 is the first of the `overrides`."""
+        self.problems.append(self._at(line, _shortened(text, _LONGEST_PROBLEM)))
 
     def note(self, line: int, text: str) -> None:
         """Add a note on a line: it is right, and perhaps not meant."""
-        self.notes.append(f"{self.file}:{line}: {text}")
+        self.notes.append(str(self._at(line, text)))
+
+    def _at(self, line: int, text: str) -> Problem:
+        return Problem(self.file, line, text) if line >= 0 else Problem(f"--set {self.overrides[-line - 1]}", 0, text)
 
     def in_order(self) -> tuple[Problem, ...]:
         """Return all problems in the order of their files and lines, each once."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.experiment import ArgumentStyle, Language, Settings
+from candle_hpo.core.command_words import OF_A_TRIAL, PYTHON, SCRIPT, placeholders
+from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
-from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.handover.arguments import CommandLine
 from candle_hpo.launch.handover.texts import as_bash, as_r
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.preload import Preload, preload_of
@@ -25,9 +26,9 @@ WARM_HOST = _HOSTS / "python_warm_host.py"
 # bash reads the file that BASH_ENV names first, and then runs the script as its main one, as by hand.
 _WITH_BASH_HOST = ("env", f"BASH_ENV={BASH_HOST}")
 _COMMANDS: dict[Language, Callable[[str, Settings], tuple[str, ...]]] = {
-    Language.PYTHON: lambda python, its: (python, *its.extra_script_args, str(PYTHON_HOST), its.model_script),
-    Language.R: lambda rscript, its: (rscript, *its.extra_script_args, str(R_HOST)),
-    Language.BASH: lambda bash, its: (*_WITH_BASH_HOST, bash, *its.extra_script_args, its.model_script),
+    Language.PYTHON: lambda python, its: (python, *_options(its), str(PYTHON_HOST), its.model_script),
+    Language.R: lambda rscript, its: (rscript, *_options(its), str(R_HOST)),
+    Language.BASH: lambda bash, its: (*_WITH_BASH_HOST, bash, *_options(its), its.model_script),
     Language.PROGRAM: lambda program, _: (program,),
 }
 _HOW_TO_REPORT = {
@@ -41,17 +42,6 @@ _HOW_TO_REPORT = {
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 PARAMS_FILE = "CANDLE_PARAMS_FILE"
-
-# The variables that differ from trial to trial; all others are the same for all trials of a worker.
-OF_A_TRIAL = (
-    "CANDLE_TRIAL_ID",
-    "CANDLE_TRIAL_NUMBER",
-    "CANDLE_SEED",
-    PARAMS_FILE,
-    "CANDLE_RESULT_FILE",
-    "CANDLE_REPORTS_FILE",
-    "CANDLE_CHECKPOINT_DIR",
-)
 
 # The user's line runs in the shell that then becomes the model: what it exports, the model has. Where another
 # interpreter is first on the PATH after it, a file in the trial's folder says which.
@@ -76,18 +66,25 @@ _FIRST_ON_PATH = {
 class ModelCommand(msgspec.Struct, frozen=True):
     """What every trial of an experiment has in common: how the model is run. Can be sent to a worker.
 
-    `interpreter` is the absolute path of what runs the script.
+    `interpreter` is the absolute path of what runs the script. `command` is how that is done, up to the script's own
+    arguments, which `arguments` makes; `prepare` is a line of bash that is run before it, by the script
+    `look_before_prepare`.
+    `language` is what the script is written in; `host` is whose model host runs it.
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
-    `PYTHONPATH` and `R_LIBS` then. With `arguments`, hyperparameters are given on the command line too.
+    `PYTHONPATH` and `R_LIBS` then. `module` is the script's name as a module of Python, where it is run as one.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
     each trial's is made. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
+    arguments: CommandLine
+    prepare: str
+    look_before_prepare: str
     interpreter: str
     language: Language
+    host: Language
     script: str
-    arguments: ArgumentStyle | None
+    module: str
     result: ResultSource
     takes_value_so_far: bool
     modules: tuple[str, ...]
@@ -99,13 +96,24 @@ class ModelCommand(msgspec.Struct, frozen=True):
     limits: Limits
     preload: Preload | None = None
 
-    def command_of(self, hyperparameters: Mapping[str, object]) -> list[str]:
-        """Return the command line for a trial with these hyperparameters."""
-        return [*self.command, *(as_arguments(hyperparameters, self.arguments) if self.arguments else ())]
+    def command_of(self, hyperparameters: Mapping[str, object], environment: Mapping[str, str]) -> list[str]:
+        """Return the command line for a trial with these hyperparameters, and its own variables.
+
+        Raises `KeyError` for a name in braces that has no value.
+        """
+        others = {name: environment[name] for name in OF_A_TRIAL}
+        others |= {SCRIPT: self.script, PYTHON: self.interpreter}
+        return [*self.command, *self.arguments.of(hyperparameters, others)]
+
+    def after_prepare(self, command: Sequence[str]) -> list[str]:
+        """Return a command line that runs another one, after the line `prepare` where there is one."""
+        if not self.prepare:
+            return list(command)
+        return ["bash", "-c", self.look_before_prepare, "prepare", self.prepare, *command]
 
     def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> tuple[str, bytes] | None:
         """Return the hyperparameters as this language's model host reads them, with the suffix of their file."""
-        match self.language:
+        match self.host:
             case Language.R:
                 return ".R", as_r(hyperparameters)
             case Language.BASH:
@@ -116,7 +124,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     @property
     def how_to_report(self) -> str:
         """What to do for a model to leave a value."""
-        return f"{_HOW_TO_REPORT[self.language]} (or set result_pattern)"
+        return f"{_HOW_TO_REPORT[self.host]} (or set result_pattern)"
 
 
 def modules_of(settings: Settings) -> tuple[str, ...]:
@@ -124,22 +132,37 @@ def modules_of(settings: Settings) -> tuple[str, ...]:
     return (*settings.supp_modules, *filter(None, [settings.exec_python_module, settings.exec_r_module]))
 
 
+def _options(settings: Settings) -> tuple[str, ...]:
+    """Return the arguments for the interpreter."""
+    return (*(settings.start.options if settings.start else ()), *settings.extra_script_args)
+
+
 def model_command(
     settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
     megabytes = settings.max_output
-    command = _COMMANDS[settings.language](interpreter, settings)
-    if settings.prepare:
-        first = ":" if settings.python_bin_path else _FIRST_ON_PATH[settings.language]
-        text = _PREPARE_THEN_RUN.format(first=first, file=INTERPRETER_OF_PREPARE)
-        command = ("bash", "-c", text, "prepare", settings.prepare, *command)
+    start = settings.start
+    if start is None or start.is_python:
+        command = _COMMANDS[settings.host](interpreter, settings)
+    else:  # the name of a Python that candle has found may be in it
+        names_python = PYTHON in placeholders([start.program, *start.words])
+        command = (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
+    first = ":" if settings.python_bin_path else _FIRST_ON_PATH[settings.host]
     return ModelCommand(
         command=command,
+        arguments=CommandLine(
+            settings.argument_words,
+            settings.argument_style,
+            to_python=settings.language is Language.PYTHON or settings.model_script.endswith(".ipynb"),
+        ),
+        prepare=settings.prepare or "",
+        look_before_prepare=_PREPARE_THEN_RUN.format(first=first, file=INTERPRETER_OF_PREPARE),
         interpreter=interpreter,
         language=settings.language,
+        host=settings.host,
         script=settings.model_script,
-        arguments=settings.argument_style if settings.hyperparams_as == "arguments" else None,
+        module=start.module if start else "",
         result=ResultSource(
             settings.result_pattern,
             settings.result_file,
@@ -183,7 +206,9 @@ def trial_environment(
 
 def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[str, str]:
     """Return what the language's model host learns from the environment; the host takes it away again."""
-    match model.language:
+    match model.host:
+        case Language.PYTHON if model.module:
+            return {"CANDLE_MODEL_MODULE": model.module}
         case Language.R:
             return {"CANDLE_MODEL_SCRIPT": model.script}
         case Language.BASH:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.command_words import PYTHON, Start, placeholders
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.process.modules import environment_with
@@ -32,7 +33,10 @@ def find_interpreter(settings: Settings, modules: tuple[str, ...]) -> Interprete
     Raises `InputError` where there is none, or it is too old, or a program cannot be executed; `MachineError` where the
     interpreter does not run.
     """
-    match settings.language:
+    start = settings.start
+    if start and not start.is_python:
+        return _starter(settings, start, modules)
+    match settings.host:
         case Language.PYTHON:
             return find_python(settings, modules)
         case Language.R:
@@ -52,9 +56,25 @@ def find_interpreter(settings: Settings, modules: tuple[str, ...]) -> Interprete
     return Interpreter(str(Path(found).absolute()), name)
 
 
+def _starter(settings: Settings, start: Start, modules: tuple[str, ...]) -> Interpreter:
+    """Return the Python that a `model_command` names in braces, else the program with which it begins."""
+    names_python = PYTHON in placeholders([start.program, *start.words])
+    python = find_python(settings, modules) if names_python else None
+    if start.program != f"{{{PYTHON}}}":
+        path = environment_with(modules).get("PATH", os.defpath)
+        found = shutil.which(start.program, path=os.pathsep.join(filter(None, [settings.python_bin_path, path])))
+        if found is None:
+            raise InputError(
+                f"model_command: there is no program {start.program}; put its folder on the PATH, or write its path"
+            )
+        python = python or Interpreter(str(Path(found).absolute()), start.program.rpartition("/")[2])
+    assert python is not None  # noqa: S101  # one of the two was looked for
+    return python
+
+
 _HOW_TO_RUN = {
     ".ipynb": "this is a notebook; jupyter nbconvert --to script {name} makes {stem}.py of it, or {stem}.r of one in "
-    "R: name that",
+    'R: name that; or run it as it is, by model_command="papermill {{script}} out.ipynb -f {{CANDLE_PARAMS_FILE}}"',
     ".rmd": "this is a document of R Markdown; Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R of its code: "
     "name that",
     ".qmd": "this is a Quarto document; of code in R, Rscript -e 'knitr::purl(\"{name}\")' makes {stem}.R; of code in "
@@ -117,9 +137,13 @@ def find_python(settings: Settings, modules: tuple[str, ...]) -> Interpreter:
     """
     environment = environment_with(modules)
     search = settings.python_bin_path or environment.get("PATH", os.defpath)
-    found = shutil.which("python3", path=search) or shutil.which("python", path=search)
+    named = settings.start.program if settings.start and settings.start.is_python else ""
+    names = ("python3", "python") if named in ("", f"{{{PYTHON}}}") else (named,)
+    found = next(filter(None, (shutil.which(name, path=search) for name in names)), None)
+    where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
+    if found is None and named:
+        raise InputError(f"model_command: there is no {named} {where}; write {{python}} for the one that candle finds")
     if found is None:
-        where = f"in python_bin_path ({search})" if settings.python_bin_path else "on the PATH"
         raise InputError(f"there is no python3 {where}; set python_bin_path to the folder of your Python")
     version, _, path = ask((found, "-c", _QUESTION), environment).partition(" ")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:

@@ -73,9 +73,15 @@ def preload_of(settings: Settings) -> Preload | str:
         return "this system has no safe fork (Linux has)"
     if settings.prepare:
         return "the line prepare may change what its imports find"
-    odd = _odd_option(settings.extra_script_args)
-    if odd:
-        return f"extra_script_args has {odd}, which is more than an option of the interpreter"
+    if settings.host is not Language.PYTHON:
+        return "model_command starts it"
+    for keyword, options in (
+        ("extra_script_args", settings.extra_script_args),
+        ("model_command", settings.start.options if settings.start else ()),
+    ):
+        odd = _odd_option(options)
+        if odd:
+            return f"{keyword} has {odd}, which is more than an option of the interpreter"
     return Preload(settings.preload)
 
 

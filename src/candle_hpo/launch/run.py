@@ -16,6 +16,7 @@ from candle_hpo.core.paths import TrialPaths, folders_submitted_from
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
+from candle_hpo.launch.command_file import command_file
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 from candle_hpo.launch.measuring.objective import Measurement
@@ -66,7 +67,14 @@ def run_attempt(
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
     environment, where = trial_environment(model, attempt.trial, paths, devices), directory or paths.run
-    program = Program(model.command_of(attempt.trial.hyperparameters), where, environment, paths.output, model.limits)
+    try:
+        command = model.command_of(attempt.trial.hyperparameters, environment)
+    except KeyError as error:
+        reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
+        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place)
+        return _leave_outcome(attempt, failed, paths, model.result.objective)
+    program = Program(model.after_prepare(command), where, environment, paths.output, model.limits)
+    replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
     watch = ReportWatch(model.result, where, paths, report)
     outcome = _run_process(model, program, paths, switch, warm, watch)
     after = script.version() if script else ""
@@ -126,7 +134,7 @@ def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> str:
         left.unlink()
     except OSError:
         return ""
-    name = "python_bin_path" if model.language is Language.PYTHON else "the PATH of the shell where you submit"
+    name = "python_bin_path" if model.host is Language.PYTHON else "the PATH of the shell where you submit"
     return (
         f"prepare puts {found} first on the PATH, but trials run with {model.interpreter}, the one that was shown at "
         f"submission; to use the other, put its folder {found.parent} in {name}"
@@ -150,7 +158,9 @@ def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: 
 
 def _fault_of_the_model(error: OSError, model: ModelCommand) -> str | None:
     """Return why a model cannot be started, where that is its own fault."""
-    if error.errno == errno.ENOENT and model.language is Language.PROGRAM and Path(model.script).exists():
+    if error.errno == errno.ENOENT and model.host is Language.PROGRAM and Path(model.script).exists():
+        if model.command[0] != model.script:
+            return f"{model.command[0]}, with which model_command begins, is not there"
         return "the program that its first line (#!) names is not there"
     return _FAULTS_OF_THE_MODEL.get(error.errno or 0)
 

@@ -6,8 +6,9 @@ import signal
 import time
 from collections.abc import Mapping
 
+from candle_hpo.core.command_words import OF_A_TRIAL
 from candle_hpo.core.trial import SlowImport
-from candle_hpo.launch.command import OF_A_TRIAL, ModelCommand
+from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Stale, Unsafe
 from candle_hpo.process.group import Ended, OwnProcess, Program, StopSwitch, run_process, run_to_its_end
 

@@ -27,8 +27,9 @@ from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.missing_file import missing_names
+from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_text import as_read
-from candle_hpo.launch.measuring.reports_in_files import reports_in_file
+from candle_hpo.launch.measuring.report_watch import reports_in_file
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.launch.measuring.result_file import read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
@@ -257,7 +258,7 @@ def _confirmed_in_file(candidate: Candidate, paths: TrialPaths) -> Candidate | N
             return None
     except ValueError:
         return None
-    source = reports_in_file(path, key, candidate.name, lambda _: None)
+    source = reports_in_file(ResultSource(file=candidate.file, key=key, objective=candidate.name), lambda _: None, path)
     steps: list[float] = []
     try:
         while True:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from candle_hpo.core.command_words import PYTHON, placeholders
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter
@@ -12,6 +14,12 @@ from candle_hpo.launch.preload import Preload, preload_of
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.script.questions import find_modules
 from candle_hpo.script.words import Mention, ScriptReading
+
+
+def has_known_interpreter(settings: Settings) -> bool:
+    """Return whether a script runs in the interpreter that was found for it, which can then be asked about it."""
+    names_python = PYTHON in placeholders(settings.model_command or ())
+    return settings.host is settings.language or (settings.language is Language.PYTHON and names_python)
 
 
 def notes_on_imports(
@@ -22,9 +30,12 @@ def notes_on_imports(
     Nothing of them is run. Raises `MachineError` where the interpreter does not run.
     """
     script, language, modules = Path(settings.model_script).name, settings.language, reading.modules
-    environment = environment_of_script(
-        (*site_modules, *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
-    )
+    if not has_known_interpreter(settings):
+        return []
+    python_path, module = settings.supp_pythonpath or "", settings.start.module if settings.start else ""
+    if module:  # from the folder of its package
+        python_path += f"{os.pathsep}{Path(settings.model_script).parents[module.count('.')]}"
+    environment = environment_of_script((*site_modules, *modules_of(settings)), python_path, settings.supp_r_libs)
     preload = preload_of(settings)
     beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
     names = [each.name for each in modules]
@@ -46,7 +57,7 @@ def notes_on_imports(
             f'{path} has the name of the module {name}: whatever imports "{name}", libraries included, may get '
             "this file in its place; call it something else"
         )
-    return [*notes, *_on_relative_import(reading, script)]
+    return [*notes, *([] if module else _on_relative_import(reading, script))]
 
 
 def _is_found_otherwise(module: Mention, reading: ScriptReading, missing: Collection[str]) -> bool:

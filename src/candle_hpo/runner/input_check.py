@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from candle_hpo.core.experiment import Language, Settings
@@ -29,9 +30,9 @@ from candle_hpo.runner.search_assembly import (
 )
 
 
-def check_input_file(input_file: Path, run: bool, findings: Findings) -> None:
+def check_input_file(input_file: Path, overrides: Sequence[str], run: bool, findings: Findings) -> None:
     """Look for everything that is wrong with an input file, its script and this machine; with `run`, run a trial."""
-    reading = read_what_can_be_read(input_file)
+    reading = read_what_can_be_read(input_file, overrides=overrides)
     findings.problems += reading.problems
     if not reading.problems:
         findings.right(_what_it_asks(reading))
@@ -78,7 +79,7 @@ def _check_script(
         modules = site_modules(on_cluster)
         found = find_interpreter(settings, (*modules, *modules_of(settings)))
         findings.right(f"{found.name} ({found.path})")
-    if found is None and settings.language is Language.PROGRAM:
+    if found is None and settings.host is Language.PROGRAM:
         return None
     with findings.step():
         script = ScriptCheck(settings)
@@ -90,7 +91,7 @@ def _check_script(
         findings.problems += wrong
         for note in notes:
             findings.note(note)
-        if not (wrong or notes) and settings.language is not Language.PROGRAM:
+        if not (wrong or notes) and settings.host is not Language.PROGRAM:
             findings.right(f"{Path(settings.model_script).name}: its syntax, and what it imports")
         return found
     return None

@@ -26,7 +26,7 @@ from candle_hpo.runner.search_assembly import check_of_stopping, first_sets
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 
 _LEAST_FREE = 1e9  # bytes
-_FILES_OF_A_TRIAL = 5  # besides what the model writes
+_FILES_OF_A_TRIAL = 6  # besides what the model writes
 
 
 def check_place(trials: int | None, findings: Findings) -> None:

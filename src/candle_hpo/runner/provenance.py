@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths, folders_submitted_from
 from candle_hpo.core.provenance import ScriptState, Surroundings
 from candle_hpo.core.trial import Hyperparameters
@@ -104,7 +104,7 @@ def _what_is_gone(settings: Settings, interpreter: str) -> list[str]:
     if not script.is_file():
         is_link = f" (it is a link to {script.readlink()})" if script.is_symlink() else ""
         gone.append(f"the model script {script} no longer exists{is_link}")
-    if settings.language is not Language.PROGRAM and not os.access(interpreter, os.X_OK):
+    if interpreter != settings.model_script and not os.access(interpreter, os.X_OK):
         gone.append(f"{interpreter}, which ran it, no longer exists")
     for keyword, folders in (("supp_pythonpath", settings.supp_pythonpath), ("supp_r_libs", settings.supp_r_libs)):
         named = filter(None, (folders or "").split(os.pathsep))

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
-from candle_hpo.launch.command import modules_of
-from candle_hpo.launch.handover.arguments import as_arguments
+from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.process.modules import environment_with
-from candle_hpo.runner.import_check import notes_on_imports
+from candle_hpo.runner.import_check import has_known_interpreter, notes_on_imports
+from candle_hpo.runner.option_check import Comparison, compare_options, option_of
 from candle_hpo.script.questions import syntax_error
 from candle_hpo.script.reading import read_script
 from candle_hpo.script.words import Mention
@@ -33,18 +34,6 @@ _HOW_TO_KEEP = {
 }
 
 
-class Comparison(msgspec.Struct, frozen=True):
-    """What a script's text says of the hyperparameters that it is given.
-
-    `seen` are those that it reads by name, `unclear` those of which its text does not show it; `notes` is what may not
-    be meant so.
-    """
-
-    seen: tuple[str, ...] = ()
-    unclear: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
 class ScriptCheck:
     """Looks at the model script of these settings, which is read once; of a program, little can be said.
 
@@ -53,7 +42,7 @@ class ScriptCheck:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._path = settings, Path(settings.model_script)
-        self._name, self._language = self._path.name, settings.language
+        self._name, self._language, self._host = self._path.name, settings.language, settings.host
         try:
             is_text = self._language is not Language.PROGRAM
             self._text = self._path.read_text(encoding="utf-8", errors="replace") if is_text else ""
@@ -68,6 +57,8 @@ class ScriptCheck:
 
         Raises `MachineError`.
         """
+        if not has_known_interpreter(self._settings):
+            return [], []
         environment = environment_with((*modules, *modules_of(self._settings)))
         found = syntax_error(self._settings.model_script, self._language, interpreter.path, environment)
         if found is None:
@@ -83,18 +74,18 @@ class ScriptCheck:
         Others that are `known` are perhaps given, too.
         """
         reading = self.reading
-        program = _text_of_program(self._path) if self._language is Language.PROGRAM else ""
+        program = _text_of_program(self._path) if self._language is Language.PROGRAM else self._text
         if program is None:
             return Comparison()
         value_notes = [*self._notes_on_value(), *self._notes_on_pipes()]
-        if self._settings.hyperparams_as == "arguments":
-            options = {name: self._option(name) for name in names}
-            seen = tuple(name for name in names if options[name] in reading.options)
-            unclear = () if reading.options else tuple(names)
-            unknown = {name: options[name] for name in names if name not in (*seen, *unclear)}
-            notes = (*self._unknown_options(unknown, options.values()), *self._notes_on_booleans(options), *value_notes)
-            return Comparison(seen, unclear, notes)
-        if self._language is Language.PROGRAM:
+        if self._host is not self._language and reading.reads:
+            value_notes.append(self._note_on_start(reading.reads[0]))
+        words = self._settings.argument_words
+        if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
+            mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
+            compared = compare_options(self._settings, reading, names, mentions_file)
+            return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
+        if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(program), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
@@ -119,7 +110,7 @@ class ScriptCheck:
     def unread(self, default_model: Hyperparameters, varied: Sequence[str]) -> tuple[str, ...]:
         """Return which of those that vary it is not seen to read; none where its text shows none that it reads."""
         found = self.compare([*default_model, *varied], "")
-        is_unknown = self._language is Language.PROGRAM or (found.unclear and not found.seen)
+        is_unknown = self._host is Language.PROGRAM or (found.unclear and not found.seen)
         return () if is_unknown else tuple(name for name in varied if name not in found.seen)
 
     def notes_on_names(
@@ -135,9 +126,16 @@ class ScriptCheck:
                 yield f'the {who} "{name}", and &default_model has "{near}"; is one of them misspelt?'
 
     def _has(self, name: str) -> bool:
-        if self._settings.hyperparams_as == "arguments":
-            return self._option(name) in self.reading.options
+        if ARGUMENTS in placeholders(self._settings.argument_words):
+            return option_of(name, self._settings.argument_style) in self.reading.options
         return any(each.name == name for each in self.reading.reads)
+
+    def _note_on_start(self, read: Mention) -> str:
+        return (
+            f'{self._name}:{read.line}: only a script that candle starts itself finds the hyperparameter "{read.name}" '
+            "so, and model_command starts this one: hand it over on its command line ({arguments}), or read the file "
+            "that CANDLE_PARAMS_FILE names"
+        )
 
     def _note_on_lacking(self, read: Mention, unread: Sequence[str], input_file: str) -> str:
         near = misspelling_of(read.name, unread)
@@ -159,42 +157,6 @@ class ScriptCheck:
         options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self.reading.options else ""
         yield f"{self._name} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
-    def _option(self, name: str) -> str:
-        if flags := self._settings.argument_style.flags.get(name):
-            return flags[0] or flags[1]
-        given = as_arguments({name: 1}, self._settings.argument_style)
-        return given[0].partition("=")[0] if given else ""
-
-    def _unknown_options(self, options: dict[str, str], given: Collection[str]) -> Iterator[str]:
-        """Yield a note on each option that candle will give it, and that its own parser does not have."""
-        others = [option for option in self.reading.options if option not in given]
-        for name, option in options.items():
-            if option:
-                near = misspelling_of(option, others)
-                meant = f'did you mean "{near}"?' if near else f"it has {', '.join(self.reading.options)}"
-                yield (
-                    f'{self._name} does not seem to have the option {option}, which "{name}" becomes; '
-                    f"{meant} (argument_style)"
-                )
-
-    def _notes_on_booleans(self, options: dict[str, str]) -> Iterator[str]:
-        """Yield a note on each option that does with true or false what its name does not say."""
-        flags = self._settings.argument_style.flags
-        names = {option: name for name, option in options.items() if name not in flags}
-        for each in self.reading.booleans:
-            name = names.get(each.option)
-            if name is None:
-                continue
-            match each.kind:
-                case "BooleanOptionalAction":
-                    both = f"{name}:{each.option}/--no-{each.option.lstrip('-')}"
-                    what = f"false omits the option, so that its default holds; add {both} to argument_style"
-                case "store_false":
-                    what = f"this flag sets false, and true passes it: with {name}=true the script gets false"
-                case _:
-                    what = 'with type=bool, every text is true, "False" and "0" as well; let it be a flag (store_true)'
-            yield f"{self._name}:{each.line}: {each.option}: {what}"
-
     def _notes_on_pipes(self) -> Iterator[str]:
         """Yield a note where bash does not say that a program failed whose output goes through another one."""
         text = self._text
@@ -205,7 +167,7 @@ class ScriptCheck:
     def _notes_on_value(self) -> Iterator[str]:
         """Yield a note where no value is left that could be found, or always the same."""
         name = self._name
-        if self._is_looked_for or self._language is Language.PROGRAM:
+        if self._is_looked_for or self._host is Language.PROGRAM:
             return
         lost, placeholder = self.reading.lost_value, self.reading.placeholder
         if placeholder and lost:

@@ -122,7 +122,7 @@ def asked_together(questions: Mapping[str, Callable[[], Any]], seconds: float) -
 def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Return the name of the interpreter with its version, and the versions of its packages, by their names."""
     environment = environment_of_script(modules, settings.supp_pythonpath, settings.supp_r_libs)
-    match settings.language:
+    match settings.host:
         case Language.PYTHON:
             name, packages = json.loads(
                 ask([interpreter, "-c", _PYTHON, settings.model_script], environment, MOST_SECONDS)

@@ -9,8 +9,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
+
 import candle_hpo
-from conftest import Candle
+from candle_hpo.core.command_words import OF_A_TRIAL
+from candle_hpo.inputfile.read import read_input_file
+from candle_hpo.launch.command import model_command
+from conftest import Candle, input_text
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -87,3 +92,35 @@ def test_the_readmes_own_script_and_its_three_mistakes(candle: Candle, here: Pat
     done = candle("check", "my.in", "--run")
     assert done.returncode == 0, done.stderr
     assert "Nothing is wrong; candle submit-job my.in runs it" in done.stdout
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """Return the keywords and the command line of each row of the page on command lines."""
+    text = (DOCS / "command-lines.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("|` ").split(" | ") for line in text.splitlines() if line.startswith("| ") and line.endswith("` |")
+    ]
+    return [("\n".join(re.findall("`(.*?)`", keywords)), shown.strip("`")) for _, keywords, shown in rows]
+
+
+def test_every_recipe_makes_the_command_line_that_it_shows(here: Path) -> None:
+    (here / "pkg").mkdir()
+    (here / "pkg" / "train.py").touch()
+    variables = dict.fromkeys(OF_A_TRIAL, "") | {"CANDLE_PARAMS_FILE": "/t/params.json", "CANDLE_SEED": "7"}
+    recipes = command_lines()
+    assert len(recipes) > 20
+    for keywords, shown in recipes:
+        asks = "" if "script_args" in keywords or "hyperparams_as" in keywords else 'hyperparams_as="arguments"'
+        control = f'model_script="pkg/train.py"\nworkflow="grid"\nrun_workflow=0\n{asks}\n{keywords}'
+        (here / "x.in").write_text(input_text(control, block("command-lines.md", "batch_size = 64")))
+        request = read_input_file(here / "x.in")
+        settings = msgspec.structs.replace(request.settings, model_script="/s/train.py")
+        start = settings.start
+        is_named = start is None or start.is_python or "{python}" in keywords
+        model = model_command(settings, "/p/python3" if is_named or start is None else start.program, 1, here)
+        made = model.command_of(request.default_model, variables)
+        if start is None or start.is_python:
+            made = [*shlex.split("python -m pkg.train" if start else ""), *made[len(model.command) :]]
+        expected = shlex.split(shown.removesuffix(" …"))
+        assert made[: len(expected)] == expected, keywords
+        assert shown.endswith(" …") or made == expected, keywords

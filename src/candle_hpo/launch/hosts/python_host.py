@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
 SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
+MODULE_VARIABLE = "CANDLE_MODEL_MODULE"  # the script's name as a module, where it is run as `python -m NAME` runs it
 
 
 def load(name: str) -> Any:
@@ -53,6 +54,8 @@ def become_the_script(host: str, arguments: list[str]) -> None:
     sys.argv[:] = [script, *arguments[1:]]
     if sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(host)):
         sys.path[0] = os.path.dirname(os.path.realpath(script))  # as Python does for a link to a script
+        for _ in os.environ.get(MODULE_VARIABLE, "").split(".")[1:]:
+            sys.path[0] = os.path.dirname(sys.path[0])  # the folder of its package, where one stands to run it by hand
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # so that people can watch the file that it goes to
@@ -125,12 +128,26 @@ def run(script: str, namespace: dict[str, object]) -> None:
 
     A canonically CANDLE-compliant script is run by its functions `initialize_parameters` and `run`, as CANDLE does.
     """
+    module = os.environ.get(MODULE_VARIABLE)
+    if module:
+        become_the_module(module, script, namespace)
     with open(script, "rb") as file:
         text = file.read()
     tree = compliant_script(text, script) if namespace["__name__"] == "__main__" else None
     exec(compile(text if tree is None else tree, script, "exec", dont_inherit=True), namespace)
     if tree is not None:
         run_compliant(namespace)
+
+
+def become_the_module(module: str, script: str, namespace: dict[str, object]) -> None:
+    """Import the packages around a script, as `python -m` does, and say in its globals where it belongs."""
+    import importlib.util
+
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not os.path.samefile(spec.origin, script):
+        found = "is not found" if spec is None else f"is {spec.origin}"
+        raise ImportError(f"the module {module} {found}, and the model script is {script}", name=module)
+    namespace.update(__spec__=spec, __package__=spec.parent)
 
 
 def compliant_script(text: bytes, script: str) -> Any:
@@ -226,7 +243,7 @@ def follow_into_child_processes(host: str) -> None:
 
         def get_preparation_data(name: str) -> dict[str, object]:
             data: dict[str, object] = original(name)
-            if "init_main_from_path" in data:
+            if data.pop("init_main_from_name", None) or "init_main_from_path" in data:
                 data["init_main_from_path"] = host
             return data
 

@@ -58,7 +58,8 @@ def main() -> None:
     if stranger:
         channel.write({"useless": "Python itself loads " + stranger + ", which is not known to behave the same"})
         return
-    wanted, waiting = script.read_imports(plan["script"], known, plan["left"])
+    paths = [*script.files_around(plan["script"], os.environ.get(host.MODULE_VARIABLE, "")), plan["script"]]
+    wanted, waiting = script.read_imports(paths, known, plan["left"])
     named = [name for name in plan["modules"] if name not in plan["left"]]
     later = script.imported_later(plan["script"], plan["later"], wanted, plan["left"])
     gate = imports.Gate(script, known)
@@ -69,7 +70,7 @@ def main() -> None:
     inherited = ending.Inherited(plan["harmless"], plan["patterns"])
 
     def begins_with() -> set[str]:
-        return {name for name, _ in script.read_imports(plan["script"], known, plan["left"])[0]}
+        return {name for name, _ in script.read_imports(paths, known, plan["left"])[0]}
 
     theirs = {name for name, _ in wanted if name not in named and not known.is_standard(name)}
     own_files = imports.OwnFiles(script, plan["script"], theirs, begins_with)

@@ -140,23 +140,27 @@ def spec_of(top: str) -> Any:
 
 
 def read_imports(
-    script: str, known: Known, left: dict[str, str]
+    files: list[str], known: Known, left: dict[str, str]
 ) -> tuple[list[tuple[str, tuple[str, ...]]], dict[str, str]]:
     """Return what a script imports that is to be imported before it, and why all else that it imports is not.
 
-    The first are modules in their order, with the names that the script takes from each; the second are top-level
-    modules. `left` are modules that were found out to be none of the first, with the reasons. A script that cannot be
-    parsed has neither: its trials say why.
+    The script is the last of the `files`; those before it, which are run before it, are of the packages around it. The
+    first are modules in their order, with the names that the script takes from each; the second are top-level modules.
+    `left` are modules that were found out to be none of the first, with the reasons. A script that cannot be parsed has
+    neither: its trials say why.
     """
     try:
-        with open(script, "rb") as file:
-            tree: Any = compile(file.read(), script, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        statements: list[Any] = []
+        for path in files:
+            with open(path, "rb") as file:
+                tree: Any = compile(file.read(), path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+            statements += tree.body
     except (OSError, SyntaxError, ValueError):
         return [], {}
     beforehand: list[tuple[str, tuple[str, ...]]] = []
     waiting: dict[str, str] = {}
     obstacle = ""
-    for statement in tree.body:
+    for statement in statements:
         modules = modules_of(statement)
         for name, members in modules:
             because = obstacle or left.get(name) or known.objection(name)
@@ -170,6 +174,16 @@ def read_imports(
             for name in imported_within(statement):
                 waiting.setdefault(name.partition(".")[0], known.objection(name) or "it is not imported at the top")
     return beforehand, {name: because for name, because in waiting.items() if not known.is_standard(name)}
+
+
+def files_around(script: str, module: str) -> list[str]:
+    """Return the files of the packages around a script that is run as a module, the outermost first."""
+    folder = os.path.dirname(os.path.realpath(script))
+    found: list[str] = []
+    for _ in module.split(".")[1:]:
+        found.insert(0, os.path.join(folder, "__init__.py"))
+        folder = os.path.dirname(folder)
+    return [path for path in found if os.path.isfile(path)]
 
 
 def modules_of(statement: Any) -> list[tuple[str, tuple[str, ...]]]:

@@ -265,13 +265,14 @@ def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Calla
         return PrintedReports(ResultPattern(source.pattern), paths.output, source.objective, refuse)
     if source.file is None:
         return ReportedLines(paths.reports, source.objective, refuse)
-    of_file = partial(_source_in_file, source, refuse)
+    of_file = partial(reports_in_file, source, refuse)
     if is_pattern_of_names(source.file):
         return NewestFile(ResultFiles(folder, source.file), of_file)
     return of_file(folder / source.file)
 
 
-def _source_in_file(source: ResultSource, refuse: Callable[[str], None], path: Path) -> ReportSource:
+def reports_in_file(source: ResultSource, refuse: Callable[[str], None], path: Path) -> ReportSource:
+    """Return the reports in a file that this source of values has."""
     objective, kind = source.objective, FileKind.of(path)
     if source.pattern is not None:
         return PrintedReports(ResultPattern(source.pattern, path.name), path, objective, refuse, seconds=0.0)
