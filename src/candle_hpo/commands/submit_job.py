@@ -46,6 +46,7 @@ from candle_hpo.runner.search_assembly import (
     trials_of,
 )
 from candle_hpo.runner.single_run import drawn_seed, run_once
+from candle_hpo.script.folder import files_around_script, notes_on_large_files
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
@@ -94,8 +95,10 @@ def _run_workflow(
     here = Path.cwd()
     check_last_experiment(here)
     screen.say(*_notes_on_the_last(here, request.text))
+    copied, large = files_around_script(request.settings)
+    screen.say(*notes_on_large_files(large))
     seed, found = drawn_seed(request.settings), find_surroundings(request.settings, interpreter.path, on_cluster)
-    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found)
+    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found, copied)
     keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.command_words import OF_A_TRIAL, PYTHON, SCRIPT, placeholders
+from candle_hpo.core.command_words import CONFIG, CONFIG_VARIABLE, OF_A_TRIAL, PYTHON, SCRIPT, placeholders
 from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.file_template import FileTemplate, Placed, names_in
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.launch.handover.arguments import CommandLine
@@ -73,7 +74,9 @@ class ModelCommand(msgspec.Struct, frozen=True):
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. `module` is the script's name as a module of Python, where it is run as one.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
-    each trial's is made. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
+    each trial's is made. `templates` are written into each trial's working directory: `config` is there, and so is
+    `stdin`; `links` are made there. With `copied`, it has a copy of these files of the script's folder. With
+    `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
@@ -93,22 +96,44 @@ class ModelCommand(msgspec.Struct, frozen=True):
     experiment: str
     seed: int
     limits: Limits
+    templates: tuple[FileTemplate, ...] = ()
+    config: str = ""
+    stdin: str = ""
+    links: tuple[Placed, ...] = ()
+    copied: tuple[str, ...] = ()
     preload: Preload | None = None
 
-    def command_of(self, hyperparameters: Mapping[str, object], environment: Mapping[str, str]) -> list[str]:
+    def script_in(self, directory: Path) -> str:
+        """Return the path of the script that a trial in this working directory runs: its own copy, or the script."""
+        return str(directory / Path(self.script).name) if self.copied else self.script
+
+    def command_of(
+        self, hyperparameters: Mapping[str, object], environment: Mapping[str, str], directory: Path
+    ) -> list[str]:
         """Return the command line for a trial with these hyperparameters, and its own variables.
 
         Raises `KeyError` for a name in braces that has no value.
         """
-        others = {name: environment[name] for name in OF_A_TRIAL}
-        others |= {SCRIPT: self.script, PYTHON: self.interpreter}
-        return [*self.command, *self.arguments.of(hyperparameters, others)]
+        script = self.script_in(directory)
+        others = {name: environment[name] for name in OF_A_TRIAL if name in environment}
+        others |= {SCRIPT: script, PYTHON: self.interpreter}
+        if self.config:
+            others[CONFIG] = environment[CONFIG_VARIABLE]
+        command = [script if word == self.script else word for word in self.command]
+        return [*command, *self.arguments.of(hyperparameters, others, names_in(self.templates))]
 
     def after_prepare(self, command: Sequence[str]) -> list[str]:
         """Return a command line that runs another one, after the line `prepare` where there is one."""
         if not self.prepare:
             return list(command)
         return ["bash", "-c", self.look_before_prepare, "prepare", self.prepare, *command]
+
+    def files(self, hyperparameters: Mapping[str, object]) -> dict[str, bytes]:
+        """Return the files that a trial with these hyperparameters finds, by their names in its working directory.
+
+        Raises `NotWritable`.
+        """
+        return {template.place: template.data(hyperparameters) for template in self.templates}
 
     def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> tuple[str, bytes] | None:
         """Return the hyperparameters as this language's model host reads them, with the suffix of their file."""
@@ -137,10 +162,17 @@ def _options(settings: Settings) -> tuple[str, ...]:
 
 
 def model_command(
-    settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
+    settings: Settings,
+    interpreter: str,
+    seed: int,
+    experiment: Path,
+    site_modules: tuple[str, ...] = (),
+    templates: tuple[FileTemplate, ...] = (),
+    copied: tuple[str, ...] = (),
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
     megabytes = settings.max_output
+    config, stdin = settings.config_file, settings.stdin_file
     start = settings.start
     if start is None or start.is_python:
         command = _COMMANDS[settings.host](interpreter, settings)
@@ -172,14 +204,19 @@ def model_command(
         experiment=str(experiment),
         seed=seed,
         limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
+        templates=templates,
+        config=settings.place_of(config) if config else "",
+        stdin=settings.place_of(stdin) if stdin else "",
+        links=tuple(Placed(link.path, settings.place_of(link)) for link in settings.link),
+        copied=copied,
         preload=preload if isinstance(preload := preload_of(settings), Preload) else None,
     )
 
 
 def trial_environment(
-    model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str]
+    model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str], directory: Path
 ) -> dict[str, str]:
-    """Return the environment of a trial: the user's own, and what the model may want to know."""
+    """Return the environment of a trial in this directory: the user's own, and what the model may want to know."""
     environment = {
         **dict.fromkeys(THREAD_VARIABLES, str(model.threads)),
         **environment_of_script(model.modules, model.python_path, model.r_libs),
@@ -193,17 +230,19 @@ def trial_environment(
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),
     }
-    environment |= _for_its_host(model, environment)
+    if model.config:
+        environment[CONFIG_VARIABLE] = str(directory / model.config)
+    environment |= _for_its_host(model, environment, directory)
     return environment
 
 
-def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[str, str]:
+def _for_its_host(model: ModelCommand, environment: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return what the language's model host learns from the environment; the host takes it away again."""
     match model.host:
         case Language.PYTHON if model.module:
             return {"CANDLE_MODEL_MODULE": model.module}
         case Language.R:
-            return {"CANDLE_MODEL_SCRIPT": model.script}
+            return {"CANDLE_MODEL_SCRIPT": model.script_in(directory)}
         case Language.BASH:
             return {"CANDLE_OWN_BASH_ENV": environment.get("BASH_ENV", "")}
         case _:

@@ -22,7 +22,7 @@ def command_file(
     """
     by_hand = {"CANDLE_RESULT_FILE": str(paths.result_by_hand), "CANDLE_REPORTS_FILE": str(paths.reports_by_hand)}
     environment = {**program.environment, **by_hand}
-    command = model.command_of(hyperparameters, environment)
+    command = model.command_of(hyperparameters, environment, program.directory)
     usual = environment_with(model.modules)
     own = {name: value for name, value in environment.items() if usual.get(name) != value and name.isidentifier()}
     lines = [

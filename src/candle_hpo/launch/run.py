@@ -11,11 +11,13 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import Language
+from candle_hpo.core.file_template import NotWritable
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
 from candle_hpo.launch.command_file import command_file
+from candle_hpo.launch.folder import WorkingFolder
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 from candle_hpo.launch.measuring.objective import measurement
@@ -65,17 +67,30 @@ def run_attempt(
         suffix, text = own_text
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
-    environment, where = trial_environment(model, attempt.trial, paths, devices), directory or paths.run
+    where = directory or (paths.copy_of_script if model.copied else paths.run)
+    environment = trial_environment(model, attempt.trial, paths, devices, where)
     try:
-        command = model.command_of(attempt.trial.hyperparameters, environment)
-    except KeyError as error:
-        reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
-        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place)
+        files = model.files(attempt.trial.hyperparameters)
+        folder = WorkingFolder(where, Path(model.script).parent, model.copied, model.links, files)
+        command = model.command_of(attempt.trial.hyperparameters, environment, where)
+    except (NotWritable, KeyError) as error:
+        reason = f"it cannot be started: {error}"
+        if isinstance(error, KeyError):
+            reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
+        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place, script=before)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
-    program = Program(model.after_prepare(command), where, environment, paths.output, model.limits)
+    stdin = where / model.stdin if model.stdin else None
+    program = Program(model.after_prepare(command), where, environment, paths.output, model.limits, stdin)
     replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
     watch = ReportWatch(model.result, where, paths, report)
-    outcome = _run_process(model, program, paths, switch, warm, watch)
+    try:
+        outcome = _run_process(model, program, paths, switch, warm, watch)
+    finally:
+        folder.clear()
+    shared = folder.written_through_links()
+    if shared and outcome.status is Status.COMPLETED:
+        reason = f"{shared[0]} was written to while it ran, which all trials share (link); copy it in prepare instead"
+        outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason), seconds=outcome.seconds)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
     note, notes = _note_on_prepare(model, paths), (*outcome.notes, *watch.notes)

@@ -67,9 +67,11 @@ class WarmHost:
         if self._host is None:
             return run_process(program, switch)
         request = {
+            "script": self._model.script_in(program.directory),
             "arguments": program.command[len(self._model.command) :],
             "directory": str(program.directory),
-            "environment": {name: program.environment[name] for name in OF_A_TRIAL},
+            "environment": {name: program.environment[name] for name in OF_A_TRIAL if name in program.environment},
+            "stdin": program.stdin and str(program.stdin),
             "output": str(program.output),
         }
         began = time.monotonic()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from candle_hpo.core.errors import CandleError, InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_folder
 from candle_hpo.core.trial import Hyperparameters, Outcome
@@ -43,6 +44,7 @@ from candle_hpo.runner.search_assembly import (
     trials_of,
 )
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
+from candle_hpo.script.folder import files_around_script, notes_on_large_files
 
 _LEAST_FREE = 1e9  # bytes
 _FILES_OF_A_TRIAL = 6  # besides what the model writes
@@ -133,6 +135,12 @@ def _check_script(
     if found is None and settings.host is Language.PROGRAM:
         return None
     with findings.step():
+        copied, large = files_around_script(settings)
+        if copied:
+            findings.right(f'run_in="script": {count(len(copied), "file")} of {Path(settings.model_script).parent}')
+        for note in notes_on_large_files(large):
+            findings.note(note)
+    with findings.step():
         script = ScriptCheck(settings)
         _check_hyperparameters(script, reading, settings, restart, input_file, findings)
         if found is None:
@@ -163,7 +171,10 @@ def _check_hyperparameters(
         names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
     elif reading.space is None and settings.run_workflow:
         return  # the sets are those of an earlier experiment, which could not be read
-    words: set[str] = set()
+    words = names_in(reading.input_file.templates if reading.input_file else ())
+    if words:
+        findings.right(f"the hyperparameters that are written into a file: {', '.join(n for n in names if n in words)}")
+    names = [name for name in names if name not in words]
     if reading.problems:
         texts = (input_file, settings.default_model_file, settings.param_space_file)
         words = {
@@ -255,7 +266,7 @@ def _run_one_trial(
     paths = check_run_paths(Path.cwd())
     findings.say(f"Running one trial here: {hyperparameters}")
     outcome: Outcome = run_trial_here(
-        request.settings, hyperparameters, interpreter, drawn_seed(request.settings), paths, paths.run
+        request, hyperparameters, interpreter, drawn_seed(request.settings), paths, paths.run
     )
     value = outcome.value_of(request.settings.objective.name)
     if value is None:

@@ -13,6 +13,7 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, PYTHON, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -83,7 +84,7 @@ class ScriptCheck:
             compared = compare_options(self._settings, self._reading, names, self._mentions(*_VARIABLES))
             return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
-            return Comparison((), tuple(names), (*self._notes_on_program(), *value_notes))
+            return Comparison((), tuple(names), (*self._notes_on_program(is_given=bool(names)), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
         absent = [each for each in reading.reads if each.name not in names]
@@ -208,7 +209,7 @@ class ScriptCheck:
                 "result_file says where else it is"
             )
 
-    def _notes_on_program(self) -> Iterator[str]:
+    def _notes_on_program(self, *, is_given: bool) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""
         settings = self._settings
         if not (settings.result_pattern or settings.result_file) and not self._mentions(b"CANDLE_RESULT_FILE"):
@@ -216,7 +217,7 @@ class ScriptCheck:
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"
             )
-        if not self._mentions(*_VARIABLES):
+        if is_given and not self._mentions(*_VARIABLES):
             yield (
                 f"{self._name} does not mention CANDLE_PARAMS_FILE: unless a program that it starts reads its "
                 'hyperparameters there, they change nothing; read them there, or set hyperparams_as="arguments"'
@@ -254,7 +255,9 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
         raise InputError(*wrong)
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
-        notes += check.compare(names_given(request.default_model, request.space), input_file).notes
+        in_files = names_in(request.templates)
+        names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
+        notes += check.compare(names, input_file, known=in_files).notes
     try:
         notes += check.notes_on_imports(interpreter, site_modules)
     except MachineError as error:
