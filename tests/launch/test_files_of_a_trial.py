@@ -87,6 +87,13 @@ def test_standard_input(run: Run, here: Path, warm: bool) -> None:
         assert (outcome.value_of(THE_VALUE), outcome.reason) == (value, "")
 
 
+def test_standard_input_that_is_data_is_read_where_it_is(run: Run, here: Path) -> None:
+    (here / "in.bin").write_bytes(b"\0" * 1_500_000)
+    (here / "m.py").write_text("import sys\nval_to_return = len(sys.stdin.buffer.read())\n")
+    assert run("m.py", 'stdin_file="in.bin"').value_of(THE_VALUE) == 1_500_000
+    assert not (here / "X000" / "run" / "hpset_00001" / "in.bin").exists()
+
+
 def test_arguments_are_what_no_file_has(run: Run, here: Path) -> None:
     (here / "c.toml").write_text("[a]\nlr = 0.1\n")
     (here / "m.py").write_text("import sys\nassert sys.argv[1:] == ['--epochs', '3'], sys.argv\nval_to_return = 1\n")
@@ -183,6 +190,15 @@ def test_each_trial_has_its_own_copy_of_the_script_s_folder(run: Run, here: Path
     )
 
 
+def test_what_is_not_copied_is_named(run: Run, here: Path) -> None:
+    (here / ".gitignore").write_text("d.csv\n")
+    (here / "d.csv").touch()
+    subprocess.run(["git", "init", "-q"], check=True, cwd=here)
+    (here / "m.py").write_text("open('d.csv')\n")
+    reason = run("m.py", 'run_in="script"').reason
+    assert reason.endswith(f"d.csv is in {here}: it is not copied for each trial, so name it, or its folder, in link")
+
+
 def test_scripts_in_other_languages_run_from_their_copy(run: Run, here: Path) -> None:
     (here / "m").write_text('#!/bin/sh\ntest "$(pwd)/m" = "$0" && cat lib.txt > "$CANDLE_RESULT_FILE"\n')
     (here / "m").chmod(0o755)
@@ -241,3 +257,12 @@ def test_the_path_of_the_file_on_the_command_line(run: Run, here: Path) -> None:
     )
     control = 'config_file="c.toml"\nscript_args="--config {config} --lr={a.lr} {arguments}"'
     assert run("m.py", control, a__lr=0.5, epochs=3).reason == ""
+
+
+def test_the_command_line_by_hand(run: Run, here: Path) -> None:
+    (here / "in.txt").write_text("{{ a }}")
+    (here / "m.py").write_text("print(input())\nval_to_return = 1\n")
+    run("m.py", "stdin_file=\"in.txt\"\nprepare='candle_get_param a >> asked.txt'", a=0.5)
+    folder = here / "X000" / "run" / "hpset_00001"
+    done = subprocess.run(["bash", folder / "command.sh"], capture_output=True, text=True, check=True)
+    assert (done.stdout, (folder / "asked.txt").read_text()) == ("0.5\n", "0.5\n0.5\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Literal
 
@@ -121,6 +122,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_failed: int = 0
     max_failures: int | None = None
     auto_resubmit: bool = False
+
+    @property
+    def asked_in_prepare(self) -> set[str]:
+        """The hyperparameters that the line `prepare` asks for by their names."""
+        return set(re.findall(r"\bcandle_get_param\s+[\"']?([^\s\"'`();|&<>]+)", self.prepare or ""))
 
     def place_of(self, file: Placed) -> str:
         """Return the name of a file of the user's in a trial's working directory."""

@@ -43,7 +43,10 @@ def read_templates(
     files = list(dict.fromkeys(filter(None, (settings.config_file, settings.stdin_file))))
     for file in files:
         try:
-            text, encoding = _read(file, is_needed=file == settings.config_file)
+            read = _read(file, is_needed=file == settings.config_file)
+            if read is None:
+                continue
+            text, encoding = read
             form, places = _places(file, text, names, is_needed=file == settings.config_file)
             there += [place.name for place in places if place.name not in there]
             placed = Placed(file.path, settings.place_of(file))
@@ -105,20 +108,19 @@ def samples_of(
 def _has_another_way(name: str, settings: Settings) -> bool:
     """Return whether a hyperparameter that no file has reaches the script all the same, because the user says so."""
     named = set(placeholders(settings.argument_words))
-    asked = re.search(rf"\bcandle_get_param\s+[\"']?{re.escape(name)}(?![\w.])", settings.prepare or "")
-    return name in named or ARGUMENTS in named or asked is not None
+    return name in named or ARGUMENTS in named or name in settings.asked_in_prepare
 
 
-def _read(file: Placed, *, is_needed: bool) -> tuple[str, str]:
-    """Return the text of a file, and its encoding."""
+def _read(file: Placed, *, is_needed: bool) -> tuple[str, str] | None:
+    """Return the text of a file, and its encoding; None where it is data, which need not have hyperparameters."""
     try:
         with Path(file.path).open("rb") as opened:
             data = opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise NotOfThisForm(f"it cannot be read: {error.strerror}") from None
     if len(data) > MOST_BYTES or b"\0" in data:
-        if not is_needed:  # it is data, which every trial reads as it is
-            return "", ""
+        if not is_needed:
+            return None
         raise NotOfThisForm(
             f"this is not a text of less than {MOST_BYTES // 10**6} MB, as files with hyperparameters are; data belong "
             "in a file that link names"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from candle_hpo.launch.handover.arguments import CommandLine
 from candle_hpo.launch.handover.texts import as_bash, as_r
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.preload import Preload, preload_of
+from candle_hpo.launch.prepare import shell_of_prepare
 from candle_hpo.process.group import Limits
 from candle_hpo.process.modules import environment_of_script
 
@@ -44,45 +45,25 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 PARAMS_FILE = "CANDLE_PARAMS_FILE"
 
-# The user's line runs in the shell that then becomes the model: what it exports, the model has. Where another
-# interpreter is first on the PATH after it, a file in the trial's folder says which.
-_PREPARE_THEN_RUN = """candle_before=$({first} || :)
-eval "$1" || {{ status=$?
-echo "candle: prepare ended with exit status $status" >&2
-exit "$status"; }}
-candle_after=$({first} || :)
-[ "$candle_before" = "$candle_after" ] || printf %s "$candle_after" > "${{CANDLE_RESULT_FILE%/*}}/{file}"
-shift
-exec "$@"
-"""
-INTERPRETER_OF_PREPARE = "interpreter_of_prepare.txt"
-_FIRST_ON_PATH = {
-    Language.PYTHON: "command -v python3 || command -v python",
-    Language.R: "command -v Rscript",
-    Language.BASH: "command -v bash",
-    Language.PROGRAM: ":",
-}
-
 
 class ModelCommand(msgspec.Struct, frozen=True):
     """What every trial of an experiment has in common: how the model is run. Can be sent to a worker.
 
     `interpreter` is the absolute path of what runs the script. `command` is how that is done, up to the script's own
-    arguments, which `arguments` makes; `prepare` is a line of bash that is run before it, by the script
-    `look_before_prepare`.
+    arguments, which `arguments` makes; `prepare` is a line of bash that is run before it, by the command `shell`.
     `language` is what the script is written in; `host` is whose model host runs it.
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. `module` is the script's name as a module of Python, where it is run as one.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
     each trial's is made. `templates` are written into each trial's working directory: `config` is there, and so is
-    `stdin`; `links` are made there. With `copied`, it has a copy of these files of the script's folder. With
-    `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
+    `stdin`, unless it is a whole path; `links` are made there. With `copied`, it has a copy of these files of the
+    script's folder. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
     arguments: CommandLine
     prepare: str
-    look_before_prepare: str
+    shell: tuple[str, ...]
     interpreter: str
     language: Language
     host: Language
@@ -122,12 +103,6 @@ class ModelCommand(msgspec.Struct, frozen=True):
         command = [script if word == self.script else word for word in self.command]
         return [*command, *self.arguments.of(hyperparameters, others, names_in(self.templates))]
 
-    def after_prepare(self, command: Sequence[str]) -> list[str]:
-        """Return a command line that runs another one, after the line `prepare` where there is one."""
-        if not self.prepare:
-            return list(command)
-        return ["bash", "-c", self.look_before_prepare, "prepare", self.prepare, *command]
-
     def files(self, hyperparameters: Mapping[str, object]) -> dict[str, bytes]:
         """Return the files that a trial with these hyperparameters finds, by their names in its working directory.
 
@@ -135,15 +110,12 @@ class ModelCommand(msgspec.Struct, frozen=True):
         """
         return {template.place: template.data(hyperparameters) for template in self.templates}
 
-    def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> tuple[str, bytes] | None:
-        """Return the hyperparameters as this language's model host reads them, with the suffix of their file."""
-        match self.host:
-            case Language.R:
-                return ".R", as_r(hyperparameters)
-            case Language.BASH:
-                return ".sh", as_bash(hyperparameters)
-            case _:
-                return None
+    def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> dict[str, bytes]:
+        """Return the hyperparameters as the model host and the line `prepare` read them, by suffixes of their files."""
+        texts = {".R": as_r} if self.host is Language.R else {}
+        if self.host is Language.BASH or self.prepare:
+            texts[".sh"] = as_bash
+        return {suffix: text(hyperparameters) for suffix, text in texts.items()}
 
     @property
     def how_to_report(self) -> str:
@@ -173,13 +145,13 @@ def model_command(
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
     megabytes = settings.max_output
     config, stdin = settings.config_file, settings.stdin_file
+    written = [template.path for template in templates]
     start = settings.start
     if start is None or start.is_python:
         command = _COMMANDS[settings.host](interpreter, settings)
     else:  # the name of a Python that candle has found may be in it
         names_python = PYTHON in placeholders([start.program, *start.words])
         command = (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
-    first = ":" if settings.python_bin_path else _FIRST_ON_PATH[settings.host]
     return ModelCommand(
         command=command,
         arguments=CommandLine(
@@ -188,7 +160,7 @@ def model_command(
             to_python=settings.language is Language.PYTHON or settings.model_script.endswith(".ipynb"),
         ),
         prepare=settings.prepare or "",
-        look_before_prepare=_PREPARE_THEN_RUN.format(first=first, file=INTERPRETER_OF_PREPARE),
+        shell=shell_of_prepare(settings),
         interpreter=interpreter,
         language=settings.language,
         host=settings.host,
@@ -206,7 +178,7 @@ def model_command(
         limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
         templates=templates,
         config=settings.place_of(config) if config else "",
-        stdin=settings.place_of(stdin) if stdin else "",
+        stdin=(settings.place_of(stdin) if stdin.path in written else stdin.path) if stdin else "",
         links=tuple(Placed(link.path, settings.place_of(link)) for link in settings.link),
         copied=copied,
         preload=preload if isinstance(preload := preload_of(settings), Preload) else None,

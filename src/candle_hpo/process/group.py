@@ -52,7 +52,8 @@ class Limits(NamedTuple):
 class Program(NamedTuple):
     """A program to be run: its command line, folder and environment, the file of its output and errors, its limits.
 
-    `stdin` is the file that it reads on its standard input; None: nothing.
+    `stdin` is the file that it reads on its standard input; None: nothing. With `shell`, that is what is started, with
+    the command line after its own. Its output begins the file of output, unless it `continues` what is there.
     """
 
     command: Sequence[str]
@@ -61,6 +62,8 @@ class Program(NamedTuple):
     output: Path
     limits: Limits
     stdin: Path | None = None
+    shell: Sequence[str] = ()
+    continues: bool = False
 
     def has_printed_too_much(self) -> bool:
         """Return whether its output is larger than is allowed."""
@@ -153,10 +156,12 @@ def run_process(program: Program, switch: StopSwitch) -> Ended:
     """
     began = time.monotonic()
     source = os.open(program.stdin or os.devnull, os.O_RDONLY)
-    sink = os.open(program.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    sink = os.open(
+        program.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if program.continues else os.O_TRUNC), 0o666
+    )
     try:
         process = subprocess.Popen(
-            program.command,
+            [*program.shell, *program.command],
             cwd=program.directory,
             env=dict(program.environment),
             stdin=source,

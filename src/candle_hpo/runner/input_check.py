@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.errors import CandleError, InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.file_template import names_in
@@ -105,7 +107,9 @@ def check_input_file(input_file: Path, overrides: Sequence[str], run: bool, find
         _check_batch_system(settings, findings)
     if run and interpreter is not None and reading.input_file and not findings.problems and trials != 0:
         first = restart.first_left() if restart is not None else None
-        seconds = _run_one_trial(reading.input_file, first, interpreter, findings)
+        templates = restart.stored.templates if restart is not None else reading.input_file.templates
+        request = msgspec.structs.replace(reading.input_file, templates=templates)
+        seconds = _run_one_trial(request, first, interpreter, findings)
     elif run:
         findings.note("no trial was run, because of what is wrong" if trials != 0 else "no trial was run: none is left")
     _show_cost(trials, settings, on_cluster, seconds, run, findings)
@@ -171,9 +175,11 @@ def _check_hyperparameters(
         names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
     elif reading.space is None and settings.run_workflow:
         return  # the sets are those of an earlier experiment, which could not be read
-    words = names_in(reading.input_file.templates if reading.input_file else ())
+    stored = restart.stored if restart is not None else reading.input_file
+    words = names_in(stored.templates if stored else ())
     if words:
         findings.right(f"the hyperparameters that are written into a file: {', '.join(n for n in names if n in words)}")
+    words |= settings.asked_in_prepare
     names = [name for name in names if name not in words]
     if reading.problems:
         texts = (input_file, settings.default_model_file, settings.param_space_file)

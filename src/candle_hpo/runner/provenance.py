@@ -100,6 +100,7 @@ def _what_is_gone(settings: Settings, interpreter: str) -> list[str]:
     for keyword, folders in (("supp_pythonpath", settings.supp_pythonpath), ("supp_r_libs", settings.supp_r_libs)):
         named = filter(None, (folders or "").split(os.pathsep))
         gone += [f"{keyword}: the folder {each} no longer exists" for each in named if not Path(each).is_dir()]
+    gone += [f"link: {link.path} no longer exists" for link in settings.link if not Path(link.path).exists()]
     return gone
 
 

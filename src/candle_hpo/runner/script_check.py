@@ -255,7 +255,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
         raise InputError(*wrong)
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
-        in_files = names_in(request.templates)
+        in_files = names_in(request.templates) | settings.asked_in_prepare
         names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
         notes += check.compare(names, input_file, known=in_files).notes
     try:

@@ -43,7 +43,8 @@ def run_once(request: InputFile, interpreter: Interpreter, seed: int, say: Say) 
     if settings.dry_run:
         say(f"dry_run=1: {settings.model_script} was not run")
         return ExitStatus.ALL_WELL
-    say(f"Running {settings.model_script} once ...")
+    where = f" in {location(paths.run)}" if settings.needs_own_folder else ""
+    say(f"Running {settings.model_script} once{where} ...")
     directory = paths.run if settings.needs_own_folder else here
     outcome = run_trial_here(request, request.default_model, interpreter, seed, paths, directory)
     say(f"Output: {location(paths.output)}")

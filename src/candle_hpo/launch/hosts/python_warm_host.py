@@ -211,7 +211,8 @@ def serve(
 
 def become_the_trial(request: Any, printed: bytes) -> None:
     """Give this process the directory, the environment and the output of its trial."""
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    begins = 0 if request["continues"] else os.O_TRUNC
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | begins, 0o666)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
     while printed:
