@@ -180,6 +180,18 @@ def test_ini_keeps_all_but_the_values(here: Path) -> None:
     assert (parser.getboolean("train", "amp"), parser["a.b"]["x"]) == (False, "y")
 
 
+def test_files_without_sections_and_without_a_telling_name(here: Path) -> None:
+    text = "; GROMACS\n\ndt = 0.002 ; ps\nref-t= 300\ntcoupl =\n"
+    assert written(here, "md.mdp", text, dt=1, **{"ref-t": 310, "tcoupl": "no"}) == (
+        "; GROMACS\n\ndt = 1.0 ; ps\nref-t= 310\ntcoupl =no\n"
+    )
+    assert (
+        written(here, "config-feedforward", "[NEAT]\npop_size = 150\n", NEAT__pop_size=20) == "[NEAT]\npop_size = 20\n"
+    )
+    assert written(here, "INPUT", "&a x=1 /", a__x=2) == "&a x=2 /"
+    assert written(here, "params", '{"x": 1}', x=2) == '{"x": 2}'
+
+
 def test_env_and_its_quotes(here: Path) -> None:
     env = "# a\nLR=0.1 # rate\nexport NAME='old one'\nPATHS=\"a b\"\nURL=a#b\nEMPTY=\nFLAG=true\n"
     text = written(here, ".env", env, LR=1e-05, NAME="x y", PATHS="it's $5", URL="c", EMPTY=[1], FLAG=False)
@@ -246,14 +258,15 @@ def test_what_a_set_lacks_stays_as_it_is_in_the_file(here: Path) -> None:
         ("c.toml", "a = \n", "a = 1", "c.toml:1: this is not TOML: "),
         ("c.toml", "a = 1\n", "a = None", 'c.toml: "a" cannot be written into it: TOML has no null'),
         ("c.toml", "[a]\nb = 1\n", "a = 1", '"a" is a table there'),
-        ("c.cfg", "a = 1\n", "a = 1", "c.cfg:1: this is not an INI file with [sections]: "),
+        ("c.cfg", "a = 1;\n", "a = 1", 'c.cfg:1: this is neither "option = value" nor a comment: a = 1;'),
+        ("c.cfg", "[s]\n = 1\n", "a = 1", "c.cfg:2: this is not an INI file: "),
         ("c.ini", "[s]\na = 1\n", "s.a = '50%'", 'c.ini: "s.a" cannot be written into it: not every reader'),
         ("c.ini", "[s]\na = 1\n", "s.a = 'x ; y'", "not every reader of INI files reads"),
         ("c.ini", "[s]\na = 1\n", "s.a = 'x\\ny'", "it has more than one line"),
         (".env", "A=1\n", "A = None", "null has no spelling there"),
         ("c.nml", "a = 1\n", "a = 1", "c.nml: there is no namelist"),
         ("c.nml", "&s a=1 /", "s.a = {'x': 1}", "a namelist has no spelling for it"),
-        ("run.dat", "a = 1\n", "a = 1", "write {{ name }} in it where the value of a hyperparameter belongs"),
+        ("run.dat", "a 1\n", "a = 1", "write {{ name }} in it where the value of a hyperparameter belongs"),
         ("run.dat", "1\n{{ rat }}\n", "rate = 1", 'run.dat:2: there is no hyperparameter "rat"; did you mean "rate"?'),
         ("run.dat", b"\0", "a = 1", "data belong in a file that link names"),
     ],

@@ -168,18 +168,27 @@ def _span_in_toml(text: str, path: tuple[str | int, ...]) -> tuple[int, int]:
 
 
 _SECTION = re.compile(r"\[(?P<name>.+)\]")
+_OF_NO_SECTION = re.compile(r"\s*(?:[#;].*|[A-Za-z][\w.-]*\s*=(?:.*[^;{\\\s])?\s*)?", re.ASCII)
 _OPTION = re.compile(r"(?P<name>[^=:\s][^=:]*?)\s*[=:][^\S\n]*(?P<value>\S.*?|)(?=\s+[;#]|\s*$)")
 
 
 def _ini(text: str) -> Iterator[Place]:
-    """Yield the options of an INI file as `section.option`, where Python's configparser reads it."""
+    """Yield the options of an INI file as `section.option`, where Python's configparser reads it.
+
+    Without sections, each line has to be a comment or `option = value`; other languages end their lines otherwise.
+    """
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
         parser.read_string(text)
-    except configparser.Error as error:
-        line = getattr(error, "lineno", 0) or 0
-        reason = error.message.partition("\n")[0].rstrip(".")
-        raise NotOfThisForm(f"this is not an INI file with [sections]: {reason}", line) from None
+    except configparser.MissingSectionHeaderError:
+        for number, each in enumerate(text.splitlines(), start=1):
+            if not _OF_NO_SECTION.fullmatch(each):
+                raise NotOfThisForm(
+                    f'this is neither "option = value" nor a comment: {each.strip()[:40]}', number
+                ) from None
+    except configparser.ParsingError as error:
+        number, each = error.errors[0]
+        raise NotOfThisForm(f"this is not an INI file: {each} is neither a section nor an option", number) from None
     section, indent = "", 0
     place: Place | None = None
     at = 0

@@ -22,8 +22,10 @@ from candle_hpo.inputfile.config_places import NotOfThisForm, Place, places_of
 MOST_BYTES = 1_000_000  # of a file with hyperparameters, which travels with each trial; more is data
 _FORMS: dict[str, Form] = {
     ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".toml": "TOML", ".ini": "INI", ".cfg": "INI", ".conf": "INI",
+    ".properties": "INI", ".mdp": "INI",
     ".env": "env", ".nml": "namelist", ".namelist": "namelist",
 }  # fmt: skip
+_BY_CONTENT: tuple[Form, ...] = ("JSON", "namelist", "INI")  # what is unlike the others, whatever the file's name is
 _MARKED = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
 _HOW_TO_MARK = "write {{ name }} in it where the value of a hyperparameter belongs"
 _SHOWN = 12  # names in a message
@@ -147,6 +149,11 @@ def _places(file: Placed, text: str, names: Sequence[str], *, is_needed: bool) -
                 raise NotOfThisForm(f'there is no hyperparameter "{place.name}"; ' + nearest(place.name, names), line)
         return "text", marked
     if form == "text" and is_needed:
+        for form in _BY_CONTENT:
+            with contextlib.suppress(NotOfThisForm):
+                found = _found(form, text, names)
+                if any(place.name in names for place in found):
+                    return form, found
         raise NotOfThisForm(
             f"its name does not say that it is YAML, JSON, TOML, INI, .env or a namelist; {_HOW_TO_MARK}"
         )
