@@ -180,7 +180,7 @@ def test_ini_keeps_all_but_the_values(here: Path) -> None:
     assert (parser.getboolean("train", "amp"), parser["a.b"]["x"]) == (False, "y")
 
 
-def test_files_without_sections_and_without_a_telling_name(here: Path) -> None:
+def test_files_without_sections_and_without_a_suffix(here: Path) -> None:
     text = "; GROMACS\n\ndt = 0.002 ; ps\nref-t= 300\ntcoupl =\n"
     assert written(here, "md.mdp", text, dt=1, **{"ref-t": 310, "tcoupl": "no"}) == (
         "; GROMACS\n\ndt = 1.0 ; ps\nref-t= 310\ntcoupl =no\n"
@@ -334,3 +334,10 @@ def test_files_that_cannot_lie_together(here: Path, more: str, expected: str) ->
         assert len(submitted(here, "conf/c.yaml", "a: 1\n", "a = 1", more=more).templates) == 1
     else:
         assert expected in problem(here, "conf/c.yaml", "a: 1\n", "a = 1", more=more)
+
+
+def test_a_file_that_only_its_owner_can_read_is_noted(here: Path) -> None:
+    assert not submitted(here, ".env", "KEY=1\nLR=1\n", "LR = 2").notes
+    (here / ".env").chmod(0o600)
+    (note,) = submitted(here, ".env", "KEY=1\nLR=1\n", "LR = 2").notes
+    assert note.startswith(f"{here}/.env is readable by you alone")

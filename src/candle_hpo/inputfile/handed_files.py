@@ -107,6 +107,17 @@ def samples_of(
                 yield {**default_model, parameter.name: parameter.value({**least, axis.name: place})}
 
 
+def notes_on_private_files(templates: Sequence[FileTemplate]) -> Iterator[str]:
+    """Yield a note on each file that its owner alone can read: what it holds will lie in other places, too."""
+    for template in templates:
+        with contextlib.suppress(OSError):
+            if not Path(template.path).stat().st_mode & 0o044:
+                yield (
+                    f"{template.path} is readable by you alone; the experiment's folder, and each trial's, will have "
+                    "its text, with the permissions that your umask gives"
+                )
+
+
 def _has_another_way(name: str, settings: Settings) -> bool:
     """Return whether a hyperparameter that no file has reaches the script all the same, because the user says so."""
     named = set(placeholders(settings.argument_words))

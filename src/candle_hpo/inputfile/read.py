@@ -18,7 +18,7 @@ from candle_hpo.inputfile.command_line import check_command_line
 from candle_hpo.inputfile.consistency import check_consistency, check_fidelity
 from candle_hpo.inputfile.control import REQUIRED, Control, read_control, with_overrides
 from candle_hpo.inputfile.default_model import read_default_model
-from candle_hpo.inputfile.handed_files import problems_of_places, read_templates, samples_of
+from candle_hpo.inputfile.handed_files import notes_on_private_files, problems_of_places, read_templates, samples_of
 from candle_hpo.inputfile.keyword_values import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.parameter_space import NO_PARAMETERS, is_param_helpers, read_parameter_space
@@ -106,6 +106,7 @@ class _Reader:
         names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
         templates, wrong = read_templates(settings, names, samples_of(default_model, space))
         self._findings.problems.extend(wrong)
+        self._findings.notes.extend(notes_on_private_files(templates))
         for keyword, problem in problems_of_places(settings):
             self._findings.wrong(self._control.line_of(keyword), f"{keyword}: {problem}")
         return templates

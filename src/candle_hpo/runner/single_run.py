@@ -45,7 +45,7 @@ def run_once(request: InputFile, interpreter: Interpreter, seed: int, say: Say) 
         return ExitStatus.ALL_WELL
     where = f" in {location(paths.run)}" if settings.needs_own_folder else ""
     say(f"Running {settings.model_script} once{where} ...")
-    directory = paths.run if settings.needs_own_folder else here
+    directory = None if settings.needs_own_folder else here
     outcome = run_trial_here(request, request.default_model, interpreter, seed, paths, directory)
     say(f"Output: {location(paths.output)}")
     return _conclude(outcome, settings.objective.name, paths.output, say)
@@ -57,9 +57,9 @@ def run_trial_here(
     interpreter: Interpreter,
     seed: int,
     paths: TrialPaths,
-    directory: Path,
+    directory: Path | None = None,
 ) -> Outcome:
-    """Run the model once on this machine, with `directory` as its working directory; a signal stops it.
+    """Run the model once on this machine, in `directory`, or where a trial would run; a signal stops it.
 
     Raises `MachineError` where the machine does not let it begin.
     """
@@ -95,7 +95,7 @@ def run_trial_here(
     try:
         return arrival.result()
     except OSError as error:
-        raise MachineError(f"the model cannot be run in {directory}: {error}") from None
+        raise MachineError(f"the model cannot be run in {directory or paths.run}: {error}") from None
 
 
 def _conclude(outcome: Outcome, objective: str, output: Path, say: Say) -> ExitStatus:
