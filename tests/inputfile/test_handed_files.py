@@ -341,3 +341,13 @@ def test_a_file_that_only_its_owner_can_read_is_noted(here: Path) -> None:
     (here / ".env").chmod(0o600)
     (note,) = submitted(here, ".env", "KEY=1\nLR=1\n", "LR = 2").notes
     assert note.startswith(f"{here}/.env is readable by you alone")
+
+
+def test_a_text_and_a_search_space(here: Path) -> None:
+    both = '{"name": "a", "type": "float", "low": 0, "high": 1}\n{"name": "b", "type": "int", "low": 1, "high": 9%s}'
+    text = "{{ a }} {{ b }}"
+    assert submitted(here, "run.dat", text, "", both % "", 'workflow="random"').templates
+    sometimes = both % ', "requires": {"a": {"low": 0.5}}'
+    reason = problem(here, "run.dat", text, "", sometimes, 'workflow="random"')
+    assert 'run.dat needs "b", which this set of hyperparameters does not have' in reason
+    assert submitted(here, "run.dat", text, "b = 3", sometimes, 'workflow="random"').templates

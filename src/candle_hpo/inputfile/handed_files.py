@@ -98,13 +98,16 @@ def samples_of(
     if isinstance(space, GridSpace):
         yield from (one.hyperparameters for one in space.sets)
         return
-    yield default_model
-    for parameter in space.parameters if space is not None else ():
-        least = {axis.name: axis.low for axis in parameter.axes}
-        yield {**default_model, parameter.name: parameter.value(least)}
+    parameters = space.parameters if space is not None else ()
+    least = {axis.name: axis.low for parameter in parameters for axis in parameter.axes}
+    all_of_them = {**default_model, **{each.name: each.value(least) for each in parameters}}
+    yield all_of_them
+    for parameter in parameters:
+        if parameter.condition is not None and parameter.name not in default_model:
+            yield {name: value for name, value in all_of_them.items() if name != parameter.name}
         for axis in parameter.axes:
             for place in range(len(axis.choices)):
-                yield {**default_model, parameter.name: parameter.value({**least, axis.name: place})}
+                yield {**all_of_them, parameter.name: parameter.value({**least, axis.name: place})}
 
 
 def notes_on_private_files(templates: Sequence[FileTemplate]) -> Iterator[str]:
@@ -225,7 +228,8 @@ def _not_writable(templates: Sequence[FileTemplate], samples: Iterable[Mapping[s
     seen: set[object] = set()
     tried = 0
     for values in samples:
-        new = {(name, _kind_of(value)) for name, value in values.items()} - seen
+        new = {(name, _kind_of(value)) for name, value in values.items()} | {frozenset(values)}
+        new -= seen
         if not new:
             continue
         seen |= new
