@@ -14,6 +14,7 @@ import yaml
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile
 from candle_hpo.core.file_template import NotWritable
+from candle_hpo.inputfile.config_places import places_of
 from candle_hpo.inputfile.read import read_input_file
 
 
@@ -180,10 +181,29 @@ def test_ini_keeps_all_but_the_values(here: Path) -> None:
     assert (parser.getboolean("train", "amp"), parser["a.b"]["x"]) == (False, "y")
 
 
+INI_TEXTS = [
+    "  [a]\n  x = 1\n  y = 2\n  [b]\n  x = 3\n",
+    "[a]\nx = 1\nflag\n[b]\nx =\n   3\n\n   4\n# x = 5\ny: 6 ; said\n",
+    "[a]\n x=1\n   [b]\nw : [3]\n[a.b]\nz=\u2028 1\nx=\x0c2\n",
+]
+
+
+@pytest.mark.parametrize("text", INI_TEXTS)
+def test_ini_is_read_as_python_does(text: str) -> None:
+    parser = configparser.RawConfigParser(allow_no_value=True)
+    parser.read_string(text)
+    expected = {f"{section}.{name}": value for section in parser for name, value in parser[section].items()}
+    found = {place.name: text[place.start : place.end] for place in places_of("INI", text, ())}
+    assert {
+        name: value.partition(" ;")[0] for name, value in expected.items() if value is not None and name in found
+    } == {name: "\n".join(map(str.strip, value.split("\n"))) for name, value in found.items()}
+    assert found.keys() == {name for name, value in expected.items() if value is not None}
+
+
 def test_files_without_sections_and_without_a_suffix(here: Path) -> None:
-    text = "; GROMACS\n\ndt = 0.002 ; ps\nref-t= 300\ntcoupl =\n"
+    text = "; GROMACS\n\ndt = 0.002 ; ps\n  ref-t= 300\ntcoupl =\n"
     assert written(here, "md.mdp", text, dt=1, **{"ref-t": 310, "tcoupl": "no"}) == (
-        "; GROMACS\n\ndt = 1.0 ; ps\nref-t= 310\ntcoupl =no\n"
+        "; GROMACS\n\ndt = 1.0 ; ps\n  ref-t= 310\ntcoupl =no\n"
     )
     assert (
         written(here, "config-feedforward", "[NEAT]\npop_size = 150\n", NEAT__pop_size=20) == "[NEAT]\npop_size = 20\n"
@@ -260,6 +280,7 @@ def test_what_a_set_lacks_stays_as_it_is_in_the_file(here: Path) -> None:
         ("c.toml", "[a]\nb = 1\n", "a = 1", '"a" is a table there'),
         ("c.cfg", "a = 1;\n", "a = 1", 'c.cfg:1: this is neither "option = value" nor a comment: a = 1;'),
         ("c.cfg", "[s]\n = 1\n", "a = 1", "c.cfg:2: this is not an INI file: "),
+        ("c.ini", "[s]\na = 1\nb\n  c", "s.a = 1", "this is not an INI file: "),
         ("c.ini", "[s]\na = 1\n", "s.a = '50%'", 'c.ini: "s.a" cannot be written into it: not every reader'),
         ("c.ini", "[s]\na = 1\n", "s.a = 'x ; y'", "not every reader of INI files reads"),
         ("c.ini", "[s]\na = 1\n", "s.a = 'x\\ny'", "it has more than one line"),

@@ -177,41 +177,34 @@ def _ini(text: str) -> Iterator[Place]:
 
     Without sections, each line has to be a comment or `option = value`; other languages end their lines otherwise.
     """
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    parser, has_sections = configparser.RawConfigParser(strict=False, allow_no_value=True), True
     try:
         parser.read_string(text)
     except configparser.MissingSectionHeaderError:
+        has_sections = False
         for number, each in enumerate(text.splitlines(), start=1):
             if not _OF_NO_SECTION.fullmatch(each):
                 raise NotOfThisForm(
                     f'this is neither "option = value" nor a comment: {each.strip()[:40]}', number
                 ) from None
+    except AttributeError:  # of Pythons before 3.13, at a line that continues an option without a value
+        raise NotOfThisForm("this is not an INI file: a line continues an option that has no value") from None
     except configparser.ParsingError as error:
         number, each = error.errors[0]
         raise NotOfThisForm(f"this is not an INI file: {each} is neither a section nor an option", number) from None
-    section, indent = "", 0
+    section, indent, at = "", 0, 0
     place: Place | None = None
-    at = 0
-    for line in text.splitlines(keepends=True):
-        bare = line.strip()
-        begins = len(line) - len(line.lstrip())
-        if bare and bare[0] not in "#;":
-            header = _SECTION.match(bare) if begins == 0 else None
-            option = _OPTION.match(line.rstrip("\r\n"), begins)
-            if place is not None and begins > indent and not header:  # the value continues
-                place = place._replace(end=at + len(line.rstrip()))
-            elif header:
-                section = header["name"]
-                if place is not None:
-                    yield place
-                place = None
-            elif option:
-                if place is not None:
-                    yield place
-                place, indent = (
-                    Place(_joined(section, option["name"]), at + option.start("value"), at + option.end("value")),
-                    begins,
-                )
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        bare, begins = line.strip(), len(line) - len(line.lstrip())
+        if place is not None and bare and bare[0] not in "#;" and begins > indent and has_sections:
+            place = place._replace(end=at + len(line.rstrip()))  # the value continues
+        elif bare and bare[0] not in "#;":
+            if place is not None:
+                yield place
+            header, option = _SECTION.match(bare), _OPTION.match(line.rstrip("\r\n"), begins)
+            section, indent, place = header["name"] if header else section, begins, None
+            if option and not header:
+                place = Place(_joined(section, option["name"]), at + option.start("value"), at + option.end("value"))
         at += len(line)
     if place is not None:
         yield place
