@@ -61,6 +61,29 @@ while True:
     x.mul_(1.0)
     torch.cuda.synchronize()
 """
+REPORTED = "epoch (?P<epoch>[0-9]+): loss (?P<loss>[^ ]+)"
+REPORTING = """
+import signal, sys
+import torch
+from torch import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(64, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 1)).cuda()
+optimizer = torch.optim.SGD(model.parameters(), lr=10.0 ** (hyperparams["x"] * 7 % 12 / 2 - 7))
+inputs = torch.randn(8192, 64, device="cuda")
+targets = inputs.sin().sum(1, keepdim=True)
+def save(*_):
+    torch.save(model.state_dict(), "checkpoint.pt")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, save)
+for epoch in range(1, 28):
+    for rows in torch.randperm(8192, device="cuda").split(16):
+        loss = nn.functional.mse_loss(model(inputs[rows]), targets[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        print(f"epoch {epoch}: loss {nn.functional.mse_loss(model(inputs), targets).item():.6f}", flush=True)
+"""
 FAULTS = """
 import torch
 if hyperparams["x"] == 1:
@@ -213,6 +236,31 @@ def an_interrupted_campaign_leaves_nothing() -> str:
     return "two trials that share the GPU are gone from it after Ctrl-C"
 
 
+def bad_trials_are_stopped_early() -> str:
+    """Train with learning rates from far too small to good, four at a time, with and without early stopping."""
+    before = used()
+    shared: dict[str, object] = {"nworkers": 4, "trials_per_gpu": 4, "result_pattern": REPORTED, "max_steps": 27}
+    took, best, stopped = {}, {}, {}
+    for stopping in ("none", "asha"):
+        began = time.perf_counter()
+        with _started(REPORTING, 12, {}, {**shared, "stopping": stopping}) as (process, here):
+            out, _ = process.communicate(timeout=200)
+            took[stopping] = time.perf_counter() - began
+            assert process.returncode == 0, out
+            experiment = candle_hpo.load(here / "last-candle-job")
+            stopped[stopping] = [trial for trial in experiment.trials if trial.status == "stopped"]
+            best[stopping] = experiment.best and experiment.best.value
+            unsaved = [trial for trial in stopped[stopping] if not (trial.folder / "checkpoint.pt").exists()]
+            assert not unsaved, unsaved
+    assert stopped["asha"], "no trial was stopped"
+    assert not stopped["none"], stopped
+    nothing_is_left(before)
+    return (
+        f"of 12 trainings asha stopped {len(stopped['asha'])}, which had all saved their checkpoints; the best loss "
+        f"is {best['asha']} after {took['asha']:.0f} s, and {best['none']} after {took['none']:.0f} s without"
+    )
+
+
 CHECKS: tuple[Callable[[], str], ...] = (
     each_trial_sees_its_gpu,
     values_are_those_of_a_fresh_interpreter,
@@ -221,6 +269,7 @@ CHECKS: tuple[Callable[[], str], ...] = (
     faults_stay_with_their_trial,
     a_trial_that_is_ended_leaves_nothing,
     an_interrupted_campaign_leaves_nothing,
+    bad_trials_are_stopped_early,
 )
 
 

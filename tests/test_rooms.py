@@ -121,7 +121,7 @@ def test_the_dialect_of_r_knows_drafts_and_lines_alone() -> None:
     }
 
 
-OF_TRIALS = {"result.last_lines", "report_watch.Series", "reports.report_in_line"}
+OF_TRIALS = {"result.lines_that_tell", "report_watch.Series", "reports.report_in_line"}
 
 
 def test_report_reads_of_the_trials_only_their_output_and_reports() -> None:

@@ -12,7 +12,8 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Metrics
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.frame import data_frame
 from candle_hpo.report.results import last_step
 from candle_hpo.runner.liveness import replay_now

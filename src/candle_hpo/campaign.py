@@ -21,16 +21,6 @@ from candle_hpo.core.news import Broke, Ended, Engine, News, PlacesChanged, Repo
 from candle_hpo.core.stopping import Stop, StopHow, StopReason
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Status, Trial
 from candle_hpo.record import events
-from candle_hpo.record.events import (
-    AnyEvent,
-    CampaignStarted,
-    CampaignStopped,
-    NodeExcluded,
-    TrialFinished,
-    TrialReported,
-    TrialStarted,
-    TrialStopAsked,
-)
 from candle_hpo.record.record import Record
 from candle_hpo.schedule.places import PlaceKeeper
 from candle_hpo.schedule.scheduler import FirstCome, Moment, Scheduler, VerdictKind
@@ -73,8 +63,8 @@ class Campaign:
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
         self._running: dict[int, Attempt] = {}  # by the number of the trial
-        self._unrecorded: list[AnyEvent] = []
-        self._weighed: list[AnyEvent] = []  # reports, and what followed from them
+        self._unrecorded: list[events.AnyEvent] = []
+        self._weighed: list[events.AnyEvent] = []  # reports, and what followed from them
         self._last_append = time.monotonic()
         self._stopping: set[str] = set()  # names of attempts that are to end early
         self._again = Attempts(policy)
@@ -109,7 +99,7 @@ class Campaign:
             self._record_what_still_ends()
             raise
         stop = self._stop or self._failure_watch.stop
-        self._record.append([CampaignStopped(time.time(), stop)])
+        self._record.append([events.CampaignStopped(time.time(), stop)])
         self._watch()
         return stop
 
@@ -131,8 +121,8 @@ class Campaign:
         out_of_use = {excluded.node for excluded in history.excluded}
         running = [row.attempt for row in history.running.values()]
         ended = [(attempt, outcome) for attempt in running if (outcome := engine.collect(attempt))]
-        began = CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
-        self._record.append([*(TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
+        began = events.CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
+        self._record.append([*(events.TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
         self._has_begun = True
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         for attempt, reported in history.reports:
@@ -163,13 +153,13 @@ class Campaign:
     def _record_and_start_some(self) -> bool:
         """Record and start what can be proposed in a moment; return whether there may be more."""
         starting, may_be_more = self._attempts_to_start(self._places - len(self._running))
-        self._append([TrialStarted.of(attempt, time.time()) for attempt in starting])
+        self._append([events.TrialStarted.of(attempt, time.time()) for attempt in starting])
         for attempt in starting:
             self._engine.start(attempt)
             self._running[attempt.trial.number] = attempt
         return may_be_more
 
-    def _append(self, started: Sequence[TrialStarted]) -> None:
+    def _append(self, started: Sequence[events.TrialStarted]) -> None:
         """Record what happened, and what starts now. Reports alone wait for more: nobody acts on them but this loop."""
         found = [*self._unrecorded, *started]
         if found or (self._weighed and time.monotonic() - self._last_append > REPORTS_SECONDS):
@@ -254,13 +244,14 @@ class Campaign:
                 if isinstance(each, Ended | Broke):
                     del self._running[each.attempt.trial.number]
                     known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.attempt)
-                    self._unrecorded.append(TrialFinished.of(each.attempt, known or _LOST, time.time()))
+                    self._unrecorded.append(events.TrialFinished.of(each.attempt, known or _LOST, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append([*self._weighed, *self._unrecorded])
-            lost = [TrialFinished.of(row.attempt, _LOST, time.time()) for row in self._record.history.running.values()]
-            self._record.append([*lost, CampaignStopped(time.time(), Stop(StopReason.ERROR))])
+            running = self._record.history.running.values()
+            lost = [events.TrialFinished.of(row.attempt, _LOST, time.time()) for row in running]
+            self._record.append([*lost, events.CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
-    def _finish(self, attempt: Attempt, outcome: Outcome) -> TrialFinished:
+    def _finish(self, attempt: Attempt, outcome: Outcome) -> events.TrialFinished:
         """Let everything know how an attempt ended; return what the record is to have of it."""
         del self._running[attempt.trial.number]
         self._stopping.discard(attempt.name)
@@ -268,7 +259,7 @@ class Campaign:
         self._observe(attempt, outcome)
         self._failure_watch.add(attempt.trial, outcome, time.monotonic())
         self._keeper.add(attempt, outcome)
-        return TrialFinished.of(attempt, outcome, time.time())
+        return events.TrialFinished.of(attempt, outcome, time.time())
 
     def _observe(self, attempt: Attempt, outcome: Outcome) -> None:
         self._scheduler.ended(attempt, outcome)
@@ -283,17 +274,18 @@ class Campaign:
         if verdict.kind is VerdictKind.UNHEEDED:
             return
         self._search.observe(trial, report)
-        weighed = TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
-        self._weighed.append(weighed)
+        self._weighed.append(
+            events.TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
+        )
         if verdict.kind is VerdictKind.STOP:
-            self._weighed.append(TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))
+            self._weighed.append(events.TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))
             self._stopping.add(attempt.name)
             self._engine.stop(attempt, StopHow.PURPOSE)
 
     def _judge_nodes(self) -> None:
         """Let nodes and workers be held, released or excluded for what ended there."""
         has_changed, out_of_use = self._keeper.judge(time.monotonic(), is_idle=self._is_idle())
-        self._unrecorded += [NodeExcluded(time.time(), each.where, each.reason) for each in out_of_use]
+        self._unrecorded += [events.NodeExcluded(time.time(), each.where, each.reason) for each in out_of_use]
         if has_changed:
             self._hear(self._engine.news(0))  # of other places
 

@@ -177,8 +177,7 @@ def test_what_is_likely_is_a_note_and_the_trial_decides(candle: Candle, write_in
     for command in (["check", path, "--run"], ["submit-job", path]):
         done = candle(*command)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "model.py:3: the module found_later is not installed for /" in done.stdout
-        assert "the script changes sys.path, and may find it then" in done.stdout
+        assert "found_later" not in done.stdout
     done = candle("check", write_input("val_to_return = hyperparams['lr']"), "--run")
     assert done.returncode == 2
     assert 'note  model.py:1: it reads the hyperparameter "lr", which' in done.stdout
@@ -319,7 +318,7 @@ def test_submit_job_refuses_nothing_that_others_may_see_to(candle: Candle, write
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "found_later.py").write_text("x = 1\n")
     prepare = "prepare='export PYTHONPATH=\"$CANDLE_EXPERIMENT_DIR/../../../elsewhere\"'"
-    finds = f"import sys; sys.path.append({str(here / 'elsewhere')!r})\nimport found_later\nval_to_return = 1"
+    finds = f"import sys; sys.path.append({str(here)!r} + '/elsewhere'[:])\nimport found_later\nval_to_return = 1"
     for script, control, note in [
         ("import fills_in\nval_to_return = hyperparams['z']", "", 'it reads the hyperparameter "z", which x.in'),
         (finds, "", "model.py:2: the module found_later is not installed for /"),

@@ -183,17 +183,24 @@ def test_one_that_has_ended_is_not_stopped_and_neither_is_the_next(seen: dict[st
     assert seen["next"] == [[3, "completed", 3.0, ""]]
 
 
-@pytest.mark.parametrize(
-    ("how", "status"), [(StopHow.PURPOSE, Status.STOPPED), (StopHow.INTERRUPT, Status.INTERRUPTED)]
-)
-def test_one_that_is_stopped_while_its_worker_is_lost_was_stopped(how: StopHow, status: Status) -> None:
+def engine_with_one_attempt() -> tuple[PooledEngine, Future[Any]]:
+    """Return an engine that runs the first attempt, and the future that says how it ends."""
+    future: Future[Any] = Future()
+
     class Pool(Executor):
         def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]
             return future
 
-    future: Future[Any] = Future()
     engine = PooledEngine(Pool(), lambda _: pytest.fail(), 1, lambda *_: None)
     engine.start(attempt_at(1))
+    return engine, future
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [(StopHow.PURPOSE, Status.STOPPED), (StopHow.INTERRUPT, Status.INTERRUPTED)]
+)
+def test_one_that_is_stopped_while_its_worker_is_lost_was_stopped(how: StopHow, status: Status) -> None:
+    engine, future = engine_with_one_attempt()
     engine.stop(attempt_at(1), how)
     future.set_exception(OSError("its worker was lost"))
     (_, ended) = engine.news(0)
@@ -203,13 +210,7 @@ def test_one_that_is_stopped_while_its_worker_is_lost_was_stopped(how: StopHow, 
 
 
 def test_where_a_worker_is_lost_what_its_attempt_reported_last_is_known() -> None:
-    class Pool(Executor):
-        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]
-            return future
-
-    future: Future[Any] = Future()
-    engine = PooledEngine(Pool(), lambda _: pytest.fail(), 1, lambda *_: None)
-    engine.start(attempt_at(1))
+    engine, future = engine_with_one_attempt()
     for step in (1, 2):
         engine.report("hpset_00001/1", Report(step, {"loss": 0.5}))
         engine.report("hpset_00002/1", Report(step, {"loss": 0.5}))

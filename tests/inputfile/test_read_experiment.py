@@ -339,12 +339,6 @@ def test_what_is_nearly_json_is_shown_as_it_would_be_right(here: Path, line: str
     assert found == f"x.in:9: {expected}; a set is one JSON object on one line"
 
 
-def test_a_name_that_looks_misspelt_is_noted(write_input: WriteInput) -> None:
-    experiment = read_input_file(write_input(default_model="epoch = 2", param_space='{"epochs": 3, "x": 1, "y": 1}'))
-    (note,) = experiment.notes
-    assert note == 'the sets name "epochs", and &default_model has "epoch"; is one of them misspelt?'
-
-
 @pytest.mark.parametrize(
     ("pattern", "notes"),
     [

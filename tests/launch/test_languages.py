@@ -7,8 +7,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from candle_hpo.launch.run import run_attempt
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, gone, input_text
-from support.attempts import attempt_at
+from support.attempts import attempt_at, stopped_when_it_prints
 
 pytestmark = pytest.mark.slow
 
@@ -299,17 +297,8 @@ def test_it_may_change_its_directory(run: Runner) -> None:
 
 
 def test_it_stops_when_asked(run: Runner) -> None:
-    def stop_when_it_runs() -> None:
-        output = run.folder / "subprocess_out_and_err.txt"
-        while not (output.exists() and output.read_text()):
-            time.sleep(0.01)
-        run.switch.stop()
-
-    thread = threading.Thread(target=stop_when_it_runs)
-    thread.start()
-    assert run(run.language.sleeps).status is Status.INTERRUPTED
-    thread.join()
-    run.switch.close()
+    with stopped_when_it_prints(run.folder / "subprocess_out_and_err.txt", run.switch):
+        assert run(run.language.sleeps).status is Status.INTERRUPTED
 
 
 def test_other_metrics_are_kept(run: Runner) -> None:
@@ -459,6 +448,22 @@ def test_a_value_that_a_trap_leaves_is_the_value(bash: Runner) -> None:
 def test_the_status_within_a_trap_is_the_scripts_own(bash: Runner) -> None:
     outcome = bash("set -e\ntrap 'echo got $?' EXIT\nval_to_return=1\nexit 7")
     assert outcome.reason == "exit status 7; last output: got 7"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("grep -q x /dev/null", "ready / candle: set -e ended the script, at or after: grep -q x /dev/null"),
+        ("f() { [ -e nothing ]; }; f", "ready / candle: set -e ended the script, at or after: [ -e nothing ]"),
+        ("(exit 1)", "ready / candle: set -e ended the script, at or after: echo ready"),
+        ("exit 1", "ready"),
+        ("f() { return 1; }; f", "ready"),
+        ("set +e; false", "ready"),
+        ("if false; then :; fi; [ -e nothing ] || exit 1", "ready"),
+    ],
+)
+def test_what_set_e_ended_a_script_for_is_said(bash: Runner, script: str, reason: str) -> None:
+    assert bash(f"set -e\necho ready\n{script}").reason == f"exit status 1; last output: {reason}"
 
 
 def test_the_bits_of_a_whole_number_of_64_are_not_a_number(r: Runner) -> None:

@@ -159,7 +159,7 @@ def test_a_candle_compliant_script_runs_with_the_sets_values_over_its_own(here: 
 
 def test_a_compliant_script_that_fails_names_its_own_line(here: Path) -> None:
     outcome = run(here, COMPLIANT.replace('params["epochs"]', 'params["epoch"]'))
-    assert outcome.reason == "exit status 1; last output: KeyError: 'epoch'"
+    assert outcome.reason == "exit status 1; last output: KeyError: 'epoch' (model.py, line 10)"
     output = (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").read_text()
     assert 'model.py", line 10, in run' in output
     assert "python_host" not in output

@@ -25,7 +25,7 @@ from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process import group
 from candle_hpo.process.group import StopSwitch
 from conftest import gone
-from support.attempts import attempt_at
+from support.attempts import attempt_at, stopped_when_it_prints
 
 
 class Runner:
@@ -118,10 +118,10 @@ def test_seeds_differ_between_trials_and_not_between_runs() -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep"),
+        ("raise ValueError('too deep')", "exit status 1; last output: ValueError: too deep (model.py, line 1)"),
         (
-            "raise RuntimeError('CUDA error: assert triggered\\nSearch for it\\nCompile with it')",
-            "exit status 1; last output: RuntimeError: CUDA error: assert triggered / Compile with it",
+            "raise RuntimeError('CUDA error: assert triggered\\nSearch for it\\nCompile so')",
+            "exit status 1; last output: RuntimeError: CUDA error: assert triggered (model.py, line 1) / Compile so",
         ),
         ("import sys; sys.exit(3)", "exit status 3"),
         ("print('said'); val_to_return = 1; import sys; sys.exit(3)", "exit status 3; last output: said"),
@@ -247,27 +247,18 @@ def test_trial_timeout_ends_the_whole_group(run: Runner, ignores: bool, monkeypa
 
 @pytest.mark.parametrize("ignores", [False, True])
 def test_stopping_ends_the_whole_group_and_says_so(run: Runner, ignores: bool) -> None:
-    def stop_when_it_runs() -> None:
-        output = run.folder / "subprocess_out_and_err.txt"
-        while not (output.exists() and output.read_text()):
-            time.sleep(0.01)
-        run.switch.stop()
-
-    thread = threading.Thread(target=stop_when_it_runs)
-    thread.start()
-    outcome = run(
-        f"""
-        import signal, subprocess, time
-        if {ignores}:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print(subprocess.Popen(["sleep", "600"]).pid)
-        time.sleep(600)
-        """
-    )
-    thread.join()
+    with stopped_when_it_prints(run.folder / "subprocess_out_and_err.txt", run.switch):
+        outcome = run(
+            f"""
+            import signal, subprocess, time
+            if {ignores}:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print(subprocess.Popen(["sleep", "600"]).pid)
+            time.sleep(600)
+            """
+        )
     assert (outcome.status, outcome.reason) == (Status.INTERRUPTED, "stopped while it ran")
     assert gone(int(run.output.split()[0]))
-    run.switch.close()
 
 
 def test_what_starts_after_the_stop_is_stopped_too(run: Runner) -> None:

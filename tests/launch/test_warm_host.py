@@ -335,7 +335,7 @@ def test_an_import_that_fails_fails_in_the_trial_as_ever(here: Path, monkeypatch
             outputs.append(trials.output)
         trials.host.close()
     assert trials.notes == []
-    assert set(outcomes) == {"exit status 1; last output: ImportError: broken"}
+    assert set(outcomes) == {"exit status 1; last output: ImportError: broken (model.py, line 3)"}
     assert len(set(outputs)) == 1 and "line 3, in <module>" in outputs[0]
 
 

@@ -27,7 +27,8 @@ from candle_hpo.record.events import (
     TrialFinished,
     TrialStarted,
 )
-from candle_hpo.record.history import History, JobHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import JobHistory
 from candle_hpo.record.log import RecordFile, read_events
 from candle_hpo.record.record import Record
 from candle_hpo.record.tail import RecordTail

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from optuna.storages.journal import JournalFileBackend
 from rich.console import Console, RenderableType
 
@@ -125,6 +126,12 @@ def status_of(paths: ExperimentPaths) -> str:
 
 VALUES = st.sampled_from([0.5, 0.5, -1.0, 2.0, 0.5000000001])
 PLACE = Place("n", 0)
+
+
+def without_value(status: Status, kind: FailureKind, reason: str) -> Outcome:
+    return Outcome(status, failure=Failure(kind, reason), seconds=1.0, place=PLACE)
+
+
 ENDS = st.one_of(
     VALUES.map(lambda value: Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0, place=PLACE)),
     VALUES.map(
@@ -134,36 +141,11 @@ ENDS = st.one_of(
     ),
     st.sampled_from(
         [
-            Outcome(
-                Status.FAILED,
-                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.FAILED,
-                failure=Failure(FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.TIMED_OUT,
-                failure=Failure(FailureKind.TIME, "it ran longer than trial_timeout"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.OUT_OF_MEMORY,
-                failure=Failure(FailureKind.MEMORY, "out of memory"),
-                seconds=1.0,
-                place=PLACE,
-            ),
-            Outcome(
-                Status.INTERRUPTED,
-                failure=Failure(FailureKind.MACHINE, "stopped while it ran"),
-                seconds=1.0,
-                place=PLACE,
-            ),
+            without_value(Status.FAILED, FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 3"),
+            without_value(Status.FAILED, FailureKind.EXIT_STATUS, "exit status 1; last output: ValueError: 4"),
+            without_value(Status.TIMED_OUT, FailureKind.TIME, "it ran longer than trial_timeout"),
+            without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, "out of memory"),
+            without_value(Status.INTERRUPTED, FailureKind.MACHINE, "stopped while it ran"),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(4.0, {THE_VALUE: 0.25})),
             Outcome(Status.STOPPED, seconds=1.0, place=PLACE, last_report=Report(1.5, {THE_VALUE: None})),
@@ -399,11 +381,15 @@ GRID: list[Hyperparameters] = [{"x": x, "y": y} for x in (1, 2, 3) for y in ("a"
 
 
 def test_values_that_are_all_the_same_are_noted() -> None:
-    note = note_on_one_value(completed(GRID, [0.5] * 6))
-    assert note.startswith("all 6 completed trials have exactly the same value 0.5: a hyperparameter may not")
-    assert note_on_one_value(completed(GRID[:2], [0.5] * 2)) == "", "two may be a coincidence"
-    assert note_on_one_value(completed([{"x": 1}] * 5, [0.5] * 5)) == "", "the same set five times"
-    assert note_on_one_value(completed(GRID, [0.5] * 5 + [0.5000000000000001])) == ""
+    note = note_on_one_value(completed(GRID, [0.5] * 6), ())
+    assert note.startswith(
+        "all 6 completed trials have exactly the same value 0.5: a hyperparameter may not arrive; look"
+    )
+    note = note_on_one_value(completed(GRID, [0.5] * 6), ("x", "y"))
+    assert "a hyperparameter may not arrive (the script is not seen to read x, y); look at how" in note
+    assert note_on_one_value(completed(GRID[:2], [0.5] * 2), ()) == "", "two may be a coincidence"
+    assert note_on_one_value(completed([{"x": 1}] * 5, [0.5] * 5), ()) == "", "the same set five times"
+    assert note_on_one_value(completed(GRID, [0.5] * 5 + [0.5000000000000001]), ()) == ""
 
 
 def test_an_experiment_whose_hyperparameters_do_not_arrive_is_reported_everywhere(here: Path) -> None:
@@ -415,9 +401,11 @@ def test_an_experiment_whose_hyperparameters_do_not_arrive_is_reported_everywher
             TrialFinished.of(trial, Outcome(Status.COMPLETED, {THE_VALUE: 0.25}), 3.0),
         ]
     paths = experiment(here / "X000", [*events, CampaignStopped(9.0)], 3, Direction.MINIMIZE)
-    note = "all 3 completed trials have exactly the same value 0.25"
-    assert note in status_of(paths)
     stored = read_experiment_settings(paths)
+    stored = replace(stored, provenance=replace(stored.provenance, unread=("x",)))
+    write_experiment_settings(paths, stored)
+    note = "same value 0.25: a hyperparameter may not arrive (the script is not seen to read x)"
+    assert note in status_of(paths)
     assert note in report_page(paths, stored, replay_now(Experiment(paths)))
     watched = Watched(Experiment(paths))
     watched.update()

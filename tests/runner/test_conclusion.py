@@ -11,7 +11,8 @@ from candle_hpo.core.objective import Direction
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.listener import Progress
 from support.made_experiments import make_experiment

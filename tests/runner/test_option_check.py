@@ -50,7 +50,7 @@ def test_what_fits(names: str, words: str, style: str, seen: tuple[str, ...], un
     [
         ("lr", "{lr} --batch-sise 3", "", 'option --batch-sise, which is in script_args; did you mean "--batch-size"?'),
         ("batch_size", "{arguments}", "--my_name value", 'the option --batch_size, which "batch_size" becomes'),
-        ("batch_size", "{arguments}", "batch_size:--bs", 'the option --bs, which "batch_size" becomes; valid are --lr'),
+        ("batch_size", "{arguments}", "batch_size:--bs", 'the option --bs, which "batch_size" becomes; it has --lr'),
         ("amp", "{arguments}", "", "add amp:--amp/--no-amp to argument_style"),
         ("lr batch_size", "--lr {lr}", "", 'nothing hands "batch_size" over to model.py, so that whatever is given for '
          "it changes nothing: add {batch_size}, or {arguments} for all others, to script_args"),

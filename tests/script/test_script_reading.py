@@ -138,6 +138,89 @@ def test_what_may_be_filled_in(text: str) -> None:
     assert read(text).fills_in
 
 
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("import x", True),
+        ("if __name__ == '__main__':\n    import x", True),
+        ("class A:\n    import x", True),
+        ("try:\n    import x\nexcept OSError:\n    pass", True),
+        ("with open('f'):\n    import x", True),
+        ("try:\n    import x\nexcept ImportError:\n    pass\nimport x", True),
+        ("if fast:\n    import x", False),
+        ("if fast:\n    pass\nelse:\n    import x", False),
+        ("match kind:\n    case 1:\n        import x", False),
+        ("try:\n    import y\nexcept ImportError:\n    import x", False),
+        ("try:\n    import x\nexcept:\n    pass", False),
+        ("with contextlib.suppress(ImportError):\n    import x", False),
+        ("def f():\n    import x", False),
+    ],
+)
+def test_whether_a_script_can_do_without_a_module(text: str, needed: bool) -> None:
+    assert {each.name: each.optional for each in read(text).modules}["x"] is not needed
+
+
+@pytest.mark.parametrize(
+    ("text", "alternatives"),
+    [
+        ("try:\n    import x\nexcept ImportError:\n    import y as x", [{"x", "y"}]),
+        ("if sys.version_info >= (3, 11):\n    import x\nelse:\n    import y", [{"x", "y"}]),
+        ("if a:\n    import x\nelif b:\n    import y\nelse:\n    import z", [{"y", "z"}, {"x", "y", "z"}]),
+        ("try:\n    import x\nexcept ImportError:\n    x = None", []),
+        ("try:\n    import x\nexcept OSError:\n    import y", []),
+        ("if __name__ == '__main__':\n    import x\nelse:\n    import y", []),
+    ],
+)
+def test_of_which_modules_one_is_enough(text: str, alternatives: list[set[str]]) -> None:
+    assert [set(each) for each in read(text).alternatives] == alternatives
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from .layers import Dense", Mention(".layers", 1)),
+        ("from . import layers", Mention(".", 1)),
+        ("from ..models.layers import Dense", Mention("..models.layers", 1)),
+        ("try:\n    from .a import b\nexcept ImportError:\n    from a import b", Mention(".a", 2, optional=True)),
+        ("from layers import Dense", None),
+    ],
+)
+def test_a_relative_import(text: str, expected: Mention | None) -> None:
+    assert read(text).relative_import == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("sys.path.append('/data/lib')", "/data/lib"),
+        ("sys.path.insert(0, '../src')", "../src"),
+        ("sys.path.insert(0, os.path.dirname(__file__))", "/a/b"),
+        ("sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'src'))", "/a/b/src"),
+        ("sys.path.append(os.path.join(os.path.dirname(__file__), os.pardir, 'src'))", "/a/b/../src"),
+        ("from os.path import dirname, join\nsys.path.append(join(dirname(dirname(__file__)), 'src'))", "/a/src"),
+        ("sys.path.append(os.path.dirname(__file__) + '/src')", "/a/b/src"),
+        ("sys.path.append(f'{os.path.dirname(__file__)}/src')", "/a/b/src"),
+        ("sys.path.append(str(Path(__file__).parent / 'src'))", "/a/b/src"),
+        ("sys.path.append(str(Path(__file__).resolve().parents[1]))", "/a"),
+        ("sys.path.append(Path(__file__).resolve().parent.joinpath('src').as_posix())", "/a/b/src"),
+        ("root = Path(__file__).parent.parent\nlib = root / 'lib'\nsys.path.extend([str(lib)])", "/a/lib"),
+        ("site.addsitedir('/data/lib')", "/data/lib"),
+        ("sys.path += ['/data/lib']", "/data/lib"),
+        ("sys.path[:0] = ['/data/lib']", "/data/lib"),
+        ("sys.path = ['/data/lib'] + sys.path", "/data/lib"),
+        ("sys.path.append(os.getcwd())", ""),
+        ("sys.path.append(os.environ['LIB'])", ""),
+        ("sys.path = find_path()", ""),
+        ("root = '/a'\nroot = find(root)\nsys.path.append(root)", ""),
+        ("root = root + 'a'\nsys.path.append(root)", ""),
+        ("folders.append('/data/lib')", None),
+    ],
+)
+def test_folders_that_are_added(text: str, folder: str | None) -> None:
+    found = read_script(text, Language.PYTHON, "/a/b/model.py").folders
+    assert [each.path for each in found] == ([] if folder is None else [folder])
+
+
 def test_an_assignment_is_read_before_it_is_written() -> None:
     assert read("hyperparams['x'] = hyperparams['x'] * 2\nhyperparams['x']").reads == (Mention("x", 1),)
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Trial, default_trial_id
+from candle_hpo.process.group import StopSwitch
 
 
 def attempt_at(
@@ -13,3 +20,19 @@ def attempt_at(
 ) -> Attempt:
     """Return an attempt at the trial of this number, with the id that its number gives it."""
     return Attempt(Trial(Configuration(number, id or default_trial_id(number), hyperparameters or {})), attempt)
+
+
+@contextmanager
+def stopped_when_it_prints(output: Path, switch: StopSwitch) -> Iterator[None]:
+    """Stop the trial that runs within the block as soon as it has printed something."""
+
+    def stop_when_it_prints() -> None:
+        while not (output.exists() and output.read_text()):
+            time.sleep(0.01)
+        switch.stop()
+
+    thread = threading.Thread(target=stop_when_it_prints)
+    thread.start()
+    yield
+    thread.join()
+    switch.close()

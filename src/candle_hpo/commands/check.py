@@ -10,7 +10,8 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.runner.input_check import Findings, check_input_file
+from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.input_check import check_input_file
 
 
 def check(input_file: Path, overrides: Sequence[str], run: bool, console: Console) -> None:

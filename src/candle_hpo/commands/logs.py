@@ -13,7 +13,7 @@ from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.trial import Status
 from candle_hpo.launch.command_file import command_shown
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.summary import last_report_words, status_words
 from candle_hpo.report.words import duration, location, number

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from candle_hpo.core.objective import Direction
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 
 if TYPE_CHECKING:
     from candle_hpo.report.progress import Progress

@@ -37,6 +37,6 @@ def status(experiment: str | None, console: Console) -> None:
         *script_version_lines(history, stored),
         *environment_lines(stored),
         *cold_start_note(stored.settings),
-        *note_lines(history, stored.trials(history)),
+        *note_lines(history, stored),
         f"Folder: {location(paths.root)}",
     )

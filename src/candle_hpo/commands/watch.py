@@ -139,7 +139,7 @@ def _conclude(watched: Watched, console: Console) -> None:
         *savings_lines(history, stored),
         best_line(history, stored.names),
         *failure_lines(history, watched.paths),
-        *note_lines(history, stored.trials(history)),
+        *note_lines(history, stored),
         *script_version_lines(history, stored),
     )
     if history.ended:

@@ -29,7 +29,11 @@ class GitState(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a script runs with on a machine, as far as it could be found out; `unknown` says what could not, and why."""
+    """What a script runs with on a machine, as far as it could be found out; `unknown` says what could not, and why.
+
+    `unread` are hyperparameters that vary, and that the script is not seen to read, as far as its text shows what it
+    reads.
+    """
 
     script: ScriptState | None = None
     interpreter: str = ""
@@ -37,6 +41,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     gpus: tuple[str, ...] = ()
     git: GitState | None = None
     unknown: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def changes_since(self, earlier: Surroundings) -> list[str]:
         """Return what is another than it was, a line each: interpreter and packages (`numpy 1.26.4 is now 2.1.0`)."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +79,6 @@ class _Reader:
         space: GridSpace | ParametricSpace | None = None
         if "control" in self._sections and self._space_counts():
             space = self._space(default_model)
-            self._findings.notes.extend(_notes_on_names(space, default_model))
         names_are_read = len(self._findings.problems) == known_problems
         if space is not None:
             check_fidelity(self._control, default_model, space, self._findings)
@@ -184,13 +182,3 @@ def _value_notes(keywords: Mapping[str, object]) -> ValueNotes:
     as_texts = keywords.get("hyperparams_as") == "arguments" or "script_args" in keywords or is_bash
     runs_here = not keywords.get("run_workflow", True)
     return ValueNotes(texts_matter=not as_texts, relative_to=None if runs_here else Path.cwd())
-
-
-def _notes_on_names(space: GridSpace | ParametricSpace, default_model: Hyperparameters) -> Iterator[str]:
-    """Yield notes on names that look misspelt: the space's name that `&default_model` has in another spelling."""
-    who = "sets name" if isinstance(space, GridSpace) else "parameters name"
-    untouched = [name for name in default_model if name not in space.names]
-    for name in space.names:
-        close = difflib.get_close_matches(name, untouched, n=1, cutoff=0.5)
-        if name not in default_model and close:
-            yield f'the {who} "{name}", and &default_model has "{close[0]}"; is one of them misspelt?'

@@ -16,7 +16,8 @@ from candle_hpo.core.objective import Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.launch.measuring.report_watch import Series
 from candle_hpo.launch.measuring.reports import report_in_line
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 
 Each = TypeVar("Each")
 

@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.record.events import TrialFinished, TrialStarted
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.columns import Column, columns_of, representative_sets
 from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of

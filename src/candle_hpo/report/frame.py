@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.columns import are_numbers
 from candle_hpo.report.extras import need
 from candle_hpo.report.results import REPORTED, has_reports, last_step, metric_names

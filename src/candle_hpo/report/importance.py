@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from candle_hpo.core.objective import Direction
-from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.columns import Column
 
 FEWEST_TRIALS = 10

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.curves import Point
 from candle_hpo.report.progress import counts_text, seconds_left
 from candle_hpo.report.script_versions import script_version_lines
@@ -56,7 +57,7 @@ def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group
     names, total = stored.names, stored.trials(history)
     head = [*_head(history, names, total, frame), Text()]
     foot = [
-        *_note(note_on_one_value(history), frame),
+        *_note(note_on_one_value(history, stored.latest.unread), frame),
         *(_line(line, frame) for line in script_version_lines(history, stored)[:_MOST_VERSIONS]),
         *_failures(history, frame),
         *_nodes(history, frame),

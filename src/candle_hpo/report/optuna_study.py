@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.record.history import TrialHistory
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.columns import Column, columns_of
 from candle_hpo.report.curves import Point
 

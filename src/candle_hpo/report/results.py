@@ -19,7 +19,8 @@ from rich.text import Text
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.objective import Direction
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.words import Value, column_texts, number_texts, plain
 
 MOST_ROWS = 1000  # of a table on a screen

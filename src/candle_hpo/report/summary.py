@@ -11,8 +11,10 @@ import msgspec
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
-from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.launch.measuring.result import lines_that_tell
+from candle_hpo.record.folder import StoredExperiment
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.curves import Point, last_points
 from candle_hpo.report.words import (
     count,
@@ -88,8 +90,11 @@ def best_line(history: History, names: Sequence[str]) -> str:
     return f"best ({history.direction.value}): {number(best.value)} by {best.trial.id}: {values}"
 
 
-def note_on_one_value(history: History) -> str:
-    """Return the note on several configurations that have exactly the same value, and none another; or ""."""
+def note_on_one_value(history: History, unread: Sequence[str]) -> str:
+    """Return the note on several configurations that have exactly the same value, and none another; or "".
+
+    `unread` are hyperparameters that the script is not seen to read.
+    """
     best = history.best
     completed = (row for row in history.trials.values() if row.value is not None)
     different: set[bytes] = set()
@@ -100,16 +105,18 @@ def note_on_one_value(history: History) -> str:
         different.add(msgspec.json.encode(row.trial.hyperparameters))
     if best is None or history.values_differ:
         return ""
+    suspects = f" (the script is not seen to read {', '.join(unread)})" if unread else ""
     return (
         f"all {history.counts[Status.COMPLETED]:,} completed trials have exactly the same value "
-        f"{best.value!r}: a hyperparameter may not arrive; look at how the script gets its hyperparameters, and at "
-        f"where its value comes from (candle logs {best.trial.id})"
+        f"{best.value!r}: a hyperparameter may not arrive{suspects}; look at how the script gets its hyperparameters, "
+        f"and at where its value comes from (candle logs {best.trial.id})"
     )
 
 
-def note_lines(history: History, total: int) -> Iterator[str]:
-    """Yield what to know of the values and of how trials start; `total` trials wait for their own slow imports."""
-    if note := note_on_one_value(history):
+def note_lines(history: History, stored: StoredExperiment) -> Iterator[str]:
+    """Yield what to know of the values and of how trials start; all of them wait for their own slow imports."""
+    total = stored.trials(history)
+    if note := note_on_one_value(history, stored.latest.unread):
         yield note
     yield from history.notes
     for slow in history.slow_imports.values():
@@ -182,7 +189,7 @@ def _kind(rows: Mapping[int, TrialHistory], named: int) -> FailureGroup:
 def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0) -> Iterator[str]:
     """Yield what went wrong, trials that ended for the same reason together.
 
-    `lines_each` is how many of the last lines of the output of one trial of each kind are shown.
+    `lines_each` is how many lines of the output of one trial of each kind are shown.
     """
     by_frequency = failures_by_reason(history)
     for kind in by_frequency[:_MOST_FAILURES]:
@@ -190,7 +197,7 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
         output = paths.trial(kind.first.trial.id).output
         if output.exists():  # else it never began
             yield f"  see {location(output)}"
-        for line in last_lines(output, lines_each) if lines_each else ():
+        for line in lines_that_tell(output, lines_each, kind.reason) if lines_each else ():
             yield f"  | {line}"
     if len(by_frequency) > _MOST_FAILURES:
         yield f"… and {len(by_frequency) - _MOST_FAILURES} more kinds (all: candle aggregate-results --format json)"

@@ -35,7 +35,7 @@ def conclude(
     total = stored.trials(history)
     listener.say(counts_line(history, total), *savings_lines(history, stored), best_line(history, stored.names))
     listener.say(*failure_lines(history, paths))
-    listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, total))
+    listener.say(*script_version_lines(history, stored), *environment_lines(stored), *note_lines(history, stored))
     listener.say(
         f"Each trial's folder: {location(paths.runs)}",
         "Table of all results: candle aggregate-results",

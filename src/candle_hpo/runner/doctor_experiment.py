@@ -16,7 +16,7 @@ import msgspec
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.history import JobHistory
+from candle_hpo.record.history_entries import JobHistory
 from candle_hpo.report.summary import counts_line
 from candle_hpo.runner.liveness import holder_of, state_of
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from candle_hpo.core.objective import Direction
 from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 
 Say = Callable[..., None]  # takes lines, each a str
 

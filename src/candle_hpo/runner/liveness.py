@@ -13,7 +13,8 @@ from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import Job, JobState, job_text
 from candle_hpo.record.events import CampaignStarted, JobEnded
 from candle_hpo.record.experiment import Experiment
-from candle_hpo.record.history import History, JobHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import JobHistory
 from candle_hpo.record.holder import Holder, Life, life_of, read_holder
 from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.summary import stop_text

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
-from candle_hpo.core.errors import nearest
-from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.experiment import ArgumentStyle, Language, Settings
+from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.launch.command import PARAMS_FILE
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.script.words import ScriptReading
@@ -36,7 +36,7 @@ def compare_options(
     """
     name, style = Path(settings.model_script).name, settings.argument_style
     named = set(placeholders(settings.argument_words))
-    options = {each: _option(each, settings) for each in names if each not in named} if ARGUMENTS in named else {}
+    options = {each: option_of(each, style) for each in names if each not in named} if ARGUMENTS in named else {}
     can_be_seen = bool(reading.options) and style.prefix.startswith("-")
     seen = tuple(each for each, option in options.items() if can_be_seen and option in reading.options)
     unclear = () if can_be_seen else tuple(options)
@@ -44,7 +44,7 @@ def compare_options(
     notes = [
         *(
             f'{name} does not seem to have the option {option}, which "{each}" becomes; '
-            f"{nearest(option, reading.options)} (argument_style)"
+            f"{_meant(option, reading, options.values())} (argument_style)"
             for option, each in unknown.items()
         ),
         *_unknown_words(settings, reading, name),
@@ -65,10 +65,16 @@ def compare_options(
     return Comparison(seen, unclear, tuple(notes))
 
 
-def _option(name: str, settings: Settings) -> str:
-    style = settings.argument_style
+def option_of(name: str, style: ArgumentStyle) -> str:
+    """Return the option that a hyperparameter becomes."""
     given = as_arguments({name: 1}, style)
     return given[0 if name in style.options else len(style.before)].partition("=")[0]
+
+
+def _meant(option: str, reading: ScriptReading, given: Collection[str] = ()) -> str:
+    """Return what may be meant by an option that a script does not have: one that is not `given`, or what it has."""
+    near = misspelling_of(option, [each for each in reading.options if each not in given])
+    return f'did you mean "{near}"?' if near else f"it has {', '.join(reading.options)}"
 
 
 def _unknown_words(settings: Settings, reading: ScriptReading, name: str) -> Iterator[str]:
@@ -79,8 +85,8 @@ def _unknown_words(settings: Settings, reading: ScriptReading, name: str) -> Ite
         is_negation = option.startswith("--no-") and f"--{option[len('--no-') :]}" in options
         is_long = option.startswith("--") and option != "--" and "{" not in option
         if is_long and not is_negation and option not in options:
-            near = nearest(option, options)
-            yield f"{name} does not seem to have the option {option}, which is in script_args; {near}"
+            meant = _meant(option, reading)
+            yield f"{name} does not seem to have the option {option}, which is in script_args; {meant}"
 
 
 def _notes_on_booleans(

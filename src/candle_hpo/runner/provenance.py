@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.errors import InputError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.paths import ExperimentPaths, folders_submitted_from
 from candle_hpo.core.provenance import ScriptState, Surroundings
+from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.launch.command import modules_of
 from candle_hpo.record.experiment import Claim
@@ -18,6 +21,7 @@ from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.report.script_versions import changes_text, what_changed
 from candle_hpo.report.words import location
 from candle_hpo.runner.listener import Say
+from candle_hpo.runner.script_check import ScriptCheck
 from candle_hpo.script.surroundings import surroundings
 from candle_hpo.script.version import ScriptWatch, keep_script
 
@@ -27,10 +31,16 @@ def site_modules(on_cluster: bool) -> tuple[str, ...]:
     return choose_site().site.modules if on_cluster else ()
 
 
-def find_surroundings(settings: Settings, interpreter: str, on_cluster: bool) -> Surroundings:
+def find_surroundings(
+    settings: Settings, interpreter: str, on_cluster: bool, default_model: Hyperparameters, varied: Sequence[str]
+) -> Surroundings:
     """Return what the script of these settings is run with, as far as this machine shows."""
     script = ScriptWatch(settings.model_script, settings.language)
-    return surroundings(settings, interpreter, (*site_modules(on_cluster), *modules_of(settings)), script)
+    found = surroundings(settings, interpreter, (*site_modules(on_cluster), *modules_of(settings)), script)
+    try:
+        return msgspec.structs.replace(found, unread=ScriptCheck(settings).unread(default_model, varied))
+    except MachineError:  # it was there a moment ago; whoever runs it says so
+        return found
 
 
 def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path, say: Say) -> None:
@@ -46,7 +56,9 @@ def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path,
 def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
     """Keep what an experiment is resumed with, and say what has changed since it was run last."""
     paths, stored = claim.experiment.paths, claim.experiment.stored
-    found = find_surroundings(stored.settings, stored.interpreter, on_cluster)
+    handed = names_in(stored.templates) | stored.settings.asked_in_prepare
+    varied = [name for name in stored.names if name not in handed]
+    found = find_surroundings(stored.settings, stored.interpreter, on_cluster, stored.default_model, varied)
     before, settings = stored.latest, stored.settings
     submitted = stored.provenance.script
     state = found.script

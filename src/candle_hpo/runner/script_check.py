@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.command_words import ARGUMENTS, PYTHON, placeholders
-from candle_hpo.core.errors import InputError, MachineError, Problem, nearest
+from candle_hpo.core.command_words import ARGUMENTS, placeholders
+from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
+from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
-from candle_hpo.launch.preload import Preload, preload_of
-from candle_hpo.process.modules import environment_of_script, environment_with
-from candle_hpo.runner.option_check import Comparison, compare_options
-from candle_hpo.script.questions import find_modules, syntax_error
+from candle_hpo.process.modules import environment_with
+from candle_hpo.runner.import_check import has_known_interpreter, notes_on_imports
+from candle_hpo.runner.option_check import Comparison, compare_options, option_of
+from candle_hpo.script.questions import syntax_error
 from candle_hpo.script.reading import read_script
 from candle_hpo.script.words import Mention
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
 _PIPE = re.compile(r"^[^#\n]*\|&?[ \t]*tee\b", re.MULTILINE)
 _CHANGES_SYNTAX = re.compile(r"^\s*(?:shopt|alias|exit|exec|return)\b|;\s*(?:exit|exec)\b", re.MULTILINE)
-_VARIABLES = (b"CANDLE_PARAMS_FILE", b"params.json")  # where a program finds its hyperparameters
+_LONGEST_PROGRAM = 1_000_000  # bytes, of a text
 _HOW_TO_KEEP = {
     Language.PYTHON: 'write "global val_to_return" in the function, or set it outside of functions',
     Language.R: "write val_to_return <<- there, or set it outside of functions",
@@ -37,7 +36,7 @@ _HOW_TO_KEEP = {
 
 
 class ScriptCheck:
-    """Looks at the model script of these settings, which is read once; the text of a program is none.
+    """Looks at the model script of these settings, which is read once; of a program, little can be said.
 
     Raises `MachineError` where it cannot be read.
     """
@@ -52,14 +51,14 @@ class ScriptCheck:
             raise MachineError(
                 f"{settings.model_script} cannot be read: {error.strerror}; check it with ls -l"
             ) from None
-        self._reading = read_script(self._text, self._language)
+        self.reading = read_script(self._text, self._language, str(self._path.absolute()))
 
     def syntax(self, interpreter: Interpreter, modules: Sequence[str]) -> tuple[list[Problem], list[str]]:
         """Return what the interpreter that will run it finds wrong in its text, and notes on what may be right.
 
         Raises `MachineError`.
         """
-        if not self._has_known_interpreter:
+        if not has_known_interpreter(self._settings):
             return [], []
         environment = environment_with((*modules, *modules_of(self._settings)))
         found = syntax_error(self._settings.model_script, self._language, interpreter.path, environment)
@@ -75,35 +74,62 @@ class ScriptCheck:
 
         Others that are `known` are perhaps given, too.
         """
-        reading = self._reading
+        reading = self.reading
+        program = _text_of_program(self._path) if self._language is Language.PROGRAM else self._text
+        if program is None:
+            return Comparison()
         value_notes = [*self._notes_on_value(), *self._notes_on_pipes()]
         if self._host is not self._language and reading.reads:
             value_notes.append(self._note_on_start(reading.reads[0]))
         words = self._settings.argument_words
         if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
-            compared = compare_options(self._settings, self._reading, names, self._mentions(*_VARIABLES))
+            mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
+            compared = compare_options(self._settings, reading, names, mentions_file)
             return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
-            return Comparison((), tuple(names), (*self._notes_on_program(is_given=bool(names)), *value_notes))
+            return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
         absent = [each for each in reading.reads if each.name not in names]
         lacking = [each for each in absent if not (each.optional or reading.fills_in or each.name in known)]
-        optional = [each for each in absent if each.optional and _has_near(each.name, unread)]
+        optional = {each: near for each in absent if each.optional and (near := misspelling_of(each.name, unread))}
         return Comparison(
             seen=tuple(name for name in names if name in read),
             unclear=tuple(unread) if reading.hands_on else (),
             notes=(
-                *(self._note_on_lacking(each, names, input_file) for each in lacking),
+                *(self._note_on_lacking(each, unread, input_file) for each in lacking),
                 *(
                     f'{self._name}:{each.line}: "{each.name}" is read if it is there, and {input_file} has none; '
-                    + nearest(each.name, unread)
-                    for each in optional
+                    f'did you mean "{near}"?'
+                    for each, near in optional.items()
                 ),
                 *self._unread(unread, names),
                 *value_notes,
             ),
         )
+
+    def unread(self, default_model: Hyperparameters, varied: Sequence[str]) -> tuple[str, ...]:
+        """Return which of those that vary it is not seen to read; none where its text shows none that it reads."""
+        found = self.compare([*default_model, *varied], "")
+        is_unknown = self._host is Language.PROGRAM or (found.unclear and not found.seen)
+        return () if is_unknown else tuple(name for name in varied if name not in found.seen)
+
+    def notes_on_names(
+        self, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
+    ) -> Iterator[str]:
+        """Yield notes on names of the space that `&default_model` has misspelt; none where the script has both."""
+        names = () if space is None else space.names
+        others = [name for name in default_model if name not in names]
+        who = "sets name" if isinstance(space, GridSpace) else "parameters name"
+        for name in names:
+            near = None if name in default_model else misspelling_of(name, others)
+            if near is not None and not (self._has(name) and self._has(near)):
+                yield f'the {who} "{name}", and &default_model has "{near}"; is one of them misspelt?'
+
+    def _has(self, name: str) -> bool:
+        if ARGUMENTS in placeholders(self._settings.argument_words):
+            return option_of(name, self._settings.argument_style) in self.reading.options
+        return any(each.name == name for each in self.reading.reads)
 
     def _note_on_start(self, read: Mention) -> str:
         return (
@@ -112,68 +138,24 @@ class ScriptCheck:
             "that CANDLE_PARAMS_FILE names"
         )
 
-    @property
-    def _has_known_interpreter(self) -> bool:
-        """Whether the script runs in the interpreter that was found, which can then be asked about it."""
-        names_python = PYTHON in placeholders(self._settings.model_command or ())
-        return self._host is self._language or (self._language is Language.PYTHON and names_python)
-
-    def notes_on_imports(self, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
-        """Return notes on modules that it imports and its interpreter would not find, or not the usual ones.
-
-        Nothing of them is run. Raises `MachineError` where the interpreter does not run.
-        """
-        settings, modules = self._settings, self._reading.modules
-        if not self._has_known_interpreter:
-            return []
-        python_path = settings.supp_pythonpath or ""
-        if settings.start and settings.start.module:  # from the folder of its package
-            python_path += f"{os.pathsep}{self._path.parents[settings.start.module.count('.')]}"
-        environment = environment_of_script((*site_modules, *modules_of(settings)), python_path, settings.supp_r_libs)
-        preload = preload_of(settings)
-        beforehand = [name.partition(".")[0] for name in preload.modules] if isinstance(preload, Preload) else []
-        names = [each.name for each in modules]
-        asked = [*names, *beforehand]
-        missing, hidden = find_modules(asked, settings.model_script, self._language, interpreter.path, environment)
-        kind = "package" if self._language is Language.R else "module"
-        changes_path = self._language is Language.PYTHON and ("sys.path" in self._text or "addsitedir" in self._text)
-        notes = [
-            f"preload: the module {name} is not installed for {interpreter.path}; there is nothing to import beforehand"
-            for name in beforehand
-            if name in missing and name not in names
-        ]
-        for each in modules:
-            if each.name in missing:
-                advice = "the script may do without it" if each.optional else self._how_to_install(interpreter, each)
-                if changes_path and not each.optional:
-                    advice += "; the script changes sys.path, and may find it then"
-                what = f"the {kind} {each.name} is not installed for {interpreter.path}"
-                notes.append(f"{self._name}:{each.line}: {what}; {advice}")
-        for name, path in hidden.items():
-            notes.append(
-                f'{path} has the name of the module {name}: whatever imports "{name}", libraries included, may get '
-                "this file in its place; call it something else"
-            )
-        return notes
-
-    def _note_on_lacking(self, read: Mention, names: Sequence[str], input_file: str) -> str:
-        near = nearest(read.name, names) if names and _has_near(read.name, names) else ""
-        add = "add it to &default_model, or to &param_space"
+    def _note_on_lacking(self, read: Mention, unread: Sequence[str], input_file: str) -> str:
+        near = misspelling_of(read.name, unread)
+        what = f'did you mean "{near}"?' if near else "add it to &default_model, or to &param_space"
         return (
             f'{self._name}:{read.line}: it reads the hyperparameter "{read.name}", '
-            f"which {input_file} does not have; {near or add} "
+            f"which {input_file} does not have; {what} "
             "(a trial that comes there fails, unless the script has set it itself)"
         )
 
     def _unread(self, unread: Sequence[str], names: Sequence[str]) -> Iterator[str]:
         """Yield a note on hyperparameters that it never asks for; none where it may hand them on to others."""
-        if not unread or self._reading.hands_on:
+        if not unread or self.reading.hands_on:
             return
-        if len(unread) < len(names) or self._reading.reads:
+        if len(unread) < len(names) or self.reading.reads:
             listed = ", ".join(f'"{name}"' for name in unread)
             yield f"{self._name} does not seem to read {listed}: whatever is given for it changes nothing"
             return
-        options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self._reading.options else ""
+        options = '; it has its own options: did you mean hyperparams_as="arguments"?' if self.reading.options else ""
         yield f"{self._name} does not seem to read any hyperparameter, so all trials would be the same{options}"
 
     def _notes_on_pipes(self) -> Iterator[str]:
@@ -188,7 +170,7 @@ class ScriptCheck:
         settings, name = self._settings, self._name
         if settings.result_pattern or settings.result_file or self._host is Language.PROGRAM:
             return
-        lost, placeholder = self._reading.lost_value, self._reading.placeholder
+        lost, placeholder = self.reading.lost_value, self.reading.placeholder
         if placeholder and lost:
             yield (
                 f"{name}:{placeholder}: val_to_return is a constant here, and set again in line {lost} only, "
@@ -203,44 +185,36 @@ class ScriptCheck:
                 f"{name}:{lost}: val_to_return is set within a function, and gone when that returns; "
                 f"{_HOW_TO_KEEP[self._language]}"
             )
-        elif self._reading.leaves_value is False:
+        elif self.reading.leaves_value is False:
             yield (
                 f"{name} does not seem to leave a value: nothing sets val_to_return, and neither result_pattern nor "
                 "result_file says where else it is"
             )
 
-    def _notes_on_program(self, *, is_given: bool) -> Iterator[str]:
+    def _notes_on_program(self, text: str, *, is_given: bool) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""
         settings = self._settings
-        if not (settings.result_pattern or settings.result_file) and not self._mentions(b"CANDLE_RESULT_FILE"):
+        if not (settings.result_pattern or settings.result_file) and "CANDLE_RESULT_FILE" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"
             )
-        if is_given and not self._mentions(*_VARIABLES):
+        if is_given and "CANDLE_PARAMS_FILE" not in text and "params.json" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_PARAMS_FILE: unless a program that it starts reads its "
                 'hyperparameters there, they change nothing; read them there, or set hyperparams_as="arguments"'
             )
 
-    def _mentions(self, *words: bytes) -> bool:
-        """Return whether one of these words is in the file of a program, or may be."""
-        try:
-            with self._path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as all_of_it:
-                return any(all_of_it.find(word) >= 0 for word in words)
-        except (OSError, ValueError):  # it may only be executed, or is empty
-            return True
 
-    def _how_to_install(self, interpreter: Interpreter, module: Mention) -> str:
-        if self._language is Language.R:
-            packages = f'install it there (install.packages("{module.name}"))'
-            return f"{packages}, or name the folder where it is in supp_r_libs"
-        other = "or name the Python that has it in python_bin_path"
-        return f"install it there ({interpreter.path} -m pip install …), {other}"
-
-
-def _has_near(name: str, names: Sequence[str]) -> bool:
-    return nearest(name, names).startswith("did you mean")
+def _text_of_program(path: Path) -> str | None:
+    """Return the text of a script that its first line makes a program; None where it is compiled, or a notebook."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_PROGRAM + 1)
+    except OSError:  # it may only be executed
+        return None
+    is_text = len(text) <= _LONGEST_PROGRAM and b"\0" not in text and path.suffix != ".ipynb"
+    return text.decode(errors="replace") if is_text else None
 
 
 def notes_before_submission(request: InputFile, interpreter: Interpreter, site_modules: Sequence[str]) -> list[str]:
@@ -255,11 +229,12 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
         raise InputError(*wrong)
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
+        notes += check.notes_on_names(request.default_model, request.space)
         in_files = names_in(request.templates) | settings.asked_in_prepare
         names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
         notes += check.compare(names, input_file, known=in_files).notes
     try:
-        notes += check.notes_on_imports(interpreter, site_modules)
+        notes += notes_on_imports(check.reading, settings, interpreter, site_modules)
     except MachineError as error:
         notes.append(f"what it imports could not be looked for: {error}")
     return [*notes, f"(candle check {input_file} looks closer)"] if notes else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
+from candle_hpo.script.python_imports import Imports, read_imports
 from candle_hpo.script.python_names import names_and_copies
 from candle_hpo.script.words import (
     HYPERPARAMETER_NAMES,
@@ -17,7 +18,6 @@ from candle_hpo.script.words import (
 )
 
 _CATCH_MISSING = {"KeyError", "LookupError", "AttributeError", "Exception", "BaseException"}
-_CATCH_IMPORT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _GIVES_DEFAULT = {"get", "pop", "setdefault"}
 _BOOLEANS = {
     "action=BooleanOptionalAction": "BooleanOptionalAction",
@@ -27,8 +27,8 @@ _BOOLEANS = {
 _OF_A_DICTIONARY = {*_GIVES_DEFAULT, "clear", "copy", "fromkeys", "items", "keys", "popitem", "update", "values"}
 
 
-def read_python(text: str) -> ScriptReading:
-    """Return what a script's text says.
+def read_python(text: str, file: str) -> ScriptReading:
+    """Return what a script's text says that is in this file.
 
     Raises `SyntaxError` and `ValueError` for a text that this Python cannot parse.
     """
@@ -41,7 +41,7 @@ def read_python(text: str) -> ScriptReading:
     if any(f'"{name}"' in text or f"'{name}'" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE")):
         reader.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
     reader.hands_on |= "CANDLE_PARAMS_FILE" in text  # all of them are in that file
-    return reader.finish()
+    return reader.finish(read_imports(tree, file))
 
 
 @dataclass
@@ -61,7 +61,6 @@ class _Reader(ast.NodeVisitor):
     def __init__(self, hyperparameters: set[str], copies: dict[str, bool]) -> None:
         self.hands_on = self.hides_value = self._fills_in = self._has_history = False
         self._reads: dict[str, Mention] = {}
-        self._modules: dict[str, Mention] = {}
         self._options: list[str] = []
         self._booleans: list[BooleanOption] = []
         self._values: list[ValueSet] = []
@@ -72,7 +71,7 @@ class _Reader(ast.NodeVisitor):
         self._guards: list[set[str]] = []  # the exceptions that each `try` around catches
         self._constant = False  # the assignment around is of a constant
 
-    def finish(self) -> ScriptReading:
+    def finish(self, imports: Imports) -> ScriptReading:
         """Return what was read; what a function reads may have been written by the time that it is called."""
         for name in self._written & self._read_in_functions:
             _keep(self._reads, Mention(name, 0, optional=True))
@@ -81,7 +80,10 @@ class _Reader(ast.NodeVisitor):
             reads=tuple(self._reads.values()),
             hands_on=self.hands_on,
             fills_in=self._fills_in,
-            modules=tuple(self._modules.values()),
+            modules=imports.modules,
+            alternatives=imports.alternatives,
+            relative_import=imports.relative,
+            folders=imports.folders,
             options=tuple(self._options),
             booleans=tuple(self._booleans),
             leaves_value=None if self._has_history and not leaves_value else leaves_value,
@@ -121,30 +123,11 @@ class _Reader(ast.NodeVisitor):
 
     visit_TryStar = visit_Try  # noqa: N815
 
-    def visit_If(self, node: ast.If) -> None:
-        """Read an `if`, but not what is for type checkers alone."""
-        if "TYPE_CHECKING" not in ast.dump(node.test):
-            self.generic_visit(node)
-            return
-        for each in node.orelse:
-            self.visit(each)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        """Note modules that are imported."""
-        for alias in node.names:
-            self._import(alias.name, node.lineno)
-
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Note a module that is imported from; `from x import *` may leave anything."""
-        if node.level == 0 and node.module:
-            self._import(node.module, node.lineno)
+        """Note that `from x import *` may leave anything."""
         names = {alias.asname or alias.name for alias in node.names}
         self.hides_value |= bool(names & {"*", *VALUE_NAMES})
         self._fills_in |= bool(names & {"*", *self._aliases})
-
-    def _import(self, name: str, line: int) -> None:
-        optional = bool(self._scopes) or any(guard & _CATCH_IMPORT for guard in self._guards)
-        _keep(self._modules, Mention(name.partition(".")[0], line, optional))
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Note `hyperparams["name"]`."""

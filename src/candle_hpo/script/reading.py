@@ -31,11 +31,11 @@ _IN_BASH = re.compile(r"\bcandle_get_param\s+([\"']?)([A-Za-z_][\w.-]*)\1(?=[\s)
 _WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
 
 
-def read_script(text: str, language: Language) -> ScriptReading:
-    """Return what the text of a script in this language says; for any other program, that is nothing."""
+def read_script(text: str, language: Language, file: str = "") -> ScriptReading:
+    """Return what the text of a script in this language says, at this path; for any other program, that is nothing."""
     match language:
         case Language.PYTHON:
-            return _of_python(text)
+            return _of_python(text, file)
         case Language.R:
             return _of_r(text)
         case Language.BASH:
@@ -44,9 +44,9 @@ def read_script(text: str, language: Language) -> ScriptReading:
             return ScriptReading()
 
 
-def _of_python(text: str) -> ScriptReading:
+def _of_python(text: str, file: str) -> ScriptReading:
     try:
-        return read_python(text)
+        return read_python(text, file)
     except (SyntaxError, ValueError, RecursionError):
         return ScriptReading()  # the user's own Python, which may be newer than ours, judges that
 

@@ -29,12 +29,20 @@ class BooleanOption(msgspec.Struct, frozen=True):
     line: int
 
 
+class AddedFolder(msgspec.Struct, frozen=True):
+    """A folder that a script adds to those in which modules are looked for; "" where its text does not show which."""
+
+    line: int
+    path: str
+
+
 class ScriptReading(msgspec.Struct, frozen=True):
     """What a script's text says.
 
     `reads` are the hyperparameters that it asks for by their names; `hands_on`: it gives them all to something else, so
     that it may use others as well; `fills_in`: it may give some of them values itself. `modules` are what it imports,
-    `options` those of its own command line, and `booleans` such of them.
+    `options` those of its own command line, and `booleans` such of them. Of `alternatives`, one module is enough;
+    `relative_import` is of a module of the script's own package, and `folders` are where it looks for modules as well.
 
     `leaves_value` is None where the text does not show it. Where it is not true, `placeholder` is the line that sets
     the value to a constant, and `lost_value` the one that sets it in a function, whose variables are its own.
@@ -49,6 +57,9 @@ class ScriptReading(msgspec.Struct, frozen=True):
     placeholder: int = 0
     lost_value: int = 0
     booleans: tuple[BooleanOption, ...] = ()
+    alternatives: tuple[frozenset[str], ...] = ()
+    relative_import: Mention | None = None
+    folders: tuple[AddedFolder, ...] = ()
 
 
 class ValueSet(msgspec.Struct, frozen=True):

@@ -67,6 +67,10 @@ _candle_report() {
       printf '{"val_to_return": "\\"%s\\""}\n' "${_candle_value:0:80}" >| "$CANDLE_RESULT_FILE"
     fi
   fi
+  # `set -e` says nothing, and many programs that fail do not either. Of a subshell, the command before it is known.
+  if [[ $- == *e* && $_candle_status != 0 && $BASH_SUBSHELL = 0 && ! $BASH_COMMAND =~ ^(exit|return|_candle_) ]]; then
+    printf 'candle: set -e ended the script, at or after: %s\n' "${BASH_COMMAND%%$'\n'*}" >&2 || :
+  fi
   return "$_candle_status"
 }
 

@@ -6,7 +6,8 @@ This file runs in the user's interpreter, from Python 3.7 on, and needs nothing 
 
 The hyperparameters come from the JSON file named by CANDLE_PARAMS_FILE; the value goes to the one named by
 CANDLE_RESULT_FILE, as {"val_to_return": …}. A value that is not a number goes there as a text that shows it.
-What the script reports on its way by `candle_report` is appended to the file named by CANDLE_REPORTS_FILE.
+What the script reports on its way by `candle_report` is appended to the file named by CANDLE_REPORTS_FILE:
+`python_value.py`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,23 @@ import types
 
 TYPE_CHECKING = False  # `typing` would cost the model's start milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-VALUE_NAMES = ("val_to_return", "candle_value_to_return")
 HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
-LONGEST_METRIC = 200  # characters
 SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
-MODULE_VARIABLE = (
-    "CANDLE_MODEL_MODULE"  # the name of the script as a module, where it is run as `python -m NAME` runs it
-)
+MODULE_VARIABLE = "CANDLE_MODEL_MODULE"  # the script's name as a module, where it is run as `python -m NAME` runs it
+
+
+def load(name: str) -> Any:
+    """Return a file of this folder as a module that nobody else can import."""
+    module = types.ModuleType(name)
+    module.__file__ = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    with open(module.__file__, "rb") as file:
+        exec(compile(file.read(), module.__file__, "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+value, after_import = load("python_value.py"), load("after_import.py")
 
 
 def main(host: str) -> None:
@@ -67,13 +75,13 @@ def run_as_main(host: str) -> None:
         run(script, module.__dict__)
     except SystemExit as end:
         if end.code in (None, 0) and os.getpid() == me:  # not in a process that the script has forked
-            report(module.__dict__, result_file)
+            value.write_value(module.__dict__, result_file)
         raise
     except BaseException as error:
         show(error, host, hyperparameters)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
     if os.getpid() == me:
-        report(module.__dict__, result_file)
+        value.write_value(module.__dict__, result_file)
 
 
 def end_with_parent() -> None:
@@ -111,68 +119,8 @@ def namespace_of(script: str, name: str, hyperparameters: dict[str, object]) -> 
         "__spec__": None,
     }
     namespace.update(dict.fromkeys(HYPERPARAMETER_NAMES, hyperparameters))
-    namespace[candle_report.__name__] = candle_report
+    namespace[value.candle_report.__name__] = value.candle_report
     return namespace
-
-
-def candle_report(value: object = None, step: object = None, *surplus: object, **metrics: object) -> None:
-    """Report what was measured by a step, such as an epoch: the value that is optimized, and others by their names.
-
-    Never fails: what is not a number is left out, and that is said once.
-    """
-    if value is not None:
-        metrics = {VALUE_NAMES[0]: value, **metrics}
-    if step is not None:
-        metrics = {"step": step, **metrics}
-    line, wrong = {}, ["it takes a value and a step; the others need names"] if surplus else []
-    for name, metric in metrics.items():
-        number = number_of(metric, None)
-        if isinstance(number, float):
-            line[name] = int(number) if number.is_integer() and abs(number) < 1e15 else number
-        else:
-            wrong.append(name + " is " + describe(metric) + ", not a number")
-    is_complete = bool(line) and ("step" in line or step is None)
-    try:
-        if is_complete:
-            append_report(json.dumps(line).encode() + b"\n")
-        elif not wrong:
-            wrong.append("it was given nothing")
-    except OSError as error:
-        wrong.append(str(error))
-    if wrong and "is_wrong" not in reporting:
-        reporting["is_wrong"] = True
-        try:
-            print("candle: candle_report: " + "; ".join(wrong) + " (said once)", file=sys.stderr)
-        except Exception:  # a standard error of the script's own making, or one that is closed
-            return
-
-
-candle_report.__module__ = "__main__"  # where other processes find it that are handed it
-reporting: dict[str, Any] = {}
-
-
-def append_report(line: bytes) -> None:
-    """Append a line to the file of reports, which stays open, lest a network file system write each line at once.
-
-    A script may close all descriptors, and then the number is another file's: so each time it is looked where it leads.
-    """
-    descriptor, shown = reporting.get("file", (-1, ""))
-    try:
-        is_open = os.readlink(f"/proc/self/fd/{descriptor}") == shown
-    except OSError:
-        is_open = False
-    if is_open:
-        os.write(descriptor, line)
-        return
-    path = os.environ.get("CANDLE_REPORTS_FILE", os.devnull)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        reporting["file"] = descriptor, os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:  # a system without these links, such as macOS
-        with os.fdopen(descriptor, "wb", 0) as file:
-            file.write(line)
-        return
-    os.write(descriptor, line)
 
 
 def run(script: str, namespace: dict[str, object]) -> None:
@@ -208,7 +156,7 @@ def compliant_script(text: bytes, script: str) -> Any:
     None for every other script: one that lacks the two functions, leaves a value of its own accord, or is given its
     hyperparameters as arguments.
     """
-    leaves_a_value = any(name.encode() in text for name in VALUE_NAMES)
+    leaves_a_value = any(name.encode() in text for name in value.VALUE_NAMES)
     if b"initialize_parameters" not in text or leaves_a_value or len(sys.argv) > 1:
         return None
     import _ast  # what `ast` stands on, and there already
@@ -242,88 +190,10 @@ def run_compliant(namespace: dict[str, Any]) -> None:
     if isinstance(parameters, dict):
         parameters.update(hyperparameters)
     else:
-        for name, value in hyperparameters.items():
-            setattr(parameters, name, value)
+        for name, hyperparameter in hyperparameters.items():
+            setattr(parameters, name, hyperparameter)
     returned = namespace["run"](parameters)
-    namespace["history" if losses_of(returned) else VALUE_NAMES[0]] = returned
-
-
-def report(namespace: dict[str, object], file_name: str) -> None:
-    """Write what the script left to a file, if it left a value; threads that Python would wait for may leave it yet.
-
-    The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
-    """
-    pools: Any = sys.modules.get("concurrent.futures.thread")
-    if pools is not None:
-        pools._python_exit()  # as Python does at its end; only then do the threads of a pool that is still open end
-    if "threading" in sys.modules:
-        import threading
-
-        ends: Any = getattr(threading, "_threading_atexits", [])  # of pools of processes, joblib's too; from Python 3.9
-        while ends:
-            ends.pop()()
-        for thread in threading.enumerate():
-            if not thread.daemon and thread is not threading.current_thread():
-                thread.join()
-    history = namespace.get("history")
-    left = [namespace[name] for name in VALUE_NAMES if name in namespace]
-    value = left[0] if left else history
-    found = last_of_each(history)
-    if isinstance(value, dict) and VALUE_NAMES[0] in value:
-        found.update(value)
-        value = value[VALUE_NAMES[0]]
-    elif losses_of(value):
-        found.update(last_of_each(value))
-        value = losses_of(value)[-1]  # type: ignore[index]
-    elif not left:
-        return
-    found = {str(name): number_of(metric, metric) for name, metric in found.items()}
-    kept: dict[str, object] = {
-        name: metric
-        for name, metric in found.items()
-        if isinstance(metric, (int, float, str, type(None))) and len(str(metric)) <= LONGEST_METRIC
-    }
-    kept[VALUE_NAMES[0]] = number_of(value, describe(value))
-    with open(file_name, "w", encoding="utf-8") as file:
-        json.dump(kept, file)
-
-
-def number_of(value: Any, otherwise: object) -> object:
-    """Return a value as a float, if it is one number: Python's, NumPy's, PyTorch's or TensorFlow's.
-
-    NumPy's `item` makes whole numbers of dates and durations, and 0 of what is masked; these are not numbers.
-    """
-    try:
-        is_masked = type(value).__module__.startswith("numpy.ma") and value.mask.any()
-        if is_masked or getattr(getattr(value, "dtype", None), "kind", "f") in "mM":
-            return otherwise
-        value = value.item() if hasattr(value, "item") else value
-        return otherwise if value is None or isinstance(value, (bool, str, bytes)) else float(value)
-    except Exception:
-        return otherwise
-
-
-def describe(value: object) -> str:
-    """Return what a value that is not a number looks like."""
-    try:
-        return f"{repr(value)[:80]} ({type(value).__name__})"
-    except Exception:
-        return f"a {type(value).__name__}"
-
-
-def losses_of(history: object) -> list[object] | tuple[object, ...] | None:
-    """Return the validation losses of a Keras history, an object or a dict; None where there are none."""
-    history = getattr(history, "history", history)
-    losses = history.get("val_loss") if isinstance(history, dict) else None
-    return losses if isinstance(losses, (list, tuple)) else None
-
-
-def last_of_each(history: object) -> dict[str, object]:
-    """Return the last value of everything that a Keras history holds; nothing of anything else."""
-    history = getattr(history, "history", history)
-    if not isinstance(history, dict):
-        return {}
-    return {name: values[-1] for name, values in history.items() if isinstance(values, (list, tuple)) and values}
+    namespace["history" if value.losses_of(returned) else value.VALUE_NAMES[0]] = returned
 
 
 def show(error: BaseException, host: str, hyperparameters: dict[str, object]) -> None:
@@ -382,54 +252,7 @@ def follow_into_child_processes(host: str) -> None:
     if watched in sys.modules:
         change(watched)
     else:
-        AfterImport({watched}, change)
-
-
-class AfterImport:
-    """Calls a function with the name of each of these modules after its import, and perhaps one before it."""
-
-    is_of_candle = True
-
-    def __init__(
-        self, names: set[str], after: Callable[[str], None], before: Callable[[str], None] | None = None
-    ) -> None:
-        self._names, self._after, self._before = set(names), after, before
-        sys.meta_path.insert(0, self)
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
-        """Find one of the modules as the other finders do, and leave when it was the last."""
-        if name not in self._names:
-            return None
-        self._names.remove(name)
-        if not self._names:
-            sys.meta_path.remove(self)
-        for finder in [each for each in sys.meta_path if each is not self]:
-            spec: Any = finder.find_spec(name, path, target)  # type: ignore[arg-type]
-            if type(spec) is importlib.machinery.ModuleSpec:
-                spec.__class__ = WatchedSpec
-                spec.__dict__["after_import"] = self._after
-                if self._before is not None:
-                    self._before(name)
-            if spec is not None:
-                return spec
-        return None
-
-
-class WatchedSpec(importlib.machinery.ModuleSpec):
-    """A specification that notices when Python says that the module's import is over; then it is an ordinary one."""
-
-    @property
-    def _initializing(self) -> bool:
-        return bool(self.__dict__["_initializing"])
-
-    @_initializing.setter
-    def _initializing(self, value: bool) -> None:
-        self.__dict__["_initializing"] = value
-        if not value:
-            after = self.__dict__.pop("after_import")
-            self.__class__ = importlib.machinery.ModuleSpec  # type: ignore[assignment]
-            if self.name in sys.modules:  # else it failed
-                after(self.name)
+        after_import.AfterImport({watched}, change)
 
 
 def main_of_child_process(host: str, here: dict[str, object]) -> None:

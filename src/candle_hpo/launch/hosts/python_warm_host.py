@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-
 
 def main() -> None:
     """Import what the script imports, then fork a process for each request, which runs what follows `serve`."""
-    files = ("python_host.py", "warm_script.py", "warm_imports.py", "warm_end.py")
-    host, script, imports, ending = map(load, files)
+    host: Any = types.ModuleType("python_host.py")
+    host.__file__ = os.path.join(os.path.dirname(os.path.abspath(__file__)), host.__name__)
+    with open(host.__file__, "rb") as file:
+        exec(compile(file.read(), host.__file__, "exec", dont_inherit=True), host.__dict__)
+    script, imports, ending = map(host.load, ("warm_script.py", "warm_imports.py", "warm_end.py"))
     host.end_with_parent()
     channel, marker, began_in = Channel(), Marker(), os.getcwd()
     plan = channel.read()
@@ -50,7 +51,7 @@ def main() -> None:
     host.become_the_script(host.__file__, [plan["script"]])
     main_module = types.ModuleType("__main__")
     main_module.__dict__.update(host.namespace_of(sys.argv[0], "__main__", {}))
-    for name in (*host.HYPERPARAMETER_NAMES, host.candle_report.__name__):
+    for name in (*host.HYPERPARAMETER_NAMES, host.value.candle_report.__name__):
         del main_module.__dict__[name]
     sys.modules["__main__"] = main_module
     known = script.Known(plan["libraries"], plan["modules"])
@@ -74,7 +75,7 @@ def main() -> None:
 
     theirs = {name for name, _ in wanted if name not in named and not known.is_standard(name)}
     own_files = imports.OwnFiles(script, plan["script"], theirs, begins_with)
-    times = imports.Times(waiting, host.AfterImport)
+    times = imports.Times(waiting, host.after_import.AfterImport)
     gc.collect()
     gc.freeze()
     channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})
@@ -87,15 +88,6 @@ def main() -> None:
     host.become_the_script(host.__file__, [request["script"], *request["arguments"]])
     times.begin()
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)
-
-
-def load(name: str) -> Any:
-    """Return a file of this folder as a module that nobody else can import."""
-    module = types.ModuleType(name)
-    module.__file__ = os.path.join(HERE, name)
-    with open(module.__file__, "rb") as file:
-        exec(compile(file.read(), module.__file__, "exec", dont_inherit=True), module.__dict__)
-    return module
 
 
 class Channel:

@@ -44,16 +44,24 @@ def as_number(text: str) -> float | None:
     return float(text.lower().replace("d", "e")) if _NUMBER.fullmatch(text) else None
 
 
-def finite(value: object, name: str) -> float:
-    """Return the value as a finite number; raise `ValueError`, which names and shows it, where it is none."""
+def number_given(value: object, name: str) -> float:
+    """Return a value, or the text of one, as a number, NaN and the infinities included.
+
+    Raises `ValueError`, which names and shows it, for anything else.
+    """
     if isinstance(value, str) and (read := as_number(value)) is not None:
         value = read
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is {shortened(str(value))}, not a number")
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:
-        number = math.inf
+        return math.inf
+
+
+def finite(value: object, name: str) -> float:
+    """Return the value as a finite number. Raises `ValueError`, which names and shows it, where it is none."""
+    number = number_given(value, name)
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}, not a finite number")
     return number

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from candle_hpo.core.objective import LARGEST_STEP, STEPS, THE_VALUE
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.growing_file import GrowingFile
-from candle_hpo.launch.measuring.number_texts import as_number, shortened
+from candle_hpo.launch.measuring.number_texts import as_number, number_given, shortened
 from candle_hpo.launch.measuring.result_file import metrics_of, read_json
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
@@ -180,14 +180,7 @@ def report_with(step: float, others: Mapping[str, object], key: str, value: floa
 
 def number_or_none(value: object, name: str) -> float | None:
     """Return a value as a number, None for NaN and the infinities. Raises `ValueError` for anything else."""
-    if isinstance(value, str) and (read := as_number(value)) is not None:
-        value = read
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} is {shortened(str(value))}, not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
+    number = number_given(value, name)
     return number if math.isfinite(number) else None
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.trial import Failure, FailureKind, Metrics, Outcome, Status
+from candle_hpo.launch.measuring.error_text import last_error, last_words, telling_lines
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
 
-_LAST_WORDS_OF_R = "Execution halted"
 _LAST_WORDS = 5  # lines
-_MESSAGE_OF_AN_EXCEPTION = 30  # lines: CUDA's has five, that of weights which do not fit a model has more
-_FRAME = re.compile(r' +File "[^"]+", line \d+')  # of a traceback
+# As much as a launcher prints after the error of one of its processes, or the message of an exception has.
+_LINES_WITH_ERRORS, _BYTES_WITH_ERRORS = 400, 65_536
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
 _CUT_OFF = (
     "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
@@ -43,7 +42,7 @@ def outcome_of(
         reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
         return _without_value(Status.TIMED_OUT, FailureKind.TIME, reason, ended)
     if ended.printed_too_much:
-        reason = _with_last_line("it printed more than max_output, and was ended", output)
+        reason = _with_last_words("it printed more than max_output, and was ended", last_lines(output, 1))
         return _without_value(Status.FAILED, FailureKind.OUTPUT, reason, ended)
     if ended.status != 0:
         return _without_success(ended, output, killed_for_memory)
@@ -62,14 +61,18 @@ def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[],
     Whose fault that is can be said where the kernel has counted a kill for lack of memory, or the model's last words
     are unmistakable: then they say that memory was refused, or that a disk is full, which is the machine's fault.
     """
-    reason, words = _how_it_ended(ended.status), last_lines(output, _LAST_WORDS)
+    reason, lines = _how_it_ended(ended.status), last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS)
+    words, error = lines[-_LAST_WORDS:], last_error(lines)
     if ended.status in _KILLED and killed_for_memory():
         reason += "; the system ended a process that ran out of memory meanwhile"
-        return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, _with_last_line(reason, output), ended)
+        reason = _with_last_words(reason, lines, with_errors=False)
+        return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, reason, ended)
+    if error is not None and error.end == len(lines):
+        words.append(error.text)  # which may be longer than those lines
     for text in DISK_FULL:
         if any(text in line for line in words):
             return _without_value(Status.INTERRUPTED, FailureKind.MACHINE, f"{reason}; its last output: {text}", ended)
-    reason = _with_last_line(reason, output)
+    reason = _with_last_words(reason, lines, with_errors=_signal_of(ended.status) in (0, signal.SIGABRT))
     if ended.status > 0 and speaks_of_memory(words):
         return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, reason, ended)
     kind = FailureKind.EXIT_STATUS if ended.status > 0 else FailureKind.SIGNAL
@@ -89,12 +92,22 @@ def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
     return [line for line in lines if line][-count:]
 
 
+def lines_that_tell(output: Path, count: int, reason: str) -> list[str]:
+    """Return so many lines of the output of a trial that failed for this reason as say most of what went wrong."""
+    return telling_lines(last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS), count, reason)
+
+
 def _is_shown(character: str) -> bool:
     return character.isprintable() or character == "\t"
 
 
 def _without_value(status: Status, kind: FailureKind, reason: str, ended: Ended) -> Outcome:
     return Outcome(status, failure=Failure(kind, reason), seconds=ended.seconds)
+
+
+def _signal_of(status: int) -> int:
+    """Return the signal that ended a process, or its last command, of which a shell says so; 0 for none."""
+    return -status if status < 0 else status - 128 if 128 < status < 128 + signal.NSIG else 0
 
 
 def _how_it_ended(status: int) -> str:
@@ -107,21 +120,6 @@ def _how_it_ended(status: int) -> str:
     return f"ended by signal {name}"
 
 
-def _with_last_line(reason: str, output: Path) -> str:
-    """Return the reason with the last line that was printed, and the line before it if the last one is ours.
-
-    Before that comes how the message of a Python exception begins, where the last line is a later one of it.
-    """
-    printed = [line for line in last_lines(output, _MESSAGE_OF_AN_EXCEPTION) if line != _LAST_WORDS_OF_R]
-    lines = printed[-2:]
-    if lines and not lines[-1].startswith("candle:"):
-        lines = [*_exception_before(printed), lines[-1]]
-    return "; last output: ".join([reason, " / ".join(line[:300] for line in lines)]) if lines else reason
-
-
-def _exception_before(printed: list[str]) -> list[str]:
-    """Return the line of an exception with which Python's last traceback ends, if it is not the last line of all."""
-    frames = [number for number, line in enumerate(printed) if _FRAME.match(line)]
-    after = printed[frames[-1] + 1 :] if frames else []
-    exceptions = [line for line in after[:-1] if not line.startswith(" ")]
-    return exceptions[:1]
+def _with_last_words(reason: str, lines: Sequence[str], *, with_errors: bool = True) -> str:
+    words = last_words(lines, with_errors=with_errors)
+    return "; last output: ".join([reason, " / ".join(words)]) if words else reason

@@ -24,41 +24,11 @@ def parallel_chart(data: PageData, scale: Spec) -> Spec:
         {"calculate": _share(field, own, moved), "as": f"s{k}"}
         for k, ((field, _, own, _), moved) in enumerate(zip_longest(shares, choices))
     ]
-    many = len(data.drawn) > 1000
-    colour = {
-        "field": "v",
-        "type": "quantitative",
-        "scale": {
-            **{name: scale[name] for name in ("type", "domain", "clamp")},
-            "reverse": data.direction is Direction.MAXIMIZE,
-        },
-        "legend": None,
-    }
-    cells: list[Spec] = []
     incomplete = [None in column.values for _, column in columns]
-    for k, ((_, name, own, axis), missing) in enumerate(zip_longest(shares, incomplete)):
-        last = k == len(columns)
-        encoding: Spec = {
-            "x": _across(0),
-            "x2": {"datum": 1},
-            "y": {"field": f"s{k}", "type": "quantitative", "scale": {"domain": [_NOT_SET, 1]}, "axis": None},
-            **({} if last else {"y2": {"field": f"s{k + 1}"}}),
-        }
-        chosen: Spec = {"transform": [IN_RANGES]}
-        line: Spec = {"type": "rule", "strokeOpacity": 0.22 if many else 0.6, "strokeWidth": 0.8}
-        cells.append(
-            {
-                "height": 320,
-                **({"width": 12} if last else {}),
-                "layer": [
-                    {"name": f"axis{k}", "mark": {"type": "rule", "style": "faint"}, "encoding": encoding},
-                    {**chosen, "mark": line, "encoding": {**encoding, "color": colour}},
-                    _axis_alone(name, own, axis),
-                    *([_WORDS_NOT_SET] if missing else []),
-                ],
-                "resolve": {"scale": {"y": "independent"}},
-            }
-        )
+    cells = [
+        _cell(k, _to_next(k, is_last=k == len(columns)), _lines(data, scale), _axis_alone(name, own, axis), missing)
+        for k, ((_, name, own, axis), missing) in enumerate(zip_longest(shares, incomplete))
+    ]
     brush = {"type": "interval", "encodings": ["y"], "resolve": "intersect"}
     return {
         "description": "Parallel coordinates: hyperparameters of each trial, coloured by the objective",
@@ -69,6 +39,49 @@ def parallel_chart(data: PageData, scale: Spec) -> Spec:
         "spacing": 0,
         "bounds": "flush",
         "resolve": {"scale": {"color": "shared"}},
+    }
+
+
+def _to_next(k: int, *, is_last: bool) -> Spec:
+    """Return the encoding of a trial's line from this axis to the next."""
+    return {
+        "x": _across(0),
+        "x2": {"datum": 1},
+        "y": {"field": f"s{k}", "type": "quantitative", "scale": {"domain": [_NOT_SET, 1]}, "axis": None},
+        **({} if is_last else {"y2": {"field": f"s{k + 1}"}}),
+    }
+
+
+def _lines(data: PageData, scale: Spec) -> Spec:
+    """Return the marks of trials' lines, coloured by the objective."""
+    many = len(data.drawn) > 1000
+    of_value = {name: scale[name] for name in ("type", "domain", "clamp")}
+    return {
+        "transform": [IN_RANGES],
+        "mark": {"type": "rule", "strokeOpacity": 0.22 if many else 0.6, "strokeWidth": 0.8},
+        "encoding": {
+            "color": {
+                "field": "v",
+                "type": "quantitative",
+                "scale": {**of_value, "reverse": data.direction is Direction.MAXIMIZE},
+                "legend": None,
+            }
+        },
+    }
+
+
+def _cell(k: int, to_next: Spec, lines: Spec, axis: Spec, missing: bool | None) -> Spec:
+    """Return an axis with the lines to the next, and words where trials are `missing` on it; None: the last axis."""
+    return {
+        "height": 320,
+        **({"width": 12} if missing is None else {}),
+        "layer": [
+            {"name": f"axis{k}", "mark": {"type": "rule", "style": "faint"}, "encoding": to_next},
+            {**lines, "encoding": {**to_next, **lines["encoding"]}},
+            axis,
+            *([_WORDS_NOT_SET] if missing else []),
+        ],
+        "resolve": {"scale": {"y": "independent"}},
     }
 
 

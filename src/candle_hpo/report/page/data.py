@@ -9,7 +9,8 @@ import msgspec
 
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.record.history import History, TrialHistory
+from candle_hpo.record.history import History
+from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.report.columns import Column, columns_of
 from candle_hpo.report.curves import NO_CURVES, Curves
 from candle_hpo.report.importance import importance

@@ -108,7 +108,7 @@ def _body(
     parts = (
         element("section", element("h2", html.escape(title)) + content, id=name) for name, title, content in sections
     )
-    noted = [note_on_one_value(history), "\n".join(script_version_lines(history, stored))]
+    noted = [note_on_one_value(history, stored.latest.unread), "\n".join(script_version_lines(history, stored))]
     notes = "".join(element("p", html.escape(note), class_="note") for note in noted if note)
     return head + sums(stored, history, data) + notes + links + noscript + "".join(parts)
 
