@@ -327,3 +327,24 @@ def test_a_script_that_vanishes_while_it_runs_is_not_the_models_fault(
     done = candle("resume")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "19 trials: 19 completed" in done.stdout
+
+
+def test_a_configuration_file_is_that_of_the_file_that_continues(
+    write_input: WriteInput, here: Path, candle: Candle
+) -> None:
+    script = 'import json\nread = json.load(open("c.json"))\nval_to_return = read["x"] * read["y"]\n'
+    (here / "c.json").write_text('{"x": 0, "y": 2}')
+    assert candle("submit-job", write_input(script, 'config_file="c.json"', "", '{"x": 1}')).returncode == 0
+    (here / "c.json").write_text('{"x": 0, "y": 3}')
+    sets = '{"x": 1}\n{"x": 5}'
+    path = write_input(script, 'config_file="c.json"\nrestart_from_exp="X000"', "", sets)
+    assert candle("check", path, "--run").stdout.count("one trial: 15 after") == 1
+    assert candle("submit-job", path).returncode == 0
+    values = [(here / "last-candle-job" / "run" / f"hpset_0000{n}" / "result.txt").read_text() for n in (1, 2)]
+    assert list(map(float, values)) == [2, 15]
+    assert (
+        'it has no "z", which is a hyperparameter'
+        in candle(
+            "submit-job", write_input(script, 'config_file="c.json"\nrestart_from_exp="X000"', "z = 1", sets)
+        ).stderr
+    )

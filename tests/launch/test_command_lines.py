@@ -13,6 +13,7 @@ import pytest
 
 from candle_hpo.core.command_words import OF_A_TRIAL, Start, start_of
 from candle_hpo.core.experiment import ArgumentStyle, Settings
+from candle_hpo.core.file_template import Placed
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import model_command
@@ -194,7 +195,8 @@ def test_the_command_line_can_be_pasted_into_a_shell(here: Path) -> None:
 def test_the_variables_of_a_trial_are_those_that_may_be_in_braces(here: Path) -> None:
     names = [f"{{{name}}}" for name in OF_A_TRIAL]
     script = "import os, sys, json\nval_to_return = int(sys.argv[1:] == [os.environ[n] for n in json.loads(%r)])"
-    trial = Trial(here, {"model.py": script % json.dumps(OF_A_TRIAL)}, script_args=tuple(names))
+    config = Placed("/c.json", "c.json")
+    trial = Trial(here, {"model.py": script % json.dumps(OF_A_TRIAL)}, script_args=tuple(names), config_file=config)
     assert trial.run().value_of("val_to_return") == 1
 
 

@@ -498,7 +498,6 @@ def test_thousands_of_trials_leave_nothing_in_their_host(trials: Trials, here: P
     ("settings", "because"),
     [
         ({"preload": ("none",)}, 'preload="none" says so'),
-        ({"prepare": "mkdir a"}, "the line prepare may change what its imports find"),
         ({"extra_script_args": ("-m", "cProfile")}, "extra_script_args has -m"),
         ({"extra_script_args": ("-um", "cProfile")}, "extra_script_args has -um"),
         ({"extra_script_args": ("-u", "wrapper.py")}, "extra_script_args has wrapper.py"),

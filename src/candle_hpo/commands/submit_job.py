@@ -11,6 +11,7 @@ from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import InputFile
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
@@ -46,6 +47,7 @@ from candle_hpo.runner.search_assembly import (
     trials_of,
 )
 from candle_hpo.runner.single_run import drawn_seed, run_once
+from candle_hpo.script.folder import files_around_script, notes_on_large_files
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 
@@ -94,9 +96,13 @@ def _run_workflow(
     here = Path.cwd()
     check_last_experiment(here)
     screen.say(*_notes_on_the_last(here, request.text))
+    copied, large = files_around_script(request.settings)
+    screen.say(*notes_on_large_files(large))
     seed, varied = drawn_seed(request.settings), request.space.names if request.space is not None else ()
+    handed = names_in(request.templates) | request.settings.asked_in_prepare
+    varied = tuple(name for name in varied if name not in handed)
     found = find_surroundings(request.settings, interpreter.path, on_cluster, request.default_model, varied)
-    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found)
+    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found, copied)
     keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)

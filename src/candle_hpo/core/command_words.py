@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 # Names in braces that stand for something else than a hyperparameter's value: all hyperparameters that are not named;
-# the model script; the Python that candle finds for it.
-ARGUMENTS, SCRIPT, PYTHON = "arguments", "script", "python"
+# the model script; the Python that candle finds for it; the trial's own configuration file.
+ARGUMENTS, SCRIPT, PYTHON, CONFIG = "arguments", "script", "python", "config"
+
+CONFIG_VARIABLE = "CANDLE_CONFIG"
 
 # The variables that differ from trial to trial; all others are the same for all trials of a worker.
 OF_A_TRIAL = (
@@ -19,6 +21,7 @@ OF_A_TRIAL = (
     "CANDLE_RESULT_FILE",
     "CANDLE_REPORTS_FILE",
     "CANDLE_CHECKPOINT_DIR",
+    CONFIG_VARIABLE,
 )
 
 # Other braces are characters like any other, `{{name}}` is the text "{name}".

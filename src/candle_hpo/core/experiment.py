@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Literal
 
@@ -10,6 +11,7 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, Start, placeholders, start_of
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity, Levels
+from candle_hpo.core.file_template import FileTemplate, Placed
 from candle_hpo.core.objective import Direction, Objective, ResultFrom, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
@@ -85,6 +87,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supp_r_libs: str | None = None
     extra_script_args: tuple[str, ...] = ()
     prepare: str | None = None
+    config_file: Placed | None = None
+    stdin_file: Placed | None = None
+    link: tuple[Placed, ...] = ()
+    run_in: Literal["trial", "script"] = "trial"
     hyperparams_as: Literal["variables", "arguments"] = "variables"
     script_args: tuple[str, ...] | None = None
     argument_style: ArgumentStyle = ArgumentStyle()
@@ -118,6 +124,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_failed: int = 0
     max_failures: int | None = None
     auto_resubmit: bool = False
+
+    @property
+    def asked_in_prepare(self) -> set[str]:
+        """The hyperparameters that the line `prepare` asks for by their names."""
+        return set(re.findall(r"\bcandle_get_param\s+[\"']?([^\s\"'`();|&<>]+)", self.prepare or ""))
+
+    def place_of(self, file: Placed) -> str:
+        """Return the name of a file of the user's in a trial's working directory."""
+        folder = self.model_script.rpartition("/")[0] + "/"
+        return file.path[len(folder) :] if self.run_in == "script" and file.path.startswith(folder) else file.place
+
+    @property
+    def needs_own_folder(self) -> bool:
+        """Whether its script finds files in its working directory that it could not have where the user stands."""
+        return bool(self.config_file or self.stdin_file or self.link) or self.run_in == "script"
 
     @property
     def language(self) -> Language:
@@ -166,6 +187,7 @@ class InputFile(msgspec.Struct, frozen=True):
     `bayesian` or `random` search, and None where the workflow is not to be run (`run_workflow=0`), or resumes with the
     space of an earlier experiment (`restart_from_exp`, unless the file lists the sets of a grid): its section is not
     judged then.
+    `templates` are the script's files in which hyperparameters are written.
     `notes` are things that the user should see, though nothing is wrong.
     """
 
@@ -175,3 +197,4 @@ class InputFile(msgspec.Struct, frozen=True):
     default_model: Hyperparameters
     space: GridSpace | ParametricSpace | None
     notes: tuple[str, ...] = ()
+    templates: tuple[FileTemplate, ...] = ()

@@ -15,10 +15,10 @@ class File:
     """A file, or a folder, of a trial or of an experiment, by its name; the docstring of each says what it holds."""
 
     def __init__(self, name: str, holds: str) -> None:
-        self._name, self.__doc__ = name, holds
+        self.name, self.__doc__ = name, holds
 
     def __get__(self, owner: TrialPaths | ExperimentPaths, kind: type) -> Path:
-        return (owner.root if isinstance(owner, ExperimentPaths) else owner.run) / self._name
+        return (owner.root if isinstance(owner, ExperimentPaths) else owner.run) / self.name
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,18 @@ class TrialPaths:
         "reports.of_model.jsonl", "What a model reports though `result_pattern` or `result_file` is set; not read."
     )
     reports_left_out = File("reports.left_out.txt", "Why a report of the last attempt was left out; the first of them.")
+    copy_of_script = File("script", 'With `run_in="script"`: a copy of the script\'s folder, the working directory.')
     outcome = File("outcome.json", "How the last attempt ended.")
     result = File("result.txt", "The value alone, only when completed.")
 
     def output_of_attempt(self, attempt: int) -> Path:
         """Where the output of an earlier attempt is kept."""
         return self.output.with_name(f"{self.output.stem}.attempt_{attempt}{self.output.suffix}")
+
+
+# What candle writes into a trial's folder, whose model may not find its own files there.
+NAMES_OF_CANDLE = {each.name for each in vars(TrialPaths).values() if isinstance(each, File)} - {"script"}
+NAMES_OF_CANDLE |= {OUTPUT_NAME, "params.R", "params.sh"}
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePath
 
-from candle_hpo.core.command_words import ARGUMENTS, OF_A_TRIAL, PYTHON, SCRIPT, only_placeholder, placeholders
+from candle_hpo.core.command_words import (
+    ARGUMENTS,
+    CONFIG,
+    CONFIG_VARIABLE,
+    OF_A_TRIAL,
+    PYTHON,
+    SCRIPT,
+    only_placeholder,
+    placeholders,
+)
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.parameters import ParametricSpace
@@ -21,22 +30,29 @@ _NO_SCRIPT = {"model_script": "", "workflow": "grid"}
 
 
 def check_command_line(
-    control: Control, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None, findings: Findings
+    control: Control,
+    default_model: Hyperparameters,
+    space: GridSpace | ParametricSpace | None,
+    findings: Findings,
+    in_files: Collection[str] = (),
 ) -> None:
     """Check the names in braces of `script_args` and `model_command`, and whatever becomes an option.
 
+    What is handed over `in_files` does not.
     Without a `space`, which is that of an earlier experiment then, other hyperparameters may be there.
     """
     settings = Settings(**{**_NO_SCRIPT, **control.values})  # type: ignore[arg-type]
     names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
-    in_arguments = [name for name in names if name not in placeholders(settings.argument_words)]
+    handed = {*placeholders(settings.argument_words), *in_files}
+    in_arguments = [name for name in names if name not in handed]
+    reserved = _RESERVED + ((CONFIG,) if settings.config_file else ())
     hands_over_all = ARGUMENTS in placeholders(settings.argument_words)
     where = control.line_of("script_args", "hyperparams_as", "model_command")
     for name in in_arguments if hands_over_all else ():
         if name not in settings.argument_style.options and not _OPTION_NAME.fullmatch(name):
             findings.wrong(where, f'"{name}" cannot be an option on a command line; rename the hyperparameter')
     for keyword, words in (("script_args", settings.script_args), ("model_command", settings.model_command)):
-        for problem in _problems(words or (), names, default_model, space):
+        for problem in _problems(words or (), names, reserved, default_model, space):
             findings.wrong(control.line_of(keyword), f"{keyword}: {problem}")
     style = settings.argument_style
     for name in [*style.options, *style.flags]:
@@ -51,6 +67,7 @@ def check_command_line(
 def _problems(
     words: Sequence[str],
     names: Sequence[str],
+    reserved: Sequence[str],
     default_model: Hyperparameters,
     space: GridSpace | ParametricSpace | None,
 ) -> Iterator[str]:
@@ -61,16 +78,18 @@ def _problems(
     if alone.count(ARGUMENTS) > 1:
         yield "{arguments} appears twice; keep one"
     for name in dict.fromkeys(placeholders(words)):
-        if name in _RESERVED:
+        if name in reserved:
             if name in names:
                 yield f"{{{name}}} does not stand for the hyperparameter of that name; rename that"
-        elif name in OF_A_TRIAL:
+        elif name in OF_A_TRIAL and (name != CONFIG_VARIABLE or CONFIG in reserved):
             continue
+        elif name in (CONFIG, CONFIG_VARIABLE) and name not in names:
+            yield f"{{{name}}} is the trial's own configuration file, and there is none; name yours as config_file"
         elif name.startswith("CANDLE_") and name not in names:
             yield f"there is no variable {name} of a trial; " + nearest(name, OF_A_TRIAL)
         elif name not in names:
             if names and space is not None:
-                yield f'there is no hyperparameter "{name}"; {nearest(name, [*names, *_RESERVED])}'
+                yield f'there is no hyperparameter "{name}"; {nearest(name, [*names, *reserved])}'
         elif _may_be_missing(name, default_model, space):
             yield (
                 f"{{{name}}} has no value in some trials, and would leave another command behind; hand it over by "

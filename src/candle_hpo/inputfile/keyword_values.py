@@ -13,6 +13,7 @@ from candle_hpo.core.command_words import SCRIPT, placeholders, start_of
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
 from candle_hpo.core.fidelity import Fidelity
+from candle_hpo.core.file_template import Placed
 from candle_hpo.core.objective import Direction, ResultFrom, measured_groups
 
 
@@ -51,6 +52,31 @@ def folder(text: str) -> str:
             f"the folder {path} does not exist; relative paths and $(pwd) are taken from where you run candle"
         )
     return str(path)
+
+
+def placed_file(text: str) -> Placed:
+    """Return a file of the user's, and its name in a trial's folder."""
+    return _placed(existing_file(text))
+
+
+def placed(text: str) -> tuple[Placed, ...]:
+    """Return files and folders of the user's, which commas separate, and their names in a trial's folder."""
+    found: list[Placed] = []
+    for each in filter(None, map(str.strip, text.split(","))):
+        path = Path.cwd() / each
+        if not path.exists():
+            raise KeywordValueError(
+                f"{path} does not exist; relative paths and $(pwd) are taken from where you run candle"
+            )
+        found.append(_placed(str(path)))
+    return tuple(found)
+
+
+def _placed(path: str) -> Placed:
+    """Return a path with its name from where the user stands; with its last part alone where it is elsewhere."""
+    whole, here = Path(os.path.abspath(path)), Path.cwd()  # noqa: PTH100  # a link is not followed
+    inside = whole.is_relative_to(here) and whole != here
+    return Placed(str(whole), str(whole.relative_to(here)) if inside else whole.name)
 
 
 def folders(text: str) -> str:

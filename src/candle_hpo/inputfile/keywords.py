@@ -100,6 +100,31 @@ KEYWORDS = (
     ),
     Keyword("prepare", values.text, "a bash line run in the trial's run folder before the model: `mkdir -p results`"),
     Keyword(
+        "config_file",
+        values.placed_file,
+        "the script's own file of YAML, JSON, TOML, INI, `.env` or a Fortran namelist, written for each trial with its "
+        "values in their places, or any text with `{{ name }}`; see "
+        "[configuration files](model-scripts.md#configuration-files)",
+    ),
+    Keyword(
+        "stdin_file",
+        values.placed_file,
+        "what each trial reads on its standard input; hyperparameters are written into it as into `config_file`",
+        default_shown="nothing",
+    ),
+    Keyword(
+        "link",
+        values.placed,
+        "files and folders, separated by commas, to which each trial finds links in its folder; see "
+        "[its folder](model-scripts.md#the-folder-of-a-trial)",
+    ),
+    Keyword(
+        "run_in",
+        values.one_of(("trial", "script")),
+        "the working directory: the trial's own folder, or, with `script`, a private copy of the script's folder; see "
+        "[its folder](model-scripts.md#the-folder-of-a-trial)",
+    ),
+    Keyword(
         "hyperparams_as",
         values.one_of(("variables", "arguments")),
         "`arguments`: the script is given the hyperparameters on its command line, `--batch-size 128`; see "

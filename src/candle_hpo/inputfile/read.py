@@ -9,6 +9,7 @@ from pathlib import Path
 
 from candle_hpo.core.errors import InputError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.file_template import FileTemplate, names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -16,6 +17,7 @@ from candle_hpo.inputfile.command_line import check_command_line
 from candle_hpo.inputfile.consistency import check_consistency, check_fidelity
 from candle_hpo.inputfile.control import REQUIRED, Control, read_control, with_overrides
 from candle_hpo.inputfile.default_model import read_default_model
+from candle_hpo.inputfile.handed_files import notes_on_private_files, problems_of_places, read_templates, samples_of
 from candle_hpo.inputfile.keyword_values import KeywordValueError, existing_file
 from candle_hpo.inputfile.parameter_sets import read_parameter_sets
 from candle_hpo.inputfile.parameter_space import NO_PARAMETERS, is_param_helpers, read_parameter_space
@@ -82,21 +84,39 @@ class _Reader:
             check_fidelity(self._control, default_model, space, self._findings)
         self._findings.notes.extend(self._value_notes.notes)
         check_consistency(self._control, self._findings)
-        known = space if self._keywords.get("run_workflow", True) else GridSpace((), ())
-        check_command_line(self._control, default_model, known if names_are_read else None, self._findings)
         settings = self._control.settings() if all(name in self._keywords for name in REQUIRED) else None
+        templates: tuple[FileTemplate, ...] = ()
+        if settings is not None and not self._findings.problems and (space is not None or self._runs_once):
+            templates = self._templates(settings, default_model, space)
+        known = GridSpace((), ()) if self._runs_once else space
+        known_names = known if names_are_read else None
+        check_command_line(self._control, default_model, known_names, self._findings, names_in(templates))
         problems, notes = self._findings.in_order(), tuple(self._findings.notes)
         input_file = None
         if settings is not None and not problems:
             text = with_overrides(self._text, self._control, self._findings.overrides)
-            input_file = InputFile(self._path, text, settings, default_model, space, notes)
+            input_file = InputFile(self._path, text, settings, default_model, space, notes, templates)
         return Reading(problems, settings, default_model, space, input_file)
+
+    def _templates(
+        self, settings: Settings, default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
+    ) -> tuple[FileTemplate, ...]:
+        names = list(dict.fromkeys([*default_model, *(space.names if space else ())]))
+        templates, wrong = read_templates(settings, names, samples_of(default_model, space))
+        self._findings.problems.extend(wrong)
+        self._findings.notes.extend(notes_on_private_files(templates))
+        for keyword, problem in problems_of_places(settings):
+            self._findings.wrong(self._control.line_of(keyword), f"{keyword}: {problem}")
+        return templates
+
+    @property
+    def _runs_once(self) -> bool:
+        return not self._keywords.get("run_workflow", True)
 
     def _space_counts(self) -> bool:
         """Return whether the parameter space is read: a search that continues has its own, a grid may get more sets."""
-        runs_workflow = bool(self._keywords.get("run_workflow", True))
-        if "restart_from_exp" not in self._keywords or not runs_workflow:
-            return runs_workflow
+        if "restart_from_exp" not in self._keywords or self._runs_once:
+            return not self._runs_once
         has_sets = "param_space_file" in self._keywords or bool(self._section_lines("param_space"))
         return self._keywords.get("workflow") == "grid" and has_sets
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.command_words import OF_A_TRIAL, PYTHON, SCRIPT, placeholders
+from candle_hpo.core.command_words import CONFIG, CONFIG_VARIABLE, OF_A_TRIAL, PYTHON, SCRIPT, placeholders
 from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.file_template import FileTemplate, Placed, names_in
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.launch.handover.arguments import CommandLine
 from candle_hpo.launch.handover.texts import as_bash, as_r
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.preload import Preload, preload_of
+from candle_hpo.launch.prepare import shell_of_prepare
 from candle_hpo.process.group import Limits
 from candle_hpo.process.modules import environment_of_script
 
@@ -43,43 +45,25 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 PARAMS_FILE = "CANDLE_PARAMS_FILE"
 
-# The user's line runs in the shell that then becomes the model: what it exports, the model has. Where another
-# interpreter is first on the PATH after it, a file in the trial's folder says which.
-_PREPARE_THEN_RUN = """candle_before=$({first} || :)
-eval "$1" || {{ status=$?
-echo "candle: prepare ended with exit status $status" >&2
-exit "$status"; }}
-candle_after=$({first} || :)
-[ "$candle_before" = "$candle_after" ] || printf %s "$candle_after" > "${{CANDLE_RESULT_FILE%/*}}/{file}"
-shift
-exec "$@"
-"""
-INTERPRETER_OF_PREPARE = "interpreter_of_prepare.txt"
-_FIRST_ON_PATH = {
-    Language.PYTHON: "command -v python3 || command -v python",
-    Language.R: "command -v Rscript",
-    Language.BASH: "command -v bash",
-    Language.PROGRAM: ":",
-}
-
 
 class ModelCommand(msgspec.Struct, frozen=True):
     """What every trial of an experiment has in common: how the model is run. Can be sent to a worker.
 
     `interpreter` is the absolute path of what runs the script. `command` is how that is done, up to the script's own
-    arguments, which `arguments` makes; `prepare` is a line of bash that is run before it, by the script
-    `look_before_prepare`.
+    arguments, which `arguments` makes; `prepare` is a line of bash that is run before it, by the command `shell`.
     `language` is what the script is written in; `host` is whose model host runs it.
     `modules` are loaded on the machine where the trial runs; `python_path` and `r_libs` are added to what is
     `PYTHONPATH` and `R_LIBS` then. `module` is the script's name as a module of Python, where it is run as one.
     `result` is where the value is found. `limits` are those of each attempt; `seed` is the experiment's, from which
-    each trial's is made. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
+    each trial's is made. `templates` are written into each trial's working directory: `config` is there, and so is
+    `stdin`, unless it is a whole path; `links` are made there. With `copied`, it has a copy of these files of the
+    script's folder. With `preload`, trials are forked from a warm host, by `warm_host.WarmHost`.
     """
 
     command: tuple[str, ...]
     arguments: CommandLine
     prepare: str
-    look_before_prepare: str
+    shell: tuple[str, ...]
     interpreter: str
     language: Language
     host: Language
@@ -94,32 +78,45 @@ class ModelCommand(msgspec.Struct, frozen=True):
     experiment: str
     seed: int
     limits: Limits
+    templates: tuple[FileTemplate, ...] = ()
+    config: str = ""
+    stdin: str = ""
+    links: tuple[Placed, ...] = ()
+    copied: tuple[str, ...] = ()
     preload: Preload | None = None
 
-    def command_of(self, hyperparameters: Mapping[str, object], environment: Mapping[str, str]) -> list[str]:
+    def script_in(self, directory: Path) -> str:
+        """Return the path of the script that a trial in this working directory runs: its own copy, or the script."""
+        return str(directory / Path(self.script).name) if self.copied else self.script
+
+    def command_of(
+        self, hyperparameters: Mapping[str, object], environment: Mapping[str, str], directory: Path
+    ) -> list[str]:
         """Return the command line for a trial with these hyperparameters, and its own variables.
 
         Raises `KeyError` for a name in braces that has no value.
         """
-        others = {name: environment[name] for name in OF_A_TRIAL}
-        others |= {SCRIPT: self.script, PYTHON: self.interpreter}
-        return [*self.command, *self.arguments.of(hyperparameters, others)]
+        script = self.script_in(directory)
+        others = {name: environment[name] for name in OF_A_TRIAL if name in environment}
+        others |= {SCRIPT: script, PYTHON: self.interpreter}
+        if self.config:
+            others[CONFIG] = environment[CONFIG_VARIABLE]
+        command = [script if word == self.script else word for word in self.command]
+        return [*command, *self.arguments.of(hyperparameters, others, names_in(self.templates))]
 
-    def after_prepare(self, command: Sequence[str]) -> list[str]:
-        """Return a command line that runs another one, after the line `prepare` where there is one."""
-        if not self.prepare:
-            return list(command)
-        return ["bash", "-c", self.look_before_prepare, "prepare", self.prepare, *command]
+    def files(self, hyperparameters: Mapping[str, object]) -> dict[str, bytes]:
+        """Return the files that a trial with these hyperparameters finds, by their names in its working directory.
 
-    def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> tuple[str, bytes] | None:
-        """Return the hyperparameters as this language's model host reads them, with the suffix of their file."""
-        match self.host:
-            case Language.R:
-                return ".R", as_r(hyperparameters)
-            case Language.BASH:
-                return ".sh", as_bash(hyperparameters)
-            case _:
-                return None
+        Raises `NotWritable`.
+        """
+        return {template.place: template.data(hyperparameters) for template in self.templates}
+
+    def hyperparameters_in_its_language(self, hyperparameters: Mapping[str, object]) -> dict[str, bytes]:
+        """Return the hyperparameters as the model host and the line `prepare` read them, by suffixes of their files."""
+        texts = {".R": as_r} if self.host is Language.R else {}
+        if self.host is Language.BASH or self.prepare:
+            texts[".sh"] = as_bash
+        return {suffix: text(hyperparameters) for suffix, text in texts.items()}
 
     @property
     def how_to_report(self) -> str:
@@ -138,17 +135,24 @@ def _options(settings: Settings) -> tuple[str, ...]:
 
 
 def model_command(
-    settings: Settings, interpreter: str, seed: int, experiment: Path, site_modules: tuple[str, ...] = ()
+    settings: Settings,
+    interpreter: str,
+    seed: int,
+    experiment: Path,
+    site_modules: tuple[str, ...] = (),
+    templates: tuple[FileTemplate, ...] = (),
+    copied: tuple[str, ...] = (),
 ) -> ModelCommand:
     """Return how the model of these settings is run; `site_modules` are loaded before the experiment's own."""
     megabytes = settings.max_output
+    config, stdin = settings.config_file, settings.stdin_file
+    written = [template.path for template in templates]
     start = settings.start
     if start is None or start.is_python:
         command = _COMMANDS[settings.host](interpreter, settings)
     else:  # the name of a Python that candle has found may be in it
         names_python = PYTHON in placeholders([start.program, *start.words])
         command = (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
-    first = ":" if settings.python_bin_path else _FIRST_ON_PATH[settings.host]
     return ModelCommand(
         command=command,
         arguments=CommandLine(
@@ -157,7 +161,7 @@ def model_command(
             to_python=settings.language is Language.PYTHON or settings.model_script.endswith(".ipynb"),
         ),
         prepare=settings.prepare or "",
-        look_before_prepare=_PREPARE_THEN_RUN.format(first=first, file=INTERPRETER_OF_PREPARE),
+        shell=shell_of_prepare(settings),
         interpreter=interpreter,
         language=settings.language,
         host=settings.host,
@@ -179,14 +183,19 @@ def model_command(
         experiment=str(experiment),
         seed=seed,
         limits=Limits(settings.trial_timeout, None if megabytes is None else int(megabytes * 1_000_000)),
+        templates=templates,
+        config=settings.place_of(config) if config else "",
+        stdin=(settings.place_of(stdin) if stdin.path in written else stdin.path) if stdin else "",
+        links=tuple(Placed(link.path, settings.place_of(link)) for link in settings.link),
+        copied=copied,
         preload=preload if isinstance(preload := preload_of(settings), Preload) else None,
     )
 
 
 def trial_environment(
-    model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str]
+    model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str], directory: Path
 ) -> dict[str, str]:
-    """Return the environment of a trial: the user's own, and what the model may want to know."""
+    """Return the environment of a trial in this directory: the user's own, and what the model may want to know."""
     environment = {
         **dict.fromkeys(THREAD_VARIABLES, str(model.threads)),
         **environment_of_script(model.modules, model.python_path, model.r_libs),
@@ -200,17 +209,19 @@ def trial_environment(
         "CANDLE_EXPERIMENT_DIR": model.experiment,
         "CANDLE_CHECKPOINT_DIR": str(paths.checkpoint),
     }
-    environment |= _for_its_host(model, environment)
+    if model.config:
+        environment[CONFIG_VARIABLE] = str(directory / model.config)
+    environment |= _for_its_host(model, environment, directory)
     return environment
 
 
-def _for_its_host(model: ModelCommand, environment: Mapping[str, str]) -> dict[str, str]:
+def _for_its_host(model: ModelCommand, environment: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return what the language's model host learns from the environment; the host takes it away again."""
     match model.host:
         case Language.PYTHON if model.module:
             return {"CANDLE_MODEL_MODULE": model.module}
         case Language.R:
-            return {"CANDLE_MODEL_SCRIPT": model.script}
+            return {"CANDLE_MODEL_SCRIPT": model.script_in(directory)}
         case Language.BASH:
             return {"CANDLE_OWN_BASH_ENV": environment.get("BASH_ENV", "")}
         case _:

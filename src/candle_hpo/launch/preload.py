@@ -71,8 +71,6 @@ def preload_of(settings: Settings) -> Preload | str:
         return 'preload="none" says so'
     if sys.platform != "linux":
         return "this system has no safe fork (Linux has)"
-    if settings.prepare:
-        return "the line prepare may change what its imports find"
     if settings.host is not Language.PYTHON:
         return "model_command starts it"
     for keyword, options in (

@@ -12,17 +12,20 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import Language
+from candle_hpo.core.file_template import NotWritable
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
 from candle_hpo.files import replace_file
-from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, trial_environment
+from candle_hpo.launch.command import ModelCommand, trial_environment
 from candle_hpo.launch.command_file import command_file
+from candle_hpo.launch.folder import WorkingFolder
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 from candle_hpo.launch.measuring.objective import Measurement
 from candle_hpo.launch.measuring.outcome_file import write_outcome
 from candle_hpo.launch.measuring.report_watch import ReportWatch
 from candle_hpo.launch.measuring.result import last_lines, outcome_of
+from candle_hpo.launch.prepare import note_on_prepare
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import Program, StopSwitch, run_process
 from candle_hpo.process.leftovers import end_leftovers_of_trial
@@ -61,25 +64,36 @@ def run_attempt(
     if not _make_run_folder(paths):
         _clear_earlier_attempt(attempt, paths)
     replace_file(paths.hyperparameters, as_json(attempt.trial.hyperparameters))
-    own_text = model.hyperparameters_in_its_language(attempt.trial.hyperparameters)
-    if own_text is not None:
-        suffix, text = own_text
+    for suffix, text in model.hyperparameters_in_its_language(attempt.trial.hyperparameters).items():
         replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
-    environment, where = trial_environment(model, attempt.trial, paths, devices), directory or paths.run
+    where = directory or (paths.copy_of_script if model.copied else paths.run)
+    environment = trial_environment(model, attempt.trial, paths, devices, where)
     try:
-        command = model.command_of(attempt.trial.hyperparameters, environment)
-    except KeyError as error:
-        reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
-        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place)
+        files = model.files(attempt.trial.hyperparameters)
+        folder = WorkingFolder(where, Path(model.script).parent, model.copied, model.links, files)
+        command = model.command_of(attempt.trial.hyperparameters, environment, where)
+    except (NotWritable, KeyError) as error:
+        reason = f"it cannot be started: {error}"
+        if isinstance(error, KeyError):
+            reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
+        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place, script=before)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
-    program = Program(model.after_prepare(command), where, environment, paths.output, model.limits)
+    stdin = where / model.stdin if model.stdin else None
+    program = Program(command, where, environment, paths.output, model.limits, stdin, model.shell)
     replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
     watch = ReportWatch(model.result, where, paths, report)
-    outcome = _run_process(model, program, paths, switch, warm, watch)
+    try:
+        outcome = _run_process(model, program, paths, switch, warm, watch)
+    finally:
+        folder.clear()
+    shared = folder.written_through_links()
+    if shared and outcome.status is Status.COMPLETED:
+        reason = f"{shared[0]} was written to while it ran, which all trials share (link); copy it in prepare instead"
+        outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason), seconds=outcome.seconds)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
-    note, notes = _note_on_prepare(model, paths), (*outcome.notes, *watch.notes)
+    note, notes = note_on_prepare(model.interpreter, paths, model.host), (*outcome.notes, *watch.notes)
     if warm:
         warm.note(note)
         notes += warm.take_notes()
@@ -126,21 +140,6 @@ def _run_process(
     return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome
 
 
-def _note_on_prepare(model: ModelCommand, paths: TrialPaths) -> str:
-    """Return what to know where `prepare` has put another interpreter first on the PATH: it was not used."""
-    left = paths.run / INTERPRETER_OF_PREPARE
-    try:
-        found = Path(left.read_text(encoding="utf-8", errors="replace"))
-        left.unlink()
-    except OSError:
-        return ""
-    name = "python_bin_path" if model.host is Language.PYTHON else "the PATH of the shell where you submit"
-    return (
-        f"prepare puts {found} first on the PATH, but trials run with {model.interpreter}, the one that was shown at "
-        f"submission; to use the other, put its folder {found.parent} in {name}"
-    )
-
-
 def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: TrialPaths) -> Outcome:
     """Return a failure with what its user can do about it; without its script, it is none of the model's."""
     script = Path(model.script)
@@ -148,9 +147,10 @@ def _with_advice(outcome: Outcome, model: ModelCommand, directory: Path, paths: 
         reason = f"the model script {script} no longer exists; put it back"
         return msgspec.structs.replace(outcome, status=Status.INTERRUPTED, failure=Failure(FailureKind.MACHINE, reason))
     hint = ""
-    if directory == paths.run:
+    if directory in (paths.run, paths.copy_of_script):
+        advice = ["it is not copied for each trial, so name it, or its folder, in link"] if model.copied else []
         folders = (script.parent, *folders_submitted_from(Path(model.experiment)))
-        hint = hint_of_missing_file(last_lines(paths.output, _LAST_WORDS), directory, script, folders)
+        hint = hint_of_missing_file(last_lines(paths.output, _LAST_WORDS), directory, script, folders, *advice)
     if not hint or outcome.failure is None:
         return outcome
     return msgspec.structs.replace(outcome, failure=Failure(outcome.failure.kind, f"{outcome.reason}; {hint}"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from candle_hpo.core.command_words import OF_A_TRIAL
 from candle_hpo.core.trial import SlowImport
 from candle_hpo.launch.command import ModelCommand
+from candle_hpo.launch.prepare import alone, what_prepare_did
 from candle_hpo.launch.warm_process import PRELOAD_SECONDS, HostLost, HostProcess, Ready, Refused, Stale, Unsafe
 from candle_hpo.process.group import Ended, OwnProcess, Program, StopSwitch, run_process, run_to_its_end
 
@@ -62,15 +64,37 @@ class WarmHost:
 
         Raises `OSError` where it cannot be started, or the host is lost while it runs.
         """
+        if self._model.prepare and not self._given_up:
+            return self._run_after_prepare(program, switch)
+        return self._run_warm(program, switch)
+
+    def _run_after_prepare(self, program: Program, switch: StopSwitch) -> Ended:
+        """Run the line `prepare`; its shell runs the trial, too, where the line changes what a process inherits."""
+        ended = run_process(program._replace(shell=alone(program.shell)), switch)
+        did = what_prepare_did(Path(program.environment["CANDLE_RESULT_FILE"]).parent)
+        if did == "changed":
+            self._give_up("the line prepare changes what its imports may find, or leaves something running")
+        if did != "same" or ended.stopped or ended.timed_out or ended.printed_too_much:
+            return ended
+        limits = program.limits
+        if limits.seconds is not None:
+            limits = limits._replace(seconds=max(0.0, limits.seconds - ended.seconds))
+        rest = self._run_warm(program._replace(shell=(), continues=True, limits=limits), switch)
+        return rest._replace(seconds=ended.seconds + rest.seconds)
+
+    def _run_warm(self, program: Program, switch: StopSwitch) -> Ended:
         if not self._is_ready(program.environment, switch):
             return Ended(-signal.SIGTERM, 0.0, False, switch.how)
         if self._host is None:
             return run_process(program, switch)
         request = {
+            "script": self._model.script_in(program.directory),
             "arguments": program.command[len(self._model.command) :],
             "directory": str(program.directory),
-            "environment": {name: program.environment[name] for name in OF_A_TRIAL},
+            "environment": {name: program.environment[name] for name in OF_A_TRIAL if name in program.environment},
+            "stdin": program.stdin and str(program.stdin),
             "output": str(program.output),
+            "continues": program.continues,
         }
         began = time.monotonic()
         try:
@@ -83,7 +107,7 @@ class WarmHost:
             raise
         except Stale:
             self.close()
-            return self.run_process(program, switch)
+            return self._run_warm(program, switch)
         except Refused as error:
             self._give_up(str(error))
             return run_process(program, switch)

@@ -51,13 +51,20 @@ class Limits(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A program to be run: its command line, folder and environment, the file of its output and errors, its limits."""
+    """A program to be run: its command line, folder and environment, the file of its output and errors, its limits.
+
+    `stdin` is the file that it reads on its standard input; None: nothing. With `shell`, that is what is started, with
+    the command line after its own. Its output begins the file of output, unless it `continues` what is there.
+    """
 
     command: Sequence[str]
     directory: Path
     environment: Mapping[str, str]
     output: Path
     limits: Limits
+    stdin: Path | None = None
+    shell: Sequence[str] = ()
+    continues: bool = False
 
     def has_printed_too_much(self) -> bool:
         """Return whether its output is larger than is allowed."""
@@ -149,18 +156,22 @@ def run_process(program: Program, switch: StopSwitch) -> Ended:
     there. Raises `OSError` where it cannot be started.
     """
     began = time.monotonic()
-    sink = os.open(program.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    source = os.open(program.stdin or os.devnull, os.O_RDONLY)
+    sink = os.open(
+        program.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if program.continues else os.O_TRUNC), 0o666
+    )
     try:
         process = subprocess.Popen(
-            program.command,
+            [*program.shell, *program.command],
             cwd=program.directory,
             env=dict(program.environment),
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     finally:
+        os.close(source)
         os.close(sink)
     return run_to_its_end(OwnProcess(process), began, program, switch)
 

@@ -19,6 +19,7 @@ import msgspec
 from candle_hpo import __version__
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import InputFile, Settings
+from candle_hpo.core.file_template import FileTemplate
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.provenance import Surroundings
@@ -67,6 +68,8 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     `fidelity`; `total` is how many configurations it makes: so many trials, or, with `fidelity`, more. `interpreter` is
     the absolute path of what runs the model. `default_model` has the values of the first submission, and what later
     ones have added; where those changed values, `later_defaults` has theirs.
+    `templates` are the script's files in which hyperparameters are written, as they were submitted;
+    `copied` are the files of its folder that each trial gets a copy of (`run_in="script"`).
     `provenance` is that of its submission; `resumed` has one for each time that somebody resumed it.
     """
 
@@ -81,6 +84,8 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     later_defaults: list[Hyperparameters] = []
     version: int = 1
     resumed: tuple[Provenance, ...] = ()
+    templates: tuple[FileTemplate, ...] = ()
+    copied: tuple[str, ...] = ()
 
     def trials(self, history: History) -> int:
         """Return how many trials there are in all, the promotions that may follow from the record's included."""
@@ -100,6 +105,7 @@ def create_experiment(
     seed: int,
     interpreter: str,
     found: Surroundings = Surroundings(),  # noqa: B008  # it is frozen
+    copied: tuple[str, ...] = (),
 ) -> tuple[ExperimentPaths, StoredExperiment]:
     """Make the folder of a new experiment of `total` configurations below `directory`; `found` is what they run with.
 
@@ -116,6 +122,8 @@ def create_experiment(
         seed=seed,
         interpreter=interpreter,
         provenance=Provenance.of_this_process(found),
+        templates=request.templates,
+        copied=copied,
     )
     root: Path | None = None
     try:

@@ -256,7 +256,15 @@ def _run_campaign(
     names = slurm.node_names(os.environ["SLURM_JOB_NODELIST"])
     nodes = dict(zip(names, workers_by_node(os.environ["SLURM_TASKS_PER_NODE"]), strict=True))
     listener.say(f"Job {job}: {count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}")
-    model = model_command(settings, stored.interpreter, stored.seed, paths.root, site.modules)
+    model = model_command(
+        settings,
+        stored.interpreter,
+        stored.seed,
+        paths.root,
+        site.modules,
+        templates=stored.templates,
+        copied=stored.copied,
+    )
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
     gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
     pool = ClusterPool(_workers_folder(paths), nodes)

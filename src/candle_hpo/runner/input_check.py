@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.inputfile.read import Reading, read_what_can_be_read
 from candle_hpo.launch.command import modules_of
@@ -28,6 +31,7 @@ from candle_hpo.runner.search_assembly import (
     notes_on_budget,
     trials_of,
 )
+from candle_hpo.script.folder import files_around_script, notes_on_large_files
 
 
 def check_input_file(input_file: Path, overrides: Sequence[str], run: bool, findings: Findings) -> None:
@@ -52,7 +56,9 @@ def check_input_file(input_file: Path, overrides: Sequence[str], run: bool, find
         check_batch_system(settings, findings)
     if run and interpreter is not None and reading.input_file and not findings.problems and trials != 0:
         first = restart.first_left() if restart is not None else None
-        seconds = run_one_trial(reading.input_file, first, interpreter, findings)
+        templates = restart.stored.templates if restart is not None else reading.input_file.templates
+        request = msgspec.structs.replace(reading.input_file, templates=templates)
+        seconds = run_one_trial(request, first, interpreter, findings)
     elif run:
         findings.note("no trial was run, because of what is wrong" if trials != 0 else "no trial was run: none is left")
     show_cost(trials, settings, on_cluster, seconds, run, findings)
@@ -81,6 +87,12 @@ def _check_script(
         findings.right(f"{found.name} ({found.path})")
     if found is None and settings.host is Language.PROGRAM:
         return None
+    with findings.step():
+        copied, large = files_around_script(settings)
+        if copied:
+            findings.right(f'run_in="script": {count(len(copied), "file")} of {Path(settings.model_script).parent}')
+        for note in notes_on_large_files(large):
+            findings.note(note)
     with findings.step():
         script = ScriptCheck(settings)
         _check_hyperparameters(script, reading, settings, restart, input_file, findings)
@@ -112,7 +124,12 @@ def _check_hyperparameters(
         names = list(dict.fromkeys([*restart.stored.default_model, *restart.stored.names]))
     elif reading.space is None and settings.run_workflow:
         return  # the sets are those of an earlier experiment, which could not be read
-    words: set[str] = set()
+    stored = restart.stored if restart is not None else reading.input_file
+    words = names_in(stored.templates if stored else ())
+    if words:
+        findings.right(f"the hyperparameters that are written into a file: {', '.join(n for n in names if n in words)}")
+    words |= settings.asked_in_prepare
+    names = [name for name in names if name not in words]
     if reading.problems:
         texts = (input_file, settings.default_model_file, settings.param_space_file)
         words = {

@@ -42,7 +42,9 @@ def run_here(claim: Claim, listener: Listener, *, retry_failed: bool = False) ->
         record = claim.record
         _end_leftovers(paths, record.history, listener.say)
         pool = LocalPool(workers)
-        model = model_command(settings, stored.interpreter, stored.seed, paths.root)
+        model = model_command(
+            settings, stored.interpreter, stored.seed, paths.root, templates=stored.templates, copied=stored.copied
+        )
         engine = PooledEngine(
             pool,
             local_runner(pool, model, paths),

@@ -79,9 +79,7 @@ def run_one_trial(
     hyperparameters = _first_set(request) if first is None else first
     paths = check_run_paths(Path.cwd())
     findings.say(f"Running one trial here: {hyperparameters}")
-    outcome: Outcome = run_trial_here(
-        request.settings, hyperparameters, interpreter, drawn_seed(request.settings), paths, paths.run
-    )
+    outcome: Outcome = run_trial_here(request, hyperparameters, interpreter, drawn_seed(request.settings), paths)
     value = outcome.value_of(request.settings.objective.name)
     if value is None:
         findings.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))

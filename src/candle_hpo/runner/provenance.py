@@ -10,6 +10,7 @@ import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.paths import ExperimentPaths, folders_submitted_from
 from candle_hpo.core.provenance import ScriptState, Surroundings
 from candle_hpo.core.trial import Hyperparameters
@@ -55,7 +56,9 @@ def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path,
 def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
     """Keep what an experiment is resumed with, and say what has changed since it was run last."""
     paths, stored = claim.experiment.paths, claim.experiment.stored
-    found = find_surroundings(stored.settings, stored.interpreter, on_cluster, stored.default_model, stored.names)
+    handed = names_in(stored.templates) | stored.settings.asked_in_prepare
+    varied = [name for name in stored.names if name not in handed]
+    found = find_surroundings(stored.settings, stored.interpreter, on_cluster, stored.default_model, varied)
     before, settings = stored.latest, stored.settings
     submitted = stored.provenance.script
     state = found.script
@@ -109,6 +112,7 @@ def _what_is_gone(settings: Settings, interpreter: str) -> list[str]:
     for keyword, folders in (("supp_pythonpath", settings.supp_pythonpath), ("supp_r_libs", settings.supp_r_libs)):
         named = filter(None, (folders or "").split(os.pathsep))
         gone += [f"{keyword}: the folder {each} no longer exists" for each in named if not Path(each).is_dir()]
+    gone += [f"link: {link.path} no longer exists" for link in settings.link if not Path(link.path).exists()]
     return gone
 
 

@@ -12,12 +12,14 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.inputfile.handed_files import read_templates
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
 from candle_hpo.runner.search_assembly import configurations_of
+from candle_hpo.script.folder import files_around_script
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
@@ -82,7 +84,12 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
             f"levels cannot be compared; to continue {name}, keep its own"
         )
     settings = msgspec.structs.replace(settings, fidelity=before.settings.fidelity)
-    stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter)
+    names = [*request.default_model, *(request.space.names if request.space else ())]
+    templates, wrong = read_templates(settings, list(dict.fromkeys([*before.default_model, *before.names, *names])))
+    if wrong:
+        raise InputError(*wrong)
+    stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter, templates=templates)
+    stored = msgspec.structs.replace(stored, copied=files_around_script(settings)[0])
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"

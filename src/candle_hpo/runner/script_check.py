@@ -11,6 +11,7 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
@@ -86,7 +87,7 @@ class ScriptCheck:
             compared = compare_options(self._settings, reading, names, mentions_file)
             return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
-            return Comparison((), tuple(names), (*self._notes_on_program(program), *value_notes))
+            return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
         read = {each.name for each in reading.reads}
         unread = [name for name in names if name not in read]
         absent = [each for each in reading.reads if each.name not in names]
@@ -195,14 +196,14 @@ class ScriptCheck:
         """Whether the value is not returned, but printed, in a file, or among the reports."""
         return bool(self._settings.result_pattern or self._settings.result_file or self._settings.result_from)
 
-    def _notes_on_program(self, text: str) -> Iterator[str]:
+    def _notes_on_program(self, text: str, *, is_given: bool) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""
         if not self._is_looked_for and "CANDLE_RESULT_FILE" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"
             )
-        if "CANDLE_PARAMS_FILE" not in text and "params.json" not in text:
+        if is_given and "CANDLE_PARAMS_FILE" not in text and "params.json" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_PARAMS_FILE: unless a program that it starts reads its "
                 'hyperparameters there, they change nothing; read them there, or set hyperparams_as="arguments"'
@@ -233,7 +234,9 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
         notes += check.notes_on_names(request.default_model, request.space)
-        notes += check.compare(names_given(request.default_model, request.space), input_file).notes
+        in_files = names_in(request.templates) | settings.asked_in_prepare
+        names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
+        notes += check.compare(names, input_file, known=in_files).notes
     try:
         notes += notes_on_imports(check.reading, settings, interpreter, site_modules)
     except MachineError as error:

@@ -25,6 +25,7 @@ from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
+from candle_hpo.script.folder import files_around_script
 
 
 def drawn_seed(settings: Settings) -> int:
@@ -42,26 +43,30 @@ def run_once(request: InputFile, interpreter: Interpreter, seed: int, say: Say) 
     if settings.dry_run:
         say(f"dry_run=1: {settings.model_script} was not run")
         return ExitStatus.ALL_WELL
-    say(f"Running {settings.model_script} once ...")
-    outcome = run_trial_here(settings, request.default_model, interpreter, seed, paths, here)
+    where = f" in {location(paths.run)}" if settings.needs_own_folder else ""
+    say(f"Running {settings.model_script} once{where} ...")
+    directory = None if settings.needs_own_folder else here
+    outcome = run_trial_here(request, request.default_model, interpreter, seed, paths, directory)
     say(f"Output: {location(paths.output)}")
     return _conclude(outcome, settings.objective.name, paths.output, say)
 
 
 def run_trial_here(
-    settings: Settings,
+    request: InputFile,
     hyperparameters: Hyperparameters,
     interpreter: Interpreter,
     seed: int,
     paths: TrialPaths,
-    directory: Path,
+    directory: Path | None = None,
 ) -> Outcome:
-    """Run the model once on this machine, with `directory` as its working directory; a signal stops it.
+    """Run the model once on this machine, in `directory`, or where a trial would run; a signal stops it.
 
     Raises `MachineError` where the machine does not let it begin.
     """
+    settings = request.settings
+    copied, _ = files_around_script(settings)
     worker = share_out(settings, visible_gpus(), 1).workers[0]
-    model = model_command(settings, interpreter.path, seed, paths.run)
+    model = model_command(settings, interpreter.path, seed, paths.run, templates=request.templates, copied=copied)
     adopt_orphans()
     try:
         paths.run.parent.mkdir(exist_ok=True)
@@ -90,7 +95,7 @@ def run_trial_here(
     try:
         return arrival.result()
     except OSError as error:
-        raise MachineError(f"the model cannot be run in {directory}: {error}") from None
+        raise MachineError(f"the model cannot be run in {directory or paths.run}: {error}") from None
 
 
 def _conclude(outcome: Outcome, objective: str, output: Path, say: Say) -> ExitStatus:

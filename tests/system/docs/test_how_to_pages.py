@@ -118,7 +118,7 @@ def test_every_recipe_makes_the_command_line_that_it_shows(here: Path) -> None:
         start = settings.start
         is_named = start is None or start.is_python or "{python}" in keywords
         model = model_command(settings, "/p/python3" if is_named or start is None else start.program, 1, here)
-        made = model.command_of(request.default_model, variables)
+        made = model.command_of(request.default_model, variables, here)
         if start is None or start.is_python:
             made = [*shlex.split("python -m pkg.train" if start else ""), *made[len(model.command) :]]
         expected = shlex.split(shown.removesuffix(" …"))

@@ -78,6 +78,34 @@ def assert_each_completed_once(here: Path, count: int) -> None:
     assert ends == Counter(range(1, count + 1))
 
 
+def test_each_trial_has_its_own_files(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    script = """
+        import os, sys
+        from pathlib import Path
+        os.remove("helper.py")  # each trial has its own
+        rate = float(Path(__file__).with_name("c.ini").read_text().split("=")[1])
+        assert rate == float(Path("made.txt").read_text()) == float(input()), rate
+        val_to_return = rate * int(Path("data/factor.txt").read_text())
+    """
+    (here / "data").mkdir()
+    (here / "data" / "factor.txt").write_text("3")
+    (here / "c.ini").write_text("[train]\nlr = 0.1\n")
+    (here / "in.txt").write_text("{{ train.lr }}\n")
+    (here / "helper.py").touch()
+    control = 'config_file="c.ini"\nstdin_file="in.txt"\nlink="data"\nrun_in="script"\n' + GPUS
+    control += "\nprepare='candle_get_param train.lr > made.txt'"
+    path = write_input(script, control, "", "\n".join(json.dumps({"train.lr": 10.0**-n}) for n in range(1, 9)))
+    done = on_cluster("submit-job", path)
+    assert done.returncode == 0, done.stderr
+    slurm.wait_until_empty(90)
+    assert "8 trials: 8 completed" in on_cluster("status").stdout
+    found = {n: trial.outcome and trial.outcome.value_of(THE_VALUE) for n, trial in history(here).trials.items()}
+    assert found == {n: 10.0**-n * 3 for n in range(1, 9)}
+    assert (here / "helper.py").exists()
+
+
 @pytest.mark.newer_slurm
 def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> None:
     sets = [{"epochs": e, "batch_size": b, "pause": 0.3} for e in (2, 4, 6, 8, 10) for b in (64, 128, 256, 512, 1024)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -27,8 +27,12 @@ class CommandLine(msgspec.Struct, frozen=True):
     style: ArgumentStyle
     to_python: bool
 
-    def of(self, hyperparameters: Mapping[str, object], others: Mapping[str, str]) -> list[str]:
+    def of(
+        self, hyperparameters: Mapping[str, object], others: Mapping[str, str], in_files: Collection[str] = ()
+    ) -> list[str]:
         """Return the words for these hyperparameters; `others` are values of other names.
+
+        Hyperparameters that are `in_files` are not among `{arguments}`.
 
         Raises `KeyError` for a name that has no value: what would be in its place is another command.
         """
@@ -37,7 +41,8 @@ class CommandLine(msgspec.Struct, frozen=True):
         for word in self.words:
             name = only_placeholder(word)
             if name == ARGUMENTS:
-                rest = {key: value for key, value in hyperparameters.items() if key not in named or key in others}
+                handed = {*in_files, *(named - set(others))}
+                rest = {key: value for key, value in hyperparameters.items() if key not in handed}
                 found += as_arguments(rest, self.style, to_python=self.to_python)
             elif name and name not in others and isinstance(value := hyperparameters[name], list | float):
                 found += [self._alone(each) for each in (value if isinstance(value, list) else [value])]

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import json
 import os
 import sys
@@ -82,7 +83,9 @@ def main() -> None:
     if request is None:
         os._exit(0)
     imports.renew(plan["folders"], plan["generators"], began_in)
-    sys.argv[1:] = request["arguments"]
+    if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(sys.argv[0])):
+        sys.path[0] = os.path.dirname(os.path.realpath(request["script"]))
+    host.become_the_script(host.__file__, [request["script"], *request["arguments"]])
     times.begin()
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)
 
@@ -200,7 +203,8 @@ def serve(
 
 def become_the_trial(request: Any, printed: bytes) -> None:
     """Give this process the directory, the environment and the output of its trial."""
-    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    begins = 0 if request["continues"] else os.O_TRUNC
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | begins, 0o666)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
     while printed:
@@ -208,6 +212,17 @@ def become_the_trial(request: Any, printed: bytes) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
+    if request["stdin"]:
+        source = os.open(request["stdin"], os.O_RDONLY)
+        os.dup2(source, 0)
+        os.close(source)
+        # What was opened for the host's own input takes it for one that cannot be rewound.
+        raw = io.FileIO(0, closefd=False)
+        raw.name = "<stdin>"
+        of_host: Any = sys.__stdin__
+        stream: Any = io.TextIOWrapper(io.BufferedReader(raw), encoding=of_host.encoding, errors=of_host.errors)
+        sys.stdin = stream
+        sys.__dict__["__stdin__"] = stream
 
 
 if __name__ == "__main__":

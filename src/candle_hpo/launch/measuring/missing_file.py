@@ -18,8 +18,14 @@ _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"|`([^`']+)[`']|\u2018([^\u2019]+)\u
 _AROUND_A_NAME = " \t.,;:!?()[]{}<>'\"`"
 
 
-def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Path, folders: Iterable[Path]) -> str:
-    """Return where a file is that a model's last words call missing, and what to do; "" where none is to be found.
+def hint_of_missing_file(
+    last_lines: Sequence[str],
+    directory: Path,
+    script: Path,
+    folders: Iterable[Path],
+    advice: str = "a trial runs in its own folder, so use the whole path in the script",
+) -> str:
+    """Return where a file is that a model's last words call missing, and this advice; "" where none is to be found.
 
     `directory` is the model's working directory; `folders` are those in which its user may expect relative paths to
     begin. A word is the name of a file if one of that name is there, and not in the working directory.
@@ -29,8 +35,7 @@ def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Pat
         for name in dict.fromkeys(missing_names(line, directory)):
             for place in places:
                 if Path(name).name != script.name and is_there(place / name) and not is_there(directory / name):
-                    own = "a trial runs in its own folder, so use the whole path in the script"
-                    return f"{name} is in {place}: {own}"
+                    return f"{name} is in {place}: {advice}"
     return ""
 
 
