@@ -52,12 +52,18 @@ CASES = [
     Case("argparse_epochs.py", "lr", "val_loss", loss, ("(?P<epoch>", STOPPING, '# {"name": "epochs"')),
     Case("argparse_flags.py", "lr", "mean_squared_error", loss, ("ratio:-r", "bias:/--no-bias", "layers = [8, 4]")),
     Case("argparse_mnist.py", "lr", "average_loss", loss, (STOPPING, "# Or Accuracy, 9003")),
+    Case("click_commands.py", "lr", "error_rate", loss, ('script_args="train {steps} {arguments}"',), given=("train",)),
+    Case("environment.py", "LEARNING_RATE", "mean_absolute_error", loss, ("env LEARNING_RATE=",), given=("EPOCHS=3",)),
+    Case("environment.sh", "LR", "auc", share, ('model_command="env LR={LR} bash {script}"',), "maximize"),
     Case("makes_no_folder.py", "lr", "mae", loss, ('prepare="mkdir -p results"', 'result_file="results/out.json"')),
     Case("of_candle.R", "learning_rate", "val_to_return", loss, ("a guess",)),
     Case("of_candle.py", "learning_rate", "val_to_return", loss, (STOPPING, "activation = 'relu'")),
     Case("of_candle.sh", "learning_rate", "val_to_return", loss),
     Case("of_candle_bare.py", "learning_rate", "val_to_return", loss, ("dropout = 0.3",)),
     Case("own_usage.py", "lr", "r2", share, (), "maximize"),
+    Case("positions.R", "learning_rate", "residual_deviance", loss, ('script_args="{learning_rate}"',)),
+    Case("positions.py", "rate", "deviance", loss, ('script_args="{rate} {rounds}"',)),
+    Case("positions.sh", "learning_rate", "brier", loss, ("kind = 'linear'",), given=("0.02", "linear")),
     Case("prints_colours.py", "lr", "test_loss", loss, ('direction="maximize"', "their_options.py'")),
     Case("prints_like_boosting.py", "eta", "test_logloss", loss, (r"\[(?P<step>\d+)\]", STOPPING)),
     Case("prints_like_keras.py", "lr", "val_loss", loss, (r"\bval_loss: ", STOPPING)),
@@ -66,10 +72,19 @@ CASES = [
     Case("prints_progress.py", "lr", "best_fitness", lambda rate: -loss(rate), (), "maximize"),
     Case("prints_table.py", "eta", "valid_loss", loss, ("(?P<epoch>", STOPPING)),
     Case("program_with_help", "eta", "rmse_on_the_test_set", loss, ("neighbors = 5",)),
+    Case("reads_data.py", "lr", "logloss", loss, ('link="numbers"',)),
     Case("result_csv.py", "lr", "val_loss", loss, ('result_file="history.csv"', STOPPING)),
     Case("result_json.py", "lr", "test.loss", loss, ('result_key="test.loss"', 'result_key="test.f1_score"')),
     Case("result_json_lines.py", "lr", "eval_accuracy", share, (STOPPING,), "maximize"),
     Case("single_dash.py", "learning_rate", "loss", loss, ('argument_style="-my_name value"',)),
+    Case(
+        "sub_commands.py",
+        "lr",
+        "val_mse",
+        loss,
+        ('script_args="fit {data} {arguments}"',),
+        given=("fit", "their_options.py"),
+    ),
     Case("with_absl.py", "learning_rate", "eval_loss", loss, ("--use_bias/--nouse_bias", "(?P<step>")),
     Case("with_cases.sh", "rate", "energy", loss, ("rounds = 5",)),
     Case("with_click.py", "learning_rate", "val_loss", loss, ("shuffle:--shuffle/--no-shuffle", '"low": 1, "high": 4')),
@@ -114,5 +129,5 @@ def test_a_script_has_a_file_that_runs_at_once(case: Case, tried: dict[str, dict
 
 
 def test_each_script_is_tried() -> None:
-    scripts = {path.name for path in (HERE / "scripts").iterdir()} - {"their_options.py"}
+    scripts = {path.name for path in (HERE / "scripts").iterdir()} - {"their_options.py", "numbers"}
     assert scripts == {case.script for case in CASES}

@@ -34,7 +34,7 @@ def made_and_tried(script: Path, given: list[str]) -> dict[str, object]:
     assert request.space is not None
     first = first_sets(request.space, request.settings, (), 1)[0].hyperparameters
     here, settings = check_run_paths(Path.cwd()), request.settings
-    outcome = run_trial_here(settings, first, find_interpreter(settings, ()), 1, here, here.run)
+    outcome = run_trial_here(request, first, find_interpreter(settings, ()), 1, here, here.run)
     return {
         "status": status,
         "said": said.getvalue(),

@@ -17,7 +17,6 @@ from candle_hpo.draft.objectives import Candidate
 from candle_hpo.draft.options import Options, Way
 from candle_hpo.draft.ranges import range_of, to_search, with_usual_value
 from candle_hpo.draft.text import Draft, quoted
-from candle_hpo.inputfile.keywords import BY_NAME
 
 TRIALS = 25
 _STARTS = {
@@ -53,13 +52,8 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
             f"{script.name}: of what it can be given ({names}), nothing has a range that could be proposed; write the "
             "input file by hand (docs/input-file.md)"
         )
-    if options.command or any(each.is_positional for each in options.found):
-        _raise_without(
-            "script_args", f"{script.name} takes values by their places on its command line, or a sub-command"
-        )
     model_command = ""
     if options.way is Way.ENVIRONMENT:
-        _raise_without("model_command", f"{script.name} takes its values from its environment")
         variables = [f"{each.name}={{{each.name}}}" for each in options.found if each.default is not None]
         model_command = " ".join(["env", *variables, _STARTS[Language.of(script.name)]])
     return Draft(
@@ -73,11 +67,6 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
         cluster=workers.lines,
         source=f"{script.name} gets its values by {_BY.get(options.by, options.by)}",
     )
-
-
-def _raise_without(keyword: str, why: str) -> None:
-    if keyword not in BY_NAME:
-        raise InputError(f"{why}: candle cannot hand these over; write a script that calls it with options")
 
 
 def without_objective(draft: Draft, *, leaves_value: bool, reason: str = "") -> Draft:

@@ -22,7 +22,6 @@ from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.draft.script_options import has_parser, options_of_script
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
-from candle_hpo.inputfile.keywords import BY_NAME
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
@@ -134,7 +133,8 @@ def run_with_defaults(request: InputFile) -> Ran:
     shutil.rmtree(paths.run, ignore_errors=True)  # of an earlier one
     settings = msgspec.structs.replace(request.settings, trial_timeout=MOST_SECONDS)
     interpreter = find_interpreter(settings, modules_of(settings))
-    outcome = run_trial_here(settings, request.default_model, interpreter, drawn_seed(settings), paths, paths.run)
+    request = msgspec.structs.replace(request, settings=settings)
+    outcome = run_trial_here(request, request.default_model, interpreter, drawn_seed(settings), paths, paths.run)
     if outcome.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if has_failed(outcome):
@@ -188,7 +188,7 @@ def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
             found = next((each / first for each in folders if (each / path).exists()), None)
             if found is not None:
                 where = found.relative_to(here) if found.is_relative_to(here) else found
-                return _known(Remedy("link", str(where), f"{name} is not in its folder"))
+                return Remedy("link", str(where), f"{name} is not in its folder")
             if (
                 len(path.parts) > 1
                 and not (paths.run / path.parent).exists()
@@ -196,10 +196,6 @@ def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
             ):
                 return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
     return None
-
-
-def _known(remedy: Remedy) -> Remedy | None:
-    return remedy if remedy.keyword in BY_NAME else None
 
 
 def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate]:
