@@ -11,13 +11,13 @@ FLOOR := 88
 IN_PARTS = PATH="$(BIN):$$PATH" CANDLE_TESTS_MEASURED="$(MEASURED)"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help exercise test test-quick test-newer-slurm coverage lint docs site pictures benchmark libraries clean
+.PHONY: help exercise test test-quick test-other-slurm coverage lint docs site pictures benchmark libraries clean
 
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
 	@echo "make test-quick the tests for daily work, in two minutes"
-	@echo "make test-newer-slurm  the tests on a cluster, with SLURM 24.11 (downloads 200 MB; root, Debian, debootstrap)"
+	@echo "make test-other-slurm SUITE=sid  the tests on a cluster, with the SLURM of another Debian (root, on Debian)"
 	@echo "make coverage   which lines and branches the quick tests reach"
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
 	@echo "make site       the documentation as a site in site/; a link that leads nowhere is an error"
@@ -39,8 +39,10 @@ test: $(VENV)/has-test lint
 test-quick: $(VENV)/has-test
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest -m "$(QUICK)"
 
-test-newer-slurm: $(VENV)/has-test
-	@tools/newer_slurm.sh
+SUITE ?= trixie
+test-other-slurm: $(VENV)/has-test
+	@tools/unpack_slurm.sh $(SUITE)
+	@PATH="$(BIN):$$PATH" CANDLE_TESTS_SLURM=$(SUITE) "$(BIN)/python" -m pytest -m slurm
 
 # The commands that tests start are measured, too; `parallel` in pyproject.toml gives each its own file.
 coverage: $(VENV)/has-test

@@ -49,7 +49,7 @@ class MadeUpVerdicts(EarlyStopping):
     """Lets a rule look at each report, and stops a trial at a step that its number says."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(FirstCome(), Asha(2), LOSS, max_steps=1e6)
+        super().__init__(FirstCome(), Asha(2), LOSS, min_steps=1, max_steps=1e6)
         self._seconds = seconds
 
     def judge(self, attempt: Attempt, report: Report) -> Verdict:

@@ -108,7 +108,7 @@ def search_of(seed: int, *, way: str) -> Search:
 
 def time_to_goal(curves: Curves, search: Search) -> float:
     """Return the worker time until the goal is reached, in whole trials, `MOST_TIME` at most."""
-    rule = EarlyStopping(FirstCome(), Asha(3), Objective(Direction.MINIMIZE), max_steps=LENGTH)
+    rule = EarlyStopping(FirstCome(), Asha(3), Objective(Direction.MINIMIZE), min_steps=1, max_steps=LENGTH)
     events: list[tuple[int, int, int]] = []  # when, number of the trial, step
     trials: dict[int, tuple[Attempt, Array]] = {}
 

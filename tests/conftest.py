@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 from support.browser import find_browser
-from support.slurm_cluster import SlurmCluster, missing_programs
+from support.slurm_cluster import INSTALLED, NEWER, SlurmCluster, why_not
 
 # How long an example takes on the wall's clock says nothing of candle where the machine does other things, too.
 settings.register_profile("candle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -98,19 +98,26 @@ def candle(here: Path) -> Candle:
 
 
 @pytest.fixture(scope="session")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    """A real SLURM cluster of four nodes with two pretend GPUs each, started once."""
-    missing = missing_programs()
-    if missing:
-        pytest.skip(f"a real SLURM cluster needs {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
-    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+def slurm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A real SLURM cluster of four nodes with two pretend GPUs each, started once for each version of SLURM."""
+    system = getattr(request, "param", INSTALLED)
+    if lacking := why_not(system):
+        pytest.skip(lacking)
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"), system=system)
     try:
         yield cluster
     finally:
         cluster.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `newer_slurm` on both clusters."""
+    if metafunc.definition.get_closest_marker("newer_slurm") and INSTALLED is None:
+        metafunc.parametrize("slurm", [INSTALLED, NEWER], ids=["installed", "newer"], indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark whole systems and what uses the cluster, and skip what needs a browser where there is none."""
     no_browser = pytest.mark.skipif(find_browser() is None, reason="needs Chromium (Debian: apt-get install chromium)")
     for item in items:
@@ -123,6 +130,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_quick = not any(map(item.get_closest_marker, ("slow", "slurm", "browser")))
         if is_quick and item.path.relative_to(Path(__file__).parent).parts[0] in MEASURED_PARTS:
             item.add_marker("measured")
+    yield
+    # All on the newer SLURM together, as one of the clusters alone is there at a time.
+    items.sort(key=_is_on_newer_slurm)
+
+
+def _is_on_newer_slurm(item: pytest.Item) -> bool:
+    """Return whether a test is one on the newer SLURM, of a pair."""
+    return hasattr(item, "callspec") and item.callspec.params.get("slurm") == NEWER
 
 
 @pytest.hookimpl(wrapper=True)

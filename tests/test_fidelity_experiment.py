@@ -54,17 +54,28 @@ def completed(value: float) -> Outcome:
     return Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0)
 
 
-def run(record: Record, outcome_of: dict[str, Outcome], count: int = 9, *, retry_failed: bool = False) -> None:
-    """Run a grid of so many sets: each has its number as its value, unless there is another outcome for its id."""
+def run(
+    record: Record,
+    outcome_of: dict[str, Outcome],
+    count: int = 9,
+    *,
+    retry_failed: bool = False,
+    policy: FailurePolicy = FailurePolicy(),  # noqa: B008  # it is frozen
+) -> None:
+    """Run a grid of so many sets: each has its number as its value, unless its id or attempt has another outcome."""
     sets = [ParameterSet(f"s{x}", {"epochs": 10, "x": x}) for x in range(1, count + 1)]
     search = FidelitySearch(GridSearch(GridSpace(("x",), sets)), LEVELS, OBJECTIVE, count)
 
     def attempt(one: Attempt) -> Outcome:
-        return outcome_of.get(one.trial.id) or completed(float(str(one.trial.hyperparameters["x"])))
+        return (
+            outcome_of.get(one.trial.id)
+            or outcome_of.get(one.name)
+            or completed(float(str(one.trial.hyperparameters["x"])))
+        )
 
     with ThreadPoolExecutor(1) as pool:
         engine = PooledEngine(pool, attempt, 1, lambda *_: None)
-        Campaign(search, engine, record, FailurePolicy(), retry_failed=retry_failed, as_listed=search.as_listed).run()
+        Campaign(search, engine, record, policy, retry_failed=retry_failed, as_listed=search.as_listed).run()
 
 
 def test_a_campaign_records_what_each_trial_continues_and_a_resumed_one_completes_it(here: Path) -> None:
@@ -90,17 +101,29 @@ def test_a_failed_set_that_is_attempted_again_has_the_values_of_its_list_and_is_
     record = Record(here / "events.jsonl", OBJECTIVE)
     run(record, {"s1": FAILED, "s2@9": FAILED}, 10)
     ids = [row.trial.id for row in record.history.trials.values()]
-    assert sum(LEVELS.trials(10, record.history.without_value)) == len(ids)
-    assert {"s2@9", "s3@9", "s4@9", "s3@27"} == {each for each in ids if "@" in each}
+    assert sum(LEVELS.trials(10, record.history.levels)) == len(ids)
+    assert {"s2@9", "s3@9", "s4@9", "s5@9", "s3@27"} == {each for each in ids if "@" in each}
     record.close()
     record = Record(here / "events.jsonl", OBJECTIVE)
     run(record, {}, 10, retry_failed=True)
     assert {row.trial.id: row.attempt.number for row in record.history.trials.values()}["s2@9"] == 2
-    assert sum(LEVELS.trials(10, record.history.without_value)) == len(record.history.trials)
+    assert sum(LEVELS.trials(10, record.history.levels)) == len(record.history.trials)
     assert record.history.best is not None
     assert record.history.best.trial.id == "s1@27"
     assert record.history.best.trial.hyperparameters == {"epochs": 27, "x": 1}
-    assert +record.history.without_value == Counter()
+    assert +record.history.levels.without_value == Counter()
+
+
+def test_the_level_above_waits_for_what_is_attempted_again_in_the_same_campaign(here: Path) -> None:
+    record = Record(here / "events.jsonl", OBJECTIVE)
+    run(record, {"s1/1": FAILED, "s2@9/1": FAILED}, 2, policy=FailurePolicy(retry_failed=1))
+    assert [row.attempt.name for row in record.history.trials.values()] == ["s1/2", "s2/1", "s1@9/1", "s1@27/1"]
+    record.close()
+    record = Record(here / "others.jsonl", OBJECTIVE)
+    run(record, {"s1@9/1": FAILED}, 3, policy=FailurePolicy(retry_failed=1))
+    names = [row.attempt.name for row in record.history.trials.values()]
+    assert names == ["s1/1", "s2/1", "s3/1", "s1@9/2", "s1@27/1"], "the next best takes no place that is not free"
+    assert sum(LEVELS.trials(3)) == 5 == sum(LEVELS.trials(3, record.history.levels))
 
 
 def begun(number: int, level: int, first: int) -> Attempt:
@@ -128,7 +151,7 @@ def test_the_best_is_that_of_the_highest_level_and_what_has_no_value_is_counted(
         best.append(history.best.trial.number)
     assert best == [1, 2, 3, 3, 3, 3, 3]
     assert [row.trial.number for row in result_rows(history)] == [3, 7, 2, 1, 6, 5, 4]
-    assert history.without_value == {1: 1, 3: 1}
+    assert history.levels.without_value == {1: 1, 3: 1}
     table = as_table(result_rows(history), ["epochs"], None, direction)
     lowest = "lowest" if direction is Direction.MINIMIZE else "highest"
     assert table.caption == f"best first: the {lowest} result at the highest level of fidelity"
@@ -137,7 +160,7 @@ def test_the_best_is_that_of_the_highest_level_and_what_has_no_value_is_counted(
     so_far = history_chart(data, {"field": "v", "scale": {"domain": [-10, 10]}})["layer"][-1]["data"]["values"]
     assert [point["v"] for point in so_far] == [5.0, -9.0 if direction is Direction.MINIMIZE else 9.0, 7.0, 7.0]
     history.apply(TrialStarted.of(begun(4, 1, 4).again(), 3.0))
-    assert +history.without_value == {3: 1}
+    assert +history.levels.without_value == {3: 1}
 
 
 def test_a_line_shares_its_seed_and_its_checkpoints_and_repeats_have_their_own() -> None:
@@ -234,7 +257,7 @@ def test_an_experiment(
     (best,) = find_earlier_results("X000", here).results
     assert (best.value, best.hyperparameters["epochs"]) == (1.0, 27)
     checked = candle("check", source, "--run")
-    assert "grid, 7 trials at most, epochs = 3: 4 trials, 9: 2 trials, 27: 1 trial" in checked.stdout
+    assert "grid, 7 trials if none fails, epochs = 3: 4 trials, 9: 2 trials, 27: 1 trial" in checked.stdout
     assert "Running one trial here: {'epochs': 3, 'x': 4}" in checked.stdout
     # More sets continue it; other levels do not.
     source.write_text(source.read_text().replace('{"x": 3}', '{"x": 3}\n{"x": 0}\n{"x": 5}\n{"x": 6}'))
@@ -245,10 +268,11 @@ def test_an_experiment(
     assert 'X000 has fidelity="epochs 3 27" (reduction_factor=3), and this file' in " ".join(refused.stderr.split())
     source.write_text(text.replace("&control\n", "&control\nrestart_from_exp=X000\n"))
     continued = candle("submit-job", source)
-    assert "10 trials: 9 completed, 1 failed" in continued.stdout, continued.stdout + continued.stderr
+    assert "11 trials: 10 completed, 1 failed" in continued.stdout, continued.stdout + continued.stderr
     opened = Experiment.open("X000")
     assert {row.trial.id for row in opened.history.trials.values() if row.value == 0} == {
         "hpset_00005",
         "hpset_00005@9",
-    }
+        "hpset_00005@27",
+    }, "the best of all reaches the last level, though as many as are due were there before"
     assert opened.stored.trials(opened.history) == len(opened.history.trials) == opened.history.ended

@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "cli": {"commands", "core"},
     "api": {"runner", "report", "record", "core"},
     "commands": {
-        "runner", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
-        "record", "files", "user_environment", "core",
+        "runner", "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script",
+        "process", "record", "files", "user_environment", "core",
     },
     "runner": {
-        "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
+        "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
         "record", "files", "user_environment", "core",
     },
+    "draft": {"inputfile", "launch", "script", "core"},
     "report": {"record", "launch", "core"},
     "campaign": {"record", "schedule", "core"},
     "engine": {"launch", "script", "process", "user_environment", "core"},
@@ -53,6 +54,7 @@ MUST_NOT_IMPORT = {
     "record": PROCESSES - {"psutil"} | {"rich"},  # it asks whether the holder of a lock lives
     "launch": {"rich"},
     "script": {"rich"},
+    "draft": PROCESSES | FILES | CLOCKS | {"rich", "sys"},
     "process": {"rich"},
     "engine": {"rich"},
     "campaign": PROCESSES | {"rich"},
@@ -121,7 +123,7 @@ def test_the_dialect_of_r_knows_drafts_and_lines_alone() -> None:
     }
 
 
-OF_TRIALS = {"result.lines_that_tell", "report_watch.Series", "reports.report_in_line"}
+OF_TRIALS = {"result.last_lines", "result.lines_that_explain", "report_watch.Series", "reports.report_in_line"}
 
 
 def test_report_reads_of_the_trials_only_their_output_and_reports() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +61,7 @@ class Models:
         self.pool = ThreadPoolExecutor(workers)
         self.engine = PooledEngine(self.pool, self._run, workers, self._stop)
         self.after_report: Callable[[Attempt, int], None] = lambda *_: None
+        self.before_end: Callable[[Attempt], None] = lambda _: None  # of one that is stopped
 
     def _run(self, attempt: Attempt) -> Outcome:
         number = attempt.trial.number
@@ -68,6 +71,7 @@ class Models:
             self.steps[number] = step
             self.after_report(attempt, step)
             if self._stopped[attempt.name].wait(0.2):
+                self.before_end(attempt)
                 return replace(Outcome.stopped(StopHow.PURPOSE, seconds=1), last_report=report)
         return Outcome(Status.COMPLETED, {THE_VALUE: float(number)}, seconds=3, last_report=report)
 
@@ -120,6 +124,24 @@ def test_a_trial_has_two_synced_appends_at_most(record: Record, monkeypatch: pyt
     monkeypatch.setattr(record, "append", counting)
     Models(6).campaign(record).run()
     assert len(appends) <= 2 * 6 + 2
+
+
+def test_a_decision_to_stop_is_recorded_while_the_trial_still_ends(
+    record: Record, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign that is killed meanwhile does not run the trial again."""
+    monkeypatch.setattr("candle_hpo.campaign.REPORTS_SECONDS", math.inf)
+    models, recorded = Models(2), list[str]()
+
+    def wait_for_record(attempt: Attempt) -> None:
+        deadline = time.monotonic() + 60
+        while not kinds(here, TrialStopAsked) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        recorded.extend(type(each).__name__ for each in kinds(here, TrialReported, TrialStopAsked)[-2:])
+
+    models.before_end = wait_for_record
+    models.campaign(record).run()
+    assert recorded == ["TrialReported", "TrialStopAsked"]
 
 
 def test_news_of_a_trial_that_has_ended_or_is_stopped_comes_too_late(record: Record, here: Path) -> None:

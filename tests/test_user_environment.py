@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import candle_hpo
-from candle_hpo.user_environment import only_the_users_environment, user_environment, with_whole_paths
+from candle_hpo.user_environment import only_this_environment, user_environment, with_whole_paths
 from conftest import Candle, WriteInput
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def test_lists_of_folders_mean_what_they_mean_where_the_user_stands(name: str, v
 def test_what_is_started_meanwhile_inherits_the_users_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SET_BY_A_LIBRARY", "1")
     ask = [sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))"]
-    with only_the_users_environment(ADDED="1"):
+    with only_this_environment({**user_environment(), "ADDED": "1"}):
         seen = json.loads(subprocess.run(ask, capture_output=True, check=True).stdout)
     assert (seen.pop("ADDED"), "SET_BY_A_LIBRARY" in seen, os.environ["SET_BY_A_LIBRARY"]) == ("1", False, "1")
     assert seen["PATH"] == user_environment()["PATH"]

@@ -95,9 +95,9 @@ def _parameter(name: str, axis: Number | Choice) -> Parameter:
 class CandleSearch:
     """Candle's scheduler with one of its rules; what its campaign does, which is to hand reports on, is done here."""
 
-    def __init__(self, rows: Rows | Learned, rule: Rule | None, min_steps: int) -> None:
+    def __init__(self, rows: Rows | Learned, rule: Rule | None, min_steps: int | None, max_steps: int | None) -> None:
         self._rows = rows
-        self._scheduler = EarlyStopping(FirstCome(), rule, MINIMIZE, min_steps=min_steps)
+        self._scheduler = EarlyStopping(FirstCome(), rule, MINIMIZE, min_steps=min_steps, max_steps=max_steps)
         self._attempts: dict[int, Attempt] = {}
 
     def start(self, number: int, free: Free) -> int:
@@ -231,10 +231,16 @@ def _domain(spaces: Any, axis: Number | Choice) -> Any:
     return (spaces.loguniform if axis.log else spaces.uniform)(axis.low, axis.high)
 
 
-def candle(rule: Callable[[], Rule] | None, min_steps: int = 1, *, learns: bool = False) -> Make:
+def candle(
+    rule: Callable[[], Rule] | None,
+    min_steps: int | None = None,
+    max_steps: int | None = None,
+    *,
+    learns: bool = False,
+) -> Make:
     """Return how candle's search is made, with a rule."""
     rows = Learned if learns else Rows
-    return lambda table, seed: CandleSearch(rows(table, seed), rule() if rule else None, min_steps)
+    return lambda table, seed: CandleSearch(rows(table, seed), rule() if rule else None, min_steps, max_steps)
 
 
 def _optuna(pruner: str, **options: Any) -> Make:
@@ -254,15 +260,26 @@ def _syne_tune(name: str) -> Make:
     return lambda table, seed: SyneTuneSearch(table, name, seed)
 
 
-# What is tried on the tasks for choosing: of each rule, the least step that is best for it, and with `asha` the factor.
+# What is tried on the tasks for choosing: candle's defaults, and of each rule, the least step that is best for it, and
+# with `asha` the factor.
 CANDIDATES: Mapping[str, Mapping[str, Make]] = {
     "asha": {
-        f"asha, reduction_factor={factor}, min_steps={least}": candle(partial(Asha, factor), least)
-        for factor in (2, 3, 4, 5)
-        for least in (1, 2, 3, 5, 8)
+        "asha": candle(partial(Asha, 3)),
+        "asha, max_steps=50": candle(partial(Asha, 3), max_steps=50),
+        **{
+            f"asha, reduction_factor={factor}, min_steps={least}": candle(partial(Asha, factor), least)
+            for factor in (2, 3, 4, 5)
+            for least in (1, 2, 3, 5, 8)
+        },
     },
-    "median": {f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
-    "best_few": {f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
+    "median": {
+        "median": candle(Median),
+        **{f"median, min_steps={least}": candle(Median, least) for least in (1, 2, 3, 5, 8)},
+    },
+    "best_few": {
+        "best_few": candle(BestFew),
+        **{f"best_few, min_steps={least}": candle(BestFew, least) for least in (1, 2, 3, 5, 8, 12)},
+    },
 }
 LEARNING: Mapping[str, Make] = {  # their proposals take time
     "bayesian": candle(None, learns=True),

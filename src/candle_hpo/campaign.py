@@ -64,7 +64,7 @@ class Campaign:
         self._places = 0  # so many attempts can run at a time
         self._running: dict[int, Attempt] = {}  # by the number of the trial
         self._unrecorded: list[events.AnyEvent] = []
-        self._weighed: list[events.AnyEvent] = []  # reports, and what followed from them
+        self._weighed: list[events.AnyEvent] = []  # reports
         self._last_append = time.monotonic()
         self._stopping: set[str] = set()  # names of attempts that are to end early
         self._again = Attempts(policy)
@@ -278,7 +278,7 @@ class Campaign:
             events.TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
         )
         if verdict.kind is VerdictKind.STOP:
-            self._weighed.append(events.TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))
+            self._unrecorded.append(events.TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))
             self._stopping.add(attempt.name)
             self._engine.stop(attempt, StopHow.PURPOSE)
 

@@ -57,6 +57,24 @@ def submit_job(
     _exit(command(input_file, overrides or (), _console()))
 
 
+@app.command("init")
+def init(
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="The model script, in any language.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENT...]", help="What it is usually given, behind --."),
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run it once, to find its objective.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.in", help="The input file.", show_default="SCRIPT.in")
+    ] = None,
+) -> None:
+    """Write an input file for a script, from what it can be given."""
+    from candle_hpo.commands.init import init as command
+
+    _exit(command(script, given or [], output, run, _console()))
+
+
 @app.command("check")
 def check(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT-FILE", help="The input file.")],

@@ -48,6 +48,17 @@ def new_file(paths: Iterable[Path]) -> TextIO:
     raise AssertionError("there is always a next path")
 
 
+def write_new_file(path: Path, data: bytes) -> None:
+    """Write a file that does not exist yet, whole or not at all. Raises `FileExistsError`, `OSError`."""
+    with path.open("xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
 def is_at(descriptor: int, path: Path) -> bool:
     """Return whether it is this open file that lies at a path. Raises `OSError`."""
     try:

@@ -78,13 +78,6 @@ def set_user_environment(environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def only_the_users_environment(**added: str) -> Iterator[None]:
-    """Have programs started meanwhile inherit the user's environment and these variables, and nothing else of ours."""
-    with only_this_environment({**_ENVIRONMENT, **added}):
-        yield
-
-
-@contextmanager
 def only_this_environment(environment: Mapping[str, str]) -> Iterator[None]:
     """Have programs started meanwhile inherit this environment, and nothing of ours."""
     ours, theirs = dict(os.environ), dict(environment)

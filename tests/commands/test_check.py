@@ -432,6 +432,7 @@ REPORTS = """
     [
         (REPORTS, "", "note  stopping=asha would stop bad trials early, by what they have at steps 1, 3"),
         (REPORTS, "stopping=asha", "ok    stopping=asha compares trials at steps 1, 3"),
+        (REPORTS, "stopping=asha\nmax_steps=90", "ok    stopping=asha compares trials at steps 9, 27, 81"),
         (REPORTS, "stopping=best_few\nmin_steps=4", "ok    stopping=best_few compares trials at step 4"),
         (
             REPORTS,

@@ -200,6 +200,10 @@ def test_a_value_of_another_name_is_not_mixed_with_those_that_are_there(
     done = candle("submit-job", write_input(script, "result_file=m.json\nresult_key=accuracy\nrestart_from_exp=X000"))
     assert done.returncode == 2
     assert "the value of X000 is called loss, and that of this file accuracy" in " ".join(done.stderr.split())
+    other = "result_file=m.json\nresult_key=loss\nresult_from=best\nrestart_from_exp=X000"
+    done = candle("submit-job", write_input(script, other))
+    assert done.returncode == 2
+    assert "X000 has no result_from, and this file result_from=best" in " ".join(done.stderr.split())
     assert runs(here) == before
 
 

@@ -222,5 +222,5 @@ def test_the_message_counts_what_the_rule_counted() -> None:
     (out,) = [each for each in watch.judge(1.0) if isinstance(each, OutOfUse)]
     assert out.reason == (
         "11 trials failed there one after the other, while 10 of 11 elsewhere did not; hpset_00019, one of them, did "
-        "not fail on n2:1"
+        "not fail on n2:1. The last failure: exit status 1; last output: ValueError: loss is nan"
     )

@@ -39,6 +39,7 @@ def test_arguments_are_read_as_sbatch_reads_them(words: str, meant: str) -> None
         (["--arr=1"], "--array=1 is not possible: "),
         (["-Wk"], "--wait is not possible: candle submit-job returns at once"),
         (["--test-only"], "nothing would be submitted"),
+        (["--gres=help"], "--gres=help is not possible: nothing would be submitted"),
         (["--wrap=hostname"], "the job script is candle's own"),
         (["--gpus=2"], "GPUs are asked for by worker_type"),
         (["-G2"], "GPUs are asked for by worker_type"),

@@ -13,6 +13,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from candle_hpo.core.errors import MachineError
 from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Report
 from candle_hpo.engine import channel
@@ -34,6 +35,16 @@ def test_what_runs_is_stopped_by_whichever_address_reaches_the_campaign(campaign
     with worker.running("a/1", heard.put):
         campaign.stop("a/1", StopHow.PURPOSE)
         assert heard.get(timeout=HANG_SECONDS) is StopHow.PURPOSE
+
+
+def test_its_port_is_one_of_those_that_nodes_are_to_reach(
+    campaign: CampaignEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = channel.PORTS
+    assert first <= campaign.address.port < last
+    monkeypatch.setattr(channel, "PORTS", (campaign.address.port, campaign.address.port + 1))
+    with pytest.raises(MachineError, match=r"no port from \d+ to \d+ is free on this node: Could not bind"):
+        CampaignEnd([NOBODY, "127.0.0.1"])
 
 
 def test_one_of_several_workers_is_stopped(campaign: CampaignEnd) -> None:

@@ -1,7 +1,8 @@
 """What candle takes for granted of Parsl and Parsl does not promise: an upgrade of it that breaks any fails here.
 
-All that knows of Parsl is engine/pilot/parsl_workers.py. The workers are real, on this machine; `srun` alone is a fake,
-which runs its command here, in its own process group. On a cluster of several nodes, tests/system/slurm runs them.
+All that knows of Parsl is engine/pilot/parsl_workers.py and parsl_programs.py. The workers are real, on this machine;
+`srun` alone is a fake, which runs its command here, in its own process group. On a cluster of several nodes,
+tests/system/slurm runs them.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ ADVICE = f"(Parsl {version('parsl')}; see engine/pilot/parsl_workers.py, and fix
 
 # Each task is an expression, for a builtin can be sent to any worker. Lost managers are noticed sooner than in a job.
 CAMPAIGN = """
-import json, logging, os, pathlib, sys, time
+import contextlib, json, logging, os, pathlib, signal, sys, time
 import psutil
 from candle_hpo.core.news import PlacesChanged, StopAsked
 from candle_hpo.engine.pilot import parsl_workers
 from candle_hpo.engine.pilot.pool import ClusterPool
-parsl_workers._HEARTBEAT_SECONDS, parsl_workers._ENDS_AFTER_SECONDS, parsl_workers.LOST_AFTER_SECONDS = 1, 4, 5
+parsl_workers._HEARTBEAT_SECONDS, parsl_workers._ENDS_AFTER_SECONDS, parsl_workers.LOST_AFTER_SECONDS = 1, 6, 7
 
 def sees(condition, seconds):
     latest = time.monotonic() + seconds
@@ -77,6 +78,33 @@ pool.exclude("n2")
 seen["is excluded"] = sees(lambda: places()[-1] == 2, 20)
 time.sleep(1)  # the interchange hears of it a moment later
 seen["afterwards"] = sorted({each.result(60) for each in [pool.submit(eval, here) for _ in range(8)]})
+
+def send(number, processes):
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that had done its work
+            each.send_signal(number)
+
+manager = psutil.Process(server).parent()
+on_node = [manager, *manager.children(recursive=True)]
+running = pool.submit(eval, f"(__import__('time').sleep(9), {here})[1]")
+sees(lambda: any(each.tasks for each in pool._workers.connected().values()), 20)
+everything = psutil.Process().children(recursive=True)
+send(signal.SIGSTOP, everything)  # as SLURM suspends a job; for longer than a manager may be silent
+time.sleep(8)
+send(signal.SIGCONT, everything)
+seen["runs on after a pause of all"] = running.exception(60) or running.result()
+seen["tries after a pause of all"] = sorted(pool._workers.connected())
+alone = pool.submit(eval, "__import__('time').sleep(600)")
+sees(lambda: any(each.tasks for each in pool._workers.connected().values()), 20)
+send(signal.SIGSTOP, on_node)
+fault = alone.exception(60)
+seen["fault of a pause alone"] = [type(fault).__name__, str(fault)]
+send(signal.SIGCONT, on_node)
+awake = time.monotonic()
+sees(lambda: not psutil.pid_exists(manager.pid) or manager.status() == "zombie", 20)
+seen["ends after a pause alone"] = time.monotonic() - awake
+seen["comes again after a pause alone"] = sees(lambda: places()[-1] == 2, 60)
+server = pool.submit(os.getppid).result(60)
 
 processes = psutil.Process().children(recursive=True)
 lost = pool.submit(eval, "__import__('time').sleep(600)")
@@ -165,10 +193,23 @@ def test_an_excluded_node_is_handed_nothing_and_its_workers_do_not_count(seen: d
     assert seen["afterwards"] == ["n1"], f"`HOLD_MANAGER` {ADVICE}"
 
 
+def test_a_pause_of_everything_loses_nothing(seen: dict[str, Any]) -> None:
+    assert seen["runs on after a pause of all"] == "n1", f"the time by which it judges who is lost {ADVICE}"
+    assert seen["tries after a pause of all"] == ["n1.1", "n2.1"]
+
+
+def test_a_node_that_was_suspended_alone_ends_its_trials_as_it_wakes(seen: dict[str, Any]) -> None:
+    """They are attempted elsewhere by then."""
+    assert seen["fault of a pause alone"][0] == "WorkerStopped"
+    assert seen["fault of a pause alone"][1].startswith("its worker was lost: n1.1: no sign of life for ")
+    assert seen["ends after a pause alone"] < 4, f"that a manager can be asked to end {ADVICE}"
+    assert seen["comes again after a pause alone"]
+
+
 def test_a_lost_manager_is_noticed_named_and_started_again(seen: dict[str, Any]) -> None:
     assert seen["is uncounted"], "the end of its step says that its workers are gone"
     assert seen["lacking"] == ["n1: its manager: Killed"]
-    assert seen["fault"] == ["WorkerStopped", "its worker was lost: n1.1: its manager: Killed"], (
+    assert seen["fault"] == ["WorkerStopped", "its worker was lost: n1.2: its manager: Killed"], (
         f"`ManagerLost` {ADVICE}"
     )
     assert seen["comes again"]
@@ -190,8 +231,8 @@ def test_nothing_is_left(seen: dict[str, Any]) -> None:
 IMPORTS = """
 import sys
 import time
-from candle_hpo.engine.pilot.parsl_workers import _module_of, _only_what_is_needed
-with _only_what_is_needed():
+from candle_hpo.engine.pilot.parsl_programs import _module_of, only_what_is_needed
+with only_what_is_needed():
     __import__(_module_of(sys.argv[1]))
 print(*sys.modules)
 """
@@ -211,7 +252,7 @@ def test_parsls_programs_import_what_they_need_and_no_more(name: str) -> None:
 SOURCE = Path(__file__).parents[2] / "src" / "candle_hpo"
 
 
-def test_one_file_alone_knows_parsl() -> None:
+def test_two_files_alone_know_parsl() -> None:
     knowing = {
         path.name
         for path in SOURCE.rglob("*.py")
@@ -220,12 +261,12 @@ def test_one_file_alone_knows_parsl() -> None:
         or (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "parsl")
         or (isinstance(node, ast.Constant) and str(node.value).startswith(("PARSL_", "parsl.")))
     }
-    assert knowing == {"parsl_workers.py"}
+    assert knowing == {"parsl_programs.py", "parsl_workers.py"}
 
 
 def test_faults_of_its_programs_are_logged_before_their_files_go(seen: dict[str, Any]) -> None:
     (killed,) = [line for line in seen["logged"] if " Killed " in line]
-    assert killed.startswith("n1.1.err: ")
+    assert killed.startswith("n1.2.err: ")
 
 
 FAULTS = """
@@ -253,6 +294,39 @@ def test_warnings_and_errors_are_found_in_the_logs_of_its_programs(tmp_path: Pat
     assert [line.rpartition(": ")[2] for line in lines] == [*(f"lost {number}" for number in range(11, 30)), "all lost"]
 
 
+NOT_STARTED = """
+import pathlib, pickle, subprocess, sys
+from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, own_program
+
+from parsl.executors.high_throughput.executor import HighThroughputExecutor
+
+def start(executor):
+    options = pickle.dumps({"logdir": executor.logdir, "worker_port_range": (54000, 55000), "cannot": "bind"})
+    program = [*own_program("candle_hpo.engine.pilot.parsl_programs"), "interchange"]
+    subprocess.run(program, input=options, check=False)
+    raise RuntimeError("it does not answer")
+
+HighThroughputExecutor.start = start
+folder = pathlib.Path(sys.argv[1])
+(folder / "workers").mkdir()
+try:
+    ParslWorkers(folder, are_all_here=True)
+except MachineError as error:
+    print(error)
+"""
+
+
+def test_why_the_interchange_cannot_begin_is_named(tmp_path: Path) -> None:
+    """Parsl itself waits for it, and then has only that to say."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOT_STARTED, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.startswith("the program that hands trials to the nodes cannot be started: "), done.stderr
+    assert "unexpected keyword argument 'cannot'" in done.stdout, f"its folder {ADVICE}"
+    assert done.stderr == ""
+
+
 CUT_OFF = """
 import os, pathlib, sys
 from parsl.curvezmq import create_certificates
@@ -260,8 +334,9 @@ from candle_hpo.engine.pilot.parsl_workers import own_program
 
 keys = create_certificates(sys.argv[1])
 options = [f"--cert_dir={keys}", f"--logdir={sys.argv[1]}", "--uid=n1.1", "--addresses=127.0.0.1,192.0.2.77"]
-options += ["--port=1", "--address_probe_timeout=1", "--cpu-affinity=none", "--max_workers_per_node=1"]
-command = [*own_program("candle_hpo.engine.pilot.parsl_workers"), "process_worker_pool", *options]
+options += ["--port=1", "--hb_threshold=9"]
+options += ["--address_probe_timeout=1", "--cpu-affinity=none", "--max_workers_per_node=1"]
+command = [*own_program("candle_hpo.engine.pilot.parsl_programs"), "process_worker_pool", *options]
 os.execv(command[0], [*command, "--mem_per_worker=None", "--drain_period=None"])
 """
 
@@ -274,9 +349,9 @@ def test_a_manager_that_reaches_nobody_names_what_it_tried(tmp_path: Path) -> No
 
 HUNG = """
 import threading, time
-from candle_hpo.engine.pilot import parsl_workers
-parsl_workers._LEAVING_SECONDS = parsl_workers._LOOK_SECONDS = 0.1
-threading.Thread(target=parsl_workers._leave_when_contact_ends, daemon=True).start()
+from candle_hpo.engine.pilot import parsl_programs
+parsl_programs._LEAVING_SECONDS = parsl_programs._LOOK_SECONDS = 0.1
+threading.Thread(target=parsl_programs._leave_when_contact_ends, daemon=True).start()
 time.sleep(0.5)
 threading.Thread(target=time.sleep, args=(0.5,), name="Interchange-Communicator").start()
 threading.Thread(target=threading.Event().wait).start()

@@ -66,6 +66,28 @@ def test_times(seconds: int, text: str) -> None:
     assert time_left(text) == seconds
 
 
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("/a b/it's 50/X000", "#SBATCH --output=job.out"),
+        ("/a/100%/X000", "#SBATCH --output=/a/100%%/X000/job.out"),
+        ("/a b/%j/X000", "#SBATCH '--output=/a b/%%j/X000/job.out'"),
+        ("/a\nb/X000", "#SBATCH --output=job.out"),
+    ],
+)
+def test_a_jobs_output_lies_in_its_folder_whatever_that_is_called(folder: str, line: str) -> None:
+    options = sbatch_options(settings(), WorkerType(), Allocation(1), folder)
+    assert line in job_script(options, [], ["x"]).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("folder", "what"), [("/a\\b/X000", "a backslash"), ("/a\n%b/X000", "a line break beside a %")]
+)
+def test_a_folder_in_which_no_job_can_have_its_output_is_refused(folder: str, what: str) -> None:
+    with pytest.raises(InputError, match=f"has {what} in its name"):
+        sbatch_options(settings(), WorkerType(), Allocation(1), folder)
+
+
 def test_gpus_without_a_type() -> None:
     options = sbatch_options(settings(), WorkerType(gpu="gpu"), Allocation(4, 1, 4, 4), "X000")
     assert ("--gres", "gpu:4") in options

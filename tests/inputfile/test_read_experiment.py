@@ -203,7 +203,18 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
             "preload=sklearn.svm, a-b",
             ['x.in:4: preload: "a-b" is not the name of a Python module such as sklearn.svm; "none" turns it off'],
         ),
-        ("result_pattern=x\nresult_file=y.json", ["x.in:5: result_file and result_pattern are both given; keep one"]),
+        (
+            "result_file=runs/*/events.tfevents.*",
+            ["x.in:4: result_file is a file of TensorBoard's; add the tag as result_key"],
+        ),
+        (
+            "result_pattern=x\nresult_file=y.json\nresult_key=loss",
+            ["x.in:6: result_key and result_pattern both say where in result_file the value is; keep one"],
+        ),
+        (
+            "result_from=median",
+            ['x.in:4: result_from: "median" is not one of last, best, first, or a mean such as mean_of_last_5'],
+        ),
         (
             "argument_style=--my_nam=value",
             ['x.in:4: argument_style: "--my_nam=value" is not an argument style; did you mean "--my_name=value"?'],
@@ -375,6 +386,9 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         ),
         ("stopping=nan\nmin_steps=2", ("nan",), ("min_steps: no effect without a rule in stopping",)),
         ("max_steps=9", (), ("max_steps: no effect without a rule in stopping",)),
+        ("max_steps=1", (), ("max_steps: no effect without a rule in stopping",)),
+        ("stopping=nan\nmax_steps=1", ("nan",), ("max_steps: no effect without a rule in stopping",)),
+        ("on_timeout=take_value", (), ("on_timeout: no effect without trial_timeout",)),
         ("stopping=asha\nresult_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+)'", ("asha",), ()),
         (
             "stopping=asha\nresult_pattern='loss: ([0-9.]+)'",
@@ -408,6 +422,7 @@ def test_what_stops_trials_early(
             "stopping=asha\nmin_steps=9\nmax_steps=9",
             "max_steps=9 is not more than min_steps=9: no trial could be stopped early",
         ),
+        ("stopping=median\nmax_steps=1", "max_steps=1 is a single step: no trial could be stopped early"),
     ],
 )
 def test_what_cannot_stop_trials_early_is_an_error(write_input: WriteInput, control: str, problem: str) -> None:

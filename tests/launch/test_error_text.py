@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candle_hpo.launch.measuring.error_text import last_error, last_words, telling_lines
+from candle_hpo.launch.measuring.error_text import explaining_lines, last_error, last_words
 
 LIBRARY = "/opt/venv/lib/python3.11/site-packages/torch"
 
@@ -205,7 +205,7 @@ def test_what_other_programs_print_of_an_error(output: str, expected: str) -> No
 @given(st.permutations([*TORCHRUN.splitlines(), *GROUP.splitlines()]))
 def test_no_order_of_lines_is_too_odd(lines: list[str]) -> None:
     assert all(len(word) < 1000 for word in last_words(lines, with_errors=True))
-    assert len(telling_lines(lines, 5, str(last_error(lines)))) == 5
+    assert 1 <= len(explaining_lines(lines, 5, str(last_error(lines)))) <= 5
 
 
 DEEP = FRAMES.replace(
@@ -230,10 +230,10 @@ DEEP = FRAMES.replace(
         ("", []),
     ],
 )  # fmt: skip
-def test_which_lines_tell_most(output: str, expected: list[str]) -> None:
+def test_which_lines_explain_most(output: str, expected: list[str]) -> None:
     lines = [line for line in output.splitlines() if line.strip()]
-    assert telling_lines(lines, 4, said(output)) == expected
-    assert telling_lines(lines, 4, "it ended without a value") == lines[-4:]
+    assert explaining_lines(lines, 4, said(output)) == expected
+    assert explaining_lines(lines, 4, "it ended without a value") == lines[-4:]
 
 
 def test_an_error_before_a_signal_is_perhaps_not_the_reason() -> None:

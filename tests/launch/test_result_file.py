@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.launch.measuring.result_file import metrics_of, read_file
+from candle_hpo.launch.measuring.metrics import metrics_of
+from candle_hpo.launch.measuring.result_file import read_file
 from conftest import Candle, input_text
 
 

@@ -23,11 +23,23 @@ from optuna.trial import TrialState
 
 import candle_hpo
 from candle_hpo.core.errors import InputError
+from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
-from candle_hpo.core.trial import Failure, FailureKind, Outcome, Status
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.trial import (
+    Attempt,
+    Configuration,
+    Continued,
+    Failure,
+    FailureKind,
+    Outcome,
+    Status,
+    Trial,
+)
 from candle_hpo.record.events import AnyEvent, CampaignStarted, TrialFinished, TrialStarted
 from candle_hpo.record.log import RecordFile
 from candle_hpo.report.dashboard_study import DashboardStudy
+from candle_hpo.report.optuna_study import write_journal
 from conftest import Candle
 from support.attempts import attempt_at
 from support.browser import open_page
@@ -157,7 +169,7 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
     record = RecordFile(here / "events.jsonl")
     sets: list[dict[str, object]] = [{"kind": "a", "x": 1}, {"kind": "b", "x": 2}, {"kind": None, "x": 3}]
     trials = [attempt_at(number, values, id=f"t{number}") for number, values in enumerate(sets, start=1)]
-    study = DashboardStudy(here / "events.jsonl", "X000", Objective(Direction.MINIMIZE), ["kind", "x"], [])
+    study = DashboardStudy(ExperimentPaths(here), Objective(Direction.MINIMIZE), ["kind", "x"], [])
 
     def states() -> list[tuple[int, str, float | None]]:
         study.update()
@@ -186,6 +198,67 @@ def test_a_study_that_follows_the_record(here: Path) -> None:
         [TrialFinished.of(attempt_at(3, sets[2], id="t3", attempt=2), Outcome(Status.STOPPED, seconds=1.0), 7.0)]
     )
     assert sorted(state for _, state, _ in states()) == ["COMPLETE", "FAIL", "FAIL", "PRUNED"]
+
+
+def test_a_study_that_follows_the_record_has_what_trials_report(here: Path) -> None:
+    record, paths = RecordFile(here / "events.jsonl"), ExperimentPaths(here)
+    one, two = (attempt_at(number, {"x": number}, id=f"t{number}") for number in (1, 2))
+    for attempt in (one, two):
+        paths.trial(attempt.trial.id).reports.parent.mkdir(parents=True)
+
+    def report(attempt: Attempt, *steps: float) -> None:
+        with paths.trial(attempt.trial.id).reports.open("a") as file:
+            file.writelines(f'{{"step": {step}, "val_to_return": {step / 10}}}\n' for step in steps)
+
+    def steps(study: DashboardStudy) -> list[tuple[str, dict[int, float]]]:
+        study.update()
+        (found,) = study.storage.get_all_studies()
+        return [(t.state.name, t.intermediate_values) for t in study.storage.get_all_trials(found._study_id)]
+
+    def new_study() -> DashboardStudy:
+        return DashboardStudy(paths, Objective(Direction.MINIMIZE), ["x"], [])
+
+    study = new_study()
+    record.append([CampaignStarted(1.0, "h", 1, 2), TrialStarted.of(one, 2.0)])
+    assert steps(study) == [("RUNNING", {})]
+    report(one, 1, 1.5, 2)
+    assert steps(study) == [("RUNNING", {1: 0.1, 2: 0.2})]
+    report(one, 3)
+    record.append([TrialFinished.of(one, Outcome(Status.STOPPED, seconds=1.0), 3.0), TrialStarted.of(two, 3.0)])
+    report(two, 1)
+    expected = [("PRUNED", {1: 0.1, 2: 0.2, 3: 0.3}), ("RUNNING", {1: 0.1})]
+    assert steps(study) == expected == steps(new_study())
+
+
+@pytest.mark.parametrize(("least", "step"), [(3, (3, 9)), (0.5, (1, 2))])
+def test_with_fidelity_what_completed_below_the_last_level_is_pruned_in_optuna(
+    here: Path, least: float, step: tuple[int, int]
+) -> None:
+    levels, objective = Fidelity("budget", least, 9).levels(3 if least == 3 else 18), Objective(Direction.MINIMIZE)
+    attempts = [
+        Attempt(Trial(Configuration(1, "t1", {"x": 1, "budget": least}))),
+        Attempt(Trial(Configuration(2, "t1@9", {"x": 1, "budget": 9}, Continued(1, "t1", 2)))),
+    ]
+    record = RecordFile(here / "events.jsonl")
+    record.append([CampaignStarted(1.0, "h", 1, 2)])
+    live = DashboardStudy(ExperimentPaths(here), objective, ["x", "budget"], [], levels)
+    for attempt, value in zip(attempts, (0.1, 0.5), strict=True):
+        record.append([TrialStarted.of(attempt, 2.0)])
+        live.update()
+        record.append([TrialFinished.of(attempt, Outcome(Status.COMPLETED, {THE_VALUE: value}, seconds=1.0), 3.0)])
+        live.update()
+    rows = list(live.history.trials.values())
+    write_journal(here / "study.log", "X000", Direction.MINIMIZE, rows, ["x", "budget"], {}, levels)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(here / "study.log")))
+    for study in (
+        optuna.load_study(study_name="X000", storage=storage),
+        optuna.load_study(study_name=here.name, storage=live.storage),
+    ):
+        assert [trial.state for trial in study.trials] == [TrialState.PRUNED, TrialState.COMPLETE]
+        assert [trial.intermediate_values for trial in study.trials] == [{step[0]: 0.1}, {step[1]: 0.5}]
+        assert [trial.params for trial in study.trials] == [{"x": 1}, {"x": 1}]
+        assert [(t.user_attrs["budget"], t.user_attrs["level"]) for t in study.trials] == [(least, 1), (9, 2)]
+        assert study.best_trial.user_attrs["id"] == "t1@9", "the lower value is one of less"
 
 
 @pytest.fixture

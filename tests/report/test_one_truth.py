@@ -302,7 +302,7 @@ def test_all_views_of_a_record_agree(record: tuple[list[AnyEvent], int], directi
         )
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(Path(folder) / "log")))
         assert optuna.load_study(study_name="X000", storage=storage).best_trial.user_attrs["id"] == name
-        study = DashboardStudy(paths.record, "X000", Objective(direction), NAMES, [])
+        study = DashboardStudy(paths, Objective(direction), NAMES, [])
         study.update()
         (found,) = study.storage.get_all_studies()
         assert study.storage.get_best_trial(found._study_id).user_attrs["id"] == name

@@ -114,6 +114,36 @@ def test_a_job_that_was_taken_is_found_whatever_sbatch_says(opened: Experiment, 
     assert f"--user={os.getuid()}" in asked.read_text()
 
 
+def test_an_sbatch_that_waits_for_slurm_to_take_jobs_again_has_submitted_none(
+    opened: Experiment, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so the job that it was to follow may be requeued. One that says something else may have submitted it."""
+    monkeypatch.setattr(jobs, "_SHORTEST_ANSWER_SECONDS", 1.0)
+    full = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying"
+    fake("sbatch", f"echo '{full}' >&2; exec sleep 60")
+    requeued = fake("scontrol", "")
+    with opened.claim(job_has_ended(opened)) as claim:
+        assert continue_in_a_next_job(claim, "6", submit_experiment, 1.0, lambda _: None)
+    assert requeued.read_text() == "requeue 6\n"
+    refused = Experiment(opened.paths).history.refused
+    assert refused is not None
+    assert refused.reason == f"sbatch has not ended in 1 s, and said {full}"
+    fake("squeue", squeue_that_shows(opened.paths.job_script))
+    fake("sbatch", "exec sleep 60")
+    with pytest.raises(
+        slurm.NoAnswer, match="sbatch has not ended in 1 s, and said nothing; the queue does not show it"
+    ):
+        submit(opened)
+
+
+def test_a_job_in_a_hidden_partition_is_found(opened: Experiment, fake: Fake) -> None:
+    """SLURM shows it to whom it belongs with `--all` alone, unless that is its own user."""
+    fake("sbatch", "echo Socket timed out >&2; exit 1")
+    shown, hidden = (squeue_that_shows(opened.paths.job_script, *jobs) for jobs in (["7|PENDING"], []))
+    fake("squeue", f'if [[ " $* " == *" --all "* ]]; then\n{shown}\nelse\n{hidden}\nfi')
+    assert submit(opened) == ["JOB_ID=7"]
+
+
 def test_a_job_that_may_have_been_taken_is_looked_for_and_then_not_known(opened: Experiment, fake: Fake) -> None:
     """Until it is found, or SLURM says that there is none."""
     fake("sbatch", "echo Zero Bytes were transmitted or received >&2; exit 1")

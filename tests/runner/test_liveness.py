@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -180,17 +181,32 @@ def test_one_question_to_the_batch_system_answers_all(
 def test_a_job_without_workers_does_not_run_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: list[AnyEvent], text: str
 ) -> None:
+    opened = in_a_job_that_is("RUNNING", places, tmp_path, monkeypatch)
+    assert state_of(opened.paths, opened.history, None).text.startswith(text)
+    assert opened.history.lacking == (places[0].lacking if places else ())  # type: ignore[union-attr]
+
+
+def test_a_suspended_job_does_not_run_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock is not touched meanwhile, either."""
+    opened = in_a_job_that_is("SUSPENDED", [PlacesChanged(2.0, 2)], tmp_path, monkeypatch)
+    os.utime(opened.paths.lock, (1.0, 1.0))
+    state = state_of(opened.paths, opened.history, None)
+    assert state.text == "SLURM has suspended job 7 on n[1-2], 1:00 left; it continues when SLURM resumes it"
+    assert not state.is_over
+
+
+def in_a_job_that_is(
+    slurm_state: str, places: list[AnyEvent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Experiment:
     paths = make_experiment(tmp_path / "X000", 3)
-    found = Job("7", JobState.RUNNING, "RUNNING", "", "1:00", "n[1-2]", "", script=str(paths.job_script))
+    found = Job("7", JobState.RUNNING, slurm_state, "", "1:00", "n[1-2]", "", script=str(paths.job_script))
     monkeypatch.setattr(slurm, "find_jobs", lambda _: [found])
     paths.record.unlink()
     record = RecordFile(paths.record)
     record.append([JobSubmitted(0.0, "7"), CampaignStarted(1.0, "h", 1, 0, job="7"), *places])
     record.close()
     paths.lock.write_bytes(msgspec.json.encode(Holder("h", 1, 1.0, job="7", mark="a")))
-    opened = Experiment(paths)
-    assert state_of(paths, opened.history, None).text.startswith(text)
-    assert opened.history.lacking == (places[0].lacking if places else ())  # type: ignore[union-attr]
+    return Experiment(paths)
 
 
 @pytest.mark.parametrize(

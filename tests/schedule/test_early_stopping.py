@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Status, Trial
-from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule
+from candle_hpo.schedule.early_stopping import Asha, BestFew, EarlyStopping, Median, Rule, deciding_rungs
 from candle_hpo.schedule.scheduler import UNHEEDED, FirstCome, Verdict, VerdictKind
 
 CONTINUE, STOP = VerdictKind.CONTINUE, VerdictKind.STOP
@@ -26,8 +27,10 @@ def report(step: float, value: float | None) -> Report:
     return Report(step, {THE_VALUE: value})
 
 
-def early(rule: Rule | None, objective: Objective = MINIMIZE, **how: float | None) -> EarlyStopping:
-    return EarlyStopping(FirstCome(), rule, objective, **how)  # type: ignore[arg-type]
+def early(
+    rule: Rule | None, objective: Objective = MINIMIZE, *, min_steps: float | None = 1, **how: float | None
+) -> EarlyStopping:
+    return EarlyStopping(FirstCome(), rule, objective, min_steps=min_steps, **how)  # type: ignore[arg-type]
 
 
 def complete(scheduler: EarlyStopping, number: int, last: float) -> None:
@@ -94,6 +97,103 @@ class TestWhereTrialsEnd:
         complete(scheduler, 1, 8)
         assert scheduler.judge(attempt(4), report(8, 9)) == Verdict(CONTINUE, 4, 4), "it may be at its end, too"
         assert scheduler.judge(attempt(4), report(9, 0)) == Verdict(STOP, 4, 4)
+
+
+class TestTheFirstRungThatDecides:
+    """Nobody said how many steps a trial has at least: it is a tenth of a whole one, which is learned."""
+
+    @pytest.mark.parametrize(
+        ("rule", "length", "expected"),
+        [
+            (Asha(3), 9, [1, 3]),
+            (Asha(3), 50, [9, 27]),
+            (Asha(2), 50, [8, 16, 32]),
+            (Asha(3), 10_000, [2187, 6561]),
+            (Median(), 50, [5, 6, 8, 10, 12, 15, 18, 22, 27, 33, 40, 48]),
+            (BestFew(), 50, [8]),
+            (Asha(3), 1, []),
+        ],
+    )
+    def test_which_they_are(self, rule: Rule, length: int, expected: list[int]) -> None:
+        assert list(deciding_rungs(rule, length)) == expected
+        scheduler = early(rule, min_steps=None, max_steps=length)
+        for number in range(1, 9):
+            stopped = [
+                step
+                for step in range(1, length + 1)
+                if scheduler.judge(attempt(number), report(step, number)).kind is STOP
+            ]
+            assert set(stopped) <= set(expected)
+        assert expected[:1] == stopped[:1]
+
+    def test_nothing_is_stopped_before_the_length_is_known_and_then_by_what_it_had_at_its_rung(self) -> None:
+        scheduler = early(Asha(3), min_steps=None)
+        for number in range(1, 5):
+            heeded = [
+                step for step in range(1, 21) if scheduler.judge(attempt(number), report(step, number)) != UNHEEDED
+            ]
+            assert heeded == [1, 3, 9], "a long trial does not fill the record while nothing is known"
+        complete(scheduler, 1, 50)
+        assert scheduler.judge(attempt(4), report(21, 0)) == Verdict(STOP, 4, 4)
+        assert scheduler.judge(attempt(5), report(1, 9)) == Verdict(CONTINUE, 5, 5)
+        assert scheduler.judge(attempt(5), report(2, 9)) == UNHEEDED
+        assert scheduler.judge(attempt(5), report(3, 9)) == Verdict(CONTINUE, 5, 5)
+        assert scheduler.judge(attempt(5), report(9, 9)) == Verdict(STOP, 5, 5)
+
+    def test_a_rule_that_looks_once_does_so_at_the_first_of_them(self) -> None:
+        scheduler = early(BestFew(), min_steps=None, max_steps=50)
+        for number in range(1, 4):
+            heeded = [
+                step for step in range(1, 51) if scheduler.judge(attempt(number), report(step, number)) != UNHEEDED
+            ]
+            assert heeded == [1, 2, 4, 8]
+        assert scheduler.judge(attempt(4), report(8, 9)).kind is STOP
+        assert scheduler.judge(attempt(5), report(16, 9)) == UNHEEDED
+
+    @given(
+        rule=st.sampled_from([Asha(2), Asha(3), Median(), BestFew()]),
+        min_steps=st.sampled_from([None, 2]),
+        max_steps=st.sampled_from([None, 40]),
+        seed=st.integers(0, 10**6),
+    )
+    def test_it_decides_after_a_resume_as_before(
+        self, rule: Rule, min_steps: float | None, max_steps: float | None, seed: int
+    ) -> None:
+        """Campaigns hand a new scheduler the recorded reports first, and then how trials ended."""
+        choice = random.Random(seed)
+        first, again = (early(rule, min_steps=min_steps, max_steps=max_steps) for _ in range(2))
+        recorded: list[tuple[Attempt, Report]] = []
+        ended: list[tuple[Attempt, Outcome]] = []
+        running, number, least = {1: 0, 2: 0, 3: 0}, 3, choice.choice([20, 40])
+        lengths: defaultdict[int, int] = defaultdict(lambda: choice.choice([least, 40]))
+        for _ in range(choice.randrange(300)):
+            which = choice.choice(list(running))
+            running[which] += 1
+            seen = report(running[which], choice.random())
+            verdict = first.judge(attempt(which), seen)
+            if verdict != UNHEEDED:
+                recorded.append((attempt(which), seen))
+            if verdict.kind is STOP or running[which] == lengths[which]:
+                outcome = Outcome(Status.COMPLETED, {THE_VALUE: 1.0}, last_report=seen)
+                if verdict.kind is STOP:
+                    outcome = Outcome(Status.STOPPED, last_report=seen)
+                ended.append((attempt(which), outcome))
+                first.ended(*ended[-1])
+                del running[which]
+                number += 1
+                running[number] = 0
+        for each in recorded:
+            again.judge(*each)
+        for one, outcome in sorted(ended, key=lambda each: each[0].trial.number):
+            again.ended(one, outcome)
+        later = [attempt(which, of=2) for which in running] + [attempt(number + 1), attempt(number + 2)]
+        for one in later:
+            for step in range(choice.randint(1, running.get(one.trial.number, 0) + 1), 41):  # from a checkpoint
+                seen = report(step, choice.random())
+                verdicts = [scheduler.judge(one, seen) for scheduler in (first, again)]
+                assert verdicts[0] == verdicts[1]
+                if verdicts[0].kind is STOP:
+                    break
 
 
 class TestMedian:

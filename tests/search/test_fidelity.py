@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.experiment import Settings
-from candle_hpo.core.fidelity import Fidelity, Levels
+from candle_hpo.core.fidelity import Fidelity, Levels, Tally
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import (
@@ -54,7 +54,10 @@ def of_grid(count: int, levels: Levels = LEVELS, objective: Objective = OBJECTIV
 
 @dataclass
 class Experiment:
-    """What a campaign does with a search: its trials, those that run, and those that wait to be attempted again."""
+    """What a campaign does with a search: its trials, those that run, and those that wait to be attempted again.
+
+    A trial that fails is attempted again `retry_failed` times.
+    """
 
     search: Search
     outcome: Callable[[Trial], Outcome]
@@ -63,11 +66,14 @@ class Experiment:
     ended: dict[int, Outcome] = field(default_factory=dict)
     running: list[int] = field(default_factory=list)
     again: list[int] = field(default_factory=list)
+    retry_failed: int = 0
+    failures: Counter[int] = field(default_factory=Counter)
 
     def start(self) -> bool:
         """Start a trial, if there is one."""
         if self.again:
             self.running.append(self.again.pop(0))
+            self.search.observe(self.trials[self.running[-1]], LOST)
             return True
         number = len(self.trials) + 1
         proposed = self.search.propose(number, len(self.running))
@@ -82,15 +88,20 @@ class Experiment:
         number = self.running.pop(place)
         self.ended[number] = self.outcome(self.trials[number])
         self.search.observe(self.trials[number], self.ended[number])
-        if self.ended[number].status is Status.INTERRUPTED:
+        self.failures[number] += self.ended[number].status is Status.FAILED
+        may_be_retried = self.failures[number] <= self.retry_failed
+        if self.ended[number].status is Status.INTERRUPTED or (
+            self.ended[number].status is Status.FAILED and may_be_retried
+        ):
             self.again.append(number)
 
-    def resume(self, search: Search) -> Experiment:
+    def resume(self, search: Search, *, retry_failed: bool = False) -> Experiment:
         """Return what another campaign makes of the record after this one was killed."""
         for number, trial in self.trials.items():
             search.observe(trial, LOST if number in self.running else self.ended.get(number, LOST))
-        again = sorted({*self.again, *self.running})
-        return Experiment(search, self.outcome, self.workers, dict(self.trials), dict(self.ended), [], again)
+        failed = [number for number, outcome in self.ended.items() if retry_failed and outcome.status is Status.FAILED]
+        again = sorted({*self.again, *self.running, *failed})
+        return replace(self, search=search, trials=dict(self.trials), ended=dict(self.ended), running=[], again=again)
 
     def run(self) -> Experiment:
         """Run all there is, trials ending in the order of their starts."""
@@ -101,10 +112,14 @@ class Experiment:
                 return self
             self.end()
 
-    def without_value(self) -> Counter[int]:
-        ended = ((self.trials[number], outcome) for number, outcome in self.ended.items() if number not in self.running)
-        without = (Status.FAILED, Status.STOPPED)
-        return Counter(trial.configuration.level for trial, outcome in ended if outcome.status in without)
+    def tally(self) -> Tally:
+        """Return what the record of it adds up to."""
+        tally = Tally(OBJECTIVE.name)
+        for number, trial in self.trials.items():
+            tally.begin(trial.configuration.level)
+            if number in self.ended and number not in self.running:
+                tally.end(trial.configuration.level, self.ended[number])
+        return tally
 
     def at_levels(self) -> list[int]:
         counts = Counter(trial.configuration.level for trial in self.trials.values())
@@ -175,12 +190,59 @@ def test_what_failed_or_was_stopped_is_not_promoted_and_its_level_is_complete_wi
     done = Experiment(of_grid(9), lambda trial: outcomes.get(trial.number_of_line) or value(trial)).run()
     lines = {trial.number_of_line for trial in done.trials.values() if trial.configuration.level > 1}
     assert lines == {4, 5}
-    assert done.at_levels() == [9, 2, 1, 1] == LEVELS.trials(9, done.without_value())
+    assert done.at_levels() == [9, 2, 1, 1] == LEVELS.trials(9, done.tally())
 
 
-def test_a_line_that_fails_at_a_higher_level_ends_there() -> None:
+def test_in_place_of_a_promoted_one_that_fails_the_next_best_is_promoted() -> None:
+    fails = {"hpset_00001@9", "hpset_00002@9", "hpset_00003@81"}
+    for workers in (1, 4):
+        done = Experiment(of_grid(9), lambda trial: FAILED if trial.id in fails else value(trial), workers).run()
+        assert {trial.id for trial in done.trials.values() if trial.configuration.level == 2} == {
+            f"hpset_0000{number}@9" for number in range(1, 6)
+        }
+        assert done.at_levels() == [9, 5, 1, 1] == LEVELS.trials(9, done.tally())
+
+
+def test_where_all_fail_at_a_level_each_that_has_completed_the_one_before_is_tried_there_once() -> None:
     done = Experiment(of_grid(9), lambda trial: FAILED if trial.configuration.level == 2 else value(trial)).run()
-    assert done.at_levels() == [9, 3, 0, 0] == LEVELS.trials(9, done.without_value())
+    assert done.at_levels() == [9, 9, 0, 0] == LEVELS.trials(9, done.tally())
+
+
+@pytest.mark.parametrize(("last", "expected"), [(None, 4), (0.5, 3)])
+def test_one_that_was_stopped_was_compared_and_keeps_its_place_unless_its_value_was_not_a_number(
+    last: float | None, expected: int
+) -> None:
+    stopped = Outcome(Status.STOPPED, last_report=Report(1, {THE_VALUE: last}))
+    done = Experiment(of_grid(9), lambda trial: stopped if trial.id == "hpset_00001@9" else value(trial)).run()
+    assert done.at_levels() == [9, expected, 1, 1] == LEVELS.trials(9, done.tally())
+
+
+def test_a_level_waits_for_what_is_attempted_again_after_it_failed() -> None:
+    attempts: Counter[str] = Counter()
+
+    def outcome(trial: Trial) -> Outcome:
+        attempts[trial.id] += 1
+        return FAILED if trial.id in ("hpset_00001", "hpset_00003@9") and attempts[trial.id] == 1 else value(trial)
+
+    # The best is the last to end at the first level, for it is attempted again; nothing takes its place meanwhile.
+    done = Experiment(of_grid(5), outcome, workers=5, retry_failed=1).run()
+    assert done.at_levels() == [5, 2, 1, 1] == LEVELS.trials(5)
+    assert "hpset_00001@81" in {trial.id for trial in done.trials.values()}
+
+
+def test_what_is_known_of_one_that_is_attempted_again_is_what_it_had_before() -> None:
+    inner = Observer(GridSpace(("x",), [ParameterSet("s1", {"epochs": 1, "x": 1})]))
+    search = FidelitySearch(inner, LEVELS, OBJECTIVE, 1)
+    first = search.propose(1, 0)
+    assert first is not None
+    for seen in (FAILED, LOST, completed(1.0)):
+        search.observe(Trial(first), seen)
+    second = search.propose(2, 0)
+    assert second is not None
+    for seen in (FAILED, LOST):
+        search.observe(Trial(second), seen)
+    below = Outcome(Status.STOPPED, last_report=Report(3, completed(1.0).metrics))
+    assert [each for _, _, each in inner.seen] == [FAILED, LOST, below, FAILED, below]
 
 
 class Observer(GridSearch):
@@ -286,25 +348,34 @@ def searches(kind: str, count: int) -> FidelitySearch:
     kind=st.sampled_from(["grid", "random"]),
     count=st.integers(1, 40),
     workers=st.integers(1, 7),
+    retry_failed=st.integers(0, 1),
     seed=st.integers(0, 10**6),
 )
-def test_whatever_the_order_of_ends_kills_and_failures(kind: str, count: int, workers: int, seed: int) -> None:
+def test_whatever_the_order_of_ends_kills_and_failures(
+    kind: str, count: int, workers: int, retry_failed: int, seed: int
+) -> None:
     choice = random.Random(seed)
-    done = Experiment(searches(kind, count), random_outcomes(seed), workers)
+    done = Experiment(searches(kind, count), random_outcomes(seed), workers, retry_failed=retry_failed)
     while True:
         may_start = len(done.running) < workers
         if choice.random() < 0.05:
-            done = done.resume(searches(kind, count))
+            done = done.resume(searches(kind, count), retry_failed=choice.random() < 0.3)
         elif not (may_start and choice.random() < 0.6 and done.start()):
             if done.running:
                 done.end(choice.randrange(len(done.running)))
             elif not done.start():
                 break
-        assert len(done.trials) <= sum(LEVELS.trials(count, done.without_value()))
+        assert len(done.trials) <= sum(LEVELS.trials(count, done.tally()))
         lines = [done.trials[number].id_of_line for number in done.running]
         assert len(lines) == len(set(lines))
     # Each count is the one that was foreseen, once it is known what has failed.
-    assert done.at_levels() == LEVELS.trials(count, done.without_value())
+    assert done.at_levels() == LEVELS.trials(count, done.tally())
+    for level in range(1, len(LEVELS.values)):
+        at = [t.id_of_line for t in done.trials.values() if t.configuration.level == level + 1]
+        there = {t.id_of_line: v for t in done.trials.values() if t.configuration.level == level
+                 if (v := done.ended[t.number].value_of(THE_VALUE)) is not None}  # fmt: skip
+        best = {line for line, value in there.items() if value == min(there.values())}
+        assert not there or best & set(at), "the best of all reaches the next level"
     by_line: dict[str, list[Configuration]] = {}
     for trial in done.trials.values():
         by_line.setdefault(trial.id_of_line, []).append(trial.configuration)

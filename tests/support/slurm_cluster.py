@@ -14,6 +14,7 @@ import socket
 import stat
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,7 @@ SlurmdPidFile={folder}/slurmd_%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd_%n.log
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task_plugin}
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
@@ -51,34 +52,54 @@ InactiveLimit=0
 MinJobAge=300
 SlurmdTimeout=300
 SlurmdParameters=config_overrides
-NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first_port}-{last_port}] \
+{more}NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first_port}-{last_port}] \
 CPUs=8 RealMemory=64000 Gres=gpu:k80:2
 PartitionName=norm Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 """
 
 
-def missing_programs() -> list[str]:
-    """Return what this machine lacks for such a cluster."""
+_INTERCHANGE = "parsl_programs interchange"
+
+# Which SLURM a cluster is of: the folder where tools/unpack_slurm.sh has unpacked it, or None for that of this machine.
+# CANDLE_TESTS_SLURM names the suite whose SLURM all tests are to have.
+_BUILD = Path(__file__).parents[2] / "build"
+NEWER: Path | None = _BUILD / "slurm-trixie"
+INSTALLED = _BUILD / f"slurm-{os.environ['CANDLE_TESTS_SLURM']}" if "CANDLE_TESTS_SLURM" in os.environ else None
+
+
+def why_not(system: Path | None = INSTALLED) -> str:
+    """Return what this machine lacks for such a cluster, nothing where it can be."""
     programs = ["slurmctld", "slurmd", "sbatch", "srun", "sinfo", "munged"]
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    missing = [program for program in programs if shutil.which(program, path=path) is None]
-    return missing if os.geteuid() == 0 else [*missing, "root"]
+    if system is not None and not (system / "complete").exists():
+        return f"there is no SLURM in {system} (on Debian: tools/unpack_slurm.sh {system.name.partition('-')[2]})"
+    missing = [program for program in programs if shutil.which(program, path=_path(system)) is None]
+    missing += ["root"] if os.geteuid() != 0 else []
+    packages = "Debian: apt-get install slurm-wlm munge"
+    return f"a real SLURM cluster needs {', '.join(missing)} ({packages})" if missing else ""
+
+
+def _path(system: Path | None = None) -> str:
+    own = [] if system is None else [str(system / "bin")]
+    return os.pathsep.join([*own, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
 class SlurmCluster:
-    """Starts the cluster; `stop()` ends all of it for sure."""
+    """Starts the cluster, of the SLURM in `system` if that is given; `stop()` ends all of it for sure."""
 
-    def __init__(self, folder: Path, nodes: int = 4) -> None:
-        self.folder, self.nodes = folder, nodes
+    def __init__(self, folder: Path, nodes: int = 4, system: Path | None = INSTALLED) -> None:
+        self.folder, self.nodes, self._system = folder, nodes, system
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
         for name in ["state", *(f"spool_n{number}" for number in range(1, nodes + 1))]:
             (folder / name).mkdir(exist_ok=True)
-        self._write_configuration()
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        if system is not None:
+            self.environment["PATH"] = f"{system / 'bin'}{os.pathsep}{os.environ['PATH']}"
         try:
+            self._prepare_places()
+            self._write_configuration()
             self._start_munge()
             self._start("slurmctld", ["slurmctld", "-D", "-f", str(folder / "slurm.conf")])
             for number in range(1, nodes + 1):
@@ -88,13 +109,21 @@ class SlurmCluster:
             self.stop()
             raise
 
+    def at(self, _place: str, command: Sequence[str]) -> list[str]:
+        """Return the command that runs another one where a daemon runs, by its name: all are on this machine."""
+        return list(command)
+
+    def _prepare_places(self) -> None:
+        """Make what `at` needs."""
+
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
-        self._start(name, ["slurmd", "-D", "-N", name, "-f", str(self.folder / "slurm.conf")])
+        command = ["slurmd", "-D", "-N", name, "-f", str(self.folder / "slurm.conf")]
+        self._start(name, command if self._system is None else [*command, "-d", str(self._system / "bin/slurmstepd")])
 
     def send(self, name: str, number: signal.Signals, *, to_all: bool = False) -> None:
         """Send a signal to the daemon of a node; with `to_all`, to everything that jobs run there too."""
-        jobs = set(self.processes(name)) - set(self.processes(name, "parsl: ")) if to_all else set()
+        jobs = set(self.processes(name)) - set(self.processes(name, _INTERCHANGE)) if to_all else set()
         for process in [self._daemons[name].pid, *sorted(jobs)]:
             with suppress(ProcessLookupError):  # a trial that has ended
                 os.kill(process, number)
@@ -102,7 +131,11 @@ class SlurmCluster:
     def run(self, *command: str) -> str:
         """Run one of SLURM's programs on this cluster; return what it prints."""
         done = subprocess.run(
-            command, env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=60
+            self.at("slurmctld", command),
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
@@ -146,6 +179,8 @@ class SlurmCluster:
                 controller_port=ports[-1],
                 first_port=ports[0],
                 last_port=ports[self.nodes - 1],
+                task_plugin="task/none" if self._system is None else "task/affinity",
+                more="" if self._system is None else f"PluginDir={self._system / 'plugins'}\n",
             )
         )
         devices = self.folder / "devices"
@@ -154,6 +189,8 @@ class SlurmCluster:
             device = devices / f"nvidia{number}"
             if not device.exists():
                 os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(195, number))
+        if self._system is not None and self.run("slurmd", "-V") > "slurm-wlm 22":  # older ones do not know it
+            (self.folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
         (self.folder / "gres.conf").write_text(
             f"NodeName=n[1-{self.nodes}] Name=gpu Type=k80 Count=2 File={devices}/nvidia[0-1]\n"
         )
@@ -171,13 +208,13 @@ class SlurmCluster:
             self._check("munged", deadline)
 
     def _start(self, name: str, command: list[str]) -> None:
-        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-        environment = {**os.environ, "PATH": path, **self.environment} if hasattr(self, "environment") else None
+        path = _path(self._system)
+        environment = {**os.environ, **self.environment, "PATH": path}
         with (self.folder / f"{name}.out").open("ab") as output:
             program = shutil.which(command[0], path=path)
             assert program is not None
             self._daemons[name] = subprocess.Popen(
-                [program, *command[1:]],
+                self.at(name, [program, *command[1:]]),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -202,9 +239,9 @@ class SlurmCluster:
         return found
 
     def _is_interchange(self, process: Path, command: str) -> bool:
-        """Return whether this is Parsl's interchange of a job here: it writes its title over its environment."""
+        """Return whether this is Parsl's interchange of a job here: it sees nothing of SLURM."""
         try:
-            return command.startswith("parsl:") and (process / "cwd").resolve().is_relative_to(self.folder.parent)
+            return _INTERCHANGE in command and (process / "cwd").resolve().is_relative_to(self.folder.parent)
         except OSError:
             return False
 
@@ -221,7 +258,7 @@ class SlurmCluster:
         deadline = time.monotonic() + 30
         while True:
             done = subprocess.run(
-                ["sinfo", "--noheader", "--partition=norm", "--format=%T %D"],
+                self.at("slurmctld", ["sinfo", "--noheader", "--partition=norm", "--format=%T %D"]),
                 env={**os.environ, **self.environment},
                 capture_output=True,
                 text=True,

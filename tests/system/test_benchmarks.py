@@ -27,7 +27,7 @@ if __name__ == "__main__":
     assert found["verdicts"] == 2, found
     assert found["share"] > 0 and found["99th percentile"] >= found["median"] > 0, found
 """
-SEARCHES = ("random search", "asha, reduction_factor=3, min_steps=1", "bayesian, asha", "Optuna: TPE, median")
+SEARCHES = ("random search", "asha", "bayesian, asha", "Optuna: TPE, median")
 EARLY_STOPPING = f"""
 from pathlib import Path
 import numpy as np

@@ -37,7 +37,7 @@ def dashboard(experiment: str | None, port: int, console: Console) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objective, known = stored.settings.objective, known_sets(paths, stored)
-    study = DashboardStudy(paths.record, paths.root.name, objective, stored.names, known)
+    study = DashboardStudy(paths, objective, stored.names, known, stored.settings.levels)
     next_look = 0.0
 
     def update() -> None:

@@ -52,7 +52,8 @@ def _write(opened: Experiment, kind: str, target: Path) -> int:
                 by_number = sorted(ended, key=lambda row: row.trial.number)
                 write, name, direction = write_journal, paths.root.name, history.direction
                 curves = curves_of(paths, history, len(history.trials), MOST_AT_ONCE).points
-                _put_in_place(target, lambda path: write(path, name, direction, by_number, names, curves))
+                levels = opened.stored.settings.levels
+                _put_in_place(target, lambda path: write(path, name, direction, by_number, names, curves, levels))
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}; name another place with --output") from None
     return len(ended)

@@ -12,6 +12,7 @@ from candle_hpo.launch.preload import cold_start_note
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import environment_lines, script_version_lines
+from candle_hpo.report.silence import hint_on_silence
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines, running_lines
 from candle_hpo.report.words import location
 from candle_hpo.runner.liveness import holder_of, settle
@@ -31,6 +32,7 @@ def status(experiment: str | None, console: Console) -> None:
         *savings_lines(history, stored),
         best_line(history, stored.names),
         *(f"  {line}" for line in running_lines(history, stored.names, paths, time.time())),
+        *filter(None, [hint_on_silence(history, stored, paths, time.time())]),
         *(f"No workers on {reason}" for reason in history.lacking if history.places),
         *(f"{each.kind.capitalize()} {each.node} is out of use: {each.reason}" for each in history.excluded),
         *failure_lines(history, paths, lines_each=5),

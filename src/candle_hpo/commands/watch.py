@@ -20,6 +20,7 @@ from candle_hpo.report.live_page import Frame, live_page, trials_on_page
 from candle_hpo.report.progress import PLAIN_SECONDS, plain_line, seconds_left
 from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import script_version_lines
+from candle_hpo.report.silence import hint_on_silence
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, note_lines
 from candle_hpo.report.words import count, duration, location
 from candle_hpo.runner.liveness import holder_of, settle
@@ -53,6 +54,7 @@ class Watched:
         self.state, self.is_over = "", False
         self._outputs: dict[str, str] = {}
         self._curves: dict[str, list[Point]] = {}
+        self._hint = ""
         self._next_state = self._next_look = 0.0
         self._record = FollowedRecord(self.paths.record, self.stored.settings.objective)
 
@@ -85,13 +87,21 @@ class Watched:
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + TRIAL_SECONDS
             self._read_trials(frame)
-        return msgspec.structs.replace(frame, outputs=self._outputs, curves=self._curves)
+        return msgspec.structs.replace(frame, outputs=self._outputs, curves=self._curves, hint=self._hint)
+
+    def hint(self) -> str:
+        """Return what is missing of all trials, from now and then."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + TRIAL_SECONDS
+            self._hint = hint_on_silence(self.history, self.stored, self.paths, time.time())
+        return self._hint
 
     def _read_trials(self, frame: Frame) -> None:
         trials = {row.trial.id: self.paths.trial(row.trial.id) for row in trials_on_page(self.history, frame)}
         objective = self.history.objective
         self._curves = {name: last_points(trial.reports, objective) for name, trial in trials.items()}
         printing = trials if frame.shows_output else {}
+        self._hint = hint_on_silence(self.history, self.stored, self.paths, frame.now)
         self._outputs = {name: (last_lines(trial.output, 1) or [""])[0] for name, trial in printing.items()}
 
 
@@ -113,6 +123,7 @@ def _show_page(watched: Watched, console: Console) -> None:
 def _print_lines(watched: Watched, console: Console) -> None:
     show(console, watched.title)
     shown_state = shown_line = ""
+    has_hinted = False
     next_line = 0.0
     while True:
         watched.update()
@@ -127,6 +138,9 @@ def _print_lines(watched: Watched, console: Console) -> None:
             next_line = time.monotonic() + PLAIN_SECONDS
             shown_line = line
             show(console, f"{duration(history.elapsed(time.time()))}  {line}")
+        if not has_hinted and (hint := watched.hint()):
+            has_hinted = True
+            show(console, hint)
         time.sleep(TICK_SECONDS)
 
 

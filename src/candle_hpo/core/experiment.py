@@ -10,7 +10,7 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, Start, placeholders, start_of
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity, Levels
-from candle_hpo.core.objective import Direction, Objective, name_of_value
+from candle_hpo.core.objective import Direction, Objective, ResultFrom, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     result_pattern: str | None = None
     result_file: str | None = None
     result_key: str | None = None
+    result_from: ResultFrom | None = None
     default_model_file: str | None = None
     param_space_file: str | None = None
     design_size: int = 10
@@ -105,12 +106,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: Literal["auto", "local", "slurm"] = "auto"
     direction: Direction = Direction.MINIMIZE
     stopping: tuple[Literal["median", "asha", "best_few", "nan"], ...] = ()
-    min_steps: int = 1
+    min_steps: int | None = None
     max_steps: int | None = None
     reduction_factor: int = 3
     fidelity: Fidelity | None = None
     seed: int | None = None
     trial_timeout: int | None = None
+    on_timeout: Literal["fail", "take_value"] = "fail"
     max_output: float | None = None
     retries: int = 1
     retry_failed: int = 0

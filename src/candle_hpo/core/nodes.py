@@ -19,6 +19,7 @@ UNLIKELY = 1e-6  # the chance of such a row where nothing is wrong, from which o
 UNLIKELY_AT_FIRST = 0.001  # the same while nothing has ended elsewhere: ten failures in a row
 UNLIKELY_WHEN_IDLE = 0.01  # the same while workers have nothing else to do than to look into it
 HELD_SECONDS, LONGEST_HELD_SECONDS = 60.0, 300.0  # at most: for the first time; twice as long each time, up to this
+_LONGEST_SAID = 200  # characters of what the last failure said
 WEIGHT_OF_THE_MACHINE = 4  # so many failures does one count for that a machine is known to cause
 
 # What libraries and the system say where the machine is at fault. It hastens a suspicion, and proves nothing.
@@ -83,6 +84,7 @@ class _Part:
     elsewhere: _Ended | None = None
     is_suspected: bool = False
     proof: str = ""
+    said: str = ""  # by the last of the failures
 
     def clear(self) -> None:
         """Begin to count again."""
@@ -202,6 +204,7 @@ class NodeWatch:
         part.in_a_row += 1
         part.weight += WEIGHT_OF_THE_MACHINE if _is_of_the_machine(outcome) else 1
         part.slots.add(place.slot)
+        part.said = outcome.reason
         part.elsewhere = part.elsewhere or elsewhere
         self._touched[name] = None
         if is_beyond_doubt and not self.out_of_use.intersection((name, place.node)):
@@ -252,7 +255,10 @@ class NodeWatch:
     def _reason(self, name: str) -> str:
         part, meanwhile = self._parts[name], self._meanwhile(name)
         others = f", while {meanwhile.all - meanwhile.failed:,} of {meanwhile.all:,} elsewhere did not"
-        return f"{part.in_a_row:,} trials failed there one after the other{others}; {part.proof}"
+        said = part.said if len(part.said) <= _LONGEST_SAID else f"{part.said[:_LONGEST_SAID]} …"
+        return (
+            f"{part.in_a_row:,} trials failed there one after the other{others}; {part.proof}. The last failure: {said}"
+        )
 
 
 def _is_of_the_machine(outcome: Outcome) -> bool:

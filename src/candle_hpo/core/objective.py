@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
@@ -29,6 +30,16 @@ class Direction(str, Enum):
         return value if self is Direction.MINIMIZE else -value
 
 
+class ResultFrom(msgspec.Struct, frozen=True):
+    """Which of several measurements of a trial is its value: one of them, or the mean of the last `count`."""
+
+    which: Literal["last", "best", "first", "mean"]
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"mean_of_last_{self.count}" if self.which == "mean" else self.which
+
+
 class Objective(msgspec.Struct, frozen=True):
     """A metric that is minimized or maximized."""
 
@@ -42,7 +53,11 @@ def measured_groups(pattern: re.Pattern[str]) -> dict[str, int]:
 
 
 def name_of_value(pattern: str | None, key: str | None) -> str:
-    """Return the name of the value that a `result_pattern` or a `result_key` finds: the user's own, if there is one."""
+    """Return the name of the value that a `result_pattern` or a `result_key` finds: the user's own, if there is one.
+
+    Of a key that leads into a list, `log_history[-1].eval_loss`, it is what follows that.
+    """
     if pattern is None:
-        return key or THE_VALUE
+        names = [part.strip(".") for part in re.split(r"\[(?:-?\d+|\*)\]", key or "")]
+        return next(filter(None, reversed(names)), THE_VALUE)
     return next(iter(measured_groups(re.compile(pattern))), THE_VALUE)

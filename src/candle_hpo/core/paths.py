@@ -134,6 +134,12 @@ def check_run_paths(directory: Path) -> TrialPaths:
     return TrialPaths(run=run, checkpoint=run / "checkpoints", output=run / OUTPUT_NAME)
 
 
+def init_run_paths(directory: Path) -> TrialPaths:
+    """Return the paths of the one run with its defaults by which `candle init --run` learns what a script measures."""
+    run = directory / GENERATED_FILES / "init_run"
+    return TrialPaths(run=run, checkpoint=run / "checkpoints", output=run / OUTPUT_NAME)
+
+
 def single_run_paths(directory: Path) -> TrialPaths:
     """Return the paths of a run with `run_workflow=0`: its output lies where the user stands."""
     run = directory / GENERATED_FILES / "single_run"

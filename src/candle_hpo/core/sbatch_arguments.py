@@ -98,6 +98,8 @@ def value_of(arguments: Sequence[SbatchArgument], name: str) -> str | None:
 
 def _why_not(argument: SbatchArgument) -> str | None:
     value = argument.value or ""
+    if value.lower() == "help":
+        return _REFUSED["help"]
     if argument.name == "--gres" and any(_GPU.fullmatch(each.strip()) for each in value.split(",")):
         return _REFUSED["gpus"]
     if argument.name == "--signal" and not re.fullmatch(r"B:(?:SIG)?USR1(?:@\d+)?", value):

@@ -25,9 +25,11 @@ import msgspec
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
+from candle_hpo.core.errors import MachineError
 from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Report
 
+PORTS = (54_000, 55_000)  # where nodes reach the campaign: all of its ports, so that no firewall lets one in alone
 SAY_AGAIN_SECONDS = 10.0
 _LONGEST_RECONNECT = 10_000  # milliseconds between two tries
 _HEARTBEAT = 10_000  # milliseconds, after which a connection that is silently gone is noticed
@@ -59,7 +61,10 @@ class CampaignEnd:
     """The campaign's end of the channel; its methods are for one thread alone."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
-        """Listen on these addresses of this machine: on that of the loopback alone, where there is no other."""
+        """Listen on these addresses of this machine: on that of the loopback alone, where there is no other.
+
+        Raises `MachineError` where there is no free port.
+        """
         hosts = tuple(hosts)
         campaign, secret = zmq.curve_keypair()
         public, workers_secret = zmq.curve_keypair()
@@ -71,8 +76,15 @@ class CampaignEnd:
         self._workers.linger, self._workers.ipv6 = 0, True
         self._workers.backlog = _MOST_AT_ONCE
         self._workers.curve_server, self._workers.curve_secretkey = True, secret
-        self._workers.bind("tcp://127.0.0.1:*" if hosts == ("127.0.0.1",) else "tcp://*:*")
-        port = int(self._workers.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        try:
+            port = self._workers.bind_to_random_port(
+                "tcp://127.0.0.1" if hosts == ("127.0.0.1",) else "tcp://*", *PORTS, max_tries=PORTS[1] - PORTS[0]
+            )
+        except (zmq.ZMQError, zmq.ZMQBindError) as error:
+            self._workers.close()
+            self._authenticator.stop()
+            self._context.term()
+            raise MachineError(f"no port from {PORTS[0]} to {PORTS[1]} is free on this node: {error}") from None
         self.address = Address(hosts, port, campaign, public, workers_secret)
         self._report: Callable[[str, Report], None] = _ignore
         self._own, its = _pair(self._context)

@@ -10,6 +10,7 @@ from candle_hpo.core.errors import nearest
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.objective import measured_groups
 from candle_hpo.core.parameters import ParametricSpace
+from candle_hpo.core.result_files import FileKind
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
@@ -17,6 +18,10 @@ from candle_hpo.inputfile.keyword_values import RULES
 from candle_hpo.inputfile.sections import Findings
 
 _GIVE_IT = "its value comes from fidelity: a line such as epochs = 10 in &default_model names it"
+_WITHOUT_A_KEY = {
+    FileKind.TABLE: "a CSV file; add its column",
+    FileKind.EVENTS: "a file of TensorBoard's; add the tag",
+}
 _OF_A_RULE = ("min_steps", "max_steps", "reduction_factor")
 _OF_BAYESIAN = ("design_size", "propose_points", "max_iterations", "sampler", "proposals", "warm_start")
 
@@ -28,11 +33,17 @@ def check_consistency(control: Control, findings: Findings) -> None:
         where = control.line_of("gpus_per_trial")
         findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
     least, most = control.values.get("min_steps", 1), control.values.get("max_steps")
-    if isinstance(least, int) and isinstance(most, int) and most <= least:
-        where = control.line_of("max_steps")
-        findings.wrong(where, f"max_steps={most} is not more than min_steps={least}: no trial could be stopped early")
+    if _rule(control.values) and isinstance(least, int) and isinstance(most, int) and most <= least:
+        wrong = f"is not more than min_steps={least}" if "min_steps" in control.values else "is a single step"
+        findings.wrong(control.line_of("max_steps"), f"max_steps={most} {wrong}: no trial could be stopped early")
     findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
+
+
+def _rule(values: Mapping[str, object]) -> str | None:
+    """Return the rule that compares trials; None where none does."""
+    stopping = values.get("stopping")
+    return next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
 
 
 def check_fidelity(
@@ -75,16 +86,18 @@ def _values_of(name: str, default_model: Hyperparameters, space: GridSpace | Par
 
 
 def _check_result_source(control: Control, findings: Findings) -> None:
-    """Check that the value is looked for in one place, and that it is clear where there."""
+    """Check that it is clear where the value is looked for."""
     values = control.values
-    name, key = values.get("result_file"), values.get("result_key")
-    if name and values.get("result_pattern"):
-        findings.wrong(control.line_of("result_file"), "result_file and result_pattern are both given; keep one")
+    name, key, pattern = values.get("result_file"), values.get("result_key"), values.get("result_pattern")
     if key and not name:
         where = control.line_of("result_key")
         findings.wrong(where, "result_key is a place in result_file, which is not there; add result_file")
-    if isinstance(name, str) and name.lower().endswith(".csv") and not key:
-        findings.wrong(control.line_of("result_file"), "result_file is a CSV file; add its column as result_key")
+    elif key and pattern:
+        where = control.line_of("result_key")
+        findings.wrong(where, "result_key and result_pattern both say where in result_file the value is; keep one")
+    needs = isinstance(name, str) and not pattern and not key and _WITHOUT_A_KEY.get(FileKind.of(name))
+    if needs:
+        findings.wrong(control.line_of("result_file"), f"result_file is {needs} as result_key")
 
 
 def _notes_on_groups(pattern: object) -> Iterator[str]:
@@ -98,8 +111,7 @@ def _notes_on_groups(pattern: object) -> Iterator[str]:
 def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:
     """Yield notes on keywords that are right, and do nothing in this experiment."""
     yield from _notes_on_the_search(there, values)
-    stopping = values.get("stopping")
-    rule = next((each for each in stopping if each in RULES), None) if isinstance(stopping, tuple) else None
+    rule = _rule(values)
     of_rule = {None: (), "asha": _OF_A_RULE}.get(rule, ("min_steps", "max_steps"))
     others = ("reduction_factor",) if "fidelity" in there else ()
     useless = [name for name in _OF_A_RULE if name in there and name not in (*of_rule, *others)]
@@ -115,6 +127,8 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
             f"stopping={rule}: result_pattern has no group step or epoch, so each match counts as a step; let it match "
             "what is optimized alone, once a step"
         )
+    if values.get("on_timeout") == "take_value" and "trial_timeout" not in there:
+        yield "on_timeout: no effect without trial_timeout"
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
     if shares and values.get("worker_type") == "cpu":
         yield f"{', '.join(shares)}: no effect on workers without a GPU"

@@ -13,7 +13,7 @@ from candle_hpo.core.command_words import SCRIPT, placeholders, start_of
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD, ArgumentStyle
 from candle_hpo.core.fidelity import Fidelity
-from candle_hpo.core.objective import Direction, measured_groups
+from candle_hpo.core.objective import Direction, ResultFrom, measured_groups
 
 
 class KeywordValueError(ValueError):
@@ -296,6 +296,22 @@ def pattern(text: str) -> str:
             "group around the number, such as (?P<loss>...)"
         )
     return text
+
+
+_MEAN = re.compile(r"mean_of_last_(\d{1,6})", re.ASCII)
+
+
+def result_from(text: str) -> ResultFrom:
+    """Return which of several measurements is the value."""
+    word = text.lower()
+    mean = _MEAN.fullmatch(word)
+    if mean and int(mean[1]) > 0:
+        return ResultFrom("mean", int(mean[1]))
+    match word:
+        case "last" | "best" | "first":
+            return ResultFrom(word)
+        case _:
+            raise KeywordValueError(f'"{text}" is not one of last, best, first, or a mean such as mean_of_last_5')
 
 
 def file_in_run_folder(text: str) -> str:

@@ -129,12 +129,28 @@ KEYWORDS = (
     Keyword(
         "result_pattern",
         values.pattern,
-        "a regular expression (Python's); the value is its last match in the output, or what its group matched there",
+        "a regular expression (Python's); the value is its last match in the output, or what its group matched there; "
+        "with `result_file`, in that file",
     ),
     Keyword(
-        "result_file", values.file_in_run_folder, "a JSON, CSV or TSV file that the script writes; the value is in it"
+        "result_file",
+        values.file_in_run_folder,
+        "a file that the script writes, with the value in it: JSON, CSV, TSV, TensorBoard's events, or with "
+        "`result_pattern` any text; in `checkpoint-*/trainer_state.json` the last one by the numbers in its name",
     ),
-    Keyword("result_key", values.text, "where in `result_file` the value is: a name in JSON, a column of a CSV file"),
+    Keyword(
+        "result_key",
+        values.text,
+        "where in `result_file` the value is: a name in JSON (`test.loss`, `log_history[*].eval_loss`), a column of a "
+        "CSV file, a tag of TensorBoard's",
+    ),
+    Keyword(
+        "result_from",
+        values.result_from,
+        "which of several matches, rows or reports is the value: `last`, `best` (by `direction`), `first`, or the mean "
+        "of the last ones, `mean_of_last_5`; see [which one is the value](model-scripts.md#which-one-is-the-value)",
+        default_shown="`last` of matches and rows; what a script reports is not its value",
+    ),
     Keyword(
         "default_model_file",
         values.existing_file,
@@ -191,7 +207,12 @@ KEYWORDS = (
         "is not a number; `asha, nan`: both; see [early stopping](early-stopping.md)",
         default_shown="`none`",
     ),
-    Keyword("min_steps", values.whole_number(1), "stopping: no trial is stopped before so many steps"),
+    Keyword(
+        "min_steps",
+        values.whole_number(1),
+        "stopping: no trial is stopped before so many steps",
+        default_shown="about a sixth of a whole trial, once its length is known",
+    ),
     Keyword(
         "max_steps",
         values.whole_number(1),
@@ -218,6 +239,12 @@ KEYWORDS = (
         default_shown="drawn, and kept in `experiment.json`",
     ),
     Keyword("trial_timeout", values.time, "time for one attempt at a trial, in the forms of `walltime`"),
+    Keyword(
+        "on_timeout",
+        values.one_of(("fail", "take_value")),
+        "`take_value`: a trial that runs longer than `trial_timeout` has the value that it has measured so far; see "
+        "[which one is the value](model-scripts.md#which-one-is-the-value)",
+    ),
     Keyword(
         "max_output",
         values.size("megabytes", "100 or 0.5"),

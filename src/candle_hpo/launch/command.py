@@ -86,6 +86,7 @@ class ModelCommand(msgspec.Struct, frozen=True):
     script: str
     module: str
     result: ResultSource
+    takes_value_so_far: bool
     modules: tuple[str, ...]
     threads: int
     python_path: str
@@ -163,8 +164,14 @@ def model_command(
         script=settings.model_script,
         module=start.module if start else "",
         result=ResultSource(
-            settings.result_pattern, settings.result_file, settings.result_key, settings.objective.name
+            settings.result_pattern,
+            settings.result_file,
+            settings.result_key,
+            settings.objective.name,
+            settings.result_from,
+            settings.direction,
         ),
+        takes_value_so_far=settings.on_timeout == "take_value",
         modules=(*site_modules, *modules_of(settings)),
         threads=settings.nthreads,
         python_path=settings.supp_pythonpath or "",

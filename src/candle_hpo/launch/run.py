@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from candle_hpo.launch.command import INTERPRETER_OF_PREPARE, ModelCommand, tria
 from candle_hpo.launch.command_file import command_file
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
-from candle_hpo.launch.measuring.objective import measurement
+from candle_hpo.launch.measuring.objective import Measurement
 from candle_hpo.launch.measuring.outcome_file import write_outcome
 from candle_hpo.launch.measuring.report_watch import ReportWatch
 from candle_hpo.launch.measuring.result import last_lines, outcome_of
@@ -100,12 +101,13 @@ def _run_process(
     watch: ReportWatch,
 ) -> Outcome:
     """Run the model's process, and return what came of it."""
-    measure = measurement(model.result, program.directory, paths.reported, paths.output, model.how_to_report)
+    measurement = Measurement(model.result, program.directory, paths, model.how_to_report)
     memory = MemoryWatch()
     try:
         with watch:
             try:
                 ended = (warm.run_process if warm else run_process)(program, switch)
+                watch.is_finished = ended.status == 0 and not ended.timed_out and not ended.is_cut_off
             finally:  # where the host of the process was lost, too
                 end_leftovers_of_trial(paths.hyperparameters)
     except OSError as error:
@@ -116,9 +118,11 @@ def _run_process(
     if ended.printed_too_much and model.limits.output_bytes is not None:
         with contextlib.suppress(FileNotFoundError):  # the model has removed it
             os.truncate(paths.output, model.limits.output_bytes)
-    if model.result.pattern is None:  # what it printed is not looked at
+    if not model.result.is_printed:  # what it printed is not looked at
         ended = ended._replace(is_cut_off=False)
-    outcome = outcome_of(ended, paths.output, measure, memory.has_killed)
+    so_far = partial(measurement.metrics, is_over=False) if model.takes_value_so_far else None
+    outcome = outcome_of(ended, paths.output, measurement.metrics, memory.has_killed, so_far)
+    watch.keep_less()  # all reports may have been needed until now
     return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from candle_hpo.core.stopping import StopHow
+from candle_hpo.process.awake import AwakeClock
 from candle_hpo.process.forwarding import let_group_write, let_output_arrive
 from candle_hpo.process.guard import Guard
 from candle_hpo.process.leftovers import left_by_trial
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
-_LOOK_SECONDS = 1.0  # between two looks at how much was printed
+_LOOK_SECONDS = 1.0  # between two looks at how much was printed, and at the clock
 GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
 
 
@@ -89,7 +90,7 @@ class StopSwitch:
 
     def __init__(self, grace: float = GRACE_SECONDS, guard: Guard | None = None) -> None:
         self.how: StopHow | None = None
-        self._grace, self._guard = grace, guard
+        self._guard = guard
         self._lock = threading.Lock()
         self._running: set[Process] = set()
         self._killer = threading.Timer(grace, self.kill)
@@ -170,15 +171,16 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     Where it ends by itself, what it has left may first pass its output on, within the same limits.
     """
     seconds, output = program.limits.seconds, program.output
-    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    clock = AwakeClock()  # a job that is suspended takes none of a trial's time
+    deadline = math.inf if seconds is None else clock.now() + seconds
 
     def is_over() -> bool:
-        return switch.how is not None or time.monotonic() > deadline or program.has_printed_too_much()
+        return switch.how is not None or clock.now() > deadline or program.has_printed_too_much()
 
     switch.add(process)
     stopped, is_cut_off = None, False
     try:
-        timed_out, printed_too_much = _wait_within(process, deadline, program)
+        timed_out, printed_too_much = _wait_within(process, clock, deadline, program)
         stopped = switch.how  # what is asked to stop later has ended by itself, and keeps its value
         if timed_out or printed_too_much:
             signal_group(process, signal.SIGTERM)
@@ -201,15 +203,13 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
 
 
-def _wait_within(process: Process, deadline: float, program: Program) -> tuple[bool, bool]:
+def _wait_within(process: Process, clock: AwakeClock, deadline: float, program: Program) -> tuple[bool, bool]:
     """Wait for the end of a process; return whether it was too long in coming, and whether too much was printed.
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
-    if program.limits.output_bytes is None:
-        return not process.wait(program.limits.seconds), False
     while True:
-        left = deadline - time.monotonic()
+        left = deadline - clock.now()
         if process.wait(max(0.0, min(left, _LOOK_SECONDS))):
             return False, False
         if left <= 0:

@@ -85,7 +85,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     def trials(self, history: History) -> int:
         """Return how many trials there are in all, the promotions that may follow from the record's included."""
         levels = self.settings.levels
-        return self.total if levels is None else sum(levels.trials(self.total, history.without_value))
+        return self.total if levels is None else sum(levels.trials(self.total, history.levels))
 
     @property
     def latest(self) -> Provenance:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from candle_hpo.core.errors import RecordError
 from candle_hpo.core.failures import kind_of_failure
+from candle_hpo.core.fidelity import Tally
 from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Attempt, Outcome, SlowImport, Status
 from candle_hpo.record.events import (
@@ -38,8 +39,8 @@ class History:
     Whatever shows an experiment asks here: two views of a record cannot disagree. With `fidelity`, the best is the best
     of the highest level at which any has completed: a value of fewer epochs, or of less data, is another measurement.
     Of equal values, that of the lowest number is the best, whichever ended first; `improvements` are the times at which
-    the best value became another, with that value. `without_value` are how many trials have ended with none, but for
-    interrupted ones, by the level of their fidelity. `attempts` are in the order of their ends. `failures` are the
+    the best value became another, with that value. `levels` has how many trials there are at each level of the
+    fidelity, and how they ended. `attempts` are in the order of their ends. `failures` are the
     trials that ended with a failure, by number, those of the same kind together. `jobs` are in the order in which they
     were submitted, or began to run it after that. `requests` are the submissions by their marks. `reports` are those of
     which decisions were made, in their order, each with its attempt, and `stop_asked` the trials that run and are to
@@ -51,7 +52,7 @@ class History:
         self.trials: dict[int, TrialHistory] = {}
         self.running: dict[int, TrialHistory] = {}
         self.counts: Counter[Status] = Counter()
-        self.without_value: Counter[int] = Counter()
+        self.levels = Tally(objective.name)
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
         self.improvements: list[tuple[float, float]] = []
@@ -207,6 +208,8 @@ class History:
             if earlier.outcome is None:
                 raise RecordError(f"it starts trial {event.id} while that runs")
             self._take_back(earlier, earlier.outcome)
+        else:
+            self.levels.begin(event.begun.trial.configuration.level)
         self.trials[event.number] = self.running[event.number] = TrialHistory(event.begun, event.time)
 
     def _running_attempt(self, event: TrialReported | TrialStopAsked | TrialFinished, does: str) -> TrialHistory:
@@ -251,8 +254,7 @@ class History:
             trial.last_report, trial.last_value = outcome.last_report, outcome.last_report.value_of(self.objective.name)
         trial.outcome = outcome
         self.counts[outcome.status] += 1
-        if outcome.status not in (Status.COMPLETED, Status.INTERRUPTED):
-            self.without_value[trial.trial.configuration.level] += 1
+        self.levels.end(trial.trial.configuration.level, outcome)
         self.seconds_of_ended += outcome.seconds
         if outcome.script:
             self.scripts.setdefault(outcome.script, {})[trial.trial.number] = None
@@ -273,8 +275,7 @@ class History:
             raise RecordError(f"it starts trial {trial.trial.id} again, which has completed")
         self.counts.subtract([outcome.status])
         self.counts = +self.counts  # without what is zero now
-        if outcome.status is not Status.INTERRUPTED:
-            self.without_value[trial.trial.configuration.level] -= 1
+        self.levels.take_back(trial.trial.configuration.level, outcome)
         self.seconds_of_ended -= outcome.seconds
         if outcome.failure is not None:
             _remove(self.failures, kind_of_failure(trial.trial, outcome), trial.trial.number)

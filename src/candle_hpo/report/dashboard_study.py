@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from candle_hpo.core.fidelity import Levels
 from candle_hpo.core.objective import Objective
+from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.record.events import TrialFinished, TrialStarted
 from candle_hpo.record.history import History
 from candle_hpo.record.history_entries import TrialHistory
 from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.columns import Column, columns_of, representative_sets
-from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, attributes_of
+from candle_hpo.report.curves import (
+    END_BYTES,
+    MOST_CURVES,
+    MOST_OF_ONE,
+    MOST_RUNNING,
+    WHOLE_BYTES,
+    Point,
+    curves_of,
+    last_points,
+    thinned,
+)
+from candle_hpo.report.optuna_study import DIRECTIONS, OptunaTrials, intermediate_values
 
 
 class _Storage(InMemoryStorage):
@@ -40,11 +52,16 @@ class DashboardStudy:
     """
 
     def __init__(
-        self, record: Path, name: str, objective: Objective, names: Sequence[str], known: Sequence[Hyperparameters]
+        self,
+        paths: ExperimentPaths,
+        objective: Objective,
+        names: Sequence[str],
+        known: Sequence[Hyperparameters],
+        levels: Levels | None = None,
     ) -> None:
         self.storage = _Storage()
-        self._record, self._name, self._objective = FollowedRecord(record, objective), name, objective
-        self._names, self._known = names, representative_sets(names, known)
+        self._paths, self._record, self._objective = paths, FollowedRecord(paths.record, objective), objective
+        self._names, self._known, self._levels = names, representative_sets(names, known), levels
         self._study: int | None = None
         self._make_study()
 
@@ -56,14 +73,14 @@ class DashboardStudy:
     def _make_study(self) -> None:
         if self._study is not None:
             self.storage.delete_study(self._study)
-        self._study = self.storage.create_new_study([DIRECTIONS[self._objective.direction]], self._name)
+        self._study = self.storage.create_new_study([DIRECTIONS[self._objective.direction]], self._paths.root.name)
         self._choices: dict[str, tuple[str, ...]] = {}
         self._trials: dict[int, int] = {}  # number -> Optuna's id of the trial that runs
         self._ended: dict[int, int] = {}  # the same of those that have ended
         self.storage.best = None
 
     def update(self) -> None:
-        """Add what the record has gained. Raises `RecordError`."""
+        """Add what the record has gained, and what trials that run have reported. Raises `RecordError`."""
         before, events = self.history, self._record.update()
         if self.history is not before:
             self._make_study()
@@ -71,6 +88,25 @@ class DashboardStudy:
         rows = [self.history.trials[number] for number in changed]
         if rows:
             self._add(rows)
+        for row in list(self.history.running.values())[:MOST_RUNNING]:
+            self._add_steps(row, self._trials[row.trial.number], END_BYTES)
+
+    def _add_steps(self, row: TrialHistory, trial: int, most_bytes: int) -> None:
+        """Give a trial of Optuna, which runs, what ours has reported since."""
+        known = self.storage.get_trial(trial).intermediate_values
+        for step, value in intermediate_values(row, self._points(row, most_bytes), self._levels).items():
+            if step not in known:
+                self.storage.set_trial_intermediate_value(trial, step, value)
+
+    def _points(self, row: TrialHistory, most_bytes: int) -> list[Point]:
+        file = self._paths.trial(row.trial.id).reports
+        return thinned(last_points(file, self._objective, most_bytes), MOST_OF_ONE)
+
+    def _curves(self, rows: Sequence[TrialHistory]) -> dict[int, list[Point]]:
+        """Return the curves of trials that have ended, within bounds."""
+        if len(rows) > MOST_CURVES:
+            return curves_of(self._paths, self.history).points
+        return {row.trial.number: self._points(row, WHOLE_BYTES) for row in rows if row.outcome is not None}
 
     def end_running(self, reason: str) -> None:
         """Count what runs as interrupted: nothing runs the experiment any more."""
@@ -86,9 +122,10 @@ class DashboardStudy:
             rows = [row for _, row in sorted(self.history.trials.items())]
         columns = self._columns([row.trial.hyperparameters for row in rows])
         self._choices = {column.name: column.choices for column in columns}
-        trials = OptunaTrials(columns)
+        curves = self._curves([row for row in rows if row.trial.number not in self._trials])
+        trials = OptunaTrials(columns, curves, self._levels)
         for place, row in enumerate(rows, start=len(self._known)):
-            self._put(row, trials.make(row, place))
+            self._put(row, trials, place)
         best = self.history.best
         self.storage.best = None if best is None else self._ended[best.trial.number]
 
@@ -100,11 +137,12 @@ class DashboardStudy:
     def _columns(self, sets: Sequence[Hyperparameters]) -> list[Column]:
         return columns_of(self._names, [*self._known, *sets], most_choices=10**9)
 
-    def _put(self, row: TrialHistory, trial: FrozenTrial) -> None:
-        number, storage = row.trial.number, self.storage
+    def _put(self, row: TrialHistory, trials: OptunaTrials, place: int) -> None:
+        number, storage, trial = row.trial.number, self.storage, trials.make(row, place)
         running = self._trials.pop(number, None)
         if running is not None and row.outcome is not None:
-            for name, value in attributes_of(row).items():
+            self._add_steps(row, running, WHOLE_BYTES)
+            for name, value in trials.attributes_of(row).items():
                 storage.set_trial_user_attr(running, name, value)
             storage.set_trial_state_values(running, trial.state, trial.values)
             self._ended[number] = running

@@ -34,8 +34,8 @@ _FEWEST_RUNNING = 3  # lines for running trials, however low the terminal is
 class Frame(msgspec.Struct, frozen=True):
     """What a picture is made for: the terminal's size, the clock (seconds since 1970), and texts from elsewhere.
 
-    `state` says where the experiment runs. By the ids of running trials, `outputs` are the last lines that they
-    printed, and `curves` what they reported last.
+    `state` says where the experiment runs, `hint` what is missing. By the ids of running trials, `outputs` are the last
+    lines that they printed, and `curves` what they reported last.
     """
 
     width: int
@@ -45,6 +45,7 @@ class Frame(msgspec.Struct, frozen=True):
     state: str
     outputs: Mapping[str, str] = {}
     curves: Mapping[str, Sequence[Point]] = {}
+    hint: str = ""
 
     @property
     def shows_output(self) -> bool:
@@ -58,6 +59,7 @@ def live_page(history: History, stored: StoredExperiment, frame: Frame) -> Group
     head = [*_head(history, names, total, frame), Text()]
     foot = [
         *_note(note_on_one_value(history, stored.latest.unread), frame),
+        *_note(frame.hint, frame),
         *(_line(line, frame) for line in script_version_lines(history, stored)[:_MOST_VERSIONS]),
         *_failures(history, frame),
         *_nodes(history, frame),

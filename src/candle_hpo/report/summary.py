@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
-from candle_hpo.launch.measuring.result import lines_that_tell
+from candle_hpo.launch.measuring.result import lines_that_explain
 from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.record.history_entries import TrialHistory
@@ -197,7 +197,7 @@ def failure_lines(history: History, paths: ExperimentPaths, lines_each: int = 0)
         output = paths.trial(kind.first.trial.id).output
         if output.exists():  # else it never began
             yield f"  see {location(output)}"
-        for line in lines_that_tell(output, lines_each, kind.reason) if lines_each else ():
+        for line in lines_that_explain(output, lines_each, kind.reason) if lines_each else ():
             yield f"  | {line}"
     if len(by_frequency) > _MOST_FAILURES:
         yield f"… and {len(by_frequency) - _MOST_FAILURES} more kinds (all: candle aggregate-results --format json)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import signal
 import tempfile
@@ -92,8 +91,7 @@ def job_script_of(
         )
     if ignored := not_followed(user_environment()):
         say(f"{', '.join(ignored)}: not followed; custom_sbatch_args is for what sbatch is to be asked besides")
-    name = re.sub(r"[^\w.-]", "_", Path(paths.root).name)
-    options = sbatch_options(settings, worker, allocation, name)
+    options = sbatch_options(settings, worker, allocation, str(paths.root))
     try:
         options, extra = with_arguments(options, arguments)
     except SbatchArgumentError as error:

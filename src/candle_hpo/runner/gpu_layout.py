@@ -49,7 +49,7 @@ def gpu_layout(
         if found is None:
             raise InputError(too_many_for_a_trial(worker.gpus_per_node, share))
         return worker, found
-    named = of_partitions(slurm.nodes(clusters), partition)
+    named = of_partitions(slurm.nodes(clusters, partition), partition)
     name = name_of_gpu(chain(*named), gpu)
     if name is None:
         there = names_of_gpus(chain(*named))

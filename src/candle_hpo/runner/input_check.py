@@ -151,7 +151,7 @@ def _trials_text(reading: Reading) -> str:
     if trials is None or settings is None or reading.space is None:
         return "what is left of an earlier experiment"
     levels = levels_text(settings, configurations_of(reading.space, settings))
-    return count(trials, "trial") + (f" at most, {levels}" if levels else "")
+    return count(trials, "trial") + (f" if none fails, {levels}" if levels else "")
 
 
 def _check_restart(reading: Reading, settings: Settings, findings: Findings) -> Restart | None:

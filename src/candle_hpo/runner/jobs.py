@@ -20,6 +20,7 @@ from candle_hpo.runner.listener import Say
 from candle_hpo.runner.liveness import look, marked_job
 
 FINDING_SECONDS = 60.0  # for a job to be in the queue of which `sbatch` did not hear whether it was taken
+_SHORTEST_ANSWER_SECONDS = 15.0  # for `sbatch`, which else has twice as long, near the end of a job not so long
 _ASK_AGAIN_SECONDS = 3.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _TRYING_SECONDS = 600.0  # for a next job, while this one's nodes lie idle
@@ -92,7 +93,7 @@ def _submitted(claim: Claim, patience: float) -> str:
     request = history.unresolved
     assert request is not None  # noqa: S101  # it was recorded just now
     try:
-        return slurm.submit(paths.job_script, request.clusters)
+        return slurm.submit(paths.job_script, request.clusters, max(_SHORTEST_ANSWER_SECONDS, 2 * patience))
     except slurm.NotSent as error:
         claim.record.append([JobRefused(time.time(), request.mark, str(error))])
         raise

@@ -245,6 +245,8 @@ def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen:
     since, job = _clock(campaign.time), seen.job
     if job is not None and job.found is not None and campaign.job == job.id:
         where = f"job {job_text(job.id)} on {job.found.nodes}, {job.found.left} left"
+        if job.found.slurm_state in ("SUSPENDED", "STOPPED"):
+            return f"SLURM has suspended {where}; it continues when SLURM resumes it"
         if history.places > 0:
             return f"Running since {since} as {where}"
         if history.lacking:

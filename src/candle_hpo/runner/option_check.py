@@ -67,6 +67,8 @@ def compare_options(
 
 def option_of(name: str, style: ArgumentStyle) -> str:
     """Return the option that a hyperparameter becomes."""
+    if flags := style.flags.get(name):
+        return flags[0] or flags[1]
     given = as_arguments({name: 1}, style)
     return given[0 if name in style.options else len(style.before)].partition("=")[0]
 

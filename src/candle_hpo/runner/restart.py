@@ -71,6 +71,11 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
             f"{settings.objective.name} (result_pattern, result_key): they may not be the same; to continue {name}, "
             "keep its own"
         )
+    if settings.result_from != before.settings.result_from:
+        raise InputError(
+            f"{name} has {_text_of_choice(before.settings)}, and this file {_text_of_choice(settings)}: its values are "
+            f"other ones, and cannot be compared; to continue {name}, keep its own"
+        )
     if settings.levels != before.settings.levels:
         raise InputError(
             f"{name} has {_fidelity_text(before.settings)}, and this file {_fidelity_text(settings)}: trials of other "
@@ -86,6 +91,10 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
         note = f"{name} keeps its own sets and seed; this file lists none"
         return Restart(earlier, before, stored, (), (note,))
     return _plan_of_grid(earlier, stored, request)
+
+
+def _text_of_choice(settings: Settings) -> str:
+    return "no result_from" if settings.result_from is None else f"result_from={settings.result_from}"
 
 
 def _fidelity_text(settings: Settings) -> str:

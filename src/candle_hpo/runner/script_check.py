@@ -166,8 +166,8 @@ class ScriptCheck:
 
     def _notes_on_value(self) -> Iterator[str]:
         """Yield a note where no value is left that could be found, or always the same."""
-        settings, name = self._settings, self._name
-        if settings.result_pattern or settings.result_file or self._host is Language.PROGRAM:
+        name = self._name
+        if self._is_looked_for or self._host is Language.PROGRAM:
             return
         lost, placeholder = self.reading.lost_value, self.reading.placeholder
         if placeholder and lost:
@@ -190,10 +190,14 @@ class ScriptCheck:
                 "result_file says where else it is"
             )
 
+    @property
+    def _is_looked_for(self) -> bool:
+        """Whether the value is not returned, but printed, in a file, or among the reports."""
+        return bool(self._settings.result_pattern or self._settings.result_file or self._settings.result_from)
+
     def _notes_on_program(self, text: str) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""
-        settings = self._settings
-        if not (settings.result_pattern or settings.result_file) and "CANDLE_RESULT_FILE" not in text:
+        if not self._is_looked_for and "CANDLE_RESULT_FILE" not in text:
             yield (
                 f"{self._name} does not mention CANDLE_RESULT_FILE: unless a program that it starts writes its value "
                 "there, no value can be found; write it there, or set result_pattern or result_file"

@@ -21,7 +21,7 @@ from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.listener import Progress, Say
-from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, BestFew, EarlyStopping, Median, Rule
+from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, BestFew, EarlyStopping, Median, Rule, deciding_rungs
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
 from candle_hpo.schedule.waiting import Search
 from candle_hpo.search.fidelity import FidelitySearch
@@ -117,17 +117,16 @@ def check_of_stopping(
         return
     yield "right", f"it reported {settings.objective.name} on its way, until step {last.step:g}"
     rule = _rule(settings) if settings.stopping else Asha(settings.reduction_factor)
-    rungs, rung = [], float(settings.min_steps)
-    while rule is not None and rung < last.step:
-        rungs.append(f"{rung:g}")
-        rung = rule.next_rung(rung)
+    length = settings.max_steps or last.step
+    rungs = [] if rule is None else [f"{rung:g}" for rung in deciding_rungs(rule, length, settings.min_steps)]
     steps = f"step{'s' if len(rungs) > 1 else ''} {', '.join(rungs[:4])}{', …' if len(rungs) > 4 else ''}"
     if rungs and settings.stopping:
         yield "right", f"{asked} compares trials at {steps}"
     elif rungs:
         yield "mention", f"stopping=asha would stop bad trials early, by what they have at {steps}"
     elif rule is not None and settings.stopping:
-        yield "note", f"{asked}: with min_steps={settings.min_steps}, none of {last.step:g} steps is looked at"
+        given = "" if settings.min_steps is None else f"with min_steps={settings.min_steps}, "
+        yield "note", f"{asked}: {given}none of {last.step:g} steps is looked at"
 
 
 def known_points(space: ParametricSpace, results: Sequence[EarlierResult]) -> list[KnownPoint]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from candle_hpo.core.objective import Objective
@@ -19,6 +19,7 @@ from candle_hpo.schedule.scheduler import UNHEEDED, Moment, Scheduler, Verdict, 
 
 FEWEST_OTHERS = 5  # trials, before the median of their values stops one
 BEST_FEW = 3  # trials that run their whole length
+SOONEST = 0.1  # of a whole trial, before which nothing is decided where nobody says otherwise
 NEAR_A_RUNG = 1.2  # times its step; what is further says nothing of it
 MEDIAN_RUNG = 1.2  # times the step of a rung is that of the next one, for the median
 
@@ -26,10 +27,12 @@ MEDIAN_RUNG = 1.2  # times the step of a rung is that of the next one, for the m
 class Rule(Protocol):
     """Decides at a rung. Losses are sorted, the least, which is the best, first; infinite: not a number.
 
-    `takes_best` says whether what counts at a rung is the best that the trial had at any so far, or what it has there.
+    `takes_best` says whether what counts at a rung is the best that the trial had at any so far, or what it has there;
+    `looks_once`, whether it decides at one rung alone.
     """
 
     takes_best: bool
+    looks_once: bool
 
     def next_rung(self, step: float) -> float:
         """Return the step of the rung after the one at this step."""
@@ -45,7 +48,7 @@ class Asha:
     tuning", MLSys 2020 (arXiv 1810.05934), as a rung is used there, and rungs `reduction_factor` times as far each.
     """
 
-    takes_best = False
+    takes_best, looks_once = False, False
 
     def __init__(self, reduction_factor: int) -> None:
         self._factor = reduction_factor
@@ -67,7 +70,7 @@ class Median:
     with the best value so far in place of the running average, which one bad first step spoils.
     """
 
-    takes_best = True
+    takes_best, looks_once = True, False
 
     def next_rung(self, step: float) -> float:
         """Return the next whole step, or one that is a fifth further."""
@@ -85,15 +88,31 @@ class BestFew:
     others, 2023, arXiv 2307.15422), which trains the best three again to the end; here they continue, as they come.
     """
 
-    takes_best = False
+    takes_best, looks_once = False, True
 
-    def next_rung(self, step: float) -> float:  # noqa: ARG002
-        """Return infinity: there is one rung."""
-        return math.inf
+    def next_rung(self, step: float) -> float:
+        """Return a step that is twice as far."""
+        return step * 2
 
     def continues(self, loss: float, others: list[float]) -> bool:
         """Return whether fewer than a few are better."""
         return bisect_left(others, loss) < BEST_FEW
+
+
+def first_rung(rule: Rule, length: float) -> float:
+    """Return the first rung that decides where a whole trial has so many steps."""
+    rung = 1.0
+    while rung < SOONEST * length:
+        rung = rule.next_rung(rung)
+    return rung
+
+
+def deciding_rungs(rule: Rule, length: float, min_steps: float | None = None) -> Iterator[float]:
+    """Yield the rungs that decide where a whole trial has so many steps."""
+    rung = min_steps or first_rung(rule, length)
+    while rung < length:
+        yield rung
+        rung = math.inf if rule.looks_once else rule.next_rung(rung)
 
 
 class _Own(NamedTuple):
@@ -109,8 +128,12 @@ class EarlyStopping:
 
     Rungs begin at `min_steps`. None stands where trials end: at `max_steps`, or, where that is not given, at the last
     step of any that has completed. As long as that is not known, a trial is judged only once some have gone beyond the
-    rung, if need be by its own next report; and so it is at a step at which another has completed. Without a rule, only
-    values that are not numbers stop a trial.
+    rung, if need be by its own next report; and so it is at a step at which another has completed. Without `min_steps`,
+    rungs begin at 1, and none before a tenth of the whole length decides anything, nor any before that is known: then,
+    trials that are beyond one are judged by their next reports. With a factor of 3 from rung to rung, the first to
+    decide is at a sixth, more or less. Without a rule, only values that are not numbers stop a trial.
+
+    What it will decide follows from what trials had at the rungs and from where they ended, whichever came first.
     """
 
     def __init__(
@@ -119,12 +142,15 @@ class EarlyStopping:
         rule: Rule | None,
         objective: Objective,
         *,
-        min_steps: float = 1,
+        min_steps: float | None = None,
         max_steps: float | None = None,
         stops_nan: bool = False,
     ) -> None:
         self._scheduler, self._rule, self._objective, self._stops_nan = scheduler, rule, objective, stops_nan
-        self._min_steps, self._end = min_steps, math.inf if max_steps is None else max_steps
+        self._min_steps, self._first_rung = min_steps or 1, min_steps or math.inf  # the one that decides: the first
+        self._end, self._finds_first_rung = math.inf, min_steps is None
+        if max_steps is not None:
+            self._end_at(max_steps)
         self._learns_end = max_steps is None
         self._ends: set[float] = set()  # steps at which trials have completed
         self._furthest = -math.inf  # step of all that was seen
@@ -147,7 +173,13 @@ class EarlyStopping:
             last = outcome.last_report.step
             self._ends.add(last)
             if self._learns_end:
-                self._end = last if self._end == math.inf else max(self._end, last)
+                self._end_at(last if self._end == math.inf else max(self._end, last))
+
+    def _end_at(self, step: float) -> None:
+        """Let whole trials have so many steps."""
+        self._end = step
+        if self._finds_first_rung and self._rule is not None:
+            self._first_rung = first_rung(self._rule, step)
 
     def judge(self, attempt: Attempt, report: Report) -> Verdict:
         """Return whether an attempt continues; at a rung, beside all that have been there."""
@@ -160,9 +192,11 @@ class EarlyStopping:
             return UNHEEDED
         self._furthest = max(self._furthest, report.step)
         rung, number = self._rung(self._rule, report.step), attempt.trial.number
+        if self._rule.looks_once and rung > self._first_rung:
+            return UNHEEDED
         known, losses = self._begin(attempt, report.step), self._losses[rung]
         own = known.losses
-        if rung in own and self._undecided.get(number) != rung:
+        if rung in own and (self._undecided.get(number) != rung or rung < self._first_rung):
             return UNHEEDED
         if rung not in own and rung < known.first_step and report.step > rung * NEAR_A_RUNG:
             return UNHEEDED  # what it had at the rung, before it continued from a checkpoint, is not known
@@ -173,9 +207,11 @@ class EarlyStopping:
             own[rung] = min([loss, *own.values()]) if self._rule.takes_best else loss
         continues, rank = self._rule.continues(own[rung], losses), bisect_left(losses, own[rung]) + 1
         losses.insert(rank - 1, own[rung])
-        if report.step not in self._ends and (self._furthest > rung or self._end < math.inf):
+        is_known = self._furthest > rung or self._end < math.inf  # that trials continue beyond it
+        if self._first_rung < math.inf and is_known and report.step not in self._ends:
             self._undecided.pop(number, None)
-        else:  # trials may well end here
+            continues = continues or rung < self._first_rung
+        else:  # it may well be at its end, or too near to its beginning
             self._undecided[number], continues = rung, True
         return Verdict(VerdictKind.CONTINUE if continues else VerdictKind.STOP, rank, len(losses))
 
@@ -195,6 +231,7 @@ class EarlyStopping:
         if known is None:
             known = self._own[attempt.trial.number] = _Own(attempt, -math.inf, {})
         elif known.attempt != attempt:
+            self._undecided.pop(attempt.trial.number, None)
             for rung in [rung for rung in known.losses if rung >= step]:
                 self._losses[rung].pop(bisect_left(self._losses[rung], known.losses.pop(rung)))
             known = self._own[attempt.trial.number] = _Own(attempt, step, known.losses)

@@ -8,6 +8,8 @@ from typing import Protocol
 from candle_hpo.core.attempts import Attempts
 from candle_hpo.core.trial import Attempt, Configuration, Outcome, Report, Trial
 
+_AGAIN = Outcome.interrupted("it is attempted again")
+
 
 class Search(Protocol):
     """Proposes sets of hyperparameters and observes what came of them."""
@@ -21,7 +23,8 @@ class Search(Protocol):
     def observe(self, trial: Trial, seen: Report | Outcome) -> None:
         """Observe what a trial has measured on its way, or how it ended, perhaps in an earlier campaign.
 
-        Of reports, these are the ones that a decision was made by; of a trial, those of its last attempt.
+        Of reports, these are the ones that a decision was made by; of a trial, those of its last attempt. One that was
+        interrupted runs again, or may: what was known of it before is void.
         """
 
 
@@ -52,8 +55,9 @@ class Waiting:
         return self._proposed
 
     def begin(self, chosen: Attempt) -> None:
-        """Let one of them wait no more."""
+        """Let one of them wait no more; the search hears that a trial which it may have seen fail runs again."""
         if chosen.number > 1:
             self._again.begin()
+            self._search.observe(chosen.trial, _AGAIN)
         else:
             self._proposed.remove(chosen)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from candle_hpo.core.errors import MachineError, Problem
 from candle_hpo.core.experiment import Language
 
+_LONGEST_HELP = 1_000_000  # bytes
 _MOST_SECONDS = 120.0  # an interpreter on a cold network file system may need that long
 
 ANSWER = "candle asked, and the answer is "  # an interpreter may print something else before and after it
@@ -66,7 +71,11 @@ _FIND_PACKAGES = 'for (name in commandArgs(TRUE)) if (!nzchar(system.file(packag
 
 
 def run_program(
-    command: Sequence[str], environment: Mapping[str, str], seconds: float = _MOST_SECONDS, *, may_fail: bool = False
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    seconds: float = _MOST_SECONDS,
+    *,
+    may_fail: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. Raises `MachineError` where it does not run, takes too long, or fails (`may_fail`)."""
     try:
@@ -92,6 +101,31 @@ def ask(command: Sequence[str], environment: Mapping[str, str], seconds: float =
     if found is None:
         raise MachineError(f"{command[0]} does not say what it was asked for; it says: {said.strip()[-300:]}")
     return found[1]
+
+
+def ask_for_help(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> str:
+    """Return what a script prints for `--help`, in a folder that is gone afterwards; "" without an answer in time.
+
+    Whatever it does instead is ended then, with all that it has started. Raises `MachineError` where it does not run.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                [*command, "--help"], env=dict(environment), stdin=subprocess.DEVNULL, stdout=said,
+                stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise MachineError(f"{command[0]} does not run: {error}") from None
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return ""
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said.seek(0)
+        return said.read(_LONGEST_HELP).decode(errors="replace")
 
 
 def syntax_error(script: str, language: Language, interpreter: str, environment: Mapping[str, str]) -> Problem | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from candle_hpo.core.fidelity import Levels
+from candle_hpo.core.fidelity import Levels, Tally
 from candle_hpo.core.objective import Objective
 from candle_hpo.core.trial import Configuration, Continued, Outcome, Report, Status, Trial, default_trial_id
 from candle_hpo.search.grid import GridSearch
@@ -29,13 +30,23 @@ class NewSets(Protocol):
 class _Line:
     """A configuration at all its levels: the first of it, and the number by which the other search knows it.
 
-    `level` is the highest that has been proposed, `observed` the highest that has ended.
+    `ends` has how it ended at each level at which it has begun, None where it has not; `shown` is what the other search
+    knows of it.
     """
 
     first: Configuration
     number: int
-    level: int = 0
-    observed: int = 0
+    ends: dict[int, Outcome | None] = field(default_factory=dict)
+    shown: Outcome | None = None
+
+    @property
+    def end(self) -> tuple[int, Outcome] | None:
+        """The highest level at which it has ended, and how; one at which it was stopped counts where there is no other.
+
+        What it had at a level before stands as long as nothing has come of the next.
+        """
+        ended = [(level, outcome) for level, outcome in self.ends.items() if outcome is not None]
+        return max(ended, key=lambda each: (each[1].status is not Status.STOPPED, each[0]), default=None)
 
 
 class FidelitySearch:
@@ -47,7 +58,7 @@ class FidelitySearch:
     was not, and so on. There, all that are ever among the best 1/`factor` are promoted; here, no more than 1/`factor`,
     so that how many trials there will be is known. Once nothing more can come to a level, what is left of the
     division counts as a whole: the best of all reaches the last level however few there are, which the paper leaves
-    to a large number of them.
+    to a large number of them. In place of a promoted one that fails, the best of those that were not is promoted.
 
     A promotion is a new configuration: the same hyperparameters with the next level's value, `@` and that value behind
     the id of the first one of its line. No id of a listed set has an `@`. The wrapped search, which proposes `new`
@@ -64,19 +75,15 @@ class FidelitySearch:
         self._lines: dict[str, _Line] = {}  # by the id of the first one
         self._numbers: set[int] = set()  # of all lines
         self._next = 1  # number of a new line
-        self._open: dict[int, int] = {}  # level of each trial that has not ended, by its number
-        self._open_at: Counter[int] = Counter()  # how many these are, by level
-        self._completed: Counter[int] = Counter()  # the same of those that have completed
-        self._promoted: Counter[int] = Counter()  # and of those among them that have gone on to the next level
-        self._best: list[list[tuple[float, int, Configuration]]] = [
-            [] for _ in levels.values
-        ]  # heaps of completed ones
+        self._tally = Tally(objective.name)
+        self._best: dict[int, list[tuple[float, int, Configuration]]] = defaultdict(list)  # heaps, by level
+        self._best_promoted: dict[int, float] = defaultdict(lambda: math.inf)  # loss, by the level that it was at
 
     def propose(self, number: int, running: int) -> Configuration | None:
         """Return the configuration of this number; None where there is none, or not yet."""
         for level in range(len(self._levels.values) - 1, 0, -1):
-            if self._promoted[level] < self._completed[level] // self._levels.factor:
-                return self._promotion(number, level)
+            if promoted := self._promotion(number, level, self._tally.completed[level] // self._levels.factor):
+                return promoted
         return self._new_one(number, running) or self._last_promotion(number, running)
 
     def observe(self, trial: Trial, seen: Report | Outcome) -> None:
@@ -87,19 +94,19 @@ class FidelitySearch:
     def _observe(self, trial: Trial, outcome: Outcome) -> None:
         one = trial.configuration
         line = self._begin(one)
-        has_ended = outcome.status not in (Status.INTERRUPTED, Status.STOPPED)
-        if one.level >= line.observed and (has_ended or not line.observed):  # else, what came of it before stands
-            self._search.observe(Trial(self._as_new(one), trial.repeat), self._of_line(one.level, outcome))
-        if outcome.status is Status.INTERRUPTED:  # it may be attempted again
-            return
-        line.observed = max(line.observed, one.level)
-        if (level := self._open.pop(one.number, None)) is not None:
-            self._open_at[level] -= 1
+        if before := line.ends[one.level]:
+            self._tally.take_back(one.level, before)
+        self._tally.end(one.level, outcome)
+        line.ends[one.level] = None if outcome.status is Status.INTERRUPTED else outcome  # that runs again, or may
+        found = line.end
+        shown = outcome if found is None else self._of_line(*found)
+        if shown != line.shown:
+            line.shown = shown
+            self._search.observe(Trial(self._as_new(one), trial.repeat), shown)
         value = outcome.value_of(self._objective.name)
         if value is not None:
-            self._completed[one.level] += 1
             loss = self._objective.direction.sort_key(value)
-            heapq.heappush(self._best[one.level - 1], (loss, line.first.number, one))
+            heapq.heappush(self._best[one.level], (loss, line.first.number, one))
 
     def as_listed(self, configuration: Configuration) -> Configuration:
         """Return a trial of an earlier campaign with what its set has now, at its level; see `GridSearch`."""
@@ -123,32 +130,40 @@ class FidelitySearch:
         if running and self._next <= self._new:
             return None
         for level in range(1, len(self._levels.values)):
-            if running and self._open_at[level]:
+            if running and self._tally.left(level):
                 return None
-            if self._promoted[level] * self._levels.factor < self._completed[level]:
-                return self._promotion(number, level)
+            due = self._levels.share(self._tally.completed[level])
+            if promoted := self._promotion(number, level, due, is_last=True):
+                return promoted
         return None
 
-    def _promotion(self, number: int, level: int) -> Configuration:
-        """Return the best that has completed at a level and was not promoted, at the next level."""
-        heap = self._best[level - 1]
-        while self._line_of(heap[0][2]).level > level:  # promoted before this search was there
-            heapq.heappop(heap)
+    def _promotion(self, number: int, level: int, due: int, *, is_last: bool = False) -> Configuration | None:
+        """Return the best that has completed at a level and was not promoted, at the next level.
+
+        None where none is left, or where as many as are due were promoted and have not failed. But the last one may
+        be the best of all: another one has taken its place, where it failed at first, or came later than all others.
+        """
+        heap, following = self._best[level], level + 1
+        while heap and max(self._line_of(heap[0][2]).ends) > level:
+            self._best_promoted[level] = min(self._best_promoted[level], heapq.heappop(heap)[0])
+        if not heap:
+            return None
+        is_due = self._tally.begun[following] - self._tally.failed[following] < due
+        if not is_due and not (is_last and heap[0][0] < self._best_promoted[level]):
+            return None
         best = heap[0][2]
-        first, hyperparameters = self._line_of(best).first, self._levels.at(level + 1, best.hyperparameters)
+        first, hyperparameters = self._line_of(best).first, self._levels.at(following, best.hyperparameters)
         name = f"{first.id}@{self._levels.values[level]}"
-        one = Configuration(number, name, hyperparameters, Continued(first.number, first.id, level + 1))
+        one = Configuration(number, name, hyperparameters, Continued(first.number, first.id, following))
         self._begin(one)
         return one
 
     def _begin(self, one: Configuration) -> _Line:
         """Let a trial be there, if it is not known; return its line."""
         line = self._lines.get(_id_of_line(one)) or self._new_line(one)
-        if one.level > line.level:
-            self._open[one.number] = one.level
-            self._open_at[one.level] += 1
-            self._promoted[one.level - 1] += 1
-            line.level = one.level
+        if one.level not in line.ends:
+            line.ends[one.level] = None
+            self._tally.begin(one.level)
         return line
 
     def _new_line(self, one: Configuration) -> _Line:

@@ -31,7 +31,8 @@ MODEL = """
         ["srun", "--overlap", "--nodes=1", "--ntasks=2", "sh", "-c", "echo $SLURM_PROCID of $SLURM_NTASKS"],
         capture_output=True, text=True,
     )
-    json.dump([dict(os.environ), sorted(own.stdout.splitlines()), own.stderr], open("seen.json", "w"))
+    cpus = sorted(os.sched_getaffinity(0))
+    json.dump([dict(os.environ), sorted(own.stdout.splitlines()), own.stderr, cpus], open("seen.json", "w"))
     while not os.path.exists("../../asked"):
         time.sleep(0.1)
     val_to_return = 1
@@ -51,6 +52,7 @@ def astray(here: Path) -> dict[str, str]:
     return ASTRAY | OF_PEOPLE | {"BASH_ENV": str(here / "noise"), "PYTHONPATH": str(others), "TMPDIR": str(long)}
 
 
+@pytest.mark.newer_slurm
 def test_variables_decide_neither_over_the_job_nor_over_its_step(
     write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster, astray: dict[str, str]
 ) -> None:
@@ -84,8 +86,9 @@ def test_variables_decide_neither_over_the_job_nor_over_its_step(
     assert "4 trials: 4 completed" in (folder / "job.out").read_text(), (folder / "job.out").read_text()
     assert "noise" not in (folder / "job.out").read_text()
 
-    for seen, own, errors in [json.loads(each.read_text()) for each in folder.glob("run/*/seen.json")]:
+    for seen, own, errors, cpus in [json.loads(each.read_text()) for each in folder.glob("run/*/seen.json")]:
         assert own == ["0 of 2", "1 of 2"], errors
+        assert set(cpus) == os.sched_getaffinity(0)
         assert {name: seen.get(name) for name in OF_PEOPLE} == OF_PEOPLE
         of_job = {"SLURM_JOB_ID": job, "SLURM_JOB_PARTITION": "gpu", "SLURM_JOB_NAME": "two words"}
         of_job |= {"SLURM_CPUS_PER_TASK": "2", "SLURM_JOB_NUM_NODES": "2", "SLURM_TASKS_PER_NODE": "2(x2)"}
@@ -94,7 +97,9 @@ def test_variables_decide_neither_over_the_job_nor_over_its_step(
         assert seen["BASH_ENV"] == astray["BASH_ENV"]
         assert seen["PYTHONPATH"] == astray["PYTHONPATH"]
         gone = {"SLURM_GPUS", "SLURM_NTASKS", "SLURM_CONSTRAINT", "SLURM_LABELIO", "SRUN_DEBUG"}
-        gone |= {"SLURM_STEP_ID", "SLURM_STEPID", "SLURM_PROCID", "SLURM_CPU_BIND", "PMI_RANK", "PMI_FD"}
+        gone |= {"SLURM_PROCID", "SLURM_CPU_BIND", "PMI_RANK", "PMI_FD"}
         assert not {name: seen[name] for name in gone & set(seen)}
-        assert seen.get("SLURM_TRES_PER_TASK") in (None, "cpu=2")  # newer versions say it of the job
+        # What newer versions say of the job, and of its batch step.
+        assert seen.get("SLURM_TRES_PER_TASK") in (None, "cpu=2")
+        assert {seen.get("SLURM_STEP_ID"), seen.get("SLURM_STEPID")} <= {None, "-5"}
         assert not [name for name in seen if name.startswith("CANDLE_ENVIRONMENT")]

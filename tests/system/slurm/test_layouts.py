@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Candle, WriteInput
-from support.slurm_cluster import SlurmCluster, missing_programs
+from support.slurm_cluster import SlurmCluster, why_not
 
 GPUS = {"n1": 4, "n2": 2, "n3": 2, "n4": 2}
 SCRIPT = """
@@ -51,9 +51,8 @@ class MixedCluster(SlurmCluster):
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    missing = missing_programs()
-    if missing:
-        pytest.skip(f"a real SLURM cluster needs {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
+    if lacking := why_not():
+        pytest.skip(lacking)
     cluster = MixedCluster(tmp_path_factory.mktemp("slurm"))
     try:
         yield cluster

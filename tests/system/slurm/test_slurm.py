@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
+from candle_hpo.engine.batch.job_text import jobs_of
 from candle_hpo.record.events import CampaignStarted, JobEnd, JobEnded, JobRequested, JobSubmitted, TrialFinished
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import started_at
@@ -77,6 +78,7 @@ def assert_each_completed_once(here: Path, count: int) -> None:
     assert ends == Counter(range(1, count + 1))
 
 
+@pytest.mark.newer_slurm
 def test_the_exercise(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> None:
     sets = [{"epochs": e, "batch_size": b, "pause": 0.3} for e in (2, 4, 6, 8, 10) for b in (64, 128, 256, 512, 1024)]
     path = write_input(SCRIPT, GPUS, "y = 0", "\n".join(map(json.dumps, sets)))
@@ -174,6 +176,17 @@ def test_a_refusal_shows_slurms_own_words_and_leaves_nothing(
     assert not list((here / "candle_generated_files" / "experiments").iterdir())
 
 
+@pytest.mark.newer_slurm
+def test_slurm_knows_no_state_of_jobs_that_candle_does_not(slurm: SlurmCluster) -> None:
+    with pytest.raises(RuntimeError, match="job states include: ") as refused:
+        slurm.run("squeue", "--states=unheard-of")
+    said = str(refused.value).partition("include: ")[2]
+    states = [state.strip().upper() for state in said.split(",")]
+    assert "RUNNING" in states
+    jobs_of("".join(f"candle_job|{line}\n" for line in ["JOBID", *(f"7|{state}||||||" for state in states)]))
+
+
+@pytest.mark.newer_slurm
 def test_an_experiment_in_the_queue_is_seen_and_cancelled(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
@@ -214,13 +227,14 @@ def test_of_two_resumes_at_once_one_submits(
     slurm.wait_until_empty(20)
 
 
-def with_sbatch_that(then: str, here: Path) -> dict[str, str]:
-    """Return the PATH to an `sbatch` that submits a job, and then does something else."""
+def with_sbatch_that(then: str, here: Path, slurm: SlurmCluster) -> dict[str, str]:
+    """Return the environment with an `sbatch` that submits a job, and then does something else."""
+    path = slurm.environment.get("PATH", os.environ["PATH"])
     sbatch = here / "bin" / "sbatch"
     sbatch.parent.mkdir()
-    sbatch.write_text(f'#!/bin/bash\n{shutil.which("sbatch")} "$@"\n[[ $1 != --parsable ]] || {then}\n')
+    sbatch.write_text(f'#!/bin/bash\n{shutil.which("sbatch", path=path)} "$@"\n[[ $1 != --parsable ]] || {then}\n')
     sbatch.chmod(0o755)
-    return {"PATH": f"{sbatch.parent}:{os.environ['PATH']}"}
+    return {**slurm.environment, "PATH": f"{sbatch.parent}:{path}"}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +250,7 @@ def test_a_job_that_starts_before_it_is_recorded_loses_nothing(
 ) -> None:
     """It waits for whoever has submitted it, and records itself where that one has died."""
     path = write_input(SCRIPT, "nworkers=2\nmem_per_cpu=1", "y = 0", grid(4, 0))
-    done = candle("submit-job", path, **with_sbatch_that(then, here), **slurm.environment)
+    done = candle("submit-job", path, **with_sbatch_that(then, here, slurm))
     assert done.returncode == status, done.stderr
     slurm.wait_until_empty(90)
     (experiment,) = here.glob("candle_generated_files/experiments/X*")
@@ -253,7 +267,7 @@ def test_the_job_of_a_submitter_that_died_is_found_while_it_waits(
     write_input: WriteInput, here: Path, candle: Candle, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
     path = write_input(SCRIPT, "custom_sbatch_args=--begin=now+1hour\nmem_per_cpu=1", "y = 0", grid(4, 0))
-    killed = candle("submit-job", path, **with_sbatch_that("kill -KILL $PPID", here), **slurm.environment)
+    killed = candle("submit-job", path, **with_sbatch_that("kill -KILL $PPID", here, slurm))
     assert killed.returncode == -signal.SIGKILL
     (experiment,) = here.glob("candle_generated_files/experiments/X*")
     (job,) = slurm.run("squeue", "--noheader", "--format=%i").split()
@@ -295,22 +309,22 @@ def test_a_job_that_is_warned_early_and_may_submit_no_other_is_requeued(
 def test_workers_of_cpus_have_their_threads_and_the_users_own_path(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:
-    """Nothing of our Python reaches the model, and CPU workers are left for SLURM to place."""
+    """Nothing of our Python reaches the model; CPU workers are left for SLURM to place, and bound to no CPU."""
     threads = os.environ.get("OMP_NUM_THREADS", "2")  # what the user has set wins over nthreads
+    path = slurm.environment.get("PATH", os.environ["PATH"])
     script = f"""
         import os
+        assert os.sched_getaffinity(0) == {os.sched_getaffinity(0)}, os.sched_getaffinity(0)
         assert os.environ["OMP_NUM_THREADS"] == "{threads}", os.environ["OMP_NUM_THREADS"]
         assert os.environ.get("CUDA_VISIBLE_DEVICES", "") == ""
         val_to_return = len(os.environ["PATH"].split(os.pathsep))
     """
-    path = write_input(script, "nworkers=5\nnthreads=2\nmem_per_cpu=1", "y = 0", grid(10, 0))
-    assert on_cluster("submit-job", path).returncode == 0
+    given = write_input(script, "nworkers=5\nnthreads=2\nmem_per_cpu=1", "y = 0", grid(10, 0))
+    assert on_cluster("submit-job", given).returncode == 0
     slurm.wait_until_empty(90)
     found = history(here)
     assert "10 completed" in (here / "last-candle-job" / "job.out").read_text()
-    assert {trial.value for trial in found.trials.values() if trial.outcome} == {
-        float(len(os.environ["PATH"].split(os.pathsep)))
-    }
+    assert {trial.value for trial in found.trials.values() if trial.outcome} == {float(len(path.split(os.pathsep)))}
 
 
 SIXTY = grid(60, 1.0)
@@ -537,6 +551,7 @@ def test_a_job_whose_steps_are_cancelled_starts_them_again(
     assert {row.attempt.number for row in history(here).trials.values()} == {1, 2}
 
 
+@pytest.mark.newer_slurm
 def test_nodes_that_do_not_answer_cost_their_own_workers_and_join_late(
     write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from candle_hpo.core.objective import Direction, Objective
 from candle_hpo.core.trial import Status
 from candle_hpo.record.events import TrialReported, TrialStopAsked
@@ -39,6 +41,7 @@ reduction_factor=2
 result_pattern='epoch (?P<epoch>[0-9]+): loss (?P<loss>[0-9.]+)'"""
 
 
+@pytest.mark.newer_slurm
 def test_a_bad_trial_on_another_node_is_stopped_at_once_and_saves_what_it_has(
     write_input: WriteInput, here: Path, candle: Candle, slurm: SlurmCluster
 ) -> None:
@@ -68,7 +71,10 @@ def test_a_bad_trial_on_another_node_is_stopped_at_once_and_saves_what_it_has(
     late = {number: round(at - asked[number].time, 2) for number, at in arrived.items()}  # seconds from the verdict
     (here / "late.json").write_text(json.dumps(late))
     assert {row.outcome.place.node for row in stopped.values() if row.outcome and row.outcome.place} - {"n1"}
-    assert all(row.outcome.seconds < 20 for row in stopped.values() if row.outcome)
+    # One that reports before all others is judged by its second report.
+    at_first = [row.outcome for number, row in stopped.items() if row.outcome and asked[number].step == 1]
+    assert len(at_first) >= 6
+    assert all(outcome.seconds < 20 for outcome in at_first)
     weighed = [each for each in events if isinstance(each, TrialReported)]
     assert len(weighed) >= len(history.trials)
     slurm.wait_until_nothing_runs(10)

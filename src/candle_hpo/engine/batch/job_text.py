@@ -172,6 +172,11 @@ _LOST_ON_THE_WAY = re.compile(
 )
 
 
+def slurm_takes_none(said: str) -> bool:
+    """Return whether `sbatch`, which had to be ended, was waiting for SLURM to take jobs again (`MaxJobCount`)."""
+    return "temporarily unable to accept job" in said
+
+
 def what_slurm_heard(refusal: str) -> Heard:
     """Return what the controller may have heard where `sbatch` failed with these words."""
     if _NOT_REACHED.search(refusal):

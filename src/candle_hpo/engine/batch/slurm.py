@@ -19,6 +19,7 @@ from candle_hpo.engine.batch.job_text import (
     JobState,
     job_id,
     jobs_of,
+    slurm_takes_none,
     submitted_job,
     what_slurm_heard,
 )
@@ -61,16 +62,18 @@ def slurm_is_here() -> bool:
     return b"Could not establish a configuration source" not in done.stderr
 
 
-def submit(script: Path, clusters: str = "") -> str:
-    """Submit a job script from its own folder, to one of these clusters; return the job's id.
+def submit(script: Path, clusters: str = "", seconds: float = ANSWER_SECONDS) -> str:
+    """Submit a job script from its own folder, to one of these clusters, within so many seconds; return the job's id.
 
     Raises `MachineError` where SLURM rejects it, `NotSent` where it never heard of it, and `NoAnswer` where it is not
     certain what has become of it.
     """
     try:
-        answer = _sbatch(script, "--parsable", *_to(clusters))
-    except (NotSent, NoAnswer):
+        answer = _sbatch(script, "--parsable", *_to(clusters), seconds=seconds)
+    except NotSent:
         raise
+    except NoAnswer as error:
+        raise (NotSent if slurm_takes_none(str(error)) else NoAnswer)(str(error)) from None
     except MachineError as error:
         kinds = {Heard.NOTHING: NotSent, Heard.PERHAPS: NoAnswer, Heard.IT_ALL: MachineError}
         raise kinds[what_slurm_heard(str(error))](str(error)) from None
@@ -88,13 +91,14 @@ def would_start(script: Path, clusters: str = "") -> str:
     return _sbatch(script, "--test-only", *_to(clusters), with_errors=True).strip()
 
 
-def _sbatch(script: Path, *options: str, with_errors: bool = False) -> str:
+def _sbatch(script: Path, *options: str, with_errors: bool = False, seconds: float = ANSWER_SECONDS) -> str:
     try:
         text = script.read_text(encoding="utf-8")
     except OSError as error:
         raise NotSent(f"{script} cannot be read: {error.strerror}") from None
     environment = for_submission(user_environment(), text)
-    return _run(["sbatch", *options, script.name], script.parent, environment, with_errors=with_errors)
+    command = ["sbatch", *options, script.name]
+    return _run(command, script.parent, environment, with_errors=with_errors, seconds=seconds)
 
 
 def find_jobs(ids: Sequence[str]) -> list[Job]:
@@ -122,7 +126,8 @@ def own_jobs(clusters: str = "") -> list[Job]:
 
 
 def _queue(clusters: str, *arguments: str) -> list[Job]:
-    jobs = jobs_of(_run(["squeue", f"--format={QUEUE_FORMAT}", *_on(clusters), *arguments]))
+    # All: of partitions, too, that are hidden, and whose jobs are else shown to nobody who asks for their own.
+    jobs = jobs_of(_run(["squeue", "--all", f"--format={QUEUE_FORMAT}", *_on(clusters), *arguments]))
     if clusters and not _on(clusters):
         return [replace(job, id=job_id(job.id, clusters)) for job in jobs]
     return jobs
@@ -157,9 +162,10 @@ def requeue(job: str) -> None:
     _run(["scontrol", "requeue", job.partition(";")[0]])
 
 
-def nodes(clusters: str = "") -> list[Node]:
-    """Return all nodes, each once in each of its partitions. Raises `MachineError`."""
-    return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *_on(clusters)]))
+def nodes(clusters: str = "", partitions: str | None = None) -> list[Node]:
+    """Return the nodes of these partitions, or of all that are not hidden, once in each. Raises `MachineError`."""
+    named = [] if partitions is None else [f"--partition={partitions}"]
+    return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *named, *_on(clusters)]))
 
 
 def node_names(nodes: str) -> list[str]:
@@ -173,6 +179,7 @@ def _run(
     environment: Mapping[str, str] | None = None,
     *,
     with_errors: bool = False,
+    seconds: float = ANSWER_SECONDS,
 ) -> str:
     """Run a program of SLURM; return what it prints. Raises `MachineError` with all that it said."""
     try:
@@ -184,14 +191,16 @@ def _run(
             capture_output=True,
             text=True,
             errors="replace",  # a site's banner may be in any encoding
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError:
         raise NotSent(f"{command[0]} is not on the PATH; is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired as error:
-        _logger.warning("%s does not answer: %s", command[0], error)
-        raise NoAnswer(f"{command[0]} does not answer: {error}") from None
+        said = " ".join(b" ".join(filter(None, (error.stderr, error.stdout))).decode(errors="replace").split())
+        what = f"{command[0]} has not ended in {seconds:.0f} s, and said {said or 'nothing'}"
+        _logger.warning("%s", what)
+        raise NoAnswer(what) from None
     except OSError as error:
         raise NotSent(f"{command[0]} cannot be run: {error}") from None
     if done.returncode != 0:

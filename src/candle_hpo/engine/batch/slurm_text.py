@@ -6,8 +6,9 @@ import math
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
-from candle_hpo.core.errors import MachineError
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError
 from candle_hpo.engine.batch.layout import UNTYPED_GPU, Allocation
@@ -18,12 +19,18 @@ from candle_hpo.engine.batch.site import WorkerType
 WARNING_SIGNAL = "USR1"
 
 
-def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocation, name: str) -> list[tuple[str, str]]:
-    """Return the options of `sbatch` as pairs; what the user gives in `custom_sbatch_args` comes after them."""
+def sbatch_options(
+    settings: Settings, worker: WorkerType, allocation: Allocation, folder: str
+) -> list[tuple[str, str]]:
+    """Return the options of `sbatch` as pairs; what the user gives in `custom_sbatch_args` comes after them.
+
+    `folder` is the experiment's, where the job is submitted. Raises `InputError` where a job can have no output there.
+    """
     partition = settings.queue or worker.partition
+    name = re.sub(r"[^\w.-]", "_", PurePath(folder).name)
     options = [
         ("--job-name", f"candle_{name}"),
-        ("--output", "job.out"),
+        ("--output", output_in(folder)),
         ("--open-mode", "append"),
         ("--time", walltime_text(settings.walltime)),
         # The campaign is warned in time to record what runs as interrupted, and to continue in a next job.
@@ -45,6 +52,20 @@ def sbatch_options(settings: Settings, worker: WorkerType, allocation: Allocatio
     if settings.project:
         options.append(("--account", settings.project))
     return options
+
+
+def output_in(folder: str) -> str:
+    """Return how `sbatch --output` names job.out in the folder where the job is submitted.
+
+    SLURM replaces `%j` and its like in the folder's name as well, where that is not named with `%%`; and of a backslash
+    it makes nothing that it can open (sbatch(1), "filename pattern"). Raises `InputError` for such a folder.
+    """
+    if "\\" in folder or ("%" in folder and "\n" in folder):
+        what = "a backslash" if "\\" in folder else "a line break beside a %"
+        raise InputError(
+            f"{folder!r} has {what} in its name: SLURM cannot write a job's output there; rename the folder"
+        )
+    return f"{folder}/job.out".replace("%", "%%") if "%" in folder else "job.out"
 
 
 def warning_seconds(walltime: int) -> int:
@@ -90,7 +111,7 @@ def job_script(options: Sequence[tuple[str, str]], extra: Sequence[str], command
     lines = [
         # -p: it reads no BASH_ENV, which may print, fail or change what it does, and yet hands it on, and all else.
         "#!/bin/bash -p",
-        *(f"#SBATCH {name}={value}" if value else f"#SBATCH {name}" for name, value in options),
+        *(f"#SBATCH {shlex.quote(f'{name}={value}' if value else name)}" for name, value in options),
     ]
     if extra:
         lines.append(f"#SBATCH {shlex.join(extra)}")

@@ -26,6 +26,6 @@ os.register_at_fork(
 )
 
 import candle_hpo.engine.pilot.worker  # noqa: E402, F401
-from candle_hpo.engine.pilot.parsl_workers import import_what_workers_need  # noqa: E402
+from candle_hpo.engine.pilot.parsl_programs import import_what_workers_need  # noqa: E402
 
 import_what_workers_need()

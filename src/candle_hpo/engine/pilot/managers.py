@@ -16,6 +16,7 @@ from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import PlacesChanged, StopAsked
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, Connected
+from candle_hpo.process.awake import AwakeClock
 
 LONGEST_PAUSE = 60.0  # seconds between two tries at a node, which are longer each time
 LIVED_LONG = 300.0  # seconds with workers, after which the next try counts as the first
@@ -199,7 +200,8 @@ class Managers:
     ) -> None:
         """Start them; `connected` asks which are there, `hold` leaves one with what it has."""
         self._connected, self._hold, self._announce = connected, hold, announce
-        self._nodes = NodesOfJob(workers_of_nodes, start, announce, time.monotonic())
+        self._clock = AwakeClock()  # nodes are suspended together with this one, and not silent
+        self._nodes = NodesOfJob(workers_of_nodes, start, announce, self._clock.now())
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self.is_over = ""
@@ -232,10 +234,10 @@ class Managers:
             step.wait(max(0.1, latest - time.monotonic()))
 
     def _run(self) -> None:
-        began = time.monotonic()
+        began = self._clock.now()
         try:
             while not self._ending.is_set():
-                connected, now = self._connected(), time.monotonic()
+                connected, now = self._connected(), self._clock.now()
                 with self._lock:
                     held = self._nodes.look(connected, now)
                 for manager in held:

@@ -1,45 +1,33 @@
-"""All that candle knows of Parsl: a pool of workers that its managers keep on nodes, and its programs.
+"""A pool of workers that Parsl's managers keep on nodes. All that candle knows of Parsl is here and in the programs.
 
-    python -m candle_hpo.engine.pilot.parsl_workers NAME ARGUMENTS       those of Parsl's NAME.py
-
-Of Parsl, its executor is used, with the two programs that it consists of: the interchange beside the campaign, and a
-manager on each node. Which managers there are, and when one is started, Parsl is not asked: that is `managers.py`.
-Parsl promises little of this; tests/engine/test_parsl_workers.py says what an upgrade of it breaks.
-
-For all of these imports a job's first trial waits, for some of them on each node. So SQLAlchemy is not imported, which
-only Parsl's monitoring needs, nor all kinds of executors and providers: that halves the time until the first trial. And
-the workers of a node are forked from one process that has imported what they need (multiprocessing's fork server, its
-own interpreter, without threads). Started each by itself, as Parsl does, they take half a second of processor time and
-50 MB each, and all read the same thousand files of a shared file system.
+Of Parsl, its executor is used, with the two programs that it consists of (`parsl_programs.py`): the interchange beside
+the campaign, and a manager on each node. Which managers there are, and when one is started, Parsl is not asked: that is
+`managers.py`. Parsl promises little of this; tests/engine/test_parsl_workers.py says what an upgrade of it breaks.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
 import re
-import runpy
-import signal
 import socket
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import psutil
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_environment import for_our_step
-from candle_hpo.engine.open_files import allow_many_connections, allow_workers_of_a_node
-from candle_hpo.engine.pilot.node_limits import socket_folder
-from candle_hpo.process.parent import end_with_parent
+from candle_hpo.engine.channel import PORTS
+from candle_hpo.engine.pilot.parsl_programs import (
+    INTERCHANGE,
+    WHY_NOT_STARTED,
+    WORKER_POOL,
+    only_what_is_needed,
+)
 from candle_hpo.user_environment import is_found_by_pythonpath, only_this_environment, user_environment
 
 _HEARTBEAT_SECONDS = 5
@@ -49,10 +37,7 @@ _ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to 
 
 WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
 
-_CONTACT_THREAD = "Interchange-Communicator"  # of a manager, which is nothing without it
-_LEAVING_SECONDS, _LOOK_SECONDS = 5.0, 1.0  # for a manager to end its workers itself
-
-_INTERCHANGE, _WORKER_POOL = "interchange", "process_worker_pool"
+_HANDS_OUT = "the program that hands trials to the nodes"
 _LOOPBACK = "127.0.0.1"
 
 # Where Parsl's programs write what they do (as DEFAULT_FORMAT in its log_utils.py), and their steps what they print.
@@ -77,7 +62,7 @@ class ParslWorkers:
 
     def __init__(self, folder: Path, *, are_all_here: bool) -> None:
         """Wait for managers, on this machine alone or on others too; `folder` is for Parsl's files and keys."""
-        with _only_what_is_needed():
+        with only_what_is_needed():
             from parsl.errors import ParslError
             from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
             from parsl.executors.high_throughput.executor import HighThroughputExecutor
@@ -88,16 +73,20 @@ class ParslWorkers:
         self._executor = HighThroughputExecutor(
             label="workers",
             address=_LOOPBACK if are_all_here else "*",  # without one, Parsl asks a public service for it
+            worker_port_range=PORTS,
             encrypted=True,
             heartbeat_period=_HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,
             poll_period=10,  # milliseconds, on the way of every trial to its worker and back
-            interchange_launch_cmd=_program(_INTERCHANGE),
+            interchange_launch_cmd=_program(INTERCHANGE),
         )
         self._executor.run_dir = str(folder)
         self._executor.run_id = "candle"
         with only_this_environment(for_our_step(user_environment())):
-            self._executor.start()
+            try:
+                self._executor.start()
+            except Exception as error:
+                raise MachineError(f"{_HANDS_OUT} cannot be started: {_said(folder) or error}") from None
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Have a free worker call a function. Raises one of `faults` where that cannot be."""
@@ -123,14 +112,14 @@ class ParslWorkers:
             "--drain_period": None,
             "--cpu-affinity": "none",
         }
-        return [*_program(_WORKER_POOL), *(f"{option}={value}" for option, value in options.items())]
+        return [*_program(WORKER_POOL), *(f"{option}={value}" for option, value in options.items())]
 
     def connected(self) -> dict[str, Connected]:
         """Return the managers that are connected, by their names. Raises `MachineError` where none can be any more."""
         program = self._executor.interchange_proc
         if program is None or program.poll() is not None:
             status = "" if program is None else f" ({program.returncode})"
-            raise MachineError(f"the program that hands trials to the nodes has ended{status}; see campaign.log")
+            raise MachineError(f"{_HANDS_OUT} has ended{status}; see campaign.log")
         if self._executor.bad_state_is_set:
             raise MachineError(f"no more trials are handed to the nodes: {self._executor.executor_exception}")
         return {
@@ -154,7 +143,13 @@ class ParslWorkers:
         try:
             return self._executor.command_client.run(command, timeout_s=_ANSWER_SECONDS)
         except Exception as error:
-            raise MachineError(f"the program that hands trials to the nodes does not answer: {error}") from None
+            raise MachineError(f"{_HANDS_OUT} does not answer: {error}") from None
+
+
+def _said(folder: Path) -> str:
+    """Return why the interchange of this folder could not begin, as far as it could say so."""
+    found = next(folder.rglob(WHY_NOT_STARTED), None)
+    return found.read_text().strip() if found else ""
 
 
 def own_addresses() -> tuple[str, ...]:
@@ -201,96 +196,4 @@ def own_program(module: str) -> list[str]:
 
 def _program(name: str) -> list[str]:
     """Return the command of one of Parsl's programs."""
-    return [*own_program("candle_hpo.engine.pilot.parsl_workers"), name]
-
-
-def main() -> None:
-    """Run one of Parsl's programs to its end."""
-    import multiprocessing
-    import multiprocessing.forkserver
-
-    name = sys.argv.pop(1)
-    context = multiprocessing.get_context("forkserver")
-    # Else it would outlive a killed campaign, or a killed shell of its step, where SLURM does not end what is left.
-    end_with_parent(signal.SIGTERM)
-    if name == _INTERCHANGE:
-        allow_many_connections()
-    if name == _WORKER_POOL:
-        try:
-            _prepare_node(sys.argv)
-        except MachineError as error:
-            sys.exit(str(error))
-        threading.Thread(target=_leave_when_contact_ends, daemon=True).start()
-        context.set_forkserver_preload(["candle_hpo.engine.pilot.fork_server"])
-        multiprocessing.forkserver.ensure_running()  # while this process imports, too
-    with _only_what_is_needed():
-        import parsl.multiprocessing
-
-        parsl.multiprocessing.SpawnContext = context
-        try:
-            runpy.run_module(_module_of(name), run_name="__main__", alter_sys=True)
-        except ConnectionError as error:
-            urls = re.findall(r"tcp://([^\s,]+)", str(error))  # that were tried; those of the loopback nobody means
-            if not urls:
-                raise
-            sys.exit(f"cannot reach {', '.join(sorted(url for url in urls if not url.startswith('127.')) or urls)}")
-        if name == _WORKER_POOL:  # which ends by itself only then
-            _leave_without_contact()
-
-
-def _leave_when_contact_ends() -> None:
-    """End this manager, and its workers with it, a moment after the thread that is in contact with the campaign.
-
-    By itself a manager ends its workers then, but may never come to that: one of its threads can wait for good, for the
-    rest of a result whose worker is stopped, or to hand one to the thread that has ended.
-    """
-    while not (contact := [each for each in threading.enumerate() if each.name == _CONTACT_THREAD]):
-        time.sleep(_LOOK_SECONDS)
-    contact[0].join()
-    time.sleep(_LEAVING_SECONDS)
-    _leave_without_contact()
-
-
-def _leave_without_contact() -> NoReturn:
-    os.write(2, b"lost contact with the campaign\n")
-    os._exit(1)
-
-
-def _prepare_node(arguments: Sequence[str]) -> None:
-    """Let a manager with these arguments have what it needs on its node. Raises `MachineError` where that cannot be."""
-    workers = (each.partition("=")[2] for each in arguments if each.startswith("--max_workers_per_node="))
-    allow_workers_of_a_node(int(next(workers)))
-    tempfile.tempdir = socket_folder()
-
-
-def import_what_workers_need() -> None:
-    """Import what a worker imports of Parsl, into the process that workers are forked from."""
-    module = _module_of(_WORKER_POOL)
-    with _only_what_is_needed():
-        importlib.import_module(module)
-    sys.modules.pop(module)  # a worker runs it again, as the main module that it is in its manager
-
-
-def _module_of(program: str) -> str:
-    return f"parsl.executors.high_throughput.{program}"
-
-
-@contextmanager
-def _only_what_is_needed() -> Iterator[None]:
-    """Let Parsl's packages be folders alone: their modules can be imported; what their `__init__.py` imports is not."""
-    for package in ("parsl", "parsl.executors"):
-        specification = importlib.util.find_spec(package)
-        if specification is None:
-            raise ModuleNotFoundError(f"there is no {package}")
-        sys.modules[package] = importlib.util.module_from_spec(specification)
-    there = sys.modules.get("sqlalchemy")
-    sys.modules["sqlalchemy"] = there  # type: ignore[assignment]  # None makes an import of it an ImportError
-    try:
-        yield
-    finally:
-        if there is None:
-            del sys.modules["sqlalchemy"]
-
-
-if __name__ == "__main__":
-    main()
+    return [*own_program("candle_hpo.engine.pilot.parsl_programs"), name]

@@ -18,7 +18,7 @@ from candle_hpo.core.trial import Attempt, Report
 from candle_hpo.engine.channel import Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.managers import Announce, Managers
-from candle_hpo.engine.pilot.parsl_workers import ParslWorkers, log_faults
+from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, ParslWorkers, log_faults
 from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
 from candle_hpo.engine.pilot.worker import NotHere, WorkerStopped, call_on_worker
 
@@ -151,5 +151,7 @@ class ClusterPool(Executor):
         if not isinstance(error, self._workers.faults):
             return error
         manager = self._workers.lost_manager(error)
-        cause = self._managers.cause_of(manager) if manager and self._managers else ""
-        return WorkerStopped(f"its worker was lost: {f'{manager}: {cause}' if cause else error}")
+        if manager is None or self._managers is None:
+            return WorkerStopped(f"its worker was lost: {error}")
+        cause = self._managers.cause_of(manager) or f"no sign of life for {LOST_AFTER_SECONDS} s"
+        return WorkerStopped(f"its worker was lost: {manager}: {cause}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 _LONGEST = 300  # characters, of a line
 
-# Python's: https://docs.python.org/3/library/traceback.html; a launcher may begin each line with a word of its own.
+# Python's: https://docs.python.org/3/library/traceback.html; launchers may begin each line with their own word.
 _TRACEBACK = re.compile(r"(?P<before>.*?)(?P<group>\+ Exception Group )?Traceback \(most recent call last\):$")
 _FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _EXCEPTION = re.compile(r"[^\W\d][\w.<>]*(?::\s.*|:)?$")
@@ -80,7 +80,7 @@ def last_words(lines: Sequence[str], *, with_errors: bool) -> list[str]:
     return [str(error), *(line[:_LONGEST] for line in rest[-1:])]
 
 
-def telling_lines(lines: Sequence[str], count: int, reason: str) -> list[str]:
+def explaining_lines(lines: Sequence[str], count: int, reason: str) -> list[str]:
     """Return so many lines of an output as say most of what went wrong: its last ones, where `reason` has no error.
 
     Of an error that is how its text begins, with the place in the user's own file, and what was printed before.
@@ -170,7 +170,11 @@ def _group(lines: Sequence[str], begin: int, before: str) -> ErrorText:
             parts.append([])
         else:
             parts[-1].append(_OF_A_GROUP.sub("", line))
-    first, *others = [list(_python(part)) or [ErrorText(0, 0, part[0])] for part in parts if part]
+    first, *others = [
+        list(_python(part)) or [ErrorText(0, 0, part[0] if _EXCEPTION.match(part[0]) else "ExceptionGroup")]
+        for part in parts
+        if part
+    ]
     text, place = first[-1].text, first[-1].place
     for other in others[:1]:
         text, place = f"{text}: {other[-1].text}", other[-1].place or place

@@ -26,6 +26,10 @@ class Piece(NamedTuple):
     begins_again: bool
     is_all: bool
 
+    def with_rest(self, *, is_finished: bool) -> bytes:
+        """Return the lines, and the last one without its end, too, where nobody writes any more of it."""
+        return self.lines + self.rest if is_finished and self.is_all else self.lines
+
 
 class GrowingFile:
     """Reads a file that may not be there yet, be cut, written again, or replaced by another while it is read.

@@ -26,7 +26,7 @@ def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Pat
     """
     places = [place for place in dict.fromkeys(folders) if place != directory]
     for line in reversed(last_lines):
-        for name in dict.fromkeys(_names_in(line, directory)):
+        for name in dict.fromkeys(missing_names(line, directory)):
             for place in places:
                 if Path(name).name != script.name and is_there(place / name) and not is_there(directory / name):
                     own = "a trial runs in its own folder, so use the whole path in the script"
@@ -34,8 +34,8 @@ def hint_of_missing_file(last_lines: Sequence[str], directory: Path, script: Pat
     return ""
 
 
-def _names_in(line: str, directory: Path) -> Iterator[str]:
-    """Yield what may be the name of a missing file in a line, the longest first."""
+def missing_names(line: str, directory: Path) -> Iterator[str]:
+    """Yield what may be the name of a file that a line calls missing, the longest first."""
     if not _SAYS_MISSING.search(line):
         return
     is_of_system = re.search("no such file|FileNotFoundError", line, re.IGNORECASE) is not None

@@ -67,6 +67,12 @@ def finite(value: object, name: str) -> float:
     return number
 
 
+def number_or_none(value: object, name: str) -> float | None:
+    """Return a value as a number, None for NaN and the infinities. Raises `ValueError` for anything else."""
+    number = number_given(value, name)
+    return number if math.isfinite(number) else None
+
+
 def is_part(number: str, before: str, after: str) -> bool:
     """Return whether what precedes or follows a number belongs to it."""
     return _begins_earlier(number, before) or _continues(number, after)

@@ -1,74 +1,185 @@
-"""Where a model's value is found: what it reported, a line of its output, or a file that it wrote."""
+"""Where a model's value is found: what it returned or reported, a line of its output, or a file that it wrote."""
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.objective import THE_VALUE
-from candle_hpo.core.trial import Metrics
+from candle_hpo.core.objective import THE_VALUE, Direction, ResultFrom
+from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.result_files import FileKind
+from candle_hpo.core.trial import Metrics, Report
+from candle_hpo.launch.measuring.event_file import in_event_files
+from candle_hpo.launch.measuring.json_file import read_json
+from candle_hpo.launch.measuring.metrics import metrics_of
 from candle_hpo.launch.measuring.number_texts import as_number, finite, shortened
-from candle_hpo.launch.measuring.result_file import Measured, metrics_of, raise_if_the_machines, read_file, read_json
+from candle_hpo.launch.measuring.printed_matches import all_readings
+from candle_hpo.launch.measuring.printed_text import WHOLE, finished_part
+from candle_hpo.launch.measuring.readings import LAST, Choice, Measured, Reading, chosen
+from candle_hpo.launch.measuring.reports import report_in_line
+from candle_hpo.launch.measuring.result_file import ResultFiles, Written, raise_if_the_machines, read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
+_LONGEST_REPORT = 1 << 22
 
 
 class ResultSource(msgspec.Struct, frozen=True):
-    """Where the value is: the last match of `pattern` in the output, or `key` in `file`; else what was reported.
+    """Where the value is: in matches of `pattern`, in the output or in `file`; at `key` in `file`; else it is returned.
 
-    `objective` is its name among the metrics.
+    `objective` is its name among the metrics; `result_from` says which of several is the value, by `direction`, and
+    that what a script reports counts where it returns none. With None it is the last one, and no report.
     """
 
     pattern: str | None = None
     file: str | None = None
     key: str | None = None
     objective: str = THE_VALUE
+    result_from: ResultFrom | None = None
+    direction: Direction = Direction.MINIMIZE
 
     @property
     def is_reported(self) -> bool:
         """Whether the model itself says what it measured, and it is not looked for."""
         return self.pattern is None and self.file is None
 
+    @property
+    def is_printed(self) -> bool:
+        """Whether the value is looked for in the output."""
+        return self.pattern is not None and self.file is None
 
-def measurement(
-    source: ResultSource, folder: Path, reported: Path, output: Path, how_to_report: str
-) -> Callable[[], tuple[Metrics, tuple[str, ...]]]:
-    """Return the function that finds what a model measured, to be made before the model starts, and called after it.
+    @property
+    def choice(self) -> Choice:
+        """Which of several measurements is the value."""
+        return LAST if self.result_from is None else Choice(self.result_from, self.direction)
 
-    `folder` is where the model runs. The function returns notes on how the value was found, too; it raises `ValueError`
-    with the reason where there is no finite number; a file that the model did not write in the meantime holds none.
+
+class Measurement:
+    """Finds what a model measured; to be made before the model starts, and asked after it.
+
+    `folder` is where the model runs. What stood in its files before is not its own.
     """
-    before = _signature(folder / source.file) if source.file else None
 
-    def measured() -> Measured:
-        if source.pattern is not None:
-            return ResultPattern(source.pattern).find(output)
-        if source.file is None:
-            return read_reported(reported, how_to_report)
-        if _signature(folder / source.file) in (None, before):
-            raise ValueError(f"it did not write the result_file {source.file} in the folder where it ran")
-        return read_file(folder / source.file, source.key)
+    def __init__(self, source: ResultSource, folder: Path, paths: TrialPaths, how_to_report: str) -> None:
+        self._source, self._paths, self._how = source, paths, how_to_report
+        self._files = ResultFiles(folder, source.file) if source.file else None
 
-    def measure() -> tuple[Metrics, tuple[str, ...]]:
-        value, others, notes = measured()
-        return {**others, source.objective: value}, notes
+    def metrics(self, *, is_over: bool = True) -> tuple[Metrics, tuple[str, ...]]:
+        """Return all metrics, the value under its name among them, and the notes of `find`."""
+        value, others, notes = self.find(is_over=is_over)
+        return {**others, self._source.objective: value}, notes
 
-    return measure
+    def find(self, *, is_over: bool = True) -> Measured:
+        """Return the value and the metrics beside it, with notes on how they were found.
+
+        Unless the model `is_over` by itself, the value so far is looked for: an unfinished line does not count, and
+        of a script that reports, it is what it has reported. Raises `ValueError` with the reason where there is no
+        finite number, or it is in doubt which one.
+        """
+        source, files = self._source, self._files
+        try:
+            if files is not None:
+                return self._in_file(files.written(), is_over=is_over)
+            if source.pattern is not None:
+                pattern, output = ResultPattern(source.pattern), self._paths.output
+                return _printed(pattern, output, source.choice, WHOLE if is_over else finished_part(output))
+            return self._reported(is_over=is_over)
+        except OSError as error:
+            raise_if_the_machines(error)
+            raise ValueError(f"{Path(error.filename or '').name} cannot be read: {error.strerror}") from None
+
+    def _in_file(self, written: Written, *, is_over: bool) -> Measured:
+        """Return the value in a file, of what the trial has added to it.
+
+        Whether that is all its own, where it begins with the same bytes as before, nobody can know; where it
+        matters to the value, there is none.
+        """
+        found = self._read(written, written.begin, is_over=is_over)
+        if written.begin and not self._source.choice.is_last:
+            with_earlier = self._read(written, 0, is_over=is_over)
+            if (with_earlier.value, with_earlier.metrics) != (found.value, found.metrics):
+                raise ValueError(
+                    f"{written.path.name} begins with what was there before the trial began, which would change what "
+                    f"{self._source.choice.how} is; let the script begin the file again"
+                )
+        return found._replace(notes=(*written.notes, *found.notes))
+
+    def _read(self, written: Written, begin: int, *, is_over: bool) -> Measured:
+        source, path = self._source, written.path
+        if source.pattern is None and source.key is not None and FileKind.of(path) is FileKind.EVENTS:
+            return in_event_files(written.of_folder, source.key, source.choice)
+        if source.pattern is None:
+            return read_file(path, source.key, source.choice, begin, is_over=is_over)
+        part = slice(begin, None) if is_over else finished_part(path, begin)
+        return _printed(ResultPattern(source.pattern, path.name), path, source.choice, part)
+
+    def _reported(self, *, is_over: bool) -> Measured:
+        source, paths = self._source, self._paths
+        if source.result_from is None and is_over:
+            return read_reported(paths.reported, self._how)
+        if is_over and paths.reported.exists():
+            returned = read_reported(paths.reported, self._how)
+            if source.choice.is_last:
+                return returned
+            raise ValueError(
+                f"it returned a value, {returned.value:g}, and result_from={source.result_from} chooses among its "
+                "reports; leave one of them out"
+            )
+        found = chosen(_reports(paths.reports, source.objective, is_over=is_over), source.choice, "its reports")
+        if found is None:
+            raise ValueError(f"it reported nothing on its way{'' if is_over else ' so far'}; candle_report does that")
+        return found
 
 
-def _signature(file: Path) -> tuple[int, ...] | None:
-    """Return what shows whether a file was written again; None for a file that is not there, or is none."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, and a device read for ever
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _printed(pattern: ResultPattern, output: Path, choice: Choice, part: slice) -> Measured:
+    if choice.how.which in ("last", "mean"):
+        last = pattern.find(output, part)
+        if choice.is_last:
+            return last
+    pattern.raise_if_crashed(output, part)
+    found = chosen(all_readings(pattern, output, part), choice, f"result_pattern in {pattern.where}")
+    if found is None:
+        raise pattern.nothing()
+    return found
+
+
+def _reports(file: Path, objective: str, *, is_over: bool) -> Iterator[Reading]:
+    """Yield what a script has reported of its objective; what it says of one step by other names belongs to that.
+
+    Raises `ValueError` for a line that is not a report.
+    """
+    earlier: Report | None = None
+    for report in filter(None, _reports_in_lines(file, objective, is_over=is_over)):
+        if earlier and report.step == earlier.step and earlier.metrics.keys().isdisjoint(report.metrics):
+            earlier = Report(report.step, {**earlier.metrics, **report.metrics})
+            continue
+        if earlier and earlier.has(objective):
+            yield _as_reading(earlier, objective)
+        earlier = report
+    if earlier and earlier.has(objective):
+        yield _as_reading(earlier, objective)
+
+
+def _reports_in_lines(file: Path, objective: str, *, is_over: bool) -> Iterator[Report | None]:
+    if not file.is_file():
+        return
+    with file.open("rb") as opened:
+        lines = filter(bytes.strip, iter(lambda: opened.readline(_LONGEST_REPORT), b""))
+        for count, line in enumerate(lines, start=1):
+            if not is_over and not line.endswith(b"\n"):
+                return
+            try:
+                yield report_in_line(line, objective, count)
+            except ValueError as error:
+                raise ValueError(f"line {count} of {file.name}: {error}") from None
+
+
+def _as_reading(report: Report, objective: str) -> Reading:
+    others = {name: value for name, value in report.metrics.items() if name != objective}
+    return Reading(report.value_of(objective), others)
 
 
 def read_reported(reported: Path, how_to_report: str) -> Measured:

@@ -12,6 +12,7 @@ _LONGEST_LINE = 1 << 24
 _OVERLAP = 1 << 15  # characters of what follows a block that are shown with it, for what reaches over its end
 _PIECE, _OVERLAP_OF_PIECES = 8000, 1000  # characters, of a line that is too long to be searched as one
 
+WHOLE = slice(0, None)  # of a file, from byte to byte
 CUT_OFF = "\ufffd"  # what stands for bytes that are not UTF-8, and for the rest of a line that is too long
 MOVED = "\x08"  # a backspace: behind it, something is written over what stands before it
 
@@ -30,33 +31,47 @@ _MOVES_AT_THE_END = re.compile(rf"{MOVED}+(?=\n|\Z)")  # nothing is written behi
 _INVISIBLE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
-def blocks_from_the_end(output: Path, *, with_sequences: bool = False) -> Iterator[str]:
-    """Yield the output in blocks of whole lines, the last block first, each with the first lines of what follows it.
+def blocks_from_the_end(output: Path, part: slice = WHOLE, *, with_sequences: bool = False) -> Iterator[str]:
+    """Yield a part of the output in blocks of whole lines, the last first, each with the first lines of the next.
 
     Colour codes and their like are left out unless the caller looks for them; a carriage return begins a line.
     """
     following = ""
     with output.open("rb") as file:
-        for block in _blocks(file):
+        for block in _blocks(file, part):
             text = as_read(block, with_sequences=with_sequences)
             yield text + following
             following = text[: text.rfind("\n", 0, _OVERLAP) + 1]
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    end = file.seek(0, 2)
-    while end > 0:
+def finished_part(output: Path, begin: int = 0) -> slice:
+    """Return the part of the output from there on that nobody was still writing: all but an unfinished last line."""
+    with output.open("rb") as file:
+        end = file.seek(0, 2)
+        while end > begin:
+            start = max(begin, end - _BLOCK)
+            file.seek(start)
+            block = file.read(end - start)
+            if (last := max(block.rfind(b"\n"), block.rfind(b"\r"))) >= 0:
+                return slice(begin, start + last + 1)
+            end = start
+    return slice(begin, begin)
+
+
+def _blocks(file: BinaryIO, part: slice) -> Iterator[bytes]:
+    begin, end = part.start, file.seek(0, 2) if part.stop is None else part.stop
+    while end > begin:
         size = _BLOCK
         while True:
-            start = max(0, end - size)
+            start = max(begin, end - size)
             file.seek(start)
             block = file.read(end - start)
             breaks = [at + 1 for at in (block.find(b"\n"), block.find(b"\r")) if 0 <= at < len(block) - 1]
-            if start == 0 or breaks or size >= _LONGEST_LINE:
+            if start == begin or breaks or size >= _LONGEST_LINE:
                 break
             size *= 4
-        first = min(breaks, default=0) if start else 0
-        yield block[first:] if first or not start else CUT_OFF.encode() + block
+        first = min(breaks, default=0) if start > begin else 0
+        yield block[first:] if first or start == begin else CUT_OFF.encode() + block
         end = start + first
 
 

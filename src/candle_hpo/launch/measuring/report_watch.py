@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,12 +20,15 @@ import msgspec
 
 from candle_hpo.core.objective import LARGEST_STEP
 from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.result_files import FileKind, is_pattern_of_names
 from candle_hpo.core.trial import Report
 from candle_hpo.files import replace_file
 from candle_hpo.launch.measuring.growing_file import MOST_BYTES
 from candle_hpo.launch.measuring.objective import ResultSource
-from candle_hpo.launch.measuring.reports import PrintedReports, ReportedLines, ReportSource
-from candle_hpo.launch.measuring.reports_in_files import reports_in_file
+from candle_hpo.launch.measuring.printed_matches import PrintedReports
+from candle_hpo.launch.measuring.reports import ReportedLines, ReportSource
+from candle_hpo.launch.measuring.reports_in_files import EventReports, JsonReports, NewestFile, TableReports
+from candle_hpo.launch.measuring.result_file import ResultFiles
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 LOOK_SECONDS = 0.5
@@ -33,7 +37,7 @@ _ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much
 _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
 _GROWTH_AT_ONCE = 1.1
-_LAST_LOOKS = 2  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)
@@ -88,6 +92,8 @@ class ReportWatch:
     def __init__(
         self, source: ResultSource, folder: Path, paths: TrialPaths, report: Callable[[Report], None] | None = None
     ) -> None:
+        self.is_finished = False  # the trial has ended by itself, so that its last line is whole
+        self._has_all = self._has_written_left_out = False
         self._report, self._paths, self._is_own_file = report, paths, source.is_reported
         self._series = Series(source.objective)
         self._lines: list[bytes] = []  # what was kept of the model's own file
@@ -99,7 +105,7 @@ class ReportWatch:
         self._source = _source(source, folder, paths, self._refuse)
         if source.file is not None:  # what is there before it starts is not its own
             with _Guard(self._faults):
-                while not self._source.look(is_last=True).is_all:
+                while not self._source.look(is_last=False).is_all:
                     pass
             self._refused, self._refusals = [], 0
 
@@ -154,10 +160,8 @@ class ReportWatch:
                     f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
                 )
             self._source.close()
-            if self.left_out:
-                replace_file(self._paths.reports_left_out, self.left_out.encode())
-            if is_all:
-                self._keep_less()
+            self._write_left_out(is_over=True)
+            self._has_all = is_all
 
     def look(self, *, is_last: bool = False) -> bool:
         """Read what is new, and pass it on: at most so much, and much more in the last look; return whether it was all.
@@ -166,7 +170,7 @@ class ReportWatch:
         """
         reports: list[Report] = []
         for _ in range(_LAST_LOOKS if is_last else 1):
-            found = self._source.look(is_last=is_last)
+            found = self._source.look(is_last=is_last, is_finished=is_last and self.is_finished)
             news = (self._series.add(report, is_again=found.is_again) for report in found.reports)
             kept = [report for report in news if report is not None]
             self._keep(kept)
@@ -188,7 +192,14 @@ class ReportWatch:
             while not self._is_over.wait(pause):
                 began = time.monotonic()
                 is_all = self.look()
+                self._write_left_out(is_over=False)
                 pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))
+
+    def _write_left_out(self, *, is_over: bool) -> None:
+        """Write why a report was left out, as soon as one was, and in the end how many more."""
+        if self.left_out and (is_over or not self._has_written_left_out):
+            self._has_written_left_out = True
+            replace_file(self._paths.reports_left_out, self.left_out.encode())
 
     def _pass_on(self, reports: Sequence[Report]) -> None:
         """Pass reports on; of very many those that stand for the ones between them, and all that decide by themselves.
@@ -216,10 +227,10 @@ class ReportWatch:
             finally:
                 os.close(file)
 
-    def _keep_less(self) -> None:
-        """Replace a long file of the model's by what was kept of it."""
-        with suppress(FileNotFoundError):
-            if self._is_own_file and self._paths.reports.stat().st_size > _LARGE_FILE:
+    def keep_less(self) -> None:
+        """Replace a long file of the model's by what was kept of it, once nobody needs the whole one."""
+        with _Guard(self._faults), suppress(FileNotFoundError):
+            if self._has_all and self._is_own_file and self._paths.reports.stat().st_size > _LARGE_FILE:
                 replace_file(self._paths.reports, b"".join(self._lines))
 
 
@@ -248,10 +259,24 @@ class _Guard:
 
 def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None]) -> ReportSource:
     """Return where a trial's reports are, by where its value is."""
-    if source.pattern is not None:
+    if source.is_printed and source.pattern is not None:
         with suppress(OSError):
             os.truncate(paths.output, 0)  # as it is when the process begins
         return PrintedReports(ResultPattern(source.pattern), paths.output, source.objective, refuse)
-    if source.file is not None:
-        return reports_in_file(folder / source.file, source.key, source.objective, refuse)
-    return ReportedLines(paths.reports, source.objective, refuse)
+    if source.file is None:
+        return ReportedLines(paths.reports, source.objective, refuse)
+    of_file = partial(_source_in_file, source, refuse)
+    if is_pattern_of_names(source.file):
+        return NewestFile(ResultFiles(folder, source.file), of_file)
+    return of_file(folder / source.file)
+
+
+def _source_in_file(source: ResultSource, refuse: Callable[[str], None], path: Path) -> ReportSource:
+    objective, kind = source.objective, FileKind.of(path)
+    if source.pattern is not None:
+        return PrintedReports(ResultPattern(source.pattern, path.name), path, objective, refuse, seconds=0.0)
+    if source.key is not None and kind is FileKind.TABLE:
+        return TableReports(path, source.key, objective, refuse)
+    if source.key is not None and kind is FileKind.EVENTS:
+        return EventReports(path, source.key, objective, refuse)
+    return JsonReports(path, source.key, objective, refuse)

@@ -5,21 +5,19 @@ Each source is read as far as it has grown, and only whole lines; a step that it
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from candle_hpo.core.objective import LARGEST_STEP, STEPS, THE_VALUE
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.growing_file import GrowingFile
-from candle_hpo.launch.measuring.number_texts import as_number, number_given, shortened
-from candle_hpo.launch.measuring.result_file import metrics_of, read_json
-from candle_hpo.launch.measuring.result_pattern import ResultPattern
+from candle_hpo.launch.measuring.json_file import NotThereError, read_json, rows_of
+from candle_hpo.launch.measuring.metrics import metrics_of
+from candle_hpo.launch.measuring.number_texts import as_number, number_or_none, shortened
 
 # The output and what `candle_report` appends to are replaced by other files hardly ever.
-_SECONDS_BETWEEN_LOOKS = 10.0
-_NEAR = 8000  # characters behind the last match that are searched again, for one over several lines
+SECONDS_BETWEEN_LOOKS = 10.0
 
 Refuse = Callable[[str], None]  # called with the reason why something is left out
 
@@ -38,71 +36,14 @@ class Found(NamedTuple):
 class ReportSource(Protocol):
     """Where a trial's reports are."""
 
-    def look(self, *, is_last: bool) -> Found:
-        """Return what is new. Raises `OSError`."""
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:
+        """Return what is new, in the last look perhaps with an unfinished line, which counts as one. Raises `OSError`.
+
+        That is so of a trial that `is_finished`, and of no other, which was ended while it wrote it.
+        """
 
     def close(self) -> None:
         """Close the file."""
-
-
-class PrintedReports:
-    """The matches of a `result_pattern` in the output."""
-
-    def __init__(self, pattern: ResultPattern, output: Path, objective: str, refuse: Refuse) -> None:
-        self._pattern, self._objective, self._refuse = pattern, objective, refuse
-        self._file = GrowingFile(output, _SECONDS_BETWEEN_LOOKS)
-        self.close = self._file.close
-        self._begin_again()
-
-    def _begin_again(self) -> None:
-        self._text, self._begin, self._count = "", 0, 0
-        self._unfinished = b""  # that is still written over
-        self._word: str | None = None  # that the label ends
-
-    def look(self, *, is_last: bool) -> Found:
-        """Return the matches that are new."""
-        piece = self._file.read(is_last=is_last)
-        if piece.begins_again:
-            self._begin_again()
-        lines = self._finished(piece.lines, is_last=is_last and piece.is_all)
-        if not lines:
-            return Found((), piece.is_all, piece.begins_again)
-        seen, text = len(self._text), self._text + self._pattern.as_read(_as_left(lines))
-        found = [each for each in self._pattern.occurrences(text, self._begin) if each.end > seen]
-        if found and self._word is None:
-            words = {each.word for each in found}
-            self._word = "" if "" in words else words.pop() if len(words) == 1 else "\n"  # no word at all
-        reports = []
-        for each in found:
-            if not each.word:  # as the label of the result, where both are there
-                self._word = ""
-            if each.word != self._word:
-                self._refuse(self._pattern.error_of_label(text, each.end))
-                continue
-            self._count += 1
-            if each.refused:
-                self._refuse(each.refused)
-            else:
-                step = self._count if each.step is None else each.step
-                reports.append(Report(float(step), {**each.metrics, self._objective: each.value}))
-        end = max([self._begin, *(each.end for each in found)])
-        kept = max(text.rfind("\n", 0, end), text.find("\n", len(text) - _NEAR) if len(text) > _NEAR else -1) + 1
-        self._text, self._begin = text[kept:], max(0, end - kept)
-        return Found(reports, piece.is_all, piece.begins_again)
-
-    def _finished(self, lines: bytes, *, is_last: bool) -> bytes:
-        """Return the lines that nobody writes over any more: a carriage return alone does not end one."""
-        lines = self._unfinished + lines
-        end = len(lines) if is_last else lines.rfind(b"\n") + 1
-        self._unfinished = lines[max(end, lines.rfind(b"\r", end, max(end, len(lines) - 1)) + 1) :]
-        return lines[:end]
-
-
-def _as_left(lines: bytes) -> bytes:
-    """Return lines as they are in the end: of what a progress bar writes over itself, the last."""
-    if b"\r" not in lines:
-        return lines
-    return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in lines.split(b"\n"))
 
 
 class ReportedLines:
@@ -110,17 +51,17 @@ class ReportedLines:
 
     def __init__(self, path: Path, objective: str, refuse: Refuse) -> None:
         self._name, self._objective, self._refuse = path.name, objective, refuse
-        self._file = GrowingFile(path, _SECONDS_BETWEEN_LOOKS)
+        self._file = GrowingFile(path, SECONDS_BETWEEN_LOOKS)
         self.close = self._file.close
         self._count = 0
 
-    def look(self, *, is_last: bool) -> Found:
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:
         """Return the lines that are new."""
         piece = self._file.read(is_last=is_last)
         if piece.begins_again:
             self._count = 0
         reports = []
-        for line in filter(None, map(bytes.strip, piece.lines.split(b"\n"))):
+        for line in filter(None, map(bytes.strip, piece.with_rest(is_finished=is_finished).split(b"\n"))):
             self._count += 1
             try:
                 report = report_in_line(line, self._objective, self._count)
@@ -152,36 +93,46 @@ def _with_numbers(found: Mapping[str, object]) -> dict[str, object]:
 def report_of(found: object, key: str | None, objective: str, count: float) -> Report | None:
     """Return the report in an object of JSON; None where it has no value. Raises `ValueError` for what is wrong.
 
-    The value is that of the key, `a.b` for `b` within `a`; without a key, all that the object has is reported.
+    The value is that of the key, as `rows_of` has it; without a key, all that the object has is reported.
     """
-    if not isinstance(found, dict):
+    if key is not None:
+        return next(iter(reports_of(found, key, objective, count)), None)
+    rest, number = _without_step(found, count)
+    if THE_VALUE in rest:
+        rest.setdefault(objective, rest.pop(THE_VALUE))
+    if objective in rest:
+        return report_with(number, rest, objective, number_or_none(rest[objective], objective), objective)
+    return Report(number, metrics_of(rest)) if rest else None
+
+
+def reports_of(found: object, key: str, objective: str, count: float) -> Iterator[Report]:
+    """Yield the reports in a document of JSON: one, or, of a key such as `a[*].b`, all that there are."""
+    if not isinstance(found, dict) and not key.startswith("["):
+        raise ValueError(f"there is something else than an object of JSON ({shortened(str(found))})")
+    try:
+        rows = rows_of(found, key, "it")
+    except NotThereError:
+        return
+    for number, row in enumerate(row for row in rows if row.value is not None):
+        others, step = _without_step(row.beside, count + number)
+        others.pop(row.own, None)
+        yield report_with(step, others, key, number_or_none(row.value, key), objective)
+
+
+def _without_step(found: object, count: float) -> tuple[dict[str, object], float]:
+    """Return what an object has but its step, and that step, or the count where it has none."""
+    if not isinstance(found, Mapping):
         raise ValueError(f"there is something else than an object of JSON ({shortened(str(found))})")
     names = {str(name).lower(): name for name in found}
     step = next((names[name] for name in STEPS if name in names), None)
     number = float(count) if step is None else step_of(found[step], step)
-    rest = {name: value for name, value in found.items() if name != step}
-    if key is None:
-        if THE_VALUE in rest:
-            rest.setdefault(objective, rest.pop(THE_VALUE))
-        if objective in rest:
-            return report_with(number, rest, objective, number_or_none(rest[objective], objective), objective)
-        return Report(number, metrics_of(rest)) if rest else None
-    value: object = found
-    for part in [key] if key in found else key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return None if value is None else report_with(number, rest, key, number_or_none(value, key), objective)
+    return {name: value for name, value in found.items() if name != step}, number
 
 
 def report_with(step: float, others: Mapping[str, object], key: str, value: float | None, objective: str) -> Report:
     """Return a report of the value, whose name was `key`, and of whatever else may be kept."""
     metrics = metrics_of({name: each for name, each in others.items() if name != key and name.lower() not in STEPS})
     return Report(step, {**metrics, objective: value})
-
-
-def number_or_none(value: object, name: str) -> float | None:
-    """Return a value as a number, None for NaN and the infinities. Raises `ValueError` for anything else."""
-    number = number_given(value, name)
-    return number if math.isfinite(number) else None
 
 
 def step_of(value: object, name: str) -> float:

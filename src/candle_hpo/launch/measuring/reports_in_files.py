@@ -1,36 +1,109 @@
-"""What a trial reports by a `result_file`: rows of a table, or objects of JSON, in a file that grows or is replaced."""
+"""What a trial reports by a `result_file`: rows of a table, objects of JSON, numbers in a file of TensorBoard's."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from candle_hpo.core.objective import STEPS
 from candle_hpo.core.trial import Report
+from candle_hpo.launch.measuring.event_file import EventFileError, records, scalars_of
 from candle_hpo.launch.measuring.growing_file import GrowingFile
-from candle_hpo.launch.measuring.number_texts import as_number, shortened
+from candle_hpo.launch.measuring.json_file import has_many
+from candle_hpo.launch.measuring.metrics import metrics_of
+from candle_hpo.launch.measuring.number_texts import as_number, number_or_none, shortened
 from candle_hpo.launch.measuring.reports import (
+    SECONDS_BETWEEN_LOOKS,
     Found,
     Refuse,
     ReportSource,
     json_or_none,
-    number_or_none,
     report_of,
     report_with,
+    reports_of,
     step_of,
 )
-from candle_hpo.launch.measuring.result_file import DELIMITERS, NO_VALUE, is_table
+from candle_hpo.launch.measuring.result_file import ResultFiles
+from candle_hpo.launch.measuring.table import DELIMITERS, NO_VALUE
 
 _LARGEST = 1 << 22  # bytes, of a file that is written again for each report, and so read again
 
 
-def reports_in_file(path: Path, key: str | None, objective: str, refuse: Refuse) -> ReportSource:
-    """Return the reports in a `result_file`."""
-    if key is not None and is_table(path):
-        return TableReports(path, key, objective, refuse)
-    return JsonReports(path, key, objective, refuse)
+class NewestFile:
+    """The reports in the newest of the files that a pattern of names stands for: see `ResultFiles`."""
+
+    def __init__(self, files: ResultFiles, source_of: Callable[[Path], ReportSource]) -> None:
+        self._files, self._source_of = files, source_of
+        self._path: Path | None = None
+        self._source: ReportSource | None = None
+        self._next_search = 0.0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._source is not None:
+            self._source.close()
+
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:
+        """Return what is new; of another file than before, all that it says."""
+        has_changed = (is_last or time.monotonic() >= self._next_search) and self._search()
+        if self._source is None:
+            return Found(())
+        found = self._source.look(is_last=is_last, is_finished=is_finished)
+        return found._replace(is_again=found.is_again or has_changed)
+
+    def _search(self) -> bool:
+        """Look for files, and return whether there is a newer one."""
+        self._next_search = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        own = self._files.own()
+        if not own or own[-1] == self._path:
+            return False
+        self.close()
+        self._path, self._source = own[-1], self._source_of(own[-1])
+        return True
+
+
+class EventReports:
+    """The numbers under a tag in a file of TensorBoard's, with the others of the same step."""
+
+    def __init__(self, path: Path, key: str, objective: str, refuse: Refuse) -> None:
+        self._path, self._key, self._objective, self._refuse = path, key, objective, refuse
+        self._file: BinaryIO | None = None
+        self._step: int | None = None  # at which the objective was last
+        self._beside: tuple[int | None, dict[str, float]] = (None, {})  # of the last step of all
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:  # noqa: ARG002  # records are whole or not
+        """Return the steps that are new."""
+        if self._file is None:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._file = self._path.open("rb")
+        return Found([] if self._file is None else list(self._reports(self._file)))
+
+    def _reports(self, file: BinaryIO) -> Iterator[Report]:
+        try:
+            for step, values in map(scalars_of, records(file)):
+                before = self._beside[1] if self._beside[0] == step else {}
+                self._beside = step, {**before, **values}
+                if self._key in values:
+                    self._step = step
+                    others = {tag: value for tag, value in self._beside[1].items() if tag != self._key}
+                    value = number_or_none(values[self._key], self._key)
+                    yield report_with(float(step), others, self._key, value, self._objective)
+                elif values and step == self._step:
+                    yield Report(float(step), metrics_of(values))
+        except EventFileError as error:
+            self._refuse(f"{self._path.name} {error}")
+            file.seek(0, 2)
 
 
 class TableReports:
@@ -57,14 +130,15 @@ class TableReports:
         self._step = next((lower.index(name) for name in STEPS if name in lower), None)
         self._of_step: tuple[float, dict[str, object]] = (math.nan, {})
 
-    def look(self, *, is_last: bool) -> Found:
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:
         """Return the rows that are new."""
         piece = self._file.read(is_last=is_last)
         if piece.begins_again:
             self._begin_again()
-        text = piece.lines.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        lines = piece.with_rest(is_finished=is_finished)
+        text = lines.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
         reports = []
-        for line in text.split("\n")[:-1]:
+        for line in text.removesuffix("\n").split("\n") if text else ():
             self._line += 1
             try:
                 report = self._read(line)
@@ -128,13 +202,14 @@ class JsonReports:
         self._last: object = None
         self._was_alone = False
 
-    def look(self, *, is_last: bool) -> Found:
+    def look(self, *, is_last: bool, is_finished: bool = False) -> Found:  # noqa: ARG002  # objects are whole or not
         """Return what the objects say that are new."""
         piece = self._file.read(is_last=is_last)
         if piece.begins_again:
             self._was_alone = self._count == 1 if self._count else self._was_alone
             self._has_lines, self._whole, self._unfinished, self._count = None, b"", b"", 0
-        reports = [report for found in self._objects(piece.lines, piece.rest) if (report := self._report_of(found))]
+        objects = self._objects(piece.lines, piece.rest)
+        reports = [report for found in objects for report in self._reports_of(found)]
         return Found(reports, piece.is_all, piece.begins_again or self._has_lines is False)
 
     def _objects(self, lines: bytes, rest: bytes) -> Sequence[object]:
@@ -171,6 +246,18 @@ class JsonReports:
             return found[self._count :]
         return [found] if isinstance(found, dict) and self._count == 0 else ()
 
+    def _reports_of(self, found: object) -> Sequence[Report]:
+        try:
+            if self._key is not None and has_many(self._key):
+                reports = list(reports_of(found, self._key, self._objective, self._count + 1))
+                self._count += len(reports)
+                return reports
+            report = self._report_of(found)
+        except ValueError as error:
+            self._refuse(f"{self._name}: {error}")
+            return ()
+        return () if report is None else (report,)
+
     def _report_of(self, found: object) -> Report | None:
         self._count += 1
         if self._count == 1 and self._was_alone:
@@ -178,11 +265,7 @@ class JsonReports:
                 return None
             self._again += 1
         self._last = found
-        try:
-            return report_of(found, self._key, self._objective, self._count + self._again)
-        except ValueError as error:
-            self._refuse(f"{self._name}: {error}")
-            return None
+        return report_of(found, self._key, self._objective, self._count + self._again)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

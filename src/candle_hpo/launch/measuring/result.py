@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.trial import Failure, FailureKind, Metrics, Outcome, Status
-from candle_hpo.launch.measuring.error_text import last_error, last_words, telling_lines
+from candle_hpo.launch.measuring.error_text import explaining_lines, last_error, last_words
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
 
@@ -29,18 +29,19 @@ def outcome_of(
     output: Path,
     measure: Callable[[], tuple[Metrics, tuple[str, ...]]],
     killed_for_memory: Callable[[], bool] = lambda: False,
+    measure_so_far: Callable[[], tuple[Metrics, tuple[str, ...]]] | None = None,
 ) -> Outcome:
     """Return the outcome of a process that ended.
 
     An exit status other than 0 is a failure, whatever was measured before it; `measure` is asked only where there is
     none, and raises `ValueError` with the reason where there is no value. `killed_for_memory` returns whether the
     kernel ended a process that ran out of memory while this one ran; it is asked about one that was killed.
+    `measure_so_far`, if there is one, is asked in place of `measure` about a process that ran too long.
     """
     if ended.stopped:
         return Outcome.stopped(ended.stopped, seconds=ended.seconds)
     if ended.timed_out:
-        reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
-        return _without_value(Status.TIMED_OUT, FailureKind.TIME, reason, ended)
+        return _after_timeout(ended, measure_so_far)
     if ended.printed_too_much:
         reason = _with_last_words("it printed more than max_output, and was ended", last_lines(output, 1))
         return _without_value(Status.FAILED, FailureKind.OUTPUT, reason, ended)
@@ -53,6 +54,20 @@ def outcome_of(
     except ValueError as error:
         return _without_value(Status.FAILED, FailureKind.NO_VALUE, str(error), ended)
     return Outcome(Status.COMPLETED, metrics, seconds=ended.seconds, notes=notes)
+
+
+def _after_timeout(ended: Ended, measure: Callable[[], tuple[Metrics, tuple[str, ...]]] | None) -> Outcome:
+    """Return the outcome of a process that ran too long: without a value, or with that which it had so far."""
+    reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
+    if measure is not None:
+        try:
+            metrics, notes = measure()
+        except ValueError as error:
+            reason = f"{reason}; no value so far: {error}"
+        else:
+            notes = ("trials ran longer than trial_timeout; what they had measured so far is their value", *notes)
+            return Outcome(Status.COMPLETED, metrics, seconds=ended.seconds, notes=notes)
+    return _without_value(Status.TIMED_OUT, FailureKind.TIME, reason, ended)
 
 
 def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[], bool]) -> Outcome:
@@ -92,9 +107,9 @@ def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
     return [line for line in lines if line][-count:]
 
 
-def lines_that_tell(output: Path, count: int, reason: str) -> list[str]:
+def lines_that_explain(output: Path, count: int, reason: str) -> list[str]:
     """Return so many lines of the output of a trial that failed for this reason as say most of what went wrong."""
-    return telling_lines(last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS), count, reason)
+    return explaining_lines(last_lines(output, _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS), count, reason)
 
 
 def _is_shown(character: str) -> bool:

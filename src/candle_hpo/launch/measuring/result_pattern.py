@@ -15,15 +15,16 @@ from typing import NamedTuple
 
 from candle_hpo.core.objective import LARGEST_STEP, STEPS
 from candle_hpo.core.trial import Metrics
+from candle_hpo.launch.measuring.last_words import contradiction, says_none
 from candle_hpo.launch.measuring.number_texts import as_number, is_part, may_be_part, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
-from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, as_read, blocks_from_the_end
-from candle_hpo.launch.measuring.result_file import Measured
+from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, WHOLE, as_read, blocks_from_the_end
+from candle_hpo.launch.measuring.readings import Measured
 
-_END = 100_000  # characters, in which what a script says last is looked for
 _NEAR = 80  # characters around a number, in which what belongs to it is looked for
 
 _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
+_WORD_BEFORE = re.compile(r"(?<!\w)([^\W\d_]\w*)[^\w\n]*\Z")
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
@@ -40,25 +41,18 @@ _NO_NUMBER = re.compile(
 )
 _VALUE_AFTER = re.compile(r"[\])}\s]*[:=]\s*[+\-\u2212]?\.?\d")  # as in `loss[3]: 0.5` and `recall@3: 0.5`
 
-# What a script prints last where it has crashed behind a pipe, with exit status 0 all the same.
-_CRASH = re.compile(
-    r"^Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n)+(?P<error>[\w.]*(?:Error|Exception|Interrupt)\b[^\n]*)"
-    r"(?:\n[^\n]*){0,4}\Z",
-    re.MULTILINE,
-)
 # What stands where a number should, and is one that the guess does not fit: `nan`, `-0.3`.
 _ANOTHER_NUMBER = re.compile(r"\s*[+\-\u2212]?(?:(?P<not_finite>nan|inf|infinity)(?!\w)|\.?\d)", re.IGNORECASE)
 
 _DIGITS = re.compile(r"\s*\d+(?:\.\d+)?")
-_HALTED = re.compile(r"^(?P<error>Execution halted|Segmentation fault\b[^\n]*)\s*\Z", re.MULTILINE)
 
 
 class Occurrence(NamedTuple):
     """Where a pattern has found something while a script runs, up to `end`.
 
-    `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`. `value` is
-    None where what was printed is not finite, and so are `metrics`; without a `step`, there is no group for it. Or
-    else it is `refused`, and why.
+    `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`; `before` is
+    the word before that, as `val` in `val loss`. `value` is None where what was printed is not finite, and so are
+    `metrics`; without a `step`, there is no group for it. Or else it is `refused`, and why.
     """
 
     end: int
@@ -67,6 +61,7 @@ class Occurrence(NamedTuple):
     value: float | None = None
     metrics: Metrics = {}  # noqa: RUF012  # nobody changes it
     refused: str = ""
+    before: str = ""
 
 
 class ResultPattern:
@@ -75,20 +70,22 @@ class ResultPattern:
     The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, where: str = "its output") -> None:
+        self.text, self.where = text, where
         self._its = variants(text)
-        self._says_none = _says_none(self._its.word)
+        self._says_none = says_none(self._its.word)
         self._has_sequences = bool(_SEQUENCE.search(text))
+        names = {name.lower(): number for name, number in self._its.itself.groupindex.items()}
+        self._group_of_step = next((names[name] for name in STEPS if name in names), None)
 
-    def find(self, output: Path) -> Measured:
-        """Return the number in the last match in the output, and what its other named groups have matched.
+    def find(self, output: Path, part: slice = WHOLE) -> Measured:
+        """Return the number in the last match in a part of the output, and what its other named groups have matched.
 
         A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
         and pattern, where no number is found, or not all of it, or something else stands where the last one should.
         """
         match, is_empty = None, True
-        for text in blocks_from_the_end(output, with_sequences=self._has_sequences):
+        for text in blocks_from_the_end(output, part, with_sequences=self._has_sequences):
             is_empty = False
             if match is None and (match := self._last_match(text)):
                 value = self._number(match, self._its.value)
@@ -101,9 +98,19 @@ class ResultPattern:
                 self._raise_if_another_label(text, match, word)
         if match is not None:
             return found
-        if is_empty:
-            raise ValueError("it printed nothing, so result_pattern found nothing")
-        raise ValueError(f"result_pattern found nothing in its output ({self.text})")
+        raise self.nothing(is_empty=is_empty)
+
+    def nothing(self, *, is_empty: bool = False) -> ValueError:
+        """Return the error of an output in which there is no match."""
+        if is_empty and self.where == "its output":
+            return ValueError("it printed nothing, so result_pattern found nothing")
+        return ValueError(f"result_pattern found nothing in {self.where} ({self.text})")
+
+    def raise_if_crashed(self, output: Path, part: slice) -> None:
+        """Raise `ValueError` where the end of the output says that the script has crashed."""
+        last = next(blocks_from_the_end(output, part, with_sequences=self._has_sequences), "")
+        if said := contradiction(last, 0):
+            raise ValueError(f'the last thing that it printed is "{shortened(said)}"')
 
     def as_read(self, lines: bytes) -> str:
         """Return whole lines of output as the text that this pattern is for."""
@@ -114,29 +121,29 @@ class ResultPattern:
 
         Where its number is one that the guess does not fit, such as `nan`, that is found, too.
         """
-        names, its = {name.lower(): number for name, number in self._its.itself.groupindex.items()}, self._its
-        step = next((names[name] for name in STEPS if name in names), None)
+        its, step = self._its, self._group_of_step
         matches = list(its.itself.finditer(text, begin))
         for match in sorted([*matches, *self._without_number(text, begin, matches)], key=lambda match: match.end()):
-            word = _end_of_word_before(self._label_of(match))
+            label = self._label_of(match)
+            found = Occurrence(match.end(), _end_of_word_before(label), before=_word_before(label))
             try:
-                number = None if step is None else self._step(match, step)
+                found = found._replace(step=None if step is None else self._step(match, step))
                 if match.re is not its.itself:
                     if not self._is_not_finite(match):
                         raise self._error("does not fit the number in", match, match.end())
-                    yield Occurrence(match.end(), word, number)
+                    yield found
                     continue
                 value = self._number(match, its.value, must_be_finite=False)
                 others = {name: self._metric(match, each) for name, each in its.metrics.items() if each != its.value}
-                yield Occurrence(match.end(), word, number, value if math.isfinite(value) else None, others)
+                yield found._replace(value=value if math.isfinite(value) else None, metrics=others)
             except ValueError as error:
-                yield Occurrence(match.end(), word, refused=str(error))
+                yield found._replace(step=None, refused=str(error))
 
-    def error_of_label(self, text: str, end: int) -> str:
+    def error_of_label(self, text: str, end: int, what: str = "fits two labels, one of them") -> str:
         """Return what is wrong where a match that ends there has another label than those before it."""
         line = text[text.rfind("\n", 0, end) + 1 : end] + text[end:].partition("\n")[0]
         return (
-            f'result_pattern fits two labels, one of them in "{shortened(line.strip())}" ({self.text}); '
+            f'result_pattern {what} in "{shortened(line.strip())}" ({self.text}); '
             "write the whole label, or begin it with \\b or ^"
         )
 
@@ -182,12 +189,8 @@ class ResultPattern:
         later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
             raise self._error("finds no number in the last line with its label:", later, later.end())
-        begin = max(match.end() if match else 0, len(text) - _END)
-        for says_otherwise in (self._says_none, _CRASH, _HALTED):
-            said = says_otherwise and says_otherwise.search(text, begin)
-            if said:
-                what = said.groupdict().get("error", said[0].strip())
-                raise ValueError(f'the last match of result_pattern is followed by "{shortened(what)}" ({self.text})')
+        if said := contradiction(text, match.end() if match else 0, self._says_none):
+            raise ValueError(f'the last match of result_pattern is followed by "{shortened(said)}" ({self.text})')
         return match
 
     def _label_of(self, match: re.Match[str]) -> re.Match[str]:
@@ -233,7 +236,8 @@ class ResultPattern:
         if must_be_finite and not math.isfinite(number):
             raise self._error(f"found {found}, not a finite number, in", match, end)
         text = match.string
-        if MOVED in text[match.start() : max(end, match.end())] + text[end:].partition("\n")[0]:
+        end_of_line = text.find("\n", end)  # not a slice of what may be very long
+        if text.find(MOVED, match.start(), max(match.end(), end_of_line if end_of_line >= 0 else len(text))) >= 0:
             raise self._error(f"found {found}, which may be written over, in", match, end)
         before = text[max(0, start - _NEAR) : start].rpartition("\n")[2]
         after = text[end : end + _NEAR].partition("\n")[0]
@@ -267,22 +271,16 @@ def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     return next(iter(deque(matches, maxlen=1)), None)
 
 
-def _says_none(word: str) -> re.Pattern[str] | None:
-    """Return what finds a sentence that the value of this name is not a number: `the loss is nan, stopping`."""
-    if not word:
-        return None
-    none = r"(?<!no )(?<![^\W_])(?:nan|inf|infinity|infinite|(?:not|non)[ -]?finite|diverged|invalid)(?![^\W_])"
-    before, after = rf"(?<![^\W_]){word}(?![^\W_])", rf"{word}(?![^\W_])"
-    return re.compile(
-        rf"^[^\n]*?(?:{before}[^\n:=]{{1,60}}?{none}|{none}[^\S\n]+(?:\w+[^\S\n]+){{0,4}}{after}|{before}\s*[<>]\s*\.?\d)[^\n]*",
-        re.MULTILINE | re.IGNORECASE,
-    )
-
-
 def _end_of_word_before(match: re.Match[str]) -> str:
     """Return the part of a word that precedes a match, which begins within that word; empty where it does not."""
     before = match.string[max(0, match.start() - _NEAR) : match.start()]
     return _END_OF_WORD.findall(before)[0] if match[0][:1].isalnum() and _PART_OF_A_WORD.search(before) else ""
+
+
+def _word_before(match: re.Match[str]) -> str:
+    """Return the word before a match in its line; empty where something else is there, such as a number."""
+    found = _WORD_BEFORE.search(match.string[max(0, match.start() - _NEAR) : match.start()])
+    return found[1] if found else ""
 
 
 def _lines_of(match: re.Match[str], at: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters, Status
-from candle_hpo.launch.measuring.result import lines_that_tell
+from candle_hpo.launch.measuring.result import lines_that_explain
 from candle_hpo.record.folder import Provenance, StoredExperiment
 from candle_hpo.record.history import History
 from candle_hpo.report.page.data import PageData
@@ -134,7 +134,7 @@ def failures(history: History, paths: ExperimentPaths) -> str:
             element("h3", html.escape(f"{status_text(kind.status, kind.amount)}: {kind.reason}"))
             + element("p", html.escape(ids), class_="soft")
         )
-        lines = lines_that_tell(paths.trial(kind.first.trial.id).output, _LINES_OF_OUTPUT, kind.reason)
+        lines = lines_that_explain(paths.trial(kind.first.trial.id).output, _LINES_OF_OUTPUT, kind.reason)
         if lines:
             parts.append(element("pre", html.escape("\n".join(lines))))
     if len(kinds) > _MOST_REASONS:

@@ -94,6 +94,11 @@ class StudySampler(Sampler):
         trial.report(self._sign * last, round(step))
         self._study.tell(trial, state=TrialState.PRUNED)
 
+    def observe_interruption(self, place: int) -> None:
+        """Note that nothing is known of the point at a place, as if it had just begun."""
+        super().observe_interruption(place)
+        self._running(place)
+
     def _running(self, place: int) -> FrozenTrial:
         """Return the study's trial of a place, which runs; again, where it failed and was attempted again."""
         number = self._numbers[place]

@@ -1,0 +1,213 @@
+"""`candle init`: a first input file for a script, from its options and, with `--run`, from what it measures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from candle_hpo.commands.init_questions import Questions
+from candle_hpo.commands.screen import Screen
+from candle_hpo.core.errors import ExitStatus, InputError, MachineError
+from candle_hpo.core.experiment import Settings
+from candle_hpo.core.objective import Direction
+from candle_hpo.core.trial import Status
+from candle_hpo.draft.given import missing, with_given, with_value
+from candle_hpo.draft.options import Options, with_command
+from candle_hpo.draft.plan import first_draft, with_measured, with_remedy, with_usual_values, without_objective
+from candle_hpo.draft.text import Draft, input_text
+from candle_hpo.files import write_new_file
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.report.words import duration, location, number
+from candle_hpo.runner.drafting import (
+    MOST_SECONDS,
+    Ran,
+    as_input_file,
+    find_options,
+    has_failed,
+    leaves_its_value,
+    run_with_defaults,
+    with_whole_paths,
+    workers_of_this_machine,
+)
+from candle_hpo.runner.listener import Say
+
+_MOST_LISTED = 6
+_MOST_REMEDIES = 5  # that are tried, one after the other
+
+
+def init(script: Path, given: Sequence[str], output: Path | None, run: bool, console: Console) -> ExitStatus:
+    """Write an input file for a script; what is there already is never written over, and nothing is written halfway.
+
+    Raises `InputError` where the script cannot be given anything, and `MachineError` where it does not run.
+    """
+    target = output or Path(f"{script.stem}.in")
+    say, questions = Screen(console).say, Questions(console)
+    _check_paths(script, target)
+    settings = Settings(model_script=str(script.absolute()), workflow="bayesian")
+    interpreter = find_interpreter(settings, ())
+    say(f"{script.name}: {interpreter.name} ({interpreter.path})")
+    options = _options(settings, interpreter, given, questions, say)
+    draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings))
+    draft = _with_choice(draft, questions, say)
+    ran: Ran | None = None
+    leaves_value = leaves_its_value(settings)
+    if run or (not leaves_value and questions.yes(f"Run {script.name} once now, to see what it measures?")):
+        draft, ran = _with_run(draft, leaves_value, questions, say)
+    else:
+        draft = without_objective(
+            draft, leaves_value=leaves_value, reason="candle init --run finds it, by running the script once"
+        )
+    text = input_text(draft, target.name, is_asked=questions.can_ask)
+    as_input_file(text)
+    try:
+        write_new_file(target, text.encode())
+    except FileExistsError:
+        raise _is_there(target) from None
+    except OSError as error:
+        raise MachineError(f"{target} cannot be written: {error.strerror}") from None
+    return _conclude(draft, ran, target, say)
+
+
+def _check_paths(script: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise _is_there(target)
+    if not script.is_file():
+        raise InputError(
+            f"{script}: this is a folder; name the script in it"
+            if script.is_dir()
+            else f"{script}: there is no such file; check the name and the folder"
+        )
+
+
+def _is_there(target: Path) -> InputError:
+    return InputError(f"{target} is there already; name another file with --output, or move it")
+
+
+def _options(
+    settings: Settings, interpreter: Interpreter, given: Sequence[str], questions: Questions, say: Say
+) -> Options:
+    """Return what the script can be given, with a value for whatever it cannot do without."""
+    name = Path(settings.model_script).name
+    options = find_options(settings, interpreter, say)
+    if not options.found:
+        raise InputError(
+            f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "
+            "from its command line or from hyperparams (docs/model-scripts.md), and try again"
+        )
+    if options.commands:
+        command = _command(options, given, name, questions)
+        options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
+    options = with_whole_paths(with_given(options, given, name), Path(settings.model_script))
+    options = with_usual_values(options)
+    lacking = missing(options)
+    if lacking and not questions.can_ask:
+        shown = " ".join(
+            f"{each.option or each.name} VALUE" if each.option else f"{each.name}=VALUE" for each in lacking
+        )
+        raise InputError(
+            f"{name} does not run without values that its text does not show; give them: candle init {name} -- {shown}"
+        )
+    for each in lacking:
+        options = with_value(
+            options, each.name, questions.text(f"{name} needs a value for {each.option or each.name}:")
+        )
+    return options
+
+
+def _command(options: Options, given: Sequence[str], script: str, questions: Questions) -> str:
+    """Return the sub-command of a script that is to be run."""
+    commands = options.commands
+    if given and given[0] in commands:
+        return given[0]
+    if len(commands) == 1:
+        return commands[0]
+    if questions.can_ask:
+        return commands[
+            questions.one(f"{script} has the commands {', '.join(commands)}. Which one?", 1, len(commands)) - 1
+        ]
+    raise InputError(f"{script} has several commands; name one: candle init {script} -- {commands[0]}")
+
+
+def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
+    """Return the draft with the hyperparameters that the user wants to search, where there is somebody to ask."""
+    ranges = draft.ranges_in_order
+    say("", "Hyperparameters with a range:")
+    say(*(f"  {at}  {each}" for at, each in enumerate(map(str, ranges), start=1)))
+    usual = [at for at, each in enumerate(ranges, start=1) if each.name in draft.searched]
+    chosen = questions.several("Which of them shall be searched?", usual, len(ranges))
+    return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
+
+
+def _run(draft: Draft, say: Say) -> Ran:
+    request = as_input_file(input_text(draft, "draft.in", is_asked=False))
+    say(
+        "",
+        f"Running {Path(request.settings.model_script).name} once with its defaults; it is ended after "
+        f"{MOST_SECONDS // 60} minutes ...",
+    )
+    return run_with_defaults(request)
+
+
+def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) -> tuple[Draft, Ran]:
+    """Run the script with its defaults, and return the draft with what it measured."""
+    ran = _run(draft, say)
+    for _ in range(_MOST_REMEDIES):
+        if ran.remedy is None:
+            break
+        say(f"It failed: {ran.remedy.reason}; again with {ran.remedy.keyword}")
+        draft = with_remedy(draft, ran.remedy)
+        ran = _run(draft, say)
+    if has_failed(ran.outcome):
+        say(*(f"  | {line}" for line in last_lines(ran.paths.output, 10)))
+        return without_objective(draft, leaves_value=leaves_value, reason="the run with these values failed"), ran
+    took = f"{duration(ran.outcome.seconds)}"
+    say(f"It ran for {took}; its output: {location(ran.paths.output)}")
+    if leaves_value or ran.outcome.status is Status.COMPLETED:  # it has left a value, whatever its text shows of that
+        return with_measured(draft, ran.outcome, None, (), None), ran
+    candidates = ran.candidates[:_MOST_LISTED]
+    if not candidates:
+        return without_objective(
+            draft, leaves_value=False, reason="no number with a name was found in what it printed or wrote"
+        ), ran
+    say("", "What it measured:")
+    say(
+        *(
+            f"  {at}  {each.where} = {number(each.value)}{_direction_of(each.direction)}"
+            for at, each in enumerate(candidates, start=1)
+        )
+    )
+    at = questions.one("Which of them is the objective?", 1, len(candidates))
+    chosen = candidates[at - 1]
+    direction = chosen.direction or questions.direction(chosen.name)
+    others = tuple(each for each in candidates if each is not chosen)
+    return with_measured(draft, ran.outcome, chosen, others, direction), ran
+
+
+def _direction_of(direction: Direction | None) -> str:
+    return f", {direction.value}" if direction else ""
+
+
+def _conclude(draft: Draft, ran: Ran | None, target: Path, say: Say) -> ExitStatus:
+    """Say what was written, and what to do next."""
+    say("", f"{target} is written. It searches {', '.join(draft.searched)}")
+    if ran is not None and has_failed(ran.outcome):
+        say(
+            f"But the script failed: {ran.outcome.reason}",
+            f"All that it printed: {location(ran.paths.output)}",
+            "Give it what it needs: candle init SCRIPT --run -- --option VALUE",
+        )
+        return ExitStatus.TRIALS_FAILED
+    if draft.why_none:
+        say(f"Its objective is not known: {draft.why_none}")
+        return ExitStatus.ALL_WELL
+    if draft.direction is None:
+        say('It minimizes its value; where more is better, write direction="maximize"')
+    if draft.can_stop_early:
+        say(f'stopping="asha" in it {draft.can_stop_early}')
+    say(f"Next: candle submit-job {target}")
+    return ExitStatus.ALL_WELL

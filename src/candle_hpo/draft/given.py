@@ -1,0 +1,94 @@
+"""The arguments with which a user usually runs a script → the values of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from candle_hpo.core.errors import InputError, nearest
+from candle_hpo.draft.options import Kind, Option, Options, fitting, kind_of
+
+
+def with_given(options: Options, given: Sequence[str], script: str) -> Options:
+    """Return the options with the values that a user gives, written as for the script, or as `name=value`.
+
+    Raises `InputError` for what the script does not have.
+    """
+    found = {each.name: each for each in options.found}
+    words = iter(given)
+    places = [each.name for each in options.found if each.is_positional]
+    for word in words:
+        written, _, joined = word.partition("=")
+        option, value = _option_called(written, options.found)
+        if option is None and not (word.startswith("-") and not _is_number(word)) and not joined and places:
+            option, joined = found[places.pop(0)], word
+        if option is None:
+            known = [each.option or each.name for each in options.found]
+            raise InputError(f"{script} has no {written}; {nearest(written, known)}")
+        if value is None:
+            text = joined if "=" in word or option.is_positional else _next_of(words, written)
+            value = _value(option, text)
+        found[option.name] = msgspec.structs.replace(
+            option,
+            default=value,
+            is_required=False,
+            kind=option.kind if option.default is not None else _kind(option, value),
+        )
+    return msgspec.structs.replace(options, found=tuple(found.values()))
+
+
+def missing(options: Options) -> list[Option]:
+    """Return the options without which the script does not run, and that have no value."""
+    return [each for each in options.found if each.is_required and each.default is None]
+
+
+def with_value(options: Options, name: str, text: str) -> Options:
+    """Return the options with this value for one of them."""
+    found = []
+    for each in options.found:
+        if each.name == name:
+            value = _value(each, text)
+            each = msgspec.structs.replace(each, default=value, kind=_kind(each, value), is_required=False)
+        found.append(each)
+    return msgspec.structs.replace(options, found=tuple(found))
+
+
+def _option_called(written: str, options: Sequence[Option]) -> tuple[Option | None, object]:
+    """Return the option that is written so, and the value that it thereby has, if it is a flag."""
+    for each in options:
+        if written and written == each.option:
+            return each, True if each.kind is Kind.FLAG else None
+        if written and written == each.if_false:
+            return each, False
+        if written == each.name or (written.startswith("--") and written[2:].replace("-", "_") == each.name):
+            return each, None
+    return None, None
+
+
+def _next_of(words: Iterator[str], option: str) -> str:
+    found = next(words, None)
+    if found is None:
+        raise InputError(f"there is no value behind {option}; write {option} VALUE")
+    return found
+
+
+def _value(option: Option, text: str) -> object:
+    if option.kind is Kind.FLAG:
+        return text.lower() in ("true", "1", "yes")
+    if option.kind is Kind.TEXT and option.default is not None:
+        return text
+    kind = option.kind
+    for each in (kind,) if kind is not Kind.TEXT else (Kind.INTEGER, Kind.NUMBER):
+        value = fitting(text, each)
+        if value is not text:
+            return value
+    return text
+
+
+def _kind(option: Option, value: object) -> Kind:
+    return kind_of(value) if option.kind is Kind.TEXT and not option.choices else option.kind
+
+
+def _is_number(text: str) -> bool:
+    return fitting(text, Kind.NUMBER) is not text

@@ -1,0 +1,222 @@
+"""What a run has printed and written → candidates for the objective, each with the keywords that find it again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
+
+import msgspec
+
+from candle_hpo.core.objective import STEPS, Direction
+from candle_hpo.draft.printed_lines import Slot, slots_of
+from candle_hpo.launch.measuring.number_texts import as_number
+
+_DOWN = {
+    "loss", "losses", "error", "err", "rmse", "mse", "mae", "mape", "nll", "nlpd", "perplexity", "ppl", "cost",
+    "crossentropy", "entropy", "deviance", "rss", "aic", "bic", "logloss", "mlogloss", "wer", "cer", "brier",
+    "residual", "objective", "chi2", "rmsle", "regret", "misfit", "energy", "fid", "bpc", "bpd", "distance", "gap",
+    "violation", "hinge", "smape",
+}  # fmt: skip
+_UP = {
+    "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "f1", "score", "r2", "precision", "recall", "dice", "iou",
+    "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
+    "pearson", "spearman", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr", "ssim", "hits",
+    "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared", "concordance",
+}  # fmt: skip
+_NOT = {
+    "time", "sec", "secs", "second", "seconds", "ms", "min", "minutes", "hours", "elapsed", "eta", "took", "duration",
+    "epoch", "epochs", "step", "steps", "iter", "iters", "iteration", "iterations", "lr", "rate", "memory", "mem",
+    "gb", "mb", "version", "size", "samples", "batch", "seed", "total", "count", "number", "params", "parameters",
+    "speed", "throughput", "n", "workers", "gpu", "cpu", "threads", "port", "pid", "date", "id", "support", "it/s",
+    "fold", "shape", "train_size", "learning", "patience", "grad", "norm", "weight", "decay", "momentum", "dropout",
+}  # fmt: skip
+_HELD_OUT = {
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "dev",
+    "eval",
+    "evaluation",
+    "cv",
+    "holdout",
+    "heldout",
+    "oob",
+    "unseen",
+}
+_OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
+_OF_MANY = {"average", "avg", "mean", "overall", "final"}
+_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
+_TRAINED = {"train", "training", "trn", "tr"}
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that may be the objective, with the keywords that find it: the first pattern that does is taken.
+
+    `times` is how often it was measured; `has_step` is whether it says by which step. The direction is None where the
+    name does not show it; `worth` says how likely it is to be meant.
+    """
+
+    name: str
+    value: float
+    patterns: tuple[str, ...] = ()
+    file: str = ""
+    key: str = ""
+    times: int = 1
+    has_step: bool = False
+    direction: Direction | None = None
+    worth: int = 0
+
+    @property
+    def where(self) -> str:
+        """Where the number is, for people."""
+        return f"{self.key} in {self.file}" if self.key else self.file or f'"{self.name}" in what it prints'
+
+
+def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
+    """Return the candidates in their order, without those that only repeat hyperparameters of these names.
+
+    Where any has a name that speaks of a loss or a score, only such are left.
+    """
+    others = [each for each in found if re.sub(r"\W+", "_", each.name).lower() not in names]
+    return [each for each in others if each.direction is not None] or others
+
+
+def printed_candidates(text: str) -> list[Candidate]:
+    """Return the numbers with names in what a script has printed, the likeliest first."""
+    found = [_of_slot(slot) for slot in slots_of(text)]
+    return _ordered(each for each in found if each is not None)
+
+
+def _of_slot(slot: Slot) -> Candidate | None:
+    direction, worth = judged(slot.label, slot.before)
+    if worth < 0 or not math.isfinite(slot.value):
+        return None
+    return Candidate(
+        name=slot.label or "value",
+        value=slot.value,
+        patterns=slot.patterns,
+        times=slot.times,
+        has_step=slot.has_step,
+        direction=direction,
+        worth=worth + min(slot.times, 2) - 1 + slot.has_step,
+    )
+
+
+def file_candidates(name: str, text: str) -> list[Candidate]:
+    """Return the numbers with names in a file that a script has written, the likeliest first."""
+    suffix = PurePath(name).suffix.lower()
+    if re.search(r"\d{6}", name):  # a date, or a number that is another each time
+        return []
+    found: Iterator[Candidate] = iter(())
+    if suffix in (".csv", ".tsv"):
+        found = _in_table(name, text)
+    elif suffix in (".json", ".jsonl", ".ndjson"):
+        found = _in_json(name, text)
+    return _ordered(found)
+
+
+def _in_table(name: str, text: str) -> Iterator[Candidate]:
+    first = text.lstrip("\ufeff").partition("\n")[0]
+    delimiter = max(",;\t|", key=first.count)
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter, skipinitialspace=True)
+        if any(row)
+    ]
+    headings = rows[0] if rows else []
+    if not headings or any(as_number(each) is not None for each in headings):
+        return
+    has_step = any(each.lower() in STEPS for each in headings)
+    for column, heading in enumerate(headings):
+        cells = [row[column] for row in rows[1:] if len(row) == len(headings) and row[column]]
+        numbers = [number for cell in cells if (number := as_number(cell)) is not None]
+        if heading and headings.count(heading) == 1 and numbers and len(numbers) == len(cells):
+            yield from _in_file(name, heading, numbers, has_step=has_step)
+
+
+def _in_json(name: str, text: str) -> Iterator[Candidate]:
+    try:
+        objects = [json.loads(text)]
+    except ValueError:
+        try:
+            objects = [json.loads(line) for line in text.split("\n") if line.strip()]
+        except ValueError:
+            return
+    if len(objects) == 1 and isinstance(objects[0], list):
+        objects = objects[0]
+    if len(objects) == 1 and isinstance(objects[0], int | float) and not isinstance(objects[0], bool):
+        yield from _in_file(name, "", [float(objects[0])], has_step=False)
+    dictionaries = [each for each in objects if isinstance(each, dict)]
+    if not dictionaries or len(dictionaries) != len(objects):
+        return
+    has_step = any(str(key).lower() in STEPS for key in dictionaries[-1])
+    for key, value in _flat(dictionaries[-1], ""):
+        series = [number for each in dictionaries if (number := dict(_flat(each, "")).get(key)) is not None]
+        yield from _in_file(name, key, series or [value], has_step=has_step)
+
+
+def _flat(found: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, value in found.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{key}", float(value)
+
+
+def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -> Iterator[Candidate]:
+    direction, worth = judged(key or PurePath(name).stem, PurePath(name).stem)
+    if worth >= 0 and math.isfinite(numbers[-1]):
+        yield Candidate(
+            name=key or PurePath(name).stem,
+            value=numbers[-1],
+            file=name,
+            key=key,
+            times=len(numbers),
+            has_step=has_step,
+            direction=direction,
+            worth=worth + 1 + min(len(numbers), 2) - 1 + has_step,
+        )
+
+
+def judged(label: str, before: str) -> tuple[Direction | None, int]:
+    """Return the direction that a name shows, and how likely it is to be the objective; less than 0: it is not.
+
+    `before` is what stands before the name in its line, or the name of the file.
+    """
+    words, around = _words_of(label), _words_of(before)
+    direction = None
+    if words & _DOWN or "log_loss" in label.lower():
+        direction = Direction.MINIMIZE
+    elif words & _UP:
+        direction = Direction.MAXIMIZE
+    worth = 10 if direction else 0
+    if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
+        return None, -1
+    if words <= {"n", "i", "k", "x", "y"} and words:
+        return None, -1
+    worth += bool(words & _OF_MANY)
+    if words & _HELD_OUT:
+        worth += 5
+    elif words & _TRAINED:
+        worth -= 3
+    elif around & _HELD_OUT:
+        worth += 4
+    elif around & _TRAINED:
+        worth -= 3
+    return direction, max(worth, 0)
+
+
+def _words_of(text: str) -> set[str]:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    return {each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each}
+
+
+def _ordered(found: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates, the likeliest first; of equal ones, the first; a loss before a score."""
+    return sorted(found, key=lambda each: (-each.worth, each.direction is not Direction.MINIMIZE))

@@ -1,0 +1,212 @@
+"""Lines that a script prints → the numbers in them, with their names, and patterns that find them again.
+
+Lines that differ in their numbers alone are one kind of line; each place of a number in it is a slot.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from candle_hpo.core.objective import STEPS
+
+_NUMBER = re.compile(
+    r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
+)
+_LABEL = re.compile(r"(?:[A-Za-z_][\w/@%.^-]*)(?:[ \t]+[A-Za-z_(][\w/@%.^()-]*){0,6}")
+_LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|from|across|every|per)$", re.IGNORECASE)
+_GUESS = r"[0-9.eE+-]+"  # at what the number looks like
+_BEGINNING = r"^[ \t]*"
+_LONGEST, _MOST_LINES = 600, 20_000
+_MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
+
+
+class Slot(NamedTuple):
+    """A place where a kind of line has a number: its name, what stands before that, and its last value."""
+
+    label: str
+    before: str
+    value: float
+    times: int
+    has_step: bool
+    patterns: tuple[str, ...]
+
+
+class _Line(NamedTuple):
+    """A line in pieces: what stands around its numbers, one piece more than there are numbers."""
+
+    pieces: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+def slots_of(text: str) -> Iterator[Slot]:
+    """Yield the slots of the kinds of lines in a text, in the order of their last lines, the last first."""
+    kinds: dict[tuple[str, ...], list[_Line]] = {}
+    for line in text.split("\n")[-_MOST_LINES:]:
+        if len(line) <= _LONGEST and (found := _split(line)).numbers:
+            key = tuple(" ".join(piece.split()) for piece in found.pieces)
+            kinds.setdefault(key, []).append(found)
+            kinds[key] = kinds.pop(key)  # as the last one
+    for lines in reversed(kinds.values()):
+        yield from _slots_of_kind(lines)
+    yield from _columns(text)
+
+
+def _split(line: str) -> _Line:
+    pieces, numbers, end = [], [], 0
+    for match in _NUMBER.finditer(line):
+        pieces.append(line[end : match.start()])
+        numbers.append(match[0])
+        end = match.end()
+    return _Line((*pieces, line[end:]), tuple(numbers))
+
+
+def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
+    last = lines[-1]
+    labels = _labels(last)
+    step = _step_of(lines, labels)
+    for place, label in enumerate(labels):
+        is_alone = not label and len(last.numbers) == 1 and not last.pieces[0].strip() and not last.pieces[1].strip()
+        if place == step or not (label or is_alone) or label.lower() in STEPS:
+            continue
+        before = " ".join(last.pieces[: place + 1])
+        values = [float(line.numbers[place]) for line in lines]
+        patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
+        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns)
+
+
+def _labels(line: _Line) -> list[str]:
+    """Return the name of each number of a line, "" for what has none.
+
+    In `accuracy on the 1000 test images: 54`, the first number is a part of the name of the second.
+    """
+    labels = [_label(piece) for piece in line.pieces[:-1]]
+    for place, label in enumerate(labels):
+        if _LEADS_ON.search(label):
+            following = line.pieces[place + 1]
+            if place + 1 < len(labels) and labels[place + 1] and re.fullmatch(r"\s[\w\s]+[:=]\s*", following):
+                labels[place + 1] = f"{label} {labels[place + 1]}"
+            labels[place] = ""
+    return labels
+
+
+def _label(piece: str) -> str:
+    """Return the name of the number behind this piece of a line."""
+    piece = re.sub(r"([:=]\s*)[\w.]+[\[({]+\s*$", r"\1", piece)  # tensor(
+    text = re.sub(r"[\s:=\"'\[({>~$-]+$", "", piece)
+    if re.search(r"\b(?:is|was|of|at|to)$", text):
+        text = text.rpartition(" ")[0]
+    if not text or not (text[-1].isalnum() or text[-1] in "_)]%"):
+        return ""
+    own = re.split(r"[:,;|\[\]{}\"]|(?<!\w)'|'(?!\w)|\s-+\s|\s{2,}|\t", text.rstrip(")]\"'"))[-1]
+    words = own.split()[-7:]
+    label = " ".join(words)
+    return label if _LABEL.fullmatch(label) else (words[-1] if words and _LABEL.fullmatch(words[-1]) else "")
+
+
+def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
+    """Return the place of the number that counts the lines of this kind; None where there is none."""
+    for place, label in enumerate(labels):
+        if any(word in STEPS for word in re.split(r"[\W_]+", label.lower())) and lines[-1].numbers[place].isdigit():
+            return place
+    first = [line.numbers[0] for line in lines if len(line.numbers) > 1]
+    if len(first) > (1 if not labels[0] else 2) and all(each.isdigit() for each in first):
+        steps = {int(b) - int(a) for a, b in itertools.pairwise(first)}
+        if len(steps) == 1 and steps.pop() > 0:
+            return 0
+    return None
+
+
+def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator[str]:
+    """Yield patterns for the number in this place, those first that are to be preferred."""
+    name = _group_name(label)
+    number = f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})"
+    end = _end(line.pieces[place + 1])
+    if step is not None and place - step <= _MOST_BETWEEN:
+        counter = f"(?P<{_step_name(_label(line.pieces[step]))}>\\d+)"
+        shown = _label(line.pieces[step])
+        start = line.pieces[step][line.pieces[step].rfind(shown) :] if shown else line.pieces[step].lstrip()
+        begin = "" if shown else _BEGINNING
+        between = [_literal(start), counter]
+        for each in range(step + 1, place):
+            between += [_literal(line.pieces[each]), r"\S+?"]
+        between.append(_literal(line.pieces[place]))
+        yield (r"\b" if shown else begin) + "".join(between) + number
+        yield (r"\b" if shown else begin) + "".join(between) + number + end
+    if label and label in line.pieces[place]:
+        own = line.pieces[place][line.pieces[place].rfind(label) :]
+        yield rf"\b{_literal(own)}{number}"
+        yield rf"\b{_literal(own)}{number}{end}"
+    if place > _MOST_BETWEEN:
+        return
+    whole = _BEGINNING
+    for each in range(place):
+        whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + r"\S+?"
+    whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])
+    yield from (whole + number, whole + number + (end or "$"))[:: 1 if label else -1]
+
+
+def _literal(text: str) -> str:
+    """Return what matches a text; white space beside a number, or of several characters, may have any width."""
+    parts = re.split(r"(\s+)", text)
+    found = []
+    for at, part in enumerate(parts):
+        if not part.isspace():
+            found.append(re.escape(part).replace("'", r"\x27").replace(r"\-", "-"))
+        elif part == " " and parts[at - 1] and parts[at + 1]:
+            found.append(" ")
+        else:
+            found.append(" +" if set(part) == {" "} else r"\s+")
+    return "".join(found)
+
+
+def _end(piece: str) -> str:
+    found = re.match(r"[^\s\w]{1,2}|\s?[A-Za-z%]+", piece)
+    return _literal(found[0]) if found else ""
+
+
+def _group_name(label: str) -> str:
+    name = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_").lower()
+    return name if name.isidentifier() and name not in STEPS else ""
+
+
+def _step_name(label: str) -> str:
+    return next((word for word in re.split(r"[\W_]+", label.lower()) if word in STEPS), "step")
+
+
+def _columns(text: str) -> Iterator[Slot]:
+    """Yield the columns of tables that are printed with one line of headings: `epoch  loss  accuracy`."""
+    lines = [line for line in text.split("\n")[-_MOST_LINES:] if len(line) <= _LONGEST]
+    headings: list[str] = []
+    rows: list[list[str]] = []
+    for line in [*lines, "end of it"]:
+        words = re.split(r"\s*[|,]\s*|\s+", line.strip(" \t|"))
+        if headings and len(words) == len(headings) and all(_NUMBER.fullmatch(each) for each in words):
+            rows.append(words)
+            continue
+        if headings and not rows and not line.strip(" \t|+-=:"):
+            continue  # between headings and rows
+        if rows:
+            yield from _of_table(headings, rows)
+        are_names = len(words) > 1 and all(re.fullmatch(r"[A-Za-z_][\w/@%.()-]*", each) for each in words)
+        headings, rows = (words if are_names else []), []
+
+
+def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Slot]:
+    step = next((at for at, name in enumerate(headings) if name.lower() in STEPS), None)
+    for column, label in enumerate(headings):
+        if column == step:
+            continue
+        cells = []
+        for at, heading in enumerate(headings):
+            name = _group_name(heading)
+            if at == column:
+                cells.append(f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})")
+            elif at == step:
+                cells.append(rf"(?P<{_step_name(heading)}>\d+)")
+            else:
+                cells.append(r"[^\s|,]+")
+        pattern = r"^[\s|]*" + r"[\s|,]+".join(cells) + r"[\s|]*$"
+        yield Slot(label, "", float(rows[-1][column]), len(rows), step is not None, (pattern,))

@@ -1,0 +1,277 @@
+"""What `candle init` learns of a script from the machine: its `--help`, and one run with its defaults."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.paths import TrialPaths, init_run_paths
+from candle_hpo.core.trial import FailureKind, Outcome, Status
+from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
+from candle_hpo.draft.options import Kind, Options, Way, without_doubles
+from candle_hpo.draft.plan import Remedy, Workers
+from candle_hpo.draft.script_options import has_parser, options_of_script
+from candle_hpo.engine.batch.site import choose_site
+from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.inputfile.keywords import BY_NAME
+from candle_hpo.inputfile.read import read_input_file
+from candle_hpo.launch.command import modules_of
+from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.measuring.missing_file import missing_names
+from candle_hpo.launch.measuring.printed_text import as_read
+from candle_hpo.launch.measuring.reports_in_files import reports_in_file
+from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.launch.measuring.result_file import read_file
+from candle_hpo.launch.measuring.result_pattern import ResultPattern
+from candle_hpo.process.modules import environment_of_script
+from candle_hpo.report.words import count
+from candle_hpo.runner.cluster_job import uses_slurm
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.provenance import site_modules
+from candle_hpo.runner.single_run import drawn_seed, run_trial_here
+from candle_hpo.script.questions import ask_for_help
+from candle_hpo.script.reading import read_script
+
+_SECONDS_FOR_HELP = 60.0
+MOST_SECONDS = 600  # of the run with its defaults
+_MOST_READ = 4_000_000  # bytes, of the output and of each file
+_END_OF_OUTPUT = 300_000  # characters, in which repeated measurements are counted
+_MOST_FILES = 200
+_MOST_WORKERS = 8  # where nobody knows how much memory a trial takes
+_TABLES_AND_OBJECTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """One run of a script with its defaults: how it ended, its folder, and what may be the objective.
+
+    Where it failed, `remedy` is what may help, if anything is known.
+    """
+
+    outcome: Outcome
+    paths: TrialPaths
+    candidates: tuple[Candidate, ...] = ()
+    remedy: Remedy | None = None
+
+
+def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Options:
+    """Return what a script can be given: as its text says it, or else as it answers to `--help`."""
+    script = Path(settings.model_script)
+    text = ""
+    if settings.language is not Language.PROGRAM:
+        text = script.read_text(encoding="utf-8", errors="replace")
+    read = options_of_script(text, settings.language)
+    if not read.is_elsewhere and (read.found or not _imports_a_parser(script, text)):
+        return read
+    say(f"Its text does not show all of its options; asking {script.name} --help ...")
+    command = {
+        Language.PYTHON: [interpreter.path, str(script)],
+        Language.R: [interpreter.path, str(script)],
+        Language.BASH: [interpreter.path, str(script)],
+        Language.PROGRAM: [str(script)],
+    }[settings.language]
+    environment = environment_of_script(
+        (*site_modules(False), *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
+    )
+    said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
+    helped = options_in_help(said)
+    if not helped:
+        lines = [line for line in said.splitlines() if line.strip()][-3:]
+        say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
+    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands)
+
+
+def _imports_a_parser(script: Path, text: str) -> bool:
+    """Return whether a file beside a Python script that it imports has a library for options."""
+    names = [each.name for each in read_script(text, Language.of(str(script))).modules]
+    files = [
+        file
+        for name in names
+        for file in (script.parent / f"{name}.py", *sorted((script.parent / name).glob("*.py"))[:_MOST_FILES])
+        if file.is_file()
+    ]
+    return any(has_parser(file.read_text(encoding="utf-8", errors="replace")) for file in files)
+
+
+def with_whole_paths(options: Options, script: Path) -> Options:
+    """Return the options with whole paths as defaults, where one names something here, or beside the script."""
+    found = []
+    for each in options.found:
+        value = each.default
+        if each.kind is Kind.TEXT and isinstance(value, str) and not each.choices and value.strip("./"):
+            there = [place / value for place in (Path.cwd(), script.parent) if (place / value).exists()]
+            if there and not Path(value).is_absolute():
+                each = msgspec.structs.replace(each, default=os.path.normpath(there[0]))
+        found.append(each)
+    return msgspec.structs.replace(options, found=tuple(found))
+
+
+def as_input_file(text: str) -> InputFile:
+    """Return the text of an input file as it is understood. Raises `InputError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "draft.in"
+        file.write_text(text, encoding="utf-8")
+        return read_input_file(file)
+
+
+def run_with_defaults(request: InputFile) -> Ran:
+    """Run a script once with its defaults, as a trial would be, and look at what it printed and wrote.
+
+    It is ended after `MOST_SECONDS`, and what there is by then is looked at. Raises `KeyboardInterrupt` where a signal
+    has stopped it.
+    """
+    paths = init_run_paths(Path.cwd())
+    shutil.rmtree(paths.run, ignore_errors=True)  # of an earlier one
+    settings = msgspec.structs.replace(request.settings, trial_timeout=MOST_SECONDS)
+    interpreter = find_interpreter(settings, modules_of(settings))
+    outcome = run_trial_here(settings, request.default_model, interpreter, drawn_seed(settings), paths, paths.run)
+    if outcome.status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    if has_failed(outcome):
+        return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
+    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model))))
+
+
+def leaves_its_value(settings: Settings) -> bool:
+    """Return whether a script leaves its value in one of candle's own ways, by its text."""
+    if settings.language is Language.PROGRAM:
+        return False
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    return bool(read_script(text, settings.language).leaves_value) or "CANDLE_RESULT_FILE" in text
+
+
+def workers_of_this_machine(settings: Settings) -> Workers:
+    """Return how many trials run at a time, by this machine's CPUs and GPUs, or a start for its cluster."""
+    if uses_slurm(settings):
+        site = choose_site()
+        kinds = ", ".join(site.site.worker_types) or "cpu, or a type of GPU"
+        return Workers(
+            4,
+            f"at a time, in a job on the cluster ({site.name})",
+            ('walltime="01:00:00"', f'# worker_type="cpu"   # {kinds}'),
+        )
+    gpus = len(visible_gpus())
+    if gpus:
+        return Workers(
+            gpus, f"at a time, each with one of the {gpus} GPUs" if gpus > 1 else "at a time, on the one GPU"
+        )
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Workers(min(cpus, _MOST_WORKERS), f"at a time; this machine has {count(cpus, 'CPU')}")
+
+
+def has_failed(outcome: Outcome) -> bool:
+    """Return whether a run ended as a failure does; where the value lies, nobody has said yet."""
+    if outcome.status in (Status.COMPLETED, Status.TIMED_OUT):
+        return False
+    return outcome.failure is None or outcome.failure.kind is not FailureKind.NO_VALUE
+
+
+def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
+    """Return what may help a script whose last words miss a file, or a folder, that it names from where it stands."""
+    here = Path.cwd()
+    for line in reversed(last_lines(paths.output, 10)):
+        for name in missing_names(line, paths.run):
+            path = Path(name)
+            if path.is_absolute() or not path.parts or (paths.run / path).exists():
+                continue
+            first, folders = path.parts[0], dict.fromkeys((here, script.parent))
+            found = next((each / first for each in folders if (each / path).exists()), None)
+            if found is not None:
+                where = found.relative_to(here) if found.is_relative_to(here) else found
+                return _known(Remedy("link", str(where), f"{name} is not in its folder"))
+            if (
+                len(path.parts) > 1
+                and not (paths.run / path.parent).exists()
+                and re.fullmatch(r"[\w/-]+", str(path.parent))
+            ):
+                return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
+    return None
+
+
+def _known(remedy: Remedy) -> Remedy | None:
+    return remedy if remedy.keyword in BY_NAME else None
+
+
+def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate]:
+    """Yield what may be the objective, and is found again by its keywords, the likeliest first."""
+    with paths.output.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - _MOST_READ))
+        text = as_read(file.read())
+    found = printed_candidates(text)
+    for path in _files_in(paths.run):
+        name = path.relative_to(paths.run).as_posix()
+        found += file_candidates(name, path.read_text(encoding="utf-8", errors="replace"))
+    found = worth_showing(sorted(found, key=lambda each: -each.worth), names)
+    seen = set()
+    for candidate in found:
+        if candidate.file:
+            confirmed = _confirmed_in_file(candidate, paths)
+        else:
+            confirmed = _confirmed_in_output(candidate, paths.output, text[-_END_OF_OUTPUT:])
+        if confirmed is not None and (where := (confirmed.patterns, confirmed.file, confirmed.key)) not in seen:
+            seen.add(where)
+            yield confirmed
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the tables and objects that a script has left in its folder, candle's own files apart."""
+    ours = ("params.json", "outcome.json", "reported_result.json", "reports.jsonl", "reports.of_model.jsonl")
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in _TABLES_AND_OBJECTS and path.is_file() and not path.is_symlink()
+    ]
+    usable = [path for path in found if path.stat().st_size <= _MOST_READ]
+    return [path for path in usable if path.parent != folder or path.name not in ours][:_MOST_FILES]
+
+
+def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candidate | None:
+    """Return a candidate with the pattern that finds its number, as a trial will; None where none does."""
+    for pattern in candidate.patterns:
+        try:
+            result = ResultPattern(pattern)
+            is_same = result.find(output).value == candidate.value
+        except ValueError:
+            continue
+        if is_same:
+            found = [each for each in result.occurrences(end, 0) if not each.refused]
+            steps = [float(at) if each.step is None else each.step for at, each in enumerate(found)]
+            return _with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), steps)
+    return None
+
+
+def _confirmed_in_file(candidate: Candidate, paths: TrialPaths) -> Candidate | None:
+    """Return a candidate whose keywords find its number, as a trial will; None where they do not."""
+    path, key = paths.run / candidate.file, candidate.key or None
+    try:
+        if read_file(path, key).value != candidate.value:
+            return None
+    except ValueError:
+        return None
+    source = reports_in_file(path, key, candidate.name, lambda _: None)
+    steps: list[float] = []
+    try:
+        while True:
+            found = source.look(is_last=True)
+            steps += [each.step for each in found.reports]
+            if found.is_all or not found.reports:
+                return _with_steps(candidate, steps)
+    finally:
+        source.close()
+
+
+def _with_steps(candidate: Candidate, steps: Sequence[float]) -> Candidate:
+    """Return a candidate with how often it is reported; once, where the steps are not those of one series."""
+    is_series = all(before < after for before, after in itertools.pairwise(steps))
+    return msgspec.structs.replace(
+        candidate, times=len(steps) if is_series else 1, has_step=candidate.has_step and is_series
+    )

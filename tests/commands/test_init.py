@@ -1,0 +1,177 @@
+"""`candle init` as a user types it, in a terminal and without one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Candle, gone
+
+SCRIPT = """
+import argparse
+p = argparse.ArgumentParser()
+p.add_argument("--lr", type=float, default=0.1)
+p.add_argument("--units", type=int, default=8)
+p.add_argument("--data", required=True)
+a = p.parse_args()
+for epoch in range(3):
+    print(f"epoch {epoch}: loss {a.lr + 2 - epoch:.3f} score {10 * a.lr:.3f}")
+"""
+
+
+@pytest.fixture
+def script(here: Path) -> Path:
+    path = here / "train.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+class Terminal:
+    """A command in a terminal of 80 columns: what it shows, and what is typed."""
+
+    def __init__(self, here: Path, *arguments: str) -> None:
+        self._end, inside = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "candle_hpo", *arguments],
+            cwd=here,
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env={**os.environ, "COLUMNS": "80"},
+            start_new_session=True,
+        )
+        os.close(inside)
+        self.shown = ""
+
+    def answer(self, question: str, text: str) -> None:
+        """Type a line once the question is there."""
+        deadline = time.monotonic() + 60
+        while question not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self._end], [], [], 1)[0]:
+                self.shown += os.read(self._end, 10_000).decode(errors="replace")
+        os.write(self._end, f"{text}\n".encode())
+
+    def status(self) -> int:
+        """Wait for the end, and return the exit status."""
+        while True:
+            try:
+                piece = os.read(self._end, 10_000)
+            except OSError:  # nobody has the other end any more
+                break
+            if not piece:
+                break
+            self.shown += piece.decode(errors="replace")
+        os.close(self._end)
+        return self.process.wait(timeout=60)
+
+
+def test_the_questions_of_a_terminal_make_the_file(script: Path, here: Path) -> None:
+    terminal = Terminal(here, "init", "train.py", "--run")
+    terminal.answer("needs a value for --data:", "x")
+    terminal.answer("shall be searched? [1 2]", "3")
+    terminal.answer("or leave with Ctrl-C", "2")
+    terminal.answer("is the objective? [1]", "2")
+    assert terminal.status() == 0, terminal.shown
+    text = (here / "train.in").read_text()
+    assert "data = 'x'" in text
+    assert 'direction="maximize"' in text
+    assert '\n  {"name": "units"' in text
+    assert '\n  # {"name": "lr"' in text
+    assert "Nobody was asked" not in text
+    assert max(map(len, terminal.shown.splitlines())) <= 80 + len(str(sys.executable))
+
+
+def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:
+    script.write_text(SCRIPT + "import time\ntime.sleep(600)\n")
+    terminal = Terminal(here, "init", "train.py", "--run", "--", "--data", "x")
+    terminal.answer("shall be searched?", "")
+    terminal.answer("Running train.py", "")
+    deadline = time.monotonic() + 60
+    params = here / "candle_generated_files" / "init_run" / "params.json"
+    while not params.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.status() == 130
+    assert not list(here.glob("*.in"))
+    assert gone(terminal.process.pid)
+
+
+def test_the_end_of_the_input_leaves_nothing(script: Path, here: Path) -> None:
+    terminal = Terminal(here, "init", "train.py")
+    terminal.answer("needs a value for --data:", "\x04\x04")
+    assert terminal.status() == 130
+    assert not list(here.glob("*.in"))
+
+
+def test_without_a_terminal_the_file_says_what_nobody_was_asked(candle: Candle, script: Path, here: Path) -> None:
+    done = candle("init", "train.py", "--run", "--", "--data", "x", "--lr", "0.5")
+    assert done.returncode == 0, done.stderr
+    text = (here / "train.in").read_text()
+    assert "# Nobody was asked" in text
+    assert "lr = 0.5" in text
+    assert '# stopping="asha"' in text
+    assert "(?P<epoch>" in text
+    checked = candle("check", "train.in")
+    assert checked.returncode == 0, checked.stderr
+    assert "Nothing is wrong" in checked.stdout
+    assert max(map(len, [line for line in text.splitlines() if "result_pattern" not in line])) <= 100
+
+
+def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, here: Path) -> None:
+    (here / "train.in").write_text("mine")
+    done = candle("init", "train.py", "--", "--data", "x")
+    assert done.returncode == 2
+    assert "train.in is there already; name another file with --output" in done.stderr
+    assert (here / "train.in").read_text() == "mine"
+    assert candle("init", "train.py", "--output", "other.in", "--", "--data", "x").returncode == 0
+    assert "candle init --run finds it" in (here / "other.in").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["none.py"], "none.py: there is no such file"),
+        (["."], "this is a folder"),
+        (["train.py"], "does not run without values that its text does not show; give them: candle init"),
+        (["train.py", "--", "--datum", "x"], 'train.py has no --datum; did you mean "--data"?'),
+        (["train.py", "--", "--data"], "there is no value behind --data"),
+        (["empty.py"], "neither its text nor its --help shows anything that it can be given"),
+        (["fixed.py"], "nothing has a range that could be proposed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
+    (here / "empty.py").write_text("print(1)\n")
+    (here / "fixed.py").write_text("import argparse\nargparse.ArgumentParser().add_argument('--name', default='x')\n")
+    done = candle("init", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(here.glob("*.in"))
+
+
+def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, here: Path) -> None:
+    (here / "train.py").write_text(SCRIPT + "raise ValueError('no such data')\n")
+    done = candle("init", "train.py", "--run", "--", "--data", "x")
+    assert done.returncode == 1
+    assert "But the script failed: exit status 1; last output: ValueError: no such data" in done.stdout
+    text = (here / "train.in").read_text()
+    assert "# The objective is not known: the run with these values failed." in text
+    assert "\n  result_pattern" not in text
+
+
+@pytest.mark.slow
+def test_from_a_script_to_the_end_of_a_search(candle: Candle, script: Path, here: Path) -> None:
+    assert candle("init", "train.py", "--run", "--", "--data", "x").returncode == 0
+    done = candle("submit-job", "train.in")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "25 trials: 25 completed" in done.stdout
+    assert "best (minimize): 0.001 by" in done.stdout

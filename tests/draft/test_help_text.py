@@ -1,0 +1,105 @@
+"""The options in what programs print for `--help`, as it is printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.options import Kind, Option
+
+ARGPARSE = """usage: train.py [-h] [--lr LR] [--opt {sgd,adam}]
+                [--fast | --no-fast]
+
+trains it
+
+options:
+  -h, --help            show this help message and exit
+  --lr LR               the rate (default: 0.01)
+  --batch-size N, -b N  input batch size for training (default: 64)
+  --opt {sgd,adam}      (default: adam)
+  --fast, --no-fast     be fast (default: True)
+  --no-cuda             disables CUDA
+  --out-dir OUT_DIR
+                        where to (default: ./out)
+"""
+CLICK = """Usage: train.py [OPTIONS]
+
+Options:
+  --lr FLOAT               Rate.  [default: 0.01]
+  --epochs INTEGER RANGE   [default: 5; 1<=x<=10]
+  --kind [linear|rbf]      [default: rbf]
+  --data PATH              [required]
+  --shuffle / --no-shuffle
+  --help                   Show this message and exit.
+"""
+RICH = """
+ Usage: train.py [OPTIONS]
+
+╭─ Options ──────────────────────────────────────────────╮
+│ --lr            FLOAT    [default: 0.005]              │
+│ --hidden-size   INTEGER  Units [default: 16]           │
+│ --help                   Show this message and exit.   │
+╰────────────────────────────────────────────────────────╯
+"""
+ABSL = """
+train.py:
+  --[no]bias: With a bias.
+    (default: 'true')
+  --learning_rate: the rate
+    (default: '0.02')
+    (a number)
+  --num_hidden: units
+    (default: '32')
+    (an integer)
+"""
+OPTPARSE_OF_R = """Usage: fit.R [options]
+
+Options:
+\t-l NUMBER, --lambda=NUMBER
+\t\tpenalty [default 0.5]
+
+\t-h, --help
+\t\tShow this help message and exit
+"""
+GNU = """Usage: solve [OPTION]...
+  -t, --tolerance=TOL   stop below this (default: 1e-6)
+  -n, --steps=N         how many [default=100]
+  -v, --verbose         say more
+"""
+
+
+def found(text: str) -> dict[str, Option]:
+    return {each.name: each for each in options_in_help(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (
+            ARGPARSE,
+            {"lr": 0.01, "batch_size": 64, "opt": "adam", "fast": True, "no_cuda": False, "out_dir": "./out"},
+        ),
+        (CLICK, {"lr": 0.01, "epochs": 5, "kind": "rbf", "data": None, "shuffle": False}),
+        (RICH, {"lr": 0.005, "hidden_size": 16}),
+        (ABSL, {"learning_rate": 0.02, "num_hidden": 32}),
+        (OPTPARSE_OF_R, {"lambda": 0.5}),
+        (GNU, {"tolerance": 1e-6, "steps": 100, "verbose": False}),
+        ("nothing of that kind\n  - a list\n  -- a dash\n", {}),
+    ],
+    ids=["argparse", "click", "rich", "absl", "optparse", "gnu", "none"],
+)
+def test_options_and_their_defaults(text: str, values: dict[str, object]) -> None:
+    its = {name: each.default for name, each in found(text).items() if name in values or name != "bias"}
+    assert its == values
+
+
+def test_kinds_choices_and_flags() -> None:
+    of_argparse, of_click = found(ARGPARSE), found(CLICK)
+    assert (of_argparse["lr"].kind, of_argparse["batch_size"].kind) == (Kind.NUMBER, Kind.INTEGER)
+    assert of_argparse["opt"].choices == ("sgd", "adam")
+    assert (of_argparse["fast"].kind, of_argparse["fast"].if_false) == (Kind.FLAG, "--no-fast")
+    assert of_argparse["batch_size"].option == "--batch-size"
+    assert of_click["kind"].choices == ("linear", "rbf")
+    assert of_click["data"].is_required
+    assert of_click["shuffle"].if_false == "--no-shuffle"
+    assert found(ABSL)["bias"].if_false == "--nobias"

@@ -1,0 +1,117 @@
+"""What a script printed or wrote, and what of it may be the objective."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.core.objective import Direction
+from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, worth_showing
+from candle_hpo.launch.measuring.result_pattern import ResultPattern
+
+DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value", "direction"),
+    [
+        ("val_loss: 0.25", "val_loss", 0.25, DOWN),
+        ("Test set: Average loss: 0.0331, Accuracy: 9887/10000 (99%)", "Average loss", 0.0331, DOWN),
+        (
+            "Accuracy of the network on the 10000 test images: 54.2 %",
+            "Accuracy of the network on the test images",
+            54.2,
+            UP,
+        ),
+        ("{'eval_loss': 1.5, 'epoch': 3.0}", "eval_loss", 1.5, DOWN),
+        ('{"epoch": 3, "val_f1": 0.75}', "val_f1", 0.75, UP),
+        ("test RMSE = 1.2e-05", "test RMSE", 1.2e-05, DOWN),
+        ("2026-01-02 03:04:05,678 INFO epoch=3 valid_auc=0.91 lr=0.1", "valid_auc", 0.91, UP),
+        ("Final score is -3.5.", "Final score", -3.5, UP),
+        ("Validation: R2 0.8, MAE 0.1", "MAE", 0.1, DOWN),
+        ("acc 0.5 | val acc 0.4 | 12.5s", "val acc", 0.4, UP),
+        ("test/loss=tensor(0.25, device='cpu')", "test/loss", 0.25, DOWN),
+        ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
+    ],
+)
+def test_the_likeliest_number_of_a_line(
+    line: str, name: str, value: float, direction: Direction | None, tmp_path: Path
+) -> None:
+    first = printed_candidates(f"starting\n{line}\ndone in 3 s\n")[0]
+    assert (first.name, first.value, first.direction) == (name, value, direction)
+    output = tmp_path / "output.txt"
+    output.write_text(f"starting\n{line}\ndone in 3 s\n")
+    assert any(finds(pattern, output, value) for pattern in first.patterns)
+
+
+def finds(pattern: str, output: Path, value: float) -> bool:
+    try:
+        return ResultPattern(pattern).find(output).value == value
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("text", ["", "hello\n", "epoch 3\ntook 4 s, 3 epochs, lr 0.1, memory: 2 GB\n", "loss: nan\n"])
+def test_no_number_that_could_be_meant(text: str) -> None:
+    assert printed_candidates(text) == []
+
+
+def test_lines_that_repeat_have_steps() -> None:
+    text = "".join(f"Epoch {epoch}/3 - loss: {1 / epoch:.2f} - val_loss: {2 / epoch:.2f}\n" for epoch in (1, 2, 3))
+    first, second = printed_candidates(text)
+    assert (first.name, first.times, first.has_step, first.value) == ("val_loss", 3, True, 0.67)
+    assert second.name == "loss"
+    assert first.patterns[0].startswith(r"\bEpoch +(?P<epoch>\d+)/")
+
+
+def test_a_number_that_counts_the_lines_is_the_step() -> None:
+    text = "".join(f"Episode {at}\tLast reward: {at / 2}\tAverage reward: {at / 4}\n" for at in (10, 20, 30))
+    first, second = printed_candidates(text)
+    assert (first.name, first.has_step, second.name) == ("Average reward", True, "Last reward")
+    assert first.patterns[0].startswith(r"\bEpisode +(?P<step>\d+)")
+
+
+def test_a_pattern_misses_no_line_in_which_another_number_is_not_one(tmp_path: Path) -> None:
+    line = "epoch {} loss {} val_loss {}\n"
+    pattern = printed_candidates(line.format(1, 0.5, 0.25) + line.format(2, 0.4, 0.2))[0].patterns[0]
+    output = tmp_path / "output.txt"
+    output.write_text(line.format(1, 0.5, 0.25) + line.format(2, "nan", 0.125))
+    assert ResultPattern(pattern).find(output).value == 0.125
+    output.write_text(line.format(1, 0.5, 0.25) + line.format(2, 0.5, "nan"))
+    with pytest.raises(ValueError, match="nan"):
+        ResultPattern(pattern).find(output)
+
+
+def test_what_only_repeats_a_hyperparameter_is_not_shown() -> None:
+    found = printed_candidates("alpha: 0.5\nbeta: 2\ncost: 3\n")
+    assert [each.name for each in worth_showing(found, {"alpha"})] == ["cost"]
+    assert [each.name for each in worth_showing(printed_candidates("alpha: 0.5\nbeta: 2\n"), {"alpha"})] == ["beta"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("a.csv", "epoch,loss,val_loss\n1,3,4\n2,1,2\n", [("val_loss", 2.0, 2), ("loss", 1.0, 2)]),
+        ("a.tsv", "name\tscore\nx\t0.5\n", [("score", 0.5, 1)]),
+        ("a.json", '{"test": {"auc": 0.5, "time": 3}, "args": {"loss_weight": 1}}', [("test.auc", 0.5, 1)]),
+        ("a.json", "[0.5, 0.25]", []),
+        ("loss.json", "0.25", [("", 0.25, 1)]),
+        ("a.jsonl", '{"step": 1, "reward": 1}\n{"step": 2, "reward": 3}\n', [("reward", 3.0, 2)]),
+        ("a.json", "not JSON", []),
+        ("run_20260102.csv", "loss\n1\n", []),
+        ("a.txt", "loss,1", []),
+    ],
+)
+def test_the_numbers_in_a_file(name: str, text: str, found: list[tuple[str, float, int]]) -> None:
+    candidates = [each for each in file_candidates(name, text) if each.direction is not None]
+    assert [(each.key, each.value, each.times) for each in candidates] == found
+
+
+def test_names_and_directions() -> None:
+    assert judged("val_loss", "")[0] is DOWN
+    assert judged("validation accuracy", "")[0] is UP
+    assert judged("learning rate", "") == (None, -1)
+    assert judged("something", "")[0] is None
+    assert judged("val_loss", "")[1] > judged("loss", "")[1] > judged("train_loss", "")[1]
+    assert judged("loss", "Test set: ")[1] > judged("loss", "Train Epoch: ")[1]
