@@ -47,8 +47,11 @@ def test_they_take_the_place_of_lines_and_are_kept(here: Path) -> None:
         (["seed=-1"], ['--set seed=-1: seed: "-1" is not a whole number from 0 up (at most 9 digits)']),
         (["nworkers=1", "ngpus=2"], ['--set ngpus=2: keyword "nworkers" is set twice; keep one']),
         (
-            ["min_steps=5", "max_steps=2"],
-            ["--set max_steps=2: max_steps=2 is not more than min_steps=5: no trial could be stopped early"],
+            ["trials_per_gpu=2", "gpus_per_trial=2"],
+            [
+                "--set gpus_per_trial=2: trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; "
+                "keep one"
+            ],
         ),
         (["workflow="], ['--set workflow=: "workflow" has no value; add for instance workflow="grid"']),
     ],

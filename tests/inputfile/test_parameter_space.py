@@ -121,7 +121,6 @@ def test_notes_on_names_and_constants(here: Path) -> None:
     (here / "x.in").write_text(input_text(CONTROL, "epoch = 2", 'makeIntegerParam("epochs", 2, 2)'), encoding="utf-8")
     assert read_input_file(here / "x.in").notes == (
         f"{here}/x.in:9: epochs is always 2; nothing of it is searched",
-        'the parameters name "epochs", and &default_model has "epoch"; is one of them misspelt?',
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass, field
 from collections.abc import Sequence
 
 import msgspec
@@ -65,6 +66,7 @@ class Levels(msgspec.Struct, frozen=True):
         return -(-completed // self.factor)
 
 
+@dataclass
 class Tally:
     """How many trials have begun at each level, and how many of these have ended, and how.
 
@@ -72,12 +74,11 @@ class Tally:
     others take.
     """
 
-    def __init__(self, objective: str) -> None:
-        self._objective = objective
-        self.begun: Counter[int] = Counter()
-        self.completed: Counter[int] = Counter()
-        self.without_value: Counter[int] = Counter()
-        self.failed: Counter[int] = Counter()
+    objective: str
+    begun: Counter[int] = field(default_factory=Counter)
+    completed: Counter[int] = field(default_factory=Counter)
+    without_value: Counter[int] = field(default_factory=Counter)
+    failed: Counter[int] = field(default_factory=Counter)
 
     def begin(self, level: int) -> None:
         """Count a trial that begins for the first time."""
@@ -100,7 +101,7 @@ class Tally:
             self.completed[level] += by
         elif outcome.status is not Status.INTERRUPTED:
             self.without_value[level] += by
-            self.failed[level] += by if _leaves_its_place(outcome, self._objective) else 0
+            self.failed[level] += by if _leaves_its_place(outcome, self.objective) else 0
 
 
 def _leaves_its_place(outcome: Outcome, objective: str) -> bool:
