@@ -35,7 +35,7 @@ def read(here: Path, lines: str, sets: str = SETS, workflow: str = "grid") -> tu
             "script_args='{lr} {CANDLE_SEEDS}'",
             'x.in:4: script_args: there is no variable CANDLE_SEEDS of a trial; valid are CANDLE_TRIAL_ID, '
             "CANDLE_TRIAL_NUMBER, CANDLE_SEED, CANDLE_PARAMS_FILE, CANDLE_RESULT_FILE, CANDLE_REPORTS_FILE, "
-            "CANDLE_CHECKPOINT_DIR",
+            "CANDLE_CHECKPOINT_DIR, CANDLE_CONFIG",
         ),
         (
             "script_args='--x={arguments}'",

@@ -116,12 +116,10 @@ def test_the_two_forms_do_not_mix(here: Path, text: str) -> None:
     assert problems_of(here, text) == ["x.in:10: JSON and make…Param(…) stand in one section; write all in one form"]
 
 
-def test_notes_on_names_and_constants(here: Path) -> None:
+def test_a_note_on_constants(here: Path) -> None:
     (here / "model.py").touch()
     (here / "x.in").write_text(input_text(CONTROL, "epoch = 2", 'makeIntegerParam("epochs", 2, 2)'), encoding="utf-8")
-    assert read_input_file(here / "x.in").notes == (
-        f"{here}/x.in:9: epochs is always 2; nothing of it is searched",
-    )
+    assert read_input_file(here / "x.in").notes == (f"{here}/x.in:9: epochs is always 2; nothing of it is searched",)
 
 
 def test_with_run_workflow_0_the_parameters_are_not_judged(write_input: WriteInput) -> None:
