@@ -21,7 +21,7 @@ _SENTINEL = "candle_hole"
 
 
 class Place(NamedTuple):
-    """The text between `start` and `end` is the value that is called `name`."""
+    """The text between `start` and `end` is the value that is called `name`; another one of this name may count."""
 
     name: str
     start: int
@@ -68,8 +68,13 @@ def _yaml(text: str) -> Iterator[Place]:
             return
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
+            keys = set[str]()
             for key, value in node.value:
-                yield from below(value, _joined(name, key.value))
+                inner = _joined(name, key.value)
+                if inner in keys and id(value) in seen:  # an alias, which is no place, in place of what stood there
+                    yield Place(inner, *_span(key, text))
+                keys.add(inner)
+                yield from below(value, inner)
         elif isinstance(node, yaml.SequenceNode):
             for number, value in enumerate(node.value):
                 yield from below(value, _joined(name, number))
@@ -194,6 +199,7 @@ def _ini(text: str) -> Iterator[Place]:
         raise NotOfThisForm(f"this is not an INI file: {each} is neither a section nor an option", number) from None
     section, indent, at = "", 0, 0
     place: Place | None = None
+    names: dict[str, str] = {}  # as they are written first; capitals do not matter to most readers
     for line in re.findall(r"[^\n]*\n|[^\n]+", text):
         bare, begins = line.strip(), len(line) - len(line.lstrip())
         if place is not None and bare and bare[0] not in "#;" and begins > indent and has_sections:
@@ -205,6 +211,9 @@ def _ini(text: str) -> Iterator[Place]:
             section, indent, place = header["name"] if header else section, begins, None
             if option and not header:
                 place = Place(_joined(section, option["name"]), at + option.start("value"), at + option.end("value"))
+                first = names.setdefault(_joined(section, option["name"].lower()), place.name)
+                if first != place.name:
+                    yield place._replace(name=first)
         at += len(line)
     if place is not None:
         yield place
@@ -239,10 +248,24 @@ def _namelist(text: str) -> Iterator[Place]:
     for group in groups:
         variables = list(_VARIABLE.finditer(masked, *group.span("body")))
         ends = [each.start() for each in variables[1:]] + [group.end("body")]
+        before: list[str] = []
         for variable, end in zip(variables, ends, strict=True):
-            name = re.sub(r"\s", "", variable["name"]).replace("%", ".")
+            name = re.sub(r"\s", "", f"{group['name']}.{variable['name']}").replace("%", ".").lower()
             start = variable.end()
-            yield Place(f"{group['name']}.{name}".lower(), start, start + len(masked[start:end].rstrip(" \t\r\n,")))
+            place = Place(name, start, start + len(masked[start:end].rstrip(" \t\r\n,")))
+            yield place
+            yield from (place._replace(name=other) for other in before if _has_a_part_of(name, other))
+            before.append(name)
+
+
+def _has_a_part_of(name: str, other: str) -> bool:
+    """Return whether a variable of a namelist is, or may be, a part of another one that it is not, or has that."""
+    if name == other:
+        return False
+    shorter, longer = sorted((name, other), key=len)
+    if longer.startswith((f"{shorter}(", f"{shorter}.")):
+        return True
+    return ":" in name + other and name.partition("(")[0] == other.partition("(")[0]
 
 
 _READERS: dict[Form, Callable[[str], Iterable[Place]]] = {

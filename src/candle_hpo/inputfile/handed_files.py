@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
@@ -202,7 +203,7 @@ def _template(
 ) -> FileTemplate:
     wanted = sorted((place for place in places if place.name in names), key=lambda place: (place.start, -place.end))
     if form != "text":
-        _refuse_what_is_not_clear(wanted)
+        _refuse_what_is_not_clear(form, wanted, places)
     texts, holes, at = list[str](), list[Hole](), 0
     for place in wanted:
         between = text[at : place.start]
@@ -214,10 +215,16 @@ def _template(
     return FileTemplate(file.path, file.place, form, (*texts, text[at:]), tuple(holes), encoding)
 
 
-def _refuse_what_is_not_clear(wanted: Sequence[Place]) -> None:
+def _refuse_what_is_not_clear(form: Form, wanted: Sequence[Place], places: Sequence[Place]) -> None:
+    """Raise `NotOfThisForm` where a place, or what it is in, is there twice: one of the two counts for nothing."""
+    times = Counter(_in_file(form, place.name) for place in places)
+    for place in wanted:
+        steps = _in_file(form, place.name).split(".")
+        for name in (".".join(steps[:count]) for count in range(1, len(steps) + 1)):
+            if times[name] > 1:
+                shown = name if len(name) < len(".".join(steps)) else place.name
+                raise NotOfThisForm(f'"{shown}" appears twice in it; keep one, so that it is clear which counts')
     for before, after in itertools.pairwise(wanted):
-        if before.name == after.name:
-            raise NotOfThisForm(f'"{before.name}" appears twice in it; keep one, so that it is clear which counts')
         if after.start < before.end:
             raise NotOfThisForm(f'"{after.name}" is a part of "{before.name}"; keep one of these hyperparameters')
 
