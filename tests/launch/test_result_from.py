@@ -135,6 +135,11 @@ def test_what_the_output_says_of_a_number_counts_for_each_of_them(tmp_path: Path
     assert "fits two labels" in trial("best").fails(("output.txt", "loss 0.2\nval_loss 0.1\nloss 0.3\n"))
     assert "fits two labels" in trial("first").fails(("output.txt", "val_loss 0.2\nloss 0.1\n"))
     assert "fits two labels" in trial("best").fails(("output.txt", "train loss 0.2\ntest loss 0.3\n"))
+    for one, other in (("train", "val"), ("Training", "validation"), ("TRAIN/", "eval/"), ("test_x", "dev x")):
+        printed = f"{one} epoch 1: loss 0.1\n{other} epoch 1: loss 0.3\n"
+        assert "fits two labels" in trial("best").fails(("output.txt", printed))
+    lines = "loss=0.5\ntrain_acc=0.1, loss=0.3\nval_acc=0.2, loss=0.4\n"
+    assert trial("best", r"\bloss=(\S+)").run(("output.txt", lines)).value == 0.3
     skipping = trial("best", "epoch.*loss: ([0-9.]+)")
     assert "fits two labels" in skipping.fails(("output.txt", "epoch 1 train loss: 0.2\nepoch 1 test loss: 0.3\n"))
     lines = "epoch 1 test loss: nan\nepoch 2 test loss: 0.4\nepoch 3 test loss: nan\n"

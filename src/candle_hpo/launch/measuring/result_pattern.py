@@ -25,6 +25,12 @@ _NEAR = 80  # characters around a number, in which what belongs to it is looked 
 
 _END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
 _WORD_BEFORE = re.compile(r"(?<!\w)([^\W\d_]\w*)[^\w\n]*\Z")
+# What measurements are of, wherever it stands in the line: `train epoch 3 loss: 0.5`.
+_MEASURED_ON = re.compile(
+    r"(?<![^\W\d_])(train|val|test|dev|eval|hold)(?:ing|ed|id|idation|elopment|uation|-?out)?(?![^\W\d_])",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(r"[\w/.-]+\s*[=:]\s*[+-]?\.?\d\S*")  # numbers with their own labels
 _PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
@@ -51,8 +57,9 @@ class Occurrence(NamedTuple):
     """Where a pattern has found something while a script runs, up to `end`.
 
     `word` is the part of a word that the label ends, as `val_` in `val_loss`, where a pattern has `loss`; `before` is
-    the word before that, as `val` in `val loss`. `value` is None where what was printed is not finite, and so are
-    `metrics`; without a `step`, there is no group for it. Or else it is `refused`, and why.
+    the word before that, as `val` in `val loss`, with what the line says that it was measured on. `value` is None where
+    what was printed is not finite, and so are `metrics`; without a `step`, there is no group for it. Or else it is
+    `refused`, and why.
     """
 
     end: int
@@ -125,7 +132,8 @@ class ResultPattern:
         matches = list(its.itself.finditer(text, begin))
         for match in sorted([*matches, *self._without_number(text, begin, matches)], key=lambda match: match.end()):
             label = self._label_of(match)
-            found = Occurrence(match.end(), _end_of_word_before(label), before=_word_before(label))
+            before = " ".join([_word_before(label), *_measured_on(match)])
+            found = Occurrence(match.end(), _end_of_word_before(label), before=before)
             try:
                 found = found._replace(step=None if step is None else self._step(match, step))
                 if match.re is not its.itself:
@@ -281,6 +289,14 @@ def _word_before(match: re.Match[str]) -> str:
     """Return the word before a match in its line; empty where something else is there, such as a number."""
     found = _WORD_BEFORE.search(match.string[max(0, match.start() - _NEAR) : match.start()])
     return found[1] if found else ""
+
+
+def _measured_on(match: re.Match[str]) -> list[str]:
+    """Return what a line says of the data that a number was measured on, in its label, or else before it: `train`."""
+    begin = match.start() - len(_end_of_word_before(match))
+    line = match.string[max(0, begin - _NEAR) : begin].rpartition("\n")[2]
+    found = _MEASURED_ON.findall(match.string, begin, match.end()) or _MEASURED_ON.findall(_OTHERS.sub(" ", line))
+    return sorted({each.lower() for each in found})
 
 
 def _lines_of(match: re.Match[str], at: int) -> str:
