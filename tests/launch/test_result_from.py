@@ -418,6 +418,21 @@ def test_a_last_line_without_its_end_is_a_report_of_a_trial_that_ended_by_itself
         assert watch.last.value_of("val_to_return") == value
 
 
+CRASH = 'Traceback (most recent call last):\n  File "x"\nelastic.SignalException: Process 1 got signal: 15\n'
+
+
+@pytest.mark.parametrize("which", [None, "last", "best", "mean_of_last_2"])
+def test_a_crash_of_a_trial_that_was_asked_to_end_takes_no_value_away(tmp_path: Path, which: str | None) -> None:
+    trial = Trial(tmp_path, which=which, pattern=r"loss (\S+)")
+    (tmp_path / "output.txt").write_text(EPOCHS + CRASH)
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
+    assert found.metrics_so_far(len(EPOCHS)) == ({"val_to_return": NAMES[which or "last"][0]}, ())
+    with pytest.raises(ValueError, match="SignalException"):  # before it was
+        found.metrics_so_far(len(EPOCHS + CRASH))
+    with pytest.raises(ValueError, match="SignalException"):
+        found.metrics()
+
+
 SCRIPT = """
     import sys, time
     for epoch, loss in enumerate([0.5, 0.25, hyperparams["last"]], start=1):

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -134,7 +133,7 @@ def _run_process(
             os.truncate(paths.output, model.limits.output_bytes)
     if not model.result.is_printed:  # what it printed is not looked at
         ended = ended._replace(is_cut_off=False)
-    so_far = partial(measurement.metrics, is_over=False) if model.takes_value_so_far else None
+    so_far = measurement.metrics_so_far if model.takes_value_so_far else None
     outcome = outcome_of(ended, paths.output, measurement.metrics, memory.has_killed, so_far)
     watch.keep_less()  # all reports may have been needed until now
     return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome

@@ -32,7 +32,8 @@ class Ended(NamedTuple):
     """How a process ended. `status` is its exit status, or minus the number of the signal that ended it.
 
     `stopped` is how it was stopped, where somebody asked for that. `is_cut_off` is whether some of its output had not
-    arrived in its file when what it left behind was ended.
+    arrived in its file when what it left behind was ended. `printed` is how many bytes one that was ended had
+    printed before that.
     """
 
     status: int
@@ -41,6 +42,7 @@ class Ended(NamedTuple):
     stopped: StopHow | None
     printed_too_much: bool = False
     is_cut_off: bool = False
+    printed: int = 0
 
 
 class Limits(NamedTuple):
@@ -189,11 +191,13 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
         return switch.how is not None or clock.now() > deadline or program.has_printed_too_much()
 
     switch.add(process)
-    stopped, is_cut_off = None, False
+    stopped, is_cut_off, printed = None, False, 0
     try:
         timed_out, printed_too_much = _wait_within(process, clock, deadline, program)
         stopped = switch.how  # what is asked to stop later has ended by itself, and keeps its value
         if timed_out or printed_too_much:
+            with contextlib.suppress(OSError):
+                printed = output.stat().st_size
             signal_group(process, signal.SIGTERM)
             process.wait(GRACE_SECONDS)
         elif switch.how is None:
@@ -211,7 +215,7 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
         status = process.reap()
     if is_cut_off:
         stopped = stopped or stopped_late
-    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off)
+    return Ended(status, time.monotonic() - began, timed_out, stopped, printed_too_much, is_cut_off, printed)
 
 
 def _wait_within(process: Process, clock: AwakeClock, deadline: float, program: Program) -> tuple[bool, bool]:

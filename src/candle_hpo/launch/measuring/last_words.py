@@ -27,13 +27,14 @@ def says_none(word: str) -> re.Pattern[str] | None:
     )
 
 
-def contradiction(text: str, begin: int, *others: re.Pattern[str] | None) -> str:
+def contradiction(text: str, begin: int, *others: re.Pattern[str] | None, has_ended: bool = True) -> str:
     """Return what the end of the output says, from there on, against a value before it; empty where it says nothing.
 
-    That is a crash, or what one of the other patterns finds.
+    That is a crash, of a script that has ended by itself, or what one of the other patterns finds.
     """
     begin = max(begin, len(text) - _END)
-    for says_otherwise in (*others, _CRASH, _HALTED):
+    crashes: tuple[re.Pattern[str], ...] = (_CRASH, _HALTED) if has_ended else ()
+    for says_otherwise in (*others, *crashes):
         said = says_otherwise and says_otherwise.search(text, begin)
         if said:
             return said.groupdict().get("error", said[0].strip())

@@ -67,16 +67,23 @@ class Measurement:
         self._source, self._paths, self._how = source, paths, how_to_report
         self._files = ResultFiles(folder, source.file) if source.file else None
 
-    def metrics(self, *, is_over: bool = True) -> tuple[Metrics, tuple[str, ...]]:
+    def metrics(self) -> tuple[Metrics, tuple[str, ...]]:
         """Return all metrics, the value under its name among them, and the notes of `find`."""
-        value, others, notes = self.find(is_over=is_over)
-        return {**others, self._source.objective: value}, notes
+        return self._named(self.find())
 
-    def find(self, *, is_over: bool = True) -> Measured:
+    def metrics_so_far(self, printed: int) -> tuple[Metrics, tuple[str, ...]]:
+        """Return the same of a model that was asked to end when it had printed so many bytes."""
+        return self._named(self.find(is_over=False, printed=printed))
+
+    def _named(self, found: Measured) -> tuple[Metrics, tuple[str, ...]]:
+        return {**found.metrics, self._source.objective: found.value}, found.notes
+
+    def find(self, *, is_over: bool = True, printed: int = 0) -> Measured:
         """Return the value and the metrics beside it, with notes on how they were found.
 
         Unless the model `is_over` by itself, the value so far is looked for: an unfinished line does not count, and
-        of a script that reports, it is what it has reported. Raises `ValueError` with the reason where there is no
+        of a script that reports, it is what it has reported; that it crashes once it is asked to end, when it had
+        `printed` so many bytes, says nothing against that. Raises `ValueError` with the reason where there is no
         finite number, or it is in doubt which one.
         """
         source, files = self._source, self._files
@@ -85,7 +92,10 @@ class Measurement:
                 return self._in_file(files.written(), is_over=is_over)
             if source.pattern is not None:
                 pattern, output = ResultPattern(source.pattern), self._paths.output
-                return _printed(pattern, output, source.choice, WHOLE if is_over else finished_part(output))
+                if is_over:
+                    return _printed(pattern, output, source.choice, WHOLE)
+                pattern.raise_if_crashed(output, slice(0, printed))
+                return _printed(pattern, output, source.choice, finished_part(output), is_over=False)
             return self._reported(is_over=is_over)
         except OSError as error:
             raise_if_the_machines(error)
@@ -114,7 +124,7 @@ class Measurement:
         if source.pattern is None:
             return read_file(path, source.key, source.choice, begin, is_over=is_over)
         part = slice(begin, None) if is_over else finished_part(path, begin)
-        return _printed(ResultPattern(source.pattern, path.name), path, source.choice, part)
+        return _printed(ResultPattern(source.pattern, path.name), path, source.choice, part, is_over=is_over)
 
     def _reported(self, *, is_over: bool) -> Measured:
         source, paths = self._source, self._paths
@@ -134,12 +144,13 @@ class Measurement:
         return found
 
 
-def _printed(pattern: ResultPattern, output: Path, choice: Choice, part: slice) -> Measured:
+def _printed(pattern: ResultPattern, output: Path, choice: Choice, part: slice, *, is_over: bool = True) -> Measured:
     if choice.how.which in ("last", "mean"):
-        last = pattern.find(output, part)
+        last = pattern.find(output, part, is_over=is_over)
         if choice.is_last:
             return last
-    pattern.raise_if_crashed(output, part)
+    if is_over:
+        pattern.raise_if_crashed(output, part)
     found = chosen(all_readings(pattern, output, part), choice, f"result_pattern in {pattern.where}")
     if found is None:
         raise pattern.nothing()

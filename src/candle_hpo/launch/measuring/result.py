@@ -29,14 +29,15 @@ def outcome_of(
     output: Path,
     measure: Callable[[], tuple[Metrics, tuple[str, ...]]],
     killed_for_memory: Callable[[], bool] = lambda: False,
-    measure_so_far: Callable[[], tuple[Metrics, tuple[str, ...]]] | None = None,
+    measure_so_far: Callable[[int], tuple[Metrics, tuple[str, ...]]] | None = None,
 ) -> Outcome:
     """Return the outcome of a process that ended.
 
     An exit status other than 0 is a failure, whatever was measured before it; `measure` is asked only where there is
     none, and raises `ValueError` with the reason where there is no value. `killed_for_memory` returns whether the
     kernel ended a process that ran out of memory while this one ran; it is asked about one that was killed.
-    `measure_so_far`, if there is one, is asked in place of `measure` about a process that ran too long.
+    `measure_so_far`, if there is one, is asked in place of `measure` about a process that ran too long, with what it
+    had printed before it was asked to end, in bytes.
     """
     if ended.stopped:
         return Outcome.stopped(ended.stopped, seconds=ended.seconds)
@@ -56,12 +57,12 @@ def outcome_of(
     return Outcome(Status.COMPLETED, metrics, seconds=ended.seconds, notes=notes)
 
 
-def _after_timeout(ended: Ended, measure: Callable[[], tuple[Metrics, tuple[str, ...]]] | None) -> Outcome:
+def _after_timeout(ended: Ended, measure: Callable[[int], tuple[Metrics, tuple[str, ...]]] | None) -> Outcome:
     """Return the outcome of a process that ran too long: without a value, or with that which it had so far."""
     reason = f"it ran longer than trial_timeout and was ended after {ended.seconds:.1f} s"
     if measure is not None:
         try:
-            metrics, notes = measure()
+            metrics, notes = measure(ended.printed)
         except ValueError as error:
             reason = f"{reason}; no value so far: {error}"
         else:

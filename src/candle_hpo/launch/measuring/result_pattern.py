@@ -85,16 +85,17 @@ class ResultPattern:
         names = {name.lower(): number for name, number in self._its.itself.groupindex.items()}
         self._group_of_step = next((names[name] for name in STEPS if name in names), None)
 
-    def find(self, output: Path, part: slice = WHOLE) -> Measured:
+    def find(self, output: Path, part: slice = WHOLE, *, is_over: bool = True) -> Measured:
         """Return the number in the last match in a part of the output, and what its other named groups have matched.
 
         A match lies within one line, or within lines that are near each other. Raises `ValueError`, which quotes line
-        and pattern, where no number is found, or not all of it, or something else stands where the last one should.
+        and pattern, where no number is found, or not all of it, or something else stands where the last one should; and
+        where a script that `is_over` by itself has crashed behind it.
         """
         match, is_empty = None, True
         for text in blocks_from_the_end(output, part, with_sequences=self._has_sequences):
             is_empty = False
-            if match is None and (match := self._last_match(text)):
+            if match is None and (match := self._last_match(text, is_over=is_over)):
                 value = self._number(match, self._its.value)
                 others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
                 found = Measured(value, {name: self._metric(match, number) for name, number in others.items()})
@@ -191,13 +192,13 @@ class ResultPattern:
             raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
         return number
 
-    def _last_match(self, text: str) -> re.Match[str] | None:
+    def _last_match(self, text: str, *, is_over: bool) -> re.Match[str] | None:
         """Return the last match; raise `ValueError` where something else stands where a later one should."""
         match = _last(self._its.itself.finditer(text))
         later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
             raise self._error("finds no number in the last line with its label:", later, later.end())
-        if said := contradiction(text, match.end() if match else 0, self._says_none):
+        if said := contradiction(text, match.end() if match else 0, self._says_none, has_ended=is_over):
             raise ValueError(f'the last match of result_pattern is followed by "{shortened(said)}" ({self.text})')
         return match
 
