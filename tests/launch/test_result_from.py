@@ -291,6 +291,24 @@ def test_the_files_of_events_in_a_folder_are_one_run(tmp_path: Path) -> None:
     assert found.find().value == 0.25
 
 
+def test_events_of_before_are_not_the_trial_s(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(EVENTS)
+    trial = Trial(tmp_path, which="best", file="*.tfevents.*", key="loss")
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
+    (tmp_path / NAME).write_bytes(EVENTS + event(3, "loss", 0.5))
+    assert found.find().value == 0.5
+
+
+def test_a_file_that_is_begun_again_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("loss\n0.5\n0.2\n")
+    trial = Trial(tmp_path, which="best", file="a.csv", key="loss")
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
+    for text in ("", "loss\n0.5\n", "loss\n0.5\n0.2\n0.3\n"):
+        (tmp_path / "a.csv").write_text(text)
+        found.look()
+    assert found.find().value == 0.2
+
+
 def test_where_a_file_with_a_smaller_number_is_newer_nobody_knows_which(tmp_path: Path) -> None:
     trial = Trial(tmp_path, file="run_*.json", key="loss")
     found = Measurement(trial.source, tmp_path, trial.paths, "")
@@ -332,7 +350,7 @@ NAME = "events.out.tfevents.1795687089.node.1.0"
 
 def in_events(here: Path, data: bytes, which: str = "last", key: str = "loss") -> Measured:
     (here / NAME).write_bytes(data)
-    return in_event_files([here / NAME], key, Choice(result_from(which)))
+    return in_event_files([(here / NAME, 0)], key, Choice(result_from(which)))
 
 
 def test_a_checksum_is_that_of_tfrecord() -> None:
@@ -343,7 +361,9 @@ def test_a_file_of_events(tmp_path: Path) -> None:
     best = in_events(tmp_path, EVENTS, "best")
     assert best == (0.25, {"step": 1, "acc": pytest.approx(0.7)}, ())
     assert in_events(tmp_path, EVENTS).value == 0.75
-    assert in_events(tmp_path, EVENTS + event(3, "loss", 0.1)[:-1]).value == 0.75  # it is not whole
+    with pytest.raises(ValueError, match="ends within a record"):
+        in_events(tmp_path, EVENTS + event(3, "loss", 0.1)[:-1])
+    assert in_event_files([(tmp_path / NAME, 0)], "loss", Choice(result_from("last")), is_over=False).value == 0.75
     for form in ("content", "list"):
         assert in_events(tmp_path, EVENTS + event(1 << 40, "loss", 0.125, form))[:2] == (0.125, {"step": 1 << 40})
     assert in_events(tmp_path, EVENTS + event(3, "loss", 0.125, "two")).value == 0.75  # two numbers are none

@@ -115,6 +115,7 @@ def _run_process(
 ) -> Outcome:
     """Run the model's process, and return what came of it."""
     measurement = Measurement(model.result, program.directory, paths, model.how_to_report)
+    watch.also_look = measurement.look
     memory = MemoryWatch()
     try:
         with watch:

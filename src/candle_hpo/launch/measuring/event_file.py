@@ -173,15 +173,17 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             raise IndexError
 
 
-def in_event_files(paths: Sequence[Path], key: str, choice: Choice) -> Measured:
+def in_event_files(files: Sequence[tuple[Path, int]], key: str, choice: Choice, *, is_over: bool = True) -> Measured:
     """Return the value of a tag in the event files of a folder, which are one run, as TensorBoard takes them.
 
-    Raises `ValueError` where there is none, or a file is not sound.
+    Of each file, its first bytes, so many of them, are not the trial's. Raises `ValueError` where there is no value, or
+    a file is not sound; of a trial that `is_over` by itself, the last one is whole.
     """
     found: list[tuple[int, float]] = []
     beside: dict[int, dict[str, object]] = {}
-    for path in paths:
+    for path, begin in files:
         with path.open("rb") as file:
+            file.seek(begin)
             try:
                 for scalars in map(scalars_of, records(file)):
                     others = beside.setdefault(scalars.step, {"step": scalars.step})
@@ -190,10 +192,12 @@ def in_event_files(paths: Sequence[Path], key: str, choice: Choice) -> Measured:
                         found.append((scalars.step, scalars.values[key]))
             except EventFileError as error:
                 raise ValueError(f"{path.name} {error}") from None
+            if is_over and path == files[-1][0] and file.read(1):
+                raise ValueError(f"{path.name} ends within a record; let the script close its writer")
     measured = chosen((reading(value, beside[step]) for step, value in found), choice, key)
     if measured is None:
         tags = ", ".join(sorted({tag for each in beside.values() for tag in each} - {"step"}))
-        raise ValueError(f'{paths[-1].name} has no "{key}" (it has: {shortened(tags) or "no numbers"})')
+        raise ValueError(f'{files[-1][0].name} has no "{key}" (it has: {shortened(tags) or "no numbers"})')
     return measured
 
 

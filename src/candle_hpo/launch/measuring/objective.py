@@ -67,6 +67,11 @@ class Measurement:
         self._source, self._paths, self._how = source, paths, how_to_report
         self._files = ResultFiles(folder, source.file) if source.file else None
 
+    def look(self) -> None:
+        """See what a model does to its files while it runs."""
+        if self._files is not None:
+            self._files.look()
+
     def metrics(self) -> tuple[Metrics, tuple[str, ...]]:
         """Return all metrics, the value under its name among them, and the notes of `find`."""
         return self._named(self.find())
@@ -120,7 +125,7 @@ class Measurement:
     def _read(self, written: Written, begin: int, *, is_over: bool) -> Measured:
         source, path = self._source, written.path
         if source.pattern is None and source.key is not None and FileKind.of(path) is FileKind.EVENTS:
-            return in_event_files(written.of_folder, source.key, source.choice)
+            return in_event_files(written.of_folder, source.key, source.choice, is_over=is_over)
         if source.pattern is None:
             return read_file(path, source.key, source.choice, begin, is_over=is_over)
         part = slice(begin, None) if is_over else finished_part(path, begin)

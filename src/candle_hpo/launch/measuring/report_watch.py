@@ -93,6 +93,7 @@ class ReportWatch:
         self, source: ResultSource, folder: Path, paths: TrialPaths, report: Callable[[Report], None] | None = None
     ) -> None:
         self.is_finished = False  # the trial has ended by itself, so that its last line is whole
+        self.also_look: Callable[[], None] = lambda: None
         self._has_all = self._has_written_left_out = False
         self._report, self._paths, self._is_own_file = report, paths, source.is_reported
         self._series = Series(source.objective)
@@ -191,6 +192,7 @@ class ReportWatch:
         with _Guard(self._faults):
             while not self._is_over.wait(pause):
                 began = time.monotonic()
+                self.also_look()
                 is_all = self.look()
                 self._write_left_out(is_over=False)
                 pause = max(LOOK_SECONDS if is_all else 0.0, (time.monotonic() - began) * (1 / _SHARE - 1))

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -31,12 +32,12 @@ class _State(NamedTuple):
 class Written(NamedTuple):
     """A file that a trial has written; its first bytes, so many of them, may have been there before.
 
-    `of_folder` are all files of its folder that the trial has written, this one among them.
+    `of_folder` are all files of its folder that the trial has written, this one among them, each with that number.
     """
 
     path: Path
     begin: int
-    of_folder: tuple[Path, ...]
+    of_folder: tuple[tuple[Path, int], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -49,6 +50,16 @@ class ResultFiles:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self.name = folder, name
         self._before = {path: state for path in self.paths() if (state := _state(path))}
+        self._shorter = Counter[Path]()
+
+    def look(self) -> None:
+        """See whether a file has become shorter than it was before: the trial has begun it again.
+
+        That is so where it is seen twice. A script that continues may write the whole file again for each new line.
+        """
+        for path, before in self._before.items():
+            now = _state(path, with_end=False)
+            self._shorter[path] += now is None or now.size < before.size
 
     def paths(self) -> list[Path]:
         """Return the files that there are by now, by the numbers in their paths."""
@@ -78,7 +89,7 @@ class ResultFiles:
                 f"which file is the result_file {self.name}: {self._shown(last)} has the larger number, and "
                 f"{self._shown(newest)} was written later"
             )
-        of_folder = tuple(path for path in own if path.parent == last.parent)
+        of_folder = tuple((path, self._begin_of(path)) for path in own if path.parent == last.parent)
         several = (f"of the files {self.name}, the one with the largest number has the value",) if own[1:] else ()
         return Written(last, self._begin_of(last), of_folder, several)
 
@@ -89,7 +100,7 @@ class ResultFiles:
         """Return how much of a file was there before, and still is; 0 of one that was written again as it was."""
         before = self._before.get(path)
         with path.open("rb") as file:
-            if before is None or file.seek(0, os.SEEK_END) <= before.size:
+            if before is None or self._shorter[path] > 1 or file.seek(0, os.SEEK_END) <= before.size:
                 return 0
             file.seek(before.size - len(before.end))
             return before.size if file.read(len(before.end)) == before.end else 0
