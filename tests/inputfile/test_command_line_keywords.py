@@ -86,6 +86,26 @@ def test_what_is_wrong(here: Path, lines: str, expected: str) -> None:
     assert str(caught.value) == expected.replace("{here}", str(here))
 
 
+@pytest.mark.parametrize(
+    ("lines", "is_wrong"),
+    [
+        ("hyperparams_as=arguments\nargument_style='--my-name=value'", True),
+        ("script_args='--mixed={mixed} {arguments}'", True),
+        ("script_args='{mixed} {arguments}'\nargument_style='--my-name=value'", False),
+        ("hyperparams_as=arguments", False),
+        ("hyperparams_as=arguments\nargument_style='--my-name=value mixed:-m'", False),
+        ("hyperparams_as=arguments\nargument_style='name=value'", False),
+    ],
+)
+def test_a_text_with_a_comma_is_one_of_a_list(here: Path, lines: str, is_wrong: bool) -> None:
+    sets = '{"mixed": ["a", "b"], "one": "a,b"}\n{"mixed": ["a", "b, c"], "one": "a"}'
+    if not is_wrong:
+        read(here, lines, sets)
+        return
+    with pytest.raises(InputError, match='"mixed" is a list that is joined by commas, and "b, c" has one itself'):
+        read(here, lines, sets)
+
+
 def test_a_parameter_with_a_condition_is_not_in_every_trial(here: Path) -> None:
     parameters = (
         '{"name": "optimizer", "type": "categorical", "choices": ["sgd", "adam"]}\n'

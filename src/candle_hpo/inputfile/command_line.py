@@ -22,6 +22,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.control import Control
+from candle_hpo.inputfile.handed_files import samples_of
 from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w./@-]*", re.ASCII)
@@ -55,6 +56,13 @@ def check_command_line(
         for problem in _problems(words or (), names, reserved, default_model, space):
             findings.wrong(control.line_of(keyword), f"{keyword}: {problem}")
     style = settings.argument_style
+    joined = _joined_by_commas(settings, in_arguments if hands_over_all else ())
+    for name, text in _texts_with_commas(joined, default_model, space):
+        findings.wrong(
+            where,
+            f'"{name}" is a list that is joined by commas, and "{text}" has one itself; hand it over as several words, '
+            f"by {{{name}}} as a word by itself or an argument_style without =",
+        )
     for name in [*style.options, *style.flags]:
         if names and name not in names:
             where = control.line_of("argument_style")
@@ -62,6 +70,28 @@ def check_command_line(
     if settings.start and settings.start.module and settings.model_script:
         _check_module(settings.start.module, settings.model_script, control, findings)
     findings.notes.extend(_notes_on_what_has_no_effect(control, settings, hands_over_all=hands_over_all))
+
+
+def _joined_by_commas(settings: Settings, in_arguments: Sequence[str]) -> set[str]:
+    """Return the hyperparameters of whose lists one word is made."""
+    words, style = settings.argument_words, settings.argument_style
+    within = placeholders(word for word in words if not only_placeholder(word))
+    is_joined = style.prefix.startswith("-") and style.separator != " "
+    return {*within, *(name for name in in_arguments if is_joined and name not in style.options)}
+
+
+def _texts_with_commas(
+    names: Collection[str], default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
+) -> Iterator[tuple[str, str]]:
+    """Yield each of these hyperparameters that has a list with a text with a comma, and the first such text."""
+    found: dict[str, str] = {}
+    for values in samples_of(default_model, space) if names else ():
+        for name in names & values.keys():
+            value = values[name]
+            for text in value if isinstance(value, list) else ():
+                if isinstance(text, str) and "," in text:
+                    found.setdefault(name, text)
+    yield from found.items()
 
 
 def _problems(
