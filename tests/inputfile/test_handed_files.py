@@ -350,6 +350,7 @@ def test_where_a_file_lies_in_a_trial_s_folder(here: Path, tmp_path_factory: pyt
         ('link="conf"', "conf/c.yaml would be conf/c.yaml in each trial's folder, where conf is conf"),
         ('link="params.json"', "params.json is what candle itself writes into each trial's folder"),
         ('link="."\nrun_in="script"', "the script itself is in"),
+        ('link="/"', "/ has no name that a link to it could have"),
         ('stdin_file="other/../conf/c.yaml"', ""),
     ],
 )

@@ -281,6 +281,18 @@ def test_of_several_files_the_one_with_the_largest_number_counts(tmp_path: Path)
     assert found.notes == (f"of the files {pattern}, the one with the largest number has the value",)
 
 
+def test_files_that_all_trials_share_are_nobody_s(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    trial = Trial(tmp_path, file="*/a.json", key="loss", shared=("shared", "data/x"))
+    found = Measurement(trial.source, tmp_path, trial.paths, "")
+    (tmp_path / "shared" / "a.json").write_text('{"loss": 1}')
+    with pytest.raises(ValueError, match="did not write"):
+        found.find()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.json").write_text('{"loss": 2}')
+    assert found.find().value == 2
+
+
 def test_the_files_of_events_in_a_folder_are_one_run(tmp_path: Path) -> None:
     trial = Trial(tmp_path, which="best", file="runs/*/events.out.tfevents.*", key="loss")
     found = Measurement(trial.source, tmp_path, trial.paths, "")

@@ -74,6 +74,9 @@ def problems_of_places(settings: Settings) -> Iterator[tuple[str, str]]:
     for file in (*written, *settings.link):
         keyword = "link" if file in settings.link else "config_file" if file == settings.config_file else "stdin_file"
         place = places[file.path]
+        if not place.parts:
+            yield keyword, f"{file.path} has no name that a link to it could have; link what the script reads there"
+            continue
         if place.parts[0] in own:
             yield keyword, f"{place} is what candle itself writes into each trial's folder; call it something else"
         for path, other in places.items():

@@ -174,6 +174,7 @@ def model_command(
             settings.objective.name,
             settings.result_from,
             settings.direction,
+            tuple(map(settings.place_of, settings.link)),
         ),
         takes_value_so_far=settings.on_timeout == "take_value",
         modules=(*site_modules, *modules_of(settings)),

@@ -31,7 +31,8 @@ class ResultSource(msgspec.Struct, frozen=True):
     """Where the value is: in matches of `pattern`, in the output or in `file`; at `key` in `file`; else it is returned.
 
     `objective` is its name among the metrics; `result_from` says which of several is the value, by `direction`, and
-    that what a script reports counts where it returns none. With None it is the last one, and no report.
+    that what a script reports counts where it returns none. With None it is the last one, and no report. `shared` are
+    what all trials share, links in their working directories.
     """
 
     pattern: str | None = None
@@ -40,6 +41,7 @@ class ResultSource(msgspec.Struct, frozen=True):
     objective: str = THE_VALUE
     result_from: ResultFrom | None = None
     direction: Direction = Direction.MINIMIZE
+    shared: tuple[str, ...] = ()
 
     @property
     def is_reported(self) -> bool:
@@ -65,7 +67,7 @@ class Measurement:
 
     def __init__(self, source: ResultSource, folder: Path, paths: TrialPaths, how_to_report: str) -> None:
         self._source, self._paths, self._how = source, paths, how_to_report
-        self._files = ResultFiles(folder, source.file) if source.file else None
+        self._files = ResultFiles(folder, source.file, source.shared) if source.file else None
 
     def look(self) -> None:
         """See what a model does to its files while it runs."""

@@ -269,7 +269,7 @@ def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Calla
         return ReportedLines(paths.reports, source.objective, refuse)
     of_file = partial(reports_in_file, source, refuse)
     if is_pattern_of_names(source.file):
-        return NewestFile(ResultFiles(folder, source.file), of_file)
+        return NewestFile(ResultFiles(folder, source.file, source.shared), of_file)
     return of_file(folder / source.file)
 
 

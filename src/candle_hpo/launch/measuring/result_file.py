@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -44,11 +45,12 @@ class Written(NamedTuple):
 class ResultFiles:
     """The files that a `result_file` names, as they were before the trial began: what was written since is its own.
 
-    Of several, as in `checkpoint-*/trainer_state.json`, the last one by the numbers in its path is the one.
+    Of several, as in `checkpoint-*/trainer_state.json`, the last one by the numbers in its path is the one. None is in
+    what is `shared` with other trials, which may write there meanwhile.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self.name = folder, name
+    def __init__(self, folder: Path, name: str, shared: Sequence[str] = ()) -> None:
+        self._folder, self.name, self._shared = folder, name, [folder / place for place in shared]
         self._before = {path: state for path in self.paths() if (state := _state(path))}
         self._shorter = Counter[Path]()
 
@@ -66,7 +68,8 @@ class ResultFiles:
         if not is_pattern_of_names(self.name):
             return [self._folder / self.name]
         with suppress(OSError):
-            return sorted(self._folder.glob(self.name), key=_natural)
+            found = (path for path in self._folder.glob(self.name) if not any(map(path.is_relative_to, self._shared)))
+            return sorted(found, key=_natural)
         return []
 
     def own(self) -> list[Path]:
