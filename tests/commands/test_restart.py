@@ -207,6 +207,33 @@ def test_a_value_of_another_name_is_not_mixed_with_those_that_are_there(
     assert runs(here) == before
 
 
+def test_the_best_of_each_trial_is_not_mixed_with_the_worst(
+    candle: Candle, write_input: WriteInput, here: Path
+) -> None:
+    script = "print('loss 2\\nloss 1')\n"
+    control = "result_pattern='loss ([0-9]+)'\nresult_from=best"
+    assert candle("submit-job", write_input(script, control)).returncode == 0
+    done = candle("submit-job", write_input(script, f"{control}\ndirection=maximize\nrestart_from_exp=X000"))
+    assert done.returncode == 2
+    expected = "X000 has result_from=best and direction=minimize, and this file result_from=best and direction=maximize"
+    assert expected in " ".join(done.stderr.split())
+
+
+def test_what_later_trials_have_otherwise_is_noted(here: Path, candle: Candle, write_input: WriteInput) -> None:
+    script = "import json\nval_to_return = sum(json.load(open('c.json')).values())\n"
+    control = "config_file=c.json"
+    (here / "c.json").write_text('{"x": 1, "y": 1, "z": 1}')
+    assert candle("submit-job", write_input(script, control)).returncode == 0
+    more = '{"x": 1}\n{"x": 3}\n{"x": 2}\n{"x": 4, "y": 0}\n{"x": 5}'
+    again = f"{control}\nrestart_from_exp=X000"
+    done = candle("submit-job", write_input(script, again, param_space=more))
+    assert "Other than" not in done.stdout
+    (here / "c.json").write_text('{"x": 1, "y": 1, "z": 100}')
+    done = candle("submit-job", write_input(script, f"{again}\nprepare=true", param_space=f'{more}\n{{"x": 6}}'))
+    assert "Other than when X000 was submitted: prepare, c.json; 5 trials completed before that" in done.stdout
+    assert results()["hpset_00006"] == 108
+
+
 def test_a_file_without_sets_keeps_those_that_are_there(candle: Candle, write_input: WriteInput) -> None:
     assert candle("submit-job", write_input(SUM)).returncode == 0
     done = candle("submit-job", write_input(SUM, "restart_from_exp=X000", param_space=""))

@@ -10,8 +10,9 @@ import msgspec
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Settings
+from candle_hpo.core.file_template import FileTemplate
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.inputfile.handed_files import read_templates
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
@@ -23,6 +24,11 @@ from candle_hpo.script.folder import files_around_script
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
+# The keywords that say what a trial runs and how its value is found; where they change, the name of the value may stay.
+_OF_A_TRIAL = (
+    "model_command", "hyperparams_as", "argument_style", "script_args", "extra_script_args", "prepare", "config_file",
+    "stdin_file", "link", "run_in", "result_file", "result_key", "result_pattern", "trial_timeout", "on_timeout",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
             f"{settings.objective.name} (result_pattern, result_key): they may not be the same; to continue {name}, "
             "keep its own"
         )
-    if settings.result_from != before.settings.result_from:
+    if _choice_of(settings) != _choice_of(before.settings):
         raise InputError(
             f"{name} has {_text_of_choice(before.settings)}, and this file {_text_of_choice(settings)}: its values are "
             f"other ones, and cannot be compared; to continue {name}, keep its own"
@@ -93,15 +99,47 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
-        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
+        notes = (note, *_notes_on_trials(earlier, stored))
+        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), notes)
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
-        return Restart(earlier, before, stored, (), (note,))
+        return Restart(earlier, before, stored, (), (note, *_notes_on_trials(earlier, stored)))
     return _plan_of_grid(earlier, stored, request)
 
 
+def _choice_of(settings: Settings) -> object:
+    is_best = settings.result_from is not None and settings.result_from.which == "best"
+    return settings.result_from, settings.direction if is_best else None
+
+
 def _text_of_choice(settings: Settings) -> str:
-    return "no result_from" if settings.result_from is None else f"result_from={settings.result_from}"
+    if settings.result_from is None:
+        return "no result_from"
+    direction = f" and direction={settings.direction.value}" if settings.result_from.which == "best" else ""
+    return f"result_from={settings.result_from}{direction}"
+
+
+def _notes_on_trials(earlier: Experiment, stored: StoredExperiment) -> list[str]:
+    """Return a note on what later trials have otherwise than those that are completed, beside their sets."""
+    before, completed = earlier.stored, earlier.history.counts[Status.COMPLETED]
+    if not completed:
+        return []
+    changed = [name for name in _OF_A_TRIAL if getattr(stored.settings, name) != getattr(before.settings, name)]
+    texts = {template.path: _words_of(template) for template in before.templates}
+    changed += [each.place for each in stored.templates if texts.get(each.path, _words_of(each)) != _words_of(each)]
+    if not changed:
+        return []
+    return [
+        f"Other than when {earlier.name} was submitted: {', '.join(changed)}; {count(completed, 'trial')} completed "
+        "before that"
+    ]
+
+
+def _words_of(template: FileTemplate) -> Sequence[str]:
+    """Return what a file says without hyperparameters, but for the blanks in it."""
+    if template.form == "text":
+        return [*template.texts, *(hole.name for hole in template.holes)]
+    return template.filled({}).split()
 
 
 def _fidelity_text(settings: Settings) -> str:
@@ -142,7 +180,8 @@ def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: InputF
             f"Other values in this file than in {name}, which keeps its own: {_shown(found.changed)}; to run the "
             "values of this file, give them another id"
         )
-    return Restart(earlier, before, stored, found.added, (*notes, *_notes_on_defaults(name, before, default_model)))
+    notes += [*_notes_on_defaults(name, before, default_model), *_notes_on_trials(earlier, stored)]
+    return Restart(earlier, before, stored, found.added, tuple(notes))
 
 
 def _notes_on_defaults(name: str, before: StoredExperiment, default_model: Hyperparameters) -> list[str]:
