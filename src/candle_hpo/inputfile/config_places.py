@@ -71,7 +71,7 @@ def _yaml(text: str) -> Iterator[Place]:
             keys = set[str]()
             for key, value in node.value:
                 inner = _joined(name, key.value)
-                if inner in keys and id(value) in seen:  # an alias, which is no place, in place of what stood there
+                if inner in keys and id(value) in seen:  # an alias takes the place of what stood there
                     yield Place(inner, *_span(key, text))
                 keys.add(inner)
                 yield from below(value, inner)

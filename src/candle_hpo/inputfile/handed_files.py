@@ -219,7 +219,7 @@ def _template(
 
 
 def _refuse_what_is_not_clear(form: Form, wanted: Sequence[Place], places: Sequence[Place]) -> None:
-    """Raise `NotOfThisForm` where a place, or what it is in, is there twice: one of the two counts for nothing."""
+    """Raise `NotOfThisForm` where a place, or what it is in, appears twice: one of the two counts for nothing."""
     times = Counter(_in_file(form, place.name) for place in places)
     for place in wanted:
         steps = _in_file(form, place.name).split(".")
