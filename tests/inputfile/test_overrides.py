@@ -21,7 +21,7 @@ def read(here: Path, *overrides: str) -> InputFile:
 
 
 def test_they_take_the_place_of_lines_and_are_kept(here: Path) -> None:
-    text = 'it\'s "quoted"; $HOME (\\d+) # not a comment'
+    text = ' it\'s "quoted"; $HOME (\\d+) # not a comment'
     overrides = ("nworkers=8", "trial_timeout=", f"result_pattern={text}", "seed = 5")
     request = read(here, *overrides)
     settings = request.settings

@@ -80,9 +80,14 @@ def with_overrides(text: str, control: Control, overrides: Sequence[str]) -> str
     lines = text.split("\n")
     for number in control.replaced:
         lines[number - 1] = f"# {lines[number - 1]}"
-    given = [override.partition("=") for override in overrides]
-    added = [f"  {name.strip()}={shlex.quote(value.strip())}  # --set" for name, _, value in given]
+    added = [f"  {name}={shlex.quote(value)}  # --set" for name, value in map(_name_and_value, overrides)]
     return "\n".join([*lines[: control.header], *added, *lines[control.header :]])
+
+
+def _name_and_value(override: str) -> tuple[str, str]:
+    """Return both, the value as it is, blanks too, unless there are some before the `=` as well: `seed = 5`."""
+    name, _, value = override.partition("=")
+    return name.strip(), value.strip() if name[-1:].isspace() else value
 
 
 def _read_overrides(control: Control, findings: Findings) -> set[str]:
@@ -101,7 +106,7 @@ def _read_overrides(control: Control, findings: Findings) -> set[str]:
         else:
             overridden.add(keyword.name)
             control.lines[keyword.name] = -place
-            _read_value(control, keyword.name, assignment[2].strip(), -place, assignment[1], findings)
+            _read_value(control, keyword.name, _name_and_value(override)[1], -place, assignment[1], findings)
     return overridden
 
 
