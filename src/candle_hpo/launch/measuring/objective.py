@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from candle_hpo.launch.measuring.printed_text import WHOLE, finished_part
 from candle_hpo.launch.measuring.readings import LAST, Choice, Measured, Reading, chosen
 from candle_hpo.launch.measuring.reports import report_in_line
 from candle_hpo.launch.measuring.result_file import ResultFiles, Written, raise_if_the_machines, read_file
-from candle_hpo.launch.measuring.result_pattern import ResultPattern
+from candle_hpo.launch.measuring.result_pattern import NothingFoundError, ResultPattern
 
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 _LONGEST_REPORT = 1 << 22
@@ -89,9 +90,9 @@ class Measurement:
         """Return the value and the metrics beside it, with notes on how they were found.
 
         Unless the model `is_over` by itself, the value so far is looked for: an unfinished line does not count, and
-        of a script that reports, it is what it has reported; that it crashes once it is asked to end, when it had
-        `printed` so many bytes, says nothing against that. Raises `ValueError` with the reason where there is no
-        finite number, or it is in doubt which one.
+        of a script that reports, it is what it has reported. What it prints once it is asked to end, when it had
+        `printed` so many bytes, counts only where there is nothing before, and no crash there does. Raises
+        `ValueError` with the reason where there is no finite number, or it is in doubt which one.
         """
         source, files = self._source, self._files
         try:
@@ -101,7 +102,8 @@ class Measurement:
                 pattern, output = ResultPattern(source.pattern), self._paths.output
                 if is_over:
                     return _printed(pattern, output, source.choice, WHOLE)
-                pattern.raise_if_crashed(output, slice(0, printed))
+                with suppress(NothingFoundError):
+                    return _printed(pattern, output, source.choice, finished_part(output, end=printed))
                 return _printed(pattern, output, source.choice, finished_part(output), is_over=False)
             return self._reported(is_over=is_over)
         except OSError as error:

@@ -44,10 +44,10 @@ def blocks_from_the_end(output: Path, part: slice = WHOLE, *, with_sequences: bo
             following = text[: text.rfind("\n", 0, _OVERLAP) + 1]
 
 
-def finished_part(output: Path, begin: int = 0) -> slice:
-    """Return the part of the output from there on that nobody was still writing: all but an unfinished last line."""
+def finished_part(output: Path, begin: int = 0, end: int | None = None) -> slice:
+    """Return the part of the output from there to `end` that nobody was still writing: all but an unfinished line."""
     with output.open("rb") as file:
-        end = file.seek(0, 2)
+        end = file.seek(0, 2) if end is None else end
         while end > begin:
             start = max(begin, end - _BLOCK)
             file.seek(start)

@@ -71,6 +71,10 @@ class Occurrence(NamedTuple):
     before: str = ""
 
 
+class NothingFoundError(ValueError):
+    """There is no match."""
+
+
 class ResultPattern:
     """A regular expression for the line of output with the value. Raises `re.error` for what is none.
 
@@ -108,11 +112,11 @@ class ResultPattern:
             return found
         raise self.nothing(is_empty=is_empty)
 
-    def nothing(self, *, is_empty: bool = False) -> ValueError:
+    def nothing(self, *, is_empty: bool = False) -> NothingFoundError:
         """Return the error of an output in which there is no match."""
         if is_empty and self.where == "its output":
-            return ValueError("it printed nothing, so result_pattern found nothing")
-        return ValueError(f"result_pattern found nothing in {self.where} ({self.text})")
+            return NothingFoundError("it printed nothing, so result_pattern found nothing")
+        return NothingFoundError(f"result_pattern found nothing in {self.where} ({self.text})")
 
     def raise_if_crashed(self, output: Path, part: slice) -> None:
         """Raise `ValueError` where the end of the output says that the script has crashed."""
