@@ -106,6 +106,16 @@ def test_a_text_with_a_comma_is_one_of_a_list(here: Path, lines: str, is_wrong: 
         read(here, lines, sets)
 
 
+def test_a_text_that_a_shell_would_read_otherwise(here: Path) -> None:
+    lines = "model_command=\"bash -c 'x {script} {n}'\""
+    read(here, lines, '{"n": "a-b.c"}\n{"n": "d"}\n{"n": 1e-5}')
+    for text in ("a b", "$HOME", ""):
+        with pytest.raises(InputError, match=r"\{n\} would be read by a shell"):
+            read(here, lines, f'{{"n": "a"}}\n{{"n": "{text}"}}')
+    read(here, "model_command='bash -c \"x {script} \\'{n}\\'\"'".replace("\\'", "'\\''"), '{"n": "a b"}')
+    read(here, "model_command=\"bash -c 'x {script} $1' bash {n}\"", '{"n": "a b"}')
+
+
 def test_a_parameter_with_a_condition_is_not_in_every_trial(here: Path) -> None:
     parameters = (
         '{"name": "optimizer", "type": "categorical", "choices": ["sgd", "adam"]}\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePath
@@ -26,6 +27,9 @@ from candle_hpo.inputfile.handed_files import samples_of
 from candle_hpo.inputfile.sections import Findings
 
 _OPTION_NAME = re.compile(r"\w[\w./@-]*", re.ASCII)
+_FLAG_OF_SHELL = re.compile(r"-[a-z]*c")
+_IN_QUOTES = re.compile(r"""(["'])\{[^{}]*\}\1""")
+_ONE_WORD = re.compile(r"[\w./:@%+,=-]+")  # of a shell, as it is
 _RESERVED = (ARGUMENTS, SCRIPT, PYTHON)
 _NO_SCRIPT = {"model_script": "", "workflow": "grid"}
 
@@ -57,11 +61,18 @@ def check_command_line(
             findings.wrong(control.line_of(keyword), f"{keyword}: {problem}")
     style = settings.argument_style
     joined = _joined_by_commas(settings, in_arguments if hands_over_all else ())
-    for name, text in _texts_with_commas(joined, default_model, space):
+    is_apart = re.compile(r"[^,]*")
+    for name, text in _other_texts(joined, is_apart, default_model, space, in_lists=True):
         findings.wrong(
             where,
             f'"{name}" is a list that is joined by commas, and "{text}" has one itself; hand it over as several words, '
             f"by {{{name}}} as a word by itself or an argument_style without =",
+        )
+    for name, text in _other_texts(_in_shell(settings.argument_words), _ONE_WORD, default_model, space):
+        findings.wrong(
+            where,
+            f'{{{name}}} would be read by a shell, and "{text}" is not one word to it; hand it over behind the '
+            f"command, such as bash -c 'run --name \"$1\"' bash {{{name}}}",
         )
     for name in [*style.options, *style.flags]:
         if names and name not in names:
@@ -80,16 +91,29 @@ def _joined_by_commas(settings: Settings, in_arguments: Sequence[str]) -> set[st
     return {*within, *(name for name in in_arguments if is_joined and name not in style.options)}
 
 
-def _texts_with_commas(
-    names: Collection[str], default_model: Hyperparameters, space: GridSpace | ParametricSpace | None
+def _in_shell(words: Sequence[str]) -> set[str]:
+    """Return the hyperparameters within commands that a shell reads, `bash -c '…'`, without quotes there."""
+    pairs = itertools.pairwise(words)
+    commands = (word for before, word in pairs if _FLAG_OF_SHELL.fullmatch(before) and " " in word)
+    return {*placeholders(_IN_QUOTES.sub("", command) for command in commands)}
+
+
+def _other_texts(
+    names: Collection[str],
+    allowed: re.Pattern[str],
+    default_model: Hyperparameters,
+    space: GridSpace | ParametricSpace | None,
+    *,
+    in_lists: bool = False,
 ) -> Iterator[tuple[str, str]]:
-    """Yield each of these hyperparameters that has a list with a text with a comma, and the first such text."""
+    """Yield each of these hyperparameters that has a text, or a list with one, which is not allowed, and the first."""
     found: dict[str, str] = {}
     for values in samples_of(default_model, space) if names else ():
-        for name in names & values.keys():
+        for name in values.keys() & names:
             value = values[name]
-            for text in value if isinstance(value, list) else ():
-                if isinstance(text, str) and "," in text:
+            items = value if isinstance(value, list) else () if in_lists else (value,)
+            for text in items:
+                if isinstance(text, str) and not allowed.fullmatch(text):
                     found.setdefault(name, text)
     yield from found.items()
 
