@@ -292,6 +292,8 @@ def test_what_a_set_lacks_stays_as_it_is_in_the_file(here: Path) -> None:
         ("c.ini", "[s]\na = 1\n", "s.a = 'x ; y'", "not every reader of INI files reads"),
         ("c.ini", "[s]\na = 1\n", "s.a = 'x\\ny'", "it has more than one line"),
         (".env", "A=1\n", "A = None", "null has no spelling there"),
+        (".env", "A=1; B=2\n", "A = 3", 'it has no "A"'),
+        ("c.properties", "a=1\n", "a = 'x\\\\d'", "a backslash has another meaning there"),
         ("c.nml", "a = 1\n", "a = 1", "c.nml: there is no namelist"),
         ("c.nml", "&s a=1 /", "s.a = {'x': 1}", "a namelist has no spelling for it"),
         ("run.dat", "a 1\n", "a = 1", "write {{ name }} in it where the value of a hyperparameter belongs"),

@@ -86,7 +86,10 @@ class FileTemplate(msgspec.Struct, frozen=True):
         if isinstance(value, int) and not isinstance(value, bool) and _FLOAT.fullmatch(hole.now.replace("_", "")):
             value = float(value)
         try:
-            return _WRITERS[self.form](value, hole.now)
+            text = _WRITERS[self.form](value, hole.now)
+            if "\\" in text and self.path.endswith(".properties"):
+                raise NotWritable("a backslash has another meaning there")
+            return text
         except NotWritable as error:
             raise NotWritable(f'{self.place}: "{hole.name}" cannot be written into it: {error}') from None
 

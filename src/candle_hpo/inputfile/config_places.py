@@ -227,9 +227,13 @@ _ENV = re.compile(
 )
 
 
+_ANOTHER_IN_LINE = re.compile(r"[^'\"].*;\s*(?:export\s+)?[A-Za-z_]\w*=")
+
+
 def _env(text: str) -> Iterator[Place]:
     for match in _ENV.finditer(text):
-        yield Place(match["name"], *match.span("value"))
+        if not _ANOTHER_IN_LINE.match(match["value"]):
+            yield Place(match["name"], *match.span("value"))
 
 
 _HIDDEN = re.compile(r"""'(?:[^'\n]|'')*'|"(?:[^"\n]|"")*"|![^\n]*""")
