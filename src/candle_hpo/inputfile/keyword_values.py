@@ -343,7 +343,7 @@ def result_from(text: str) -> ResultFrom:
 def file_in_run_folder(text: str) -> str:
     """Return a path that does not leave the run folder."""
     path = PurePath(text)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or text.startswith("~"):
         raise KeywordValueError(f"{text} is not in the trial's own folder; write for instance results/metrics.json")
     return text
 
