@@ -181,10 +181,7 @@ def test_sections(here: Path, text: str, expected: list[str]) -> None:
         ),
         (
             "result_file='~/x.json'",
-            [
-                "x.in:4: result_file: ~/x.json is not in the trial's own folder; "
-                "write for instance results/metrics.json"
-            ],
+            ["x.in:4: result_file: ~/x.json is not in the trial's own folder; write for instance results/metrics.json"],
         ),
         (
             r"result_pattern='step (?P<step>\d+) loss (\S+)'",
