@@ -338,8 +338,13 @@ def test_a_configuration_file_is_that_of_the_file_that_continues(
     (here / "c.json").write_text('{"x": 0, "y": 3}')
     sets = '{"x": 1}\n{"x": 5}'
     path = write_input(script, 'config_file="c.json"\nrestart_from_exp="X000"', "", sets)
-    assert candle("check", path, "--run").stdout.count("one trial: 15 after") == 1
-    assert candle("submit-job", path).returncode == 0
+    checked = candle("check", path, "--run").stdout
+    assert checked.count("one trial: 15 after") == 1
+    done = candle("submit-job", path)
+    assert done.returncode == 0
+    for said in (checked, done.stdout):
+        assert "c.json is not as it was in X000: trials from here on get it as it is now" in " ".join(said.split())
+    assert "is not as it was" not in candle("check", path).stdout
     values = [(here / "last-candle-job" / "run" / f"hpset_0000{n}" / "result.txt").read_text() for n in (1, 2)]
     assert list(map(float, values)) == [2, 15]
     assert (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Settings
+from candle_hpo.core.file_template import FileTemplate
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.handed_files import read_templates
@@ -90,14 +91,27 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
         raise InputError(*wrong)
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter, templates=templates)
     stored = msgspec.structs.replace(stored, copied=files_around_script(settings)[0])
+    other_files = tuple(_notes_on_files(name, before.templates, templates))
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
-        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
+        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note, *other_files))
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
-        return Restart(earlier, before, stored, (), (note,))
-    return _plan_of_grid(earlier, stored, request)
+        return Restart(earlier, before, stored, (), (note, *other_files))
+    plan = _plan_of_grid(earlier, stored, request)
+    return replace(plan, notes=(*plan.notes, *other_files))
+
+
+def _notes_on_files(name: str, before: Sequence[FileTemplate], now: Sequence[FileTemplate]) -> Iterator[str]:
+    """Yield a note on each file with hyperparameters that is not as it was: what has completed had the earlier one."""
+    earlier = {each.path: each.user_text for each in before}
+    for each in now:
+        if earlier.get(each.path, each.user_text) != each.user_text:
+            yield (
+                f"{each.place} is not as it was in {name}: trials from here on get it as it is now, and their values "
+                "may not be comparable with those that are there"
+            )
 
 
 def _text_of_choice(settings: Settings) -> str:
