@@ -26,7 +26,7 @@ from candle_hpo.runner.search_assembly import check_of_stopping, first_sets
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 
 _LEAST_FREE = 1e9  # bytes
-_FILES_OF_A_TRIAL = 6  # besides what the model writes
+FILES_OF_A_TRIAL = 7  # with its folder, besides what the model writes
 
 
 def check_place(trials: int | None, findings: Findings) -> None:
@@ -43,7 +43,7 @@ def check_place(trials: int | None, findings: Findings) -> None:
             files = os.statvfs(place).f_favail
         except OSError as error:
             raise MachineError(f"{here} cannot be used: {error.strerror}") from None
-        needed = _FILES_OF_A_TRIAL * (trials or 1)
+        needed = FILES_OF_A_TRIAL * (trials or 1)
         if 0 < files < needed:
             raise MachineError(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
         if free < _LEAST_FREE:
