@@ -239,7 +239,8 @@ def an_interrupted_campaign_leaves_nothing() -> str:
 def bad_trials_are_stopped_early() -> str:
     """Train with learning rates from far too small to good, four at a time, with and without early stopping."""
     before = used()
-    shared: dict[str, object] = {"nworkers": 4, "trials_per_gpu": 4, "result_pattern": REPORTED, "max_steps": 27}
+    shared: dict[str, object] = {"nworkers": 4, "trials_per_gpu": 4, "result_pattern": REPORTED}
+    shared |= {"min_steps": 1, "max_steps": 27}
     took, best, stopped = {}, {}, {}
     for stopping in ("none", "asha"):
         began = time.perf_counter()
