@@ -11,7 +11,6 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
-from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
@@ -234,7 +233,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
         notes += check.notes_on_names(request.default_model, request.space)
-        in_files = names_in(request.templates) | settings.asked_in_prepare
+        in_files = settings.handed_besides(request.templates)
         names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
         notes += check.compare(names, input_file, known=in_files).notes
     try:
