@@ -15,6 +15,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.draft.script_options import options_of_script
 from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.process.modules import environment_with
@@ -83,7 +84,8 @@ class ScriptCheck:
         words = self._settings.argument_words
         if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
             mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
-            compared = compare_options(self._settings, reading, names, mentions_file)
+            declared = {each.option for each in options_of_script(self._text, self._language).found} - {""}
+            compared = compare_options(self._settings, reading, names, mentions_file, declared)
             return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
