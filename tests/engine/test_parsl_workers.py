@@ -311,7 +311,7 @@ HighThroughputExecutor.start = start
 folder = pathlib.Path(sys.argv[1])
 (folder / "workers").mkdir()
 try:
-    ParslWorkers(folder, are_all_here=True)
+    ParslWorkers(folder, (54000, 55000), are_all_here=True)
 except MachineError as error:
     print(error)
 """
