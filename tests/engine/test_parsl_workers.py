@@ -354,7 +354,7 @@ from candle_hpo.engine.pilot import parsl_programs
 parsl_programs._LEAVING_SECONDS = parsl_programs._LOOK_SECONDS = 0.1
 threading.Thread(target=parsl_programs._leave_when_contact_ends, daemon=True).start()
 time.sleep(0.5)
-threading.Thread(target=time.sleep, args=(0.5,), name="Interchange-Communicator").start()
+threading.Thread(target=time.sleep, args=(3,), name="Interchange-Communicator").start()
 threading.Thread(target=threading.Event().wait).start()
 """
 
@@ -363,7 +363,7 @@ def test_a_manager_whose_threads_wait_for_each_other_ends_after_its_contact() ->
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", HUNG], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "lost contact with the campaign\n")
-    assert time.monotonic() - began > 1
+    assert time.monotonic() - began > 3
     module = find_spec("parsl.executors.high_throughput.process_worker_pool")
     assert module is not None
     assert module.origin is not None
