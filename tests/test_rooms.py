@@ -142,3 +142,10 @@ def test_the_command_line_starts_without_what_only_some_verbs_need() -> None:
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "candle_hpo.cli" in imported
     assert not {"numpy", "optuna", "parsl", "psutil", "scipy"} & set(imported)
+
+
+def test_an_experiment_on_one_machine_starts_without_what_only_a_cluster_or_a_search_needs() -> None:
+    command = [sys.executable, "-c", "import candle_hpo.commands.submit_job, sys; print(*sys.modules)"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "candle_hpo.runner.local_run" in imported
+    assert not {"asyncio", "numpy", "optuna", "parsl", "scipy", "yaml", "zmq"} & set(imported)

@@ -453,7 +453,7 @@ def test_a_trial_shows_whether_others_can_be_stopped_early(
     done = candle("check", write_input(script, control or "nworkers=1"), "--run")
     assert done.returncode == 0, done.stderr
     assert said in " ".join(done.stdout.split()).replace(" note ", " note  ").replace(" ok ", " ok    ")
-    assert ("until step 9" in done.stdout) == (script is REPORTS)
+    assert ("until step 9: 9 reports, from 9 to 1" in " ".join(done.stdout.split())) == (script is REPORTS)
 
 
 def test_a_trial_has_as_many_files_as_there_is_to_be_room_for(

@@ -19,6 +19,7 @@ from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
+from candle_hpo.report.curves import WHOLE_BYTES, last_points
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.cluster_job import clusters_of, job_script_of
 from candle_hpo.runner.findings import Findings
@@ -90,7 +91,8 @@ def run_one_trial(
         return None
     findings.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
     show = {"right": findings.right, "mention": findings.mention, "note": findings.note}
-    for how, text in check_of_stopping(request.settings, outcome.last_report):
+    points = last_points(paths.reports, request.settings.objective, WHOLE_BYTES)
+    for how, text in check_of_stopping(request.settings, outcome.last_report, points):
         show[how](text)
     return outcome.seconds
 
