@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import InputFile, Language, Settings
-from candle_hpo.core.paths import TrialPaths, init_run_paths
+from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
@@ -221,14 +221,13 @@ def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate
 
 def _files_in(folder: Path) -> list[Path]:
     """Return the tables and objects that a script has left in its folder, candle's own files apart."""
-    ours = ("params.json", "outcome.json", "reported_result.json", "reports.jsonl", "reports.of_model.jsonl")
     found = [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in _TABLES_AND_OBJECTS and path.is_file() and not path.is_symlink()
     ]
     usable = [path for path in found if path.stat().st_size <= _MOST_READ]
-    return [path for path in usable if path.parent != folder or path.name not in ours][:_MOST_FILES]
+    return [path for path in usable if path.parent != folder or path.name not in NAMES_OF_CANDLE][:_MOST_FILES]
 
 
 def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candidate | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Settings
-from candle_hpo.core.file_template import FileTemplate
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Hyperparameters, Status
+from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.inputfile.handed_files import read_templates
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
@@ -24,10 +23,10 @@ from candle_hpo.script.folder import files_around_script
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
-# The keywords that say what a trial runs and how its value is found; where they change, the name of the value may stay.
+# The keywords that say where, or when, the value is found, and what a trial runs beside its script.
 _OF_A_TRIAL = (
-    "model_command", "hyperparams_as", "argument_style", "script_args", "extra_script_args", "prepare", "config_file",
-    "stdin_file", "link", "run_in", "result_file", "result_key", "result_pattern", "trial_timeout", "on_timeout",
+    "result_pattern", "result_file", "result_key", "on_timeout", "model_command", "hyperparams_as", "argument_style",
+    "script_args", "extra_script_args", "prepare", "stdin_file", "link", "run_in",
 )  # fmt: skip
 
 
@@ -96,15 +95,26 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
         raise InputError(*wrong)
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter, templates=templates)
     stored = msgspec.structs.replace(stored, copied=files_around_script(settings)[0])
+    others = tuple(_notes_on_comparison(name, before, stored))
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
-        notes = (note, *_notes_on_trials(earlier, stored))
-        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), notes)
+        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note, *others))
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
-        return Restart(earlier, before, stored, (), (note, *_notes_on_trials(earlier, stored)))
-    return _plan_of_grid(earlier, stored, request)
+        return Restart(earlier, before, stored, (), (note, *others))
+    plan = _plan_of_grid(earlier, stored, request)
+    return replace(plan, notes=(*plan.notes, *others))
+
+
+def _notes_on_comparison(name: str, before: StoredExperiment, now: StoredExperiment) -> Iterator[str]:
+    """Yield a note on what makes values other ones than those that have completed trials of this experiment have."""
+    known = {each.user_text for each in before.templates}
+    changed = [each.place for each in now.templates if each.user_text not in known]
+    changed += [each for each in _OF_A_TRIAL if getattr(now.settings, each) != getattr(before.settings, each)]
+    if changed:
+        listed, are = ", ".join(changed), "is" if len(changed) == 1 else "are"
+        yield f"{listed} {are} not as in {name}: values from here on may not be comparable with those that are there"
 
 
 def _choice_of(settings: Settings) -> object:
@@ -117,29 +127,6 @@ def _text_of_choice(settings: Settings) -> str:
         return "no result_from"
     direction = f" and direction={settings.direction.value}" if settings.result_from.which == "best" else ""
     return f"result_from={settings.result_from}{direction}"
-
-
-def _notes_on_trials(earlier: Experiment, stored: StoredExperiment) -> list[str]:
-    """Return a note on what later trials have otherwise than those that are completed, beside their sets."""
-    before, completed = earlier.stored, earlier.history.counts[Status.COMPLETED]
-    if not completed:
-        return []
-    changed = [name for name in _OF_A_TRIAL if getattr(stored.settings, name) != getattr(before.settings, name)]
-    texts = {template.path: _words_of(template) for template in before.templates}
-    changed += [each.place for each in stored.templates if texts.get(each.path, _words_of(each)) != _words_of(each)]
-    if not changed:
-        return []
-    return [
-        f"Other than when {earlier.name} was submitted: {', '.join(changed)}; {count(completed, 'trial')} completed "
-        "before that"
-    ]
-
-
-def _words_of(template: FileTemplate) -> Sequence[str]:
-    """Return what a file says without hyperparameters, but for the blanks in it."""
-    if template.form == "text":
-        return [*template.texts, *(hole.name for hole in template.holes)]
-    return template.filled({}).split()
 
 
 def _fidelity_text(settings: Settings) -> str:
@@ -180,8 +167,7 @@ def _plan_of_grid(earlier: Experiment, stored: StoredExperiment, request: InputF
             f"Other values in this file than in {name}, which keeps its own: {_shown(found.changed)}; to run the "
             "values of this file, give them another id"
         )
-    notes += [*_notes_on_defaults(name, before, default_model), *_notes_on_trials(earlier, stored)]
-    return Restart(earlier, before, stored, found.added, tuple(notes))
+    return Restart(earlier, before, stored, found.added, (*notes, *_notes_on_defaults(name, before, default_model)))
 
 
 def _notes_on_defaults(name: str, before: StoredExperiment, default_model: Hyperparameters) -> list[str]:

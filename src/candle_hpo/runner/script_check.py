@@ -11,11 +11,11 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
-from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.draft.script_options import options_of_script
 from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.process.modules import environment_with
@@ -84,7 +84,8 @@ class ScriptCheck:
         words = self._settings.argument_words
         if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
             mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
-            compared = compare_options(self._settings, reading, names, mentions_file)
+            declared = {each.option for each in options_of_script(self._text, self._language).found} - {""}
+            compared = compare_options(self._settings, reading, names, mentions_file, declared)
             return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
@@ -234,7 +235,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
         notes += check.notes_on_names(request.default_model, request.space)
-        in_files = names_in(request.templates) | settings.asked_in_prepare
+        in_files = settings.handed_besides(request.templates)
         names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
         notes += check.compare(names, input_file, known=in_files).notes
     try:
