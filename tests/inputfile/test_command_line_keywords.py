@@ -106,6 +106,16 @@ def test_a_text_with_a_comma_is_one_of_a_list(here: Path, lines: str, is_wrong: 
         read(here, lines, sets)
 
 
+@pytest.mark.parametrize("lines", ["", "\nargument_style='lr:-b n_x:-c n-x:-b'"])
+def test_two_hyperparameters_with_one_option(here: Path, lines: str) -> None:
+    with pytest.raises(InputError, match=r"would both be (--n-x|-b), and one of them lost"):
+        read(here, f"hyperparams_as=arguments{lines}", '{"lr": 1, "n_x": 2, "n-x": 3}')
+
+
+def test_one_option_of_hyperparameters_that_exclude_each_other(here: Path) -> None:
+    read(here, "hyperparams_as=arguments\nargument_style='x:-b y:-b'", '{"x": 1, "y": null}\n{"x": null, "y": 2}')
+
+
 def test_a_text_that_a_shell_would_read_otherwise(here: Path) -> None:
     lines = "model_command=\"bash -c 'x {script} {n}'\""
     read(here, lines, '{"n": "a-b.c"}\n{"n": "d"}\n{"n": 1e-5}')

@@ -64,6 +64,11 @@ def check_command_line(
             why = f"in two pairs of braces, as in config_file, {name} is not replaced"
             findings.notes.append(f"{keyword}: {why}; write {{{name}}} for its value")
     style = settings.argument_style
+    options: dict[str, str] = {}
+    for name in in_arguments if hands_over_all else ():
+        option = style.options.get(name) or style.prefix + (name.replace("_", "-") if style.dashes else name)
+        if (other := options.setdefault(option, name)) != name and _are_together({name, other}, default_model, space):
+            findings.wrong(where, f'"{other}" and "{name}" would both be {option}, and one of them lost; rename one')
     joined = _joined_by_commas(settings, in_arguments if hands_over_all else ())
     is_apart = re.compile(r"[^,]*")
     for name, text in _other_texts(joined, is_apart, default_model, space, in_lists=True):
@@ -85,6 +90,13 @@ def check_command_line(
     if settings.start and settings.start.module and settings.model_script:
         _check_module(settings.start.module, settings.model_script, control, findings)
     findings.notes.extend(_notes_on_what_has_no_effect(control, settings, hands_over_all=hands_over_all))
+
+
+def _are_together(names: set[str], default_model: Hyperparameters, space: GridSpace | ParametricSpace | None) -> bool:
+    """Return whether any trial has all of these hyperparameters; those with conditions may exclude each other."""
+    if isinstance(space, ParametricSpace):
+        return not any(each.condition is not None and each.name in names for each in space.parameters)
+    return any(all(values.get(name) is not None for name in names) for values in samples_of(default_model, space))
 
 
 def _joined_by_commas(settings: Settings, in_arguments: Sequence[str]) -> set[str]:
