@@ -393,6 +393,15 @@ def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
         ("max_steps=1", (), ("max_steps: no effect without a rule in stopping",)),
         ("stopping=nan\nmax_steps=1", ("nan",), ("max_steps: no effect without a rule in stopping",)),
         ("on_timeout=take_value", (), ("on_timeout: no effect without trial_timeout",)),
+        (
+            "on_timeout=take_value\ntrial_timeout=1:00:00\nstopping=asha",
+            ("asha",),
+            (
+                "on_timeout=take_value: stopping learns the length of a whole trial from those that complete, and one "
+                "that is ended by its time is shorter; say max_steps",
+            ),
+        ),
+        ("on_timeout=take_value\ntrial_timeout=1:00:00\nstopping=asha\nmax_steps=9", ("asha",), ()),
         ("stopping=asha\nresult_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+)'", ("asha",), ()),
         (
             "stopping=asha\nresult_pattern='loss: ([0-9.]+)'",

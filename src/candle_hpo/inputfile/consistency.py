@@ -129,6 +129,11 @@ def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, 
         )
     if values.get("on_timeout") == "take_value" and "trial_timeout" not in there:
         yield "on_timeout: no effect without trial_timeout"
+    elif values.get("on_timeout") == "take_value" and rule and "max_steps" not in there:
+        yield (
+            "on_timeout=take_value: stopping learns the length of a whole trial from those that complete, and one that "
+            "is ended by its time is shorter; say max_steps"
+        )
     shares = [name for name in ("trials_per_gpu", "gpus_per_trial") if name in there]
     if shares and values.get("worker_type") == "cpu":
         yield f"{', '.join(shares)}: no effect on workers without a GPU"
