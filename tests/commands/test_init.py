@@ -145,17 +145,30 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
         (["train.py"], "does not run without values that its text does not show; give them: candle init"),
         (["train.py", "--", "--datum", "x"], 'train.py has no --datum; did you mean "--data"?'),
         (["train.py", "--", "--data"], "there is no value behind --data"),
+        (["own.py"], "neither its text nor its --help shows its options; name those that may vary"),
         (["empty.py"], "neither its text nor its --help shows anything that it can be given"),
         (["fixed.py"], "nothing has a range that could be proposed"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
     (here / "empty.py").write_text("print(1)\n")
+    (here / "own.py").write_text("import sys\nprint(dict(zip(sys.argv[1::2], sys.argv[2::2])))\n")
     (here / "fixed.py").write_text("import argparse\nargparse.ArgumentParser().add_argument('--name', default='x')\n")
     done = candle("init", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert not list(here.glob("*.in"))
+
+
+def test_options_that_nothing_shows_are_those_that_are_given(candle: Candle, here: Path) -> None:
+    (here / "own.py").write_text(
+        "import sys\nown = dict(zip(sys.argv[1::2], sys.argv[2::2]))\nprint('loss:', float(own['--shift']) ** 2)\n"
+    )
+    done = candle("init", "own.py", "--run", "--", "--shift", "-2", "--lr", "0.1")
+    assert done.returncode == 0, done.stderr
+    text = (here / "own.in").read_text()
+    assert "shift = -2" in text
+    assert "# The objective: loss, 4 in one run" in text
 
 
 def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, here: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.draft.given import missing, with_given, with_value
+from candle_hpo.draft.given import missing, options_as_given, with_given, with_value
 from candle_hpo.draft.options import Options, with_command
 from candle_hpo.draft.plan import first_draft, with_measured, with_remedy, with_usual_values, without_objective
 from candle_hpo.draft.text import Draft, input_text
@@ -30,6 +31,7 @@ from candle_hpo.runner.drafting import (
     find_options,
     has_failed,
     leaves_its_value,
+    may_have_options,
     run_with_defaults,
     with_whole_paths,
     workers_of_this_machine,
@@ -94,6 +96,13 @@ def _options(
     """Return what the script can be given, with a value for whatever it cannot do without."""
     name = Path(settings.model_script).name
     options = find_options(settings, interpreter, say)
+    if not options.found and may_have_options(settings):
+        if not given:
+            raise InputError(
+                f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
+                f"hand: candle init {shlex.quote(name)} --run -- --lr 0.1"
+            )
+        options, given = options_as_given(given), ()
     if not options.found:
         raise InputError(
             f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "

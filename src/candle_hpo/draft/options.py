@@ -28,11 +28,11 @@ class Kind(str, Enum):
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a script can be given, by the `name` that its hyperparameter will have.
 
-    `option` is what stands on the command line: `--batch-size`; with none, it is a place there (`is_positional`), or a
-    variable. A flag may have another option for false, `if_false`, or that one alone. `default` is None where there
-    is none, or where it is not known; one that `is_guessed` is what is usual for the name. `low` and `high` are bounds
-    that the script itself sets, `command` is the sub-command that has it, and `line` where the text says so, 0 for
-    nowhere.
+    `option` is what stands on the command line: `--batch-size`, or `--batch-size=` where its value is joined to it;
+    with none, it is a place there (`is_positional`), or a variable. A flag may have another option for false,
+    `if_false`, or that one alone. `default` is None where there is none, or where it is not known; one that
+    `is_guessed` is what is usual for the name. `low` and `high` are bounds that the script itself sets, `command` is
+    the sub-command that has it, and `line` where the text says so, 0 for nowhere.
     """
 
     name: str

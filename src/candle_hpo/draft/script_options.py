@@ -22,7 +22,7 @@ from candle_hpo.script.reading import read_script
 # Libraries whose options may be declared in other files, or in ways that are not read here.
 _PARSERS = (
     "argparse", "click", "typer", "absl", "fire", "tyro", "docopt", "jsonargparse", "configargparse", "tap", "plac",
-    "simple_parsing", "optparse", "transformers", "pytorch_lightning", "lightning",
+    "simple_parsing", "optparse", "transformers", "pytorch_lightning", "lightning", "hydra", "omegaconf", "getopt",
 )  # fmt: skip
 
 
@@ -43,6 +43,20 @@ def options_of_script(text: str, language: Language) -> Options:
 def has_parser(text: str) -> bool:
     """Return whether a Python file imports a library for options."""
     return re.search(rf"(?m)^\s*(?:import|from)\s+(?:{'|'.join(_PARSERS)})\b", text) is not None
+
+
+_OF_COMMAND_LINE = {
+    Language.PYTHON: r"\bargv\b|\bclick\b",
+    Language.R: r"\bcommandArgs\b|\bparse_args\b|\bdocopt\b",
+    Language.BASH: r"\$\{?[@*1-9]",
+    Language.PROGRAM: "",
+}
+
+
+def reads_command_line(text: str, language: Language) -> bool:
+    """Return whether a script looks at its command line, by its text; of a program, nothing says the opposite."""
+    has_library = language is Language.PYTHON and has_parser(text)
+    return has_library or re.search(_OF_COMMAND_LINE[language], text) is not None
 
 
 def _of_python(text: str, names: list[str]) -> Options:

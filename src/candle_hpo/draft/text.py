@@ -140,6 +140,10 @@ def script_args_of(options: Options) -> str:
 def style_of(options: Sequence[Option]) -> str:
     """Return the `argument_style` of options, with those that are exceptions to it; "" for the usual one."""
     named = [each for each in options if each.option or each.if_false]
+    is_joined = bool(named) and all(each.option.endswith("=") for each in named)
+    named = [msgspec.structs.replace(each, option=each.option.removesuffix("=")) for each in named]
+    if is_joined and not any(each.option.startswith("-") for each in named):
+        return "name=value"
     dashes = sum("-" in each.option.lstrip("-") for each in named)
     underscores = sum("_" in each.option.lstrip("-") for each in named)
     singles = sum(re.match(r"-[^-].", each.option) is not None for each in named)
@@ -148,6 +152,8 @@ def style_of(options: Sequence[Option]) -> str:
         example = "-my_name value"
     elif underscores > dashes:
         example = "--my_name value"
+    if is_joined:
+        example = example.replace(" ", "=")
     exceptions = []
     for each in named:
         if each.kind is Kind.FLAG and each.if_false:

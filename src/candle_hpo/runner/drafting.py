@@ -19,7 +19,7 @@ from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.plan import Remedy, Workers
-from candle_hpo.draft.script_options import has_parser, options_of_script
+from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.read import read_input_file
@@ -87,7 +87,16 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Opti
         lines = [line for line in said.splitlines() if line.strip()][-3:]
         say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
     both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands)
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
+
+
+def may_have_options(settings: Settings) -> bool:
+    """Return whether a script, of which no option was found, looks at its command line all the same."""
+    if settings.language is Language.PROGRAM:
+        return True
+    script = Path(settings.model_script)
+    text = script.read_text(encoding="utf-8", errors="replace")
+    return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
 
 
 def _imports_a_parser(script: Path, text: str) -> bool:
