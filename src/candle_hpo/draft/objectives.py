@@ -77,6 +77,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         """Where the number is, for people."""
         return f"{self.key} in {self.file}" if self.key else self.file or f'"{self.name}" in what it prints'
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether the number is printed without a name."""
+        return bool(self.patterns) and "(?P<" not in self.patterns[0]
+
 
 def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
     """Return the candidates in their order, without those that only repeat hyperparameters of these names.

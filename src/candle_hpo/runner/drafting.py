@@ -15,6 +15,7 @@ import msgspec
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.paths import TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
+from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
@@ -148,7 +149,22 @@ def run_with_defaults(request: InputFile) -> Ran:
         raise KeyboardInterrupt
     if has_failed(outcome):
         return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
-    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model))))
+    candidates = tuple(_candidates(paths, set(request.default_model)))
+    return Ran(outcome, paths, _with_names_of_the_text(candidates, settings))
+
+
+def _with_names_of_the_text(candidates: tuple[Candidate, ...], settings: Settings) -> tuple[Candidate, ...]:
+    """Return the candidates; one that was printed without a name has that of the script's text, if it shows one."""
+    if settings.language is Language.PROGRAM or not any(each.is_bare for each in candidates):
+        return candidates
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    named = named_by_text(text, settings.language)
+    if named is None:
+        return candidates
+    name, direction = named
+    return tuple(
+        msgspec.structs.replace(each, name=name, direction=direction) if each.is_bare else each for each in candidates
+    )
 
 
 def leaves_its_value(settings: Settings) -> bool:
