@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -54,7 +55,7 @@ def input_text(draft: Draft, name: str, *, is_asked: bool) -> str:
     """Return the text of the input file of this name; `is_asked` is whether the user has answered questions."""
     lines = [
         f"# {name}, by candle init: {draft.source}.",
-        f"# candle check {name} looks for mistakes, candle submit-job {name} runs it.",
+        f"# candle check {shlex.quote(name)} looks for mistakes, candle submit-job {shlex.quote(name)} runs it.",
         *([] if is_asked else ["# Nobody was asked: what is searched, and the objective, are what is likeliest."]),
         "",
         "&control",

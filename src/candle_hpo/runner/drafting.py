@@ -20,6 +20,8 @@ from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.plan import Remedy, Workers
+from candle_hpo.draft.python_reads import numbers_of_script
+from candle_hpo.draft.ranges import Range, range_of
 from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
@@ -98,6 +100,14 @@ def may_have_options(settings: Settings) -> bool:
     script = Path(settings.model_script)
     text = script.read_text(encoding="utf-8", errors="replace")
     return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
+
+
+def constants_of(settings: Settings) -> list[Range]:
+    """Return what a script in Python sets to a number at its top level, and could be searched."""
+    if settings.language is not Language.PYTHON:
+        return []
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    return [found for each in numbers_of_script(text) if (found := range_of(each)) is not None]
 
 
 def _imports_a_parser(script: Path, text: str) -> bool:
