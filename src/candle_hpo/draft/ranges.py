@@ -69,17 +69,22 @@ _BATCH = re.compile(r"batch|(?:^|[_.])bs(?:$|[_.])")
 _SIZE = re.compile(
     r"hidden|units|width|channels|filters|dim\b|_dim|latent|embed|neurons|leaves|nodes|capacity|d_model|rank|bins"
 )
-_DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|min_child|min_samples|patience|polynom")
+_DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|patience|polynom")
+_LEAST = re.compile(r"min_child|min_samples|min_data")
 _AMOUNT = re.compile(
     r"epoch|iter|(?:^|_)(?:n_?)?steps?$|max_steps|estimators|rounds|trees|n_boost|generations|burn|samples|sweeps|cycles"
 )
+
+_NOT_AN_AMOUNT = re.compile(r"(?:^|[_.])min_|early_stop")
 
 _USUAL: tuple[tuple[re.Pattern[str], Kind, object], ...] = (
     (_DROPOUT, Kind.NUMBER, 0.2),
     (_MOMENTUM, Kind.NUMBER, 0.9),
     (_BATCH, Kind.INTEGER, 32),
+    (_LEAST, Kind.INTEGER, 2),
     (_AMOUNT, Kind.INTEGER, 10),
     (_SIZE, Kind.INTEGER, 64),
+    (re.compile(r"max_depth"), Kind.INTEGER, 8),  # where none is given, trees grow without any limit
     (_DEPTH, Kind.INTEGER, 2),
 )
 
@@ -91,7 +96,8 @@ def is_rate(name: str) -> bool:
 
 def is_amount(name: str) -> bool:
     """Return whether this name says how long a script runs: epochs, iterations, trees."""
-    return _AMOUNT.search(_in_words(name)) is not None and not _FIXED.search(_in_words(name))
+    words = _in_words(name)
+    return _AMOUNT.search(words) is not None and not _FIXED.search(words) and not _NOT_AN_AMOUNT.search(words)
 
 
 def _in_words(name: str) -> str:
@@ -160,6 +166,8 @@ def _of_whole(name: str, usual: int) -> Range | None:
         return None
     if is_amount(name):
         return _whole(name, usual, max(1, usual // 4), usual * 2, worth=0)
+    if _LEAST.search(lower):
+        return _whole(name, usual, max(2 if "split" in lower else 1, usual // 4), max(usual * 4, 10), worth=6)
     if _BATCH.search(lower):
         return _whole(name, usual, max(1, usual // 4), usual * 4, worth=6)
     if _SIZE.search(lower):
