@@ -65,6 +65,21 @@ def test_lines_that_repeat_have_steps() -> None:
     assert first.patterns[0].startswith(r"\bEpoch +(?P<epoch>\d+)/")
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "names"),
+    [
+        ("Test", "Train", ["best rmse", "Train: loss"]),
+        ("Train", "Test", ["Test: loss", "best rmse"]),
+        ("fold a", "fold b", ["loss", "best rmse"]),
+    ],
+)
+def test_a_line_under_several_headings_is_of_the_last(first: str, last: str, names: list[str]) -> None:
+    text = f"best rmse: 2.5\n== {first} ==\n  loss: 0.5\n== {last} ==\n  loss: 0.25\n"
+    assert sorted(each.name for each in printed_candidates(text)) == sorted(names)
+    if "Train" in (first, last):
+        assert printed_candidates(text)[0].name == names[0]
+
+
 def test_a_number_that_counts_the_lines_is_the_step() -> None:
     text = "".join(f"Episode {at}\tLast reward: {at / 2}\tAverage reward: {at / 4}\n" for at in (10, 20, 30))
     first, second = printed_candidates(text)

@@ -48,6 +48,9 @@ _HELD_OUT = {
     "heldout",
     "oob",
     "unseen",
+    "validated",
+    "testing",
+    "oof",
 }
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
@@ -99,11 +102,12 @@ def printed_candidates(text: str) -> list[Candidate]:
 
 
 def _of_slot(slot: Slot) -> Candidate | None:
-    direction, worth = judged(slot.label, slot.before)
+    heading = _telling(slot.headings)
+    direction, worth = judged(slot.label, f"{heading} {slot.before}")
     if worth < 0 or not math.isfinite(slot.value):
         return None
     return Candidate(
-        name=slot.label or "value",
+        name=f"{heading}: {slot.label}" if heading and slot.label else slot.label or "value",
         value=slot.value,
         patterns=slot.patterns,
         times=slot.times,
@@ -111,6 +115,13 @@ def _of_slot(slot: Slot) -> Candidate | None:
         direction=direction,
         worth=worth + min(slot.times, 2) - 1 + slot.has_step,
     )
+
+
+def _telling(headings: Sequence[str]) -> str:
+    """Return the last heading where one and the same line stands under those of training and of a test."""
+    words = [_words_of(each) for each in headings]
+    has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)
+    return headings[-1] if has_both and words[-1] & (_TRAINED | _HELD_OUT) else ""
 
 
 def file_candidates(name: str, text: str) -> list[Candidate]:

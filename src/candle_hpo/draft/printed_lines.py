@@ -24,7 +24,10 @@ _MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
 
 
 class Slot(NamedTuple):
-    """A place where a kind of line has a number: its name, what stands before that, and its last value."""
+    """A place where a kind of line has a number: its name, what stands before that, and its last value.
+
+    `headings` are the lines without a number under which there are such lines, that of the last one last.
+    """
 
     label: str
     before: str
@@ -32,6 +35,7 @@ class Slot(NamedTuple):
     times: int
     has_step: bool
     patterns: tuple[str, ...]
+    headings: tuple[str, ...] = ()
 
 
 class _Line(NamedTuple):
@@ -39,13 +43,18 @@ class _Line(NamedTuple):
 
     pieces: tuple[str, ...]
     numbers: tuple[str, ...]
+    heading: str = ""
 
 
 def slots_of(text: str) -> Iterator[Slot]:
     """Yield the slots of the kinds of lines in a text, in the order of their last lines, the last first."""
     kinds: dict[tuple[str, ...], list[_Line]] = {}
+    heading = ""
     for line in text.split("\n")[-_MOST_LINES:]:
-        if len(line) <= _LONGEST and (found := _split(line)).numbers:
+        if not any(each.isdigit() for each in line):
+            heading = line.strip(" \t=#*:-") or heading
+        elif len(line) <= _LONGEST and (found := _split(line)).numbers:
+            found = found._replace(heading=heading)
             key = tuple(" ".join(piece.split()) for piece in found.pieces)
             kinds.setdefault(key, []).append(found)
             kinds[key] = kinds.pop(key)  # as the last one
@@ -74,7 +83,8 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
-        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns)
+        headings = tuple(reversed(dict.fromkeys(line.heading for line in reversed(lines))))
+        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns, headings)
 
 
 def _labels(line: _Line) -> list[str]:
