@@ -127,6 +127,7 @@ nesterov: true
 data:
   path: ???
   title: "a, b"
+clip: .inf
 seed: 42
 
 

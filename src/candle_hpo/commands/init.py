@@ -34,6 +34,7 @@ from candle_hpo.runner.drafting import (
     leaves_its_value,
     may_have_options,
     run_with_defaults,
+    with_configuration_file,
     with_whole_paths,
     workers_of_this_machine,
 )
@@ -102,6 +103,8 @@ def _options(
     """
     name = Path(settings.model_script).name
     options = find_options(settings, interpreter, say)
+    if not options.found and not given:
+        options = with_configuration_file(options, settings)
     if not options.found and may_have_options(settings):
         if not given:
             raise InputError(
@@ -115,7 +118,7 @@ def _options(
         command = _command(options, given, name, questions, typed)
         options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
     options = with_whole_paths(with_given(options, given, name), Path(settings.model_script))
-    options = with_usual_values(options)
+    options = with_configuration_file(with_usual_values(options), settings)
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(

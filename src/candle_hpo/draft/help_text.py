@@ -33,6 +33,7 @@ _KINDS = (
     (Kind.NUMBER, r"\b(?:FLOAT|NUMBER|DOUBLE|float|double|number|a number|NUM|LR|RATE)\b"),
 )
 _OF_HYDRA = re.compile(r"^== Config ==\n.*\n(?P<configuration>(?:.*\n)*?)Powered by Hydra", re.MULTILINE)
+_NOT_FINITE = ("inf", "-inf", "nan", "infinity", "-infinity")
 _NOT_MEANT = {
     "help",
     "version",
@@ -72,7 +73,7 @@ def _places(configuration: str) -> Iterator[Option]:
         place, value = waiting.pop(0)
         if isinstance(value, dict):
             waiting = [*((f"{place}.{key}" if place else str(key), each) for key, each in value.items()), *waiting]
-        elif place and isinstance(value, str | int | float):
+        elif place and isinstance(value, str | int | float) and str(value).lower() not in _NOT_FINITE:
             value = fitting(value, Kind.NUMBER) if isinstance(value, str) else value  # YAML has a text in 1e-3
             is_switch, is_missing = isinstance(value, bool), value == "???"
             if isinstance(value, str) and not is_missing and not re.fullmatch(r"[\w./-]+", value):

@@ -102,7 +102,7 @@ def printed_candidates(text: str) -> list[Candidate]:
 
 
 def _of_slot(slot: Slot) -> Candidate | None:
-    heading = _telling(slot.headings)
+    heading = _deciding_heading(slot.headings)
     direction, worth = judged(slot.label, f"{heading} {slot.before}")
     if worth < 0 or not math.isfinite(slot.value):
         return None
@@ -117,7 +117,7 @@ def _of_slot(slot: Slot) -> Candidate | None:
     )
 
 
-def _telling(headings: Sequence[str]) -> str:
+def _deciding_heading(headings: Sequence[str]) -> str:
     """Return the last heading where one and the same line stands under those of training and of a test."""
     words = [_words_of(each) for each in headings]
     has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)

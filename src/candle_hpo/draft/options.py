@@ -14,6 +14,7 @@ class Way(str, Enum):
     ARGUMENTS = "arguments"
     VARIABLES = "variables"
     ENVIRONMENT = "environment"
+    CONFIGURATION = "configuration"
 
 
 class Kind(str, Enum):
@@ -54,7 +55,8 @@ class Options(msgspec.Struct, frozen=True):
     """What a script can be given, how, and by which library.
 
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
-    which a command line needs one; `command` is the one that was chosen.
+    which a command line needs one; `command` is the one that was chosen. `config` is the configuration file that has
+    the values, and `config_words` the words of the command line that name it, if any do.
     """
 
     way: Way
@@ -63,6 +65,8 @@ class Options(msgspec.Struct, frozen=True):
     is_elsewhere: bool = False
     commands: tuple[str, ...] = ()
     command: str = ""
+    config: str = ""
+    config_words: str = ""
 
 
 def with_command(options: Options, command: str) -> Options:

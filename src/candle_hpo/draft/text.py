@@ -87,6 +87,10 @@ def _control(draft: Draft) -> Iterator[str]:
         yield f"script_args={quoted(script_args)}" if script_args else 'hyperparams_as="arguments"'
         if style := style_of(draft.options.found):
             yield f'argument_style="{style}"'
+    if draft.options.way is Way.CONFIGURATION:
+        yield f"config_file={quoted(draft.options.config)}"
+        if draft.options.config_words:
+            yield f"script_args={quoted(draft.options.config_words)}"
     if draft.model_command:
         yield f"model_command={quoted(draft.model_command)}"
     if draft.links:

@@ -16,6 +16,7 @@ from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.paths import TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
+from candle_hpo.draft.config_options import with_configuration
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
@@ -100,6 +101,14 @@ def may_have_options(settings: Settings) -> bool:
     script = Path(settings.model_script)
     text = script.read_text(encoding="utf-8", errors="replace")
     return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
+
+
+def with_configuration_file(options: Options, settings: Settings) -> Options:
+    """Return the values of a script's configuration file, where none of its own options has a range."""
+    if settings.language is Language.PROGRAM or any(range_of(each) is not None for each in options.found):
+        return options
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    return with_configuration(options, text, Path.cwd())
 
 
 def constants_of(settings: Settings) -> list[Range]:
