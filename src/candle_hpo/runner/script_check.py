@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
@@ -16,6 +14,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
 from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.draft.script_options import options_of_script
 from candle_hpo.launch.command import PARAMS_FILE, modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.process.modules import environment_with
@@ -85,7 +84,12 @@ class ScriptCheck:
         if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
             mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
             compared = compare_options(self._settings, reading, names, mentions_file)
-            return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
+            read_too = self._options_in_text(compared.unclear)
+            return Comparison(
+                seen=(*compared.seen, *read_too),
+                unclear=tuple(each for each in compared.unclear if each not in read_too),
+                notes=(*compared.notes, *value_notes),
+            )
         if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
         read = {each.name for each in reading.reads}
@@ -107,6 +111,13 @@ class ScriptCheck:
                 *value_notes,
             ),
         )
+
+    def _options_in_text(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of these hyperparameters whose options a script in R or bash has, as `candle init` reads it."""
+        if not names or self._language not in (Language.R, Language.BASH):
+            return ()
+        options = {each.option for each in options_of_script(self._text, self._language).found if each.option}
+        return tuple(each for each in names if option_of(each, self._settings.argument_style) in options)
 
     def unread(self, default_model: Hyperparameters, varied: Sequence[str]) -> tuple[str, ...]:
         """Return which of those that vary it is not seen to read; none where its text shows none that it reads."""
