@@ -178,7 +178,8 @@ class ResultPattern:
             begun = _DIGITS.match(text, start)
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
-        around = text[max(0, start - _NEAR) : max(0, start)], text[end : end + _NEAR]
+        before = text[max(0, start - _NEAR) : max(0, start)].rpartition("\n")[2]
+        around = before, text[end : end + _NEAR].partition("\n")[0]
         if number is None or not abs(number) < LARGEST_STEP or is_part(found, *around):
             raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
         return number
