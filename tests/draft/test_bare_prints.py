@@ -21,6 +21,7 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("print(model.score(X, y))", "score", UP),
         ("print(f'{rmse:.3f}')", "rmse", DOWN),
         ("print(loss.item())", "loss", DOWN),
+        ("print(epoch, loss.item())", "loss", DOWN),
     ],
 )
 def test_what_is_printed_alone_has_its_name_in_the_text(text: str, name: str, direction: Direction) -> None:

@@ -80,6 +80,16 @@ def test_a_line_under_several_headings_is_of_the_last(first: str, last: str, nam
         assert printed_candidates(text)[0].name == names[0]
 
 
+def test_a_number_alone_behind_one_that_counts(tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    output.write_text("".join(f"{epoch} {1 / (epoch + 1)}\n" for epoch in range(5)))
+    (found,) = printed_candidates(output.read_text())
+    assert (found.value, found.times, found.has_step, found.is_bare) == (0.2, 5, True, True)
+    assert found.patterns[0].startswith(r"^[ \t]*(?P<step>\d+) +(?P<value>")
+    assert finds(found.patterns[0], output, 0.2)
+    assert printed_candidates("8 4\n") == []
+
+
 def test_a_number_that_counts_the_lines_is_the_step() -> None:
     text = "".join(f"Episode {at}\tLast reward: {at / 2}\tAverage reward: {at / 4}\n" for at in (10, 20, 30))
     first, second = printed_candidates(text)

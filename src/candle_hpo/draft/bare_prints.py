@@ -34,7 +34,7 @@ def named_by_text(text: str, language: Language) -> tuple[str, Direction] | None
 
 
 def _in_python(text: str) -> Iterator[str]:
-    """Yield what each `print` of one value names: `accuracy` for `print(round(accuracy, 3))`; "" where unclear."""
+    """Yield what each `print` of a value names: `accuracy` for `print(round(accuracy, 3))`; "" where unclear."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
@@ -48,8 +48,10 @@ def _in_python(text: str) -> Iterator[str]:
 
 def _value_of(arguments: list[ast.expr]) -> ast.expr | None:
     """Return the one value that is printed without a word beside it; None where there is another or none."""
-    value = arguments[0]
-    if len(arguments) > 1 or isinstance(value, ast.Constant):
+    value = arguments[-1]  # behind the number of a step, if there is one: print(epoch, loss)
+    if len(arguments) > 2 or not isinstance(arguments[0], ast.Name if len(arguments) == 2 else ast.expr):
+        return None
+    if isinstance(value, ast.Constant):
         return None
     if isinstance(value, ast.JoinedStr):
         pieces = [each for each in value.values if not (isinstance(each, ast.Constant) and not str(each.value).strip())]

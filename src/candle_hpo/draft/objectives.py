@@ -62,7 +62,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A number that may be the objective, with the keywords that find it: the first pattern that does is taken.
 
     `times` is how often it was measured; `has_step` is whether it says by which step. The direction is None where the
-    name does not show it; `worth` says how likely it is to be meant.
+    name does not show it; `worth` says how likely it is to be meant. One that `is_bare` was printed without a name.
     """
 
     name: str
@@ -74,16 +74,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     has_step: bool = False
     direction: Direction | None = None
     worth: int = 0
+    is_bare: bool = False
 
     @property
     def where(self) -> str:
         """Where the number is, for people."""
         return f"{self.key} in {self.file}" if self.key else self.file or f'"{self.name}" in what it prints'
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether the number is printed without a name."""
-        return bool(self.patterns) and "(?P<" not in self.patterns[0]
 
 
 def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
@@ -114,6 +110,7 @@ def _of_slot(slot: Slot) -> Candidate | None:
         has_step=slot.has_step,
         direction=direction,
         worth=worth + min(slot.times, 2) - 1 + slot.has_step,
+        is_bare=not slot.label,
     )
 
 

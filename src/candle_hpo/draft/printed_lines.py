@@ -77,7 +77,7 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
     labels = _labels(last)
     step = _step_of(lines, labels)
     for place, label in enumerate(labels):
-        is_alone = not label and len(last.numbers) == 1 and not last.pieces[0].strip() and not last.pieces[1].strip()
+        is_alone = len(last.numbers) == (1 if step is None else 2) and not any(each.strip() for each in last.pieces)
         if place == step or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
@@ -131,7 +131,7 @@ def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
 
 def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator[str]:
     """Yield patterns for the number in this place, those first that are to be preferred."""
-    name = _group_name(label)
+    name = _group_name(label) or ("value" if step is not None else "")
     number = f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})"
     end = _end(line.pieces[place + 1])
     if step is not None and place - step <= _MOST_BETWEEN:
