@@ -256,3 +256,23 @@ def test_options_of_a_script_that_shows_none_are_those_that_it_was_given(
 )
 def test_whether_a_script_looks_at_its_command_line(text: str, language: Language, reads: bool) -> None:
     assert reads_command_line(text, language) is reads
+
+
+@pytest.mark.parametrize(
+    ("assignment", "kind", "default"),
+    [
+        ("k <- as.integer(a[1])", Kind.INTEGER, None),
+        ("k <- if (length(a) >= 1) as.integer(a[1]) else 5", Kind.INTEGER, 5),
+        ("k = if (length(a) > 0) { as.numeric(a[[1]]) } else { 0.5 }", Kind.NUMBER, 0.5),
+        ("k <- if (is.na(a[1])) 1e-3 else as.numeric(a[1])", Kind.NUMBER, 1e-3),
+        ("k <- ifelse(length(a) >= 1, as.numeric(a[1]), 2)", Kind.NUMBER, 2.0),
+        ("k <- ifelse(is.na(a[1]), 2L, as.integer(a[1]))", Kind.INTEGER, 2),
+        ("k <- if (length(a) >= 1) a[1] else 'linear'", Kind.TEXT, "linear"),
+        ("k <- -2\nif (length(a) >= 1) k <- as.numeric(a[1])", Kind.NUMBER, -2.0),
+        ("k <- if (length(a) >= 1) as.numeric(a[1]) else\n  0.25", Kind.NUMBER, 0.25),
+    ],
+)
+def test_a_place_in_r_may_have_a_default(assignment: str, kind: Kind, default: object) -> None:
+    found = options(f"a <- commandArgs(trailingOnly = TRUE)\n{assignment}\nx <- 1\n", Language.R)["k"]
+    assert (found.kind, found.default, found.is_required) == (kind, default, default is None)
+    assert type(found.default) is type(default)

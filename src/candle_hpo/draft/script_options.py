@@ -189,18 +189,43 @@ def _number(text: str) -> object:
     return text
 
 
+_WITHIN = r"(?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*"  # brackets
+_CONSTANT_OF_R = r"[-+]?[\w.]+(?:(?<=[\deE])[-+]\d+)?|\"[^\"\n]*\"|'[^'\n]*'"
+
+
+def _place_of_r(arguments: str) -> str:
+    """Return what matches the assignment of a place, by itself or with what holds where it is not given."""
+    place = rf"(?:as\.(?P<kind>\w+)\(\s*)?{re.escape(arguments)}\[\[?(?P<place>\d+)\]\]?\s*\)?"
+    return (
+        r"(?P<name>[\w.]+)\s*(?:<-|=)\s*"
+        rf"(?P<test>(?:if\s*\({_WITHIN}\)\s*\{{?|ifelse\({_WITHIN}?,)\s*"
+        rf"(?:(?P<before>{_CONSTANT_OF_R})\s*\}}?\s*(?:else\b\s*\{{?|,)\s*)?)?"
+        rf"{place}(?(test)(?:\s*\}}?\s*(?:else\b\s*\{{?|,)\s*(?P<after>{_CONSTANT_OF_R}))?)"
+    )
+
+
 def _positional_of_r(text: str) -> Iterator[Option]:
     """Yield the places of `commandArgs` that are assigned to variables: `rate <- as.numeric(args[1])`."""
     names = re.findall(r"(\w+)\s*(?:<-|=)\s*commandArgs", text)
     found: dict[int, Option] = {}
     for name in names:
-        pattern = rf"([\w.]+)\s*(?:<-|=)\s*(?:as\.(\w+)\(\s*)?{re.escape(name)}\[\[?(\d+)\]"
-        for match in re.finditer(pattern, text):
-            kind = _TYPES_OF_R.get(match[2] or "", Kind.TEXT)
-            line = text.count("\n", 0, match.start()) + 1
+        for match in re.finditer(_place_of_r(name), text):
+            earlier = re.search(
+                rf"(?m)^\s*{re.escape(match['name'])}\s*(?:<-|=)\s*({_CONSTANT_OF_R})\s*;?\s*$", text[: match.start()]
+            )
+            shown = match["before"] or match["after"] or (earlier[1] if earlier else "")
+            default = _value_of_r(shown) if shown else None
+            kind = _TYPES_OF_R.get(match["kind"] or "", kind_of(default))
             found.setdefault(
-                int(match[3]),
-                Option(name=name_of(match[1]), kind=kind, is_required=True, is_positional=True, line=line),
+                int(match["place"]),
+                Option(
+                    name=name_of(match["name"]),
+                    kind=kind,
+                    default=fitting(default, kind),
+                    is_required=default is None,
+                    is_positional=True,
+                    line=text.count("\n", 0, match.start()) + 1,
+                ),
             )
     if sorted(found) == list(range(1, len(found) + 1)):
         yield from (found[place] for place in sorted(found))
