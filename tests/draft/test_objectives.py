@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.objective import Direction
-from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, worth_showing
+from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, with_name, worth_showing
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
@@ -78,6 +78,16 @@ def test_a_line_under_several_headings_is_of_the_last(first: str, last: str, nam
     assert sorted(each.name for each in printed_candidates(text)) == sorted(names)
     if "Train" in (first, last):
         assert printed_candidates(text)[0].name == names[0]
+
+
+def test_a_number_as_r_prints_it(tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    output.write_text("[1] 3\n[1] 0.98\n")
+    (found,) = printed_candidates(output.read_text())
+    assert (found.value, found.is_bare) == (0.98, True)
+    assert finds(found.patterns[0], output, 0.98)
+    assert with_name(found, "accuracy", UP).worth > found.worth
+    assert printed_candidates("[1] 0.5 0.25\n[2] 0.5\n") == []
 
 
 def test_a_number_alone_behind_one_that_counts(tmp_path: Path) -> None:

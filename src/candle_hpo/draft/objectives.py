@@ -82,6 +82,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.key} in {self.file}" if self.key else self.file or f'"{self.name}" in what it prints'
 
 
+def with_name(candidate: Candidate, name: str, direction: Direction) -> Candidate:
+    """Return a candidate that was printed without a name with this one, and as likely as others with such a name."""
+    worth = candidate.worth + judged(name, "")[1]
+    return msgspec.structs.replace(candidate, name=name, direction=direction, worth=worth)
+
+
 def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
     """Return the candidates in their order, without those that only repeat hyperparameters of these names.
 

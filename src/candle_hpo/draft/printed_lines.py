@@ -77,14 +77,20 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
     labels = _labels(last)
     step = _step_of(lines, labels)
     for place, label in enumerate(labels):
-        is_alone = len(last.numbers) == (1 if step is None else 2) and not any(each.strip() for each in last.pieces)
-        if place == step or not (label or is_alone) or label.lower() in STEPS:
+        has_words = any(each.strip() for each in last.pieces)
+        is_alone = _is_of_r(last) or (not has_words and len(last.numbers) == (1 if step is None else 2))
+        if place == step or (_is_of_r(last) and place == 0) or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
         headings = tuple(reversed(dict.fromkeys(line.heading for line in reversed(lines))))
         yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns, headings)
+
+
+def _is_of_r(line: _Line) -> bool:
+    """Return whether a line is a number as R prints it: `[1] 0.25`."""
+    return line.numbers[:1] == ("1",) and [each.strip() for each in line.pieces] == ["[", "]", ""]
 
 
 def _labels(line: _Line) -> list[str]:
@@ -152,6 +158,8 @@ def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator
     if place > _MOST_BETWEEN:
         return
     whole = _BEGINNING
+    if _is_of_r(line):
+        yield rf"{_BEGINNING}\[1\] +{number}$"
     for each in range(place):
         whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + r"\S+?"
     whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])

@@ -13,12 +13,13 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.paths import TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.config_options import with_configuration
 from candle_hpo.draft.help_text import options_in_help
-from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
+from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.draft.python_reads import numbers_of_script
@@ -168,22 +169,11 @@ def run_with_defaults(request: InputFile) -> Ran:
         raise KeyboardInterrupt
     if has_failed(outcome):
         return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
-    candidates = tuple(_candidates(paths, set(request.default_model)))
-    return Ran(outcome, paths, _with_names_of_the_text(candidates, settings))
-
-
-def _with_names_of_the_text(candidates: tuple[Candidate, ...], settings: Settings) -> tuple[Candidate, ...]:
-    """Return the candidates; one that was printed without a name has that of the script's text, if it shows one."""
-    if settings.language is Language.PROGRAM or not any(each.is_bare for each in candidates):
-        return candidates
-    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
-    named = named_by_text(text, settings.language)
-    if named is None:
-        return candidates
-    name, direction = named
-    return tuple(
-        msgspec.structs.replace(each, name=name, direction=direction) if each.is_bare else each for each in candidates
-    )
+    named = None
+    if settings.language is not Language.PROGRAM:
+        text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+        named = named_by_text(text, settings.language)
+    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model), named)))
 
 
 def leaves_its_value(settings: Settings) -> bool:
@@ -242,12 +232,15 @@ def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
     return None
 
 
-def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate]:
-    """Yield what may be the objective, and is found again by its keywords, the likeliest first."""
+def _candidates(paths: TrialPaths, names: Collection[str], named: tuple[str, Direction] | None) -> Iterator[Candidate]:
+    """Yield what may be the objective, and is found again by its keywords, the likeliest first.
+
+    What is printed without a name is what the script's text has `named`, if that says it.
+    """
     with paths.output.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - _MOST_READ))
         text = as_read(file.read())
-    found = printed_candidates(text)
+    found = [with_name(each, *named) if named and each.is_bare else each for each in printed_candidates(text)]
     for path in _files_in(paths.run):
         name = path.relative_to(paths.run).as_posix()
         found += file_candidates(name, path.read_text(encoding="utf-8", errors="replace"))
