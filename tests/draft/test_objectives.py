@@ -32,6 +32,12 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("Validation: R2 0.8, MAE 0.1", "MAE", 0.1, DOWN),
         ("acc 0.5 | val acc 0.4 | 12.5s", "val acc", 0.4, UP),
         ("test/loss=tensor(0.25, device='cpu')", "test/loss", 0.25, DOWN),
+        ("test_neg_log_loss: -0.0888 +/- 0.01", "test_neg_log_loss", -0.0888, UP),
+        ("negative log likelihood: 12.5", "negative log likelihood", 12.5, DOWN),
+        ("CV MSE: -29.5", "CV MSE", -29.5, UP),
+        ("mean squared error: -29.5", "mean squared error", -29.5, UP),
+        ("test R squared: -0.5", "test R squared", -0.5, UP),
+        ("ELBO loss: -29.5", "ELBO loss", -29.5, DOWN),
         ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
     ],
 )
@@ -87,6 +93,7 @@ def test_a_number_as_r_prints_it(tmp_path: Path) -> None:
     assert (found.value, found.is_bare) == (0.98, True)
     assert finds(found.patterns[0], output, 0.98)
     assert with_name(found, "accuracy", UP).worth > found.worth
+    assert with_name(printed_candidates("[1] -2.5\n")[0], "mse", DOWN).direction is UP
     assert printed_candidates("[1] 0.5 0.25\n[2] 0.5\n") == []
 
 

@@ -20,7 +20,7 @@ _DOWN = {
     "loss", "losses", "error", "err", "rmse", "mse", "mae", "mape", "nll", "nlpd", "perplexity", "ppl", "cost",
     "crossentropy", "entropy", "deviance", "rss", "aic", "bic", "logloss", "mlogloss", "wer", "cer", "brier",
     "residual", "objective", "chi2", "rmsle", "regret", "misfit", "energy", "fid", "bpc", "bpd", "distance", "gap",
-    "violation", "hinge", "smape",
+    "violation", "hinge", "smape", "bouldin", "inertia",
 }  # fmt: skip
 _UP = {
     "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "f1", "score", "r2", "precision", "recall", "dice", "iou",
@@ -28,6 +28,9 @@ _UP = {
     "pearson", "spearman", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr", "ssim", "hits",
     "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared", "concordance",
 }  # fmt: skip
+_NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
+_NEGATED = {"neg", "negative", "negated", "minus"}
+_OPPOSITE = {Direction.MINIMIZE: Direction.MAXIMIZE, Direction.MAXIMIZE: Direction.MINIMIZE}
 _NOT = {
     "time", "sec", "secs", "second", "seconds", "ms", "min", "minutes", "hours", "elapsed", "eta", "took", "duration",
     "epoch", "epochs", "step", "steps", "iter", "iters", "iteration", "iterations", "lr", "rate", "memory", "mem",
@@ -84,8 +87,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 def with_name(candidate: Candidate, name: str, direction: Direction) -> Candidate:
     """Return a candidate that was printed without a name with this one, and as likely as others with such a name."""
-    worth = candidate.worth + judged(name, "")[1]
-    return msgspec.structs.replace(candidate, name=name, direction=direction, worth=worth)
+    found, worth = judged(name, "", candidate.value)
+    return msgspec.structs.replace(candidate, name=name, direction=found or direction, worth=candidate.worth + worth)
 
 
 def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
@@ -105,7 +108,7 @@ def printed_candidates(text: str) -> list[Candidate]:
 
 def _of_slot(slot: Slot) -> Candidate | None:
     heading = _deciding_heading(slot.headings)
-    direction, worth = judged(slot.label, f"{heading} {slot.before}")
+    direction, worth = judged(slot.label, f"{heading} {slot.before}", slot.value)
     if worth < 0 or not math.isfinite(slot.value):
         return None
     return Candidate(
@@ -189,7 +192,7 @@ def _flat(found: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float
 
 
 def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -> Iterator[Candidate]:
-    direction, worth = judged(key or PurePath(name).stem, PurePath(name).stem)
+    direction, worth = judged(key or PurePath(name).stem, PurePath(name).stem, numbers[-1])
     if worth >= 0 and math.isfinite(numbers[-1]):
         yield Candidate(
             name=key or PurePath(name).stem,
@@ -203,10 +206,11 @@ def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -
         )
 
 
-def judged(label: str, before: str) -> tuple[Direction | None, int]:
+def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | None, int]:
     """Return the direction that a name shows, and how likely it is to be the objective; less than 0: it is not.
 
-    `before` is what stands before the name in its line, or the name of the file.
+    `before` is what stands before the name in its line, or the name of the file. An error that cannot be below 0, and
+    has such a `value`, was negated, as scikit-learn's scores are, so that more is better.
     """
     words, around = _words_of(label), _words_of(before)
     direction = None
@@ -214,6 +218,10 @@ def judged(label: str, before: str) -> tuple[Direction | None, int]:
         direction = Direction.MINIMIZE
     elif words & _UP:
         direction = Direction.MAXIMIZE
+    is_below_0 = direction is Direction.MINIMIZE and words & _NEVER_NEGATIVE and value < 0
+    is_negated = words & _NEGATED or is_below_0
+    if direction and is_negated and not words & {"false", "true"}:
+        direction = _OPPOSITE[direction]  # neg_log_loss, negative log likelihood
     worth = 10 if direction else 0
     if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
         return None, -1
