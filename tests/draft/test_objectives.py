@@ -32,6 +32,12 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("Validation: R2 0.8, MAE 0.1", "MAE", 0.1, DOWN),
         ("acc 0.5 | val acc 0.4 | 12.5s", "val acc", 0.4, UP),
         ("test/loss=tensor(0.25, device='cpu')", "test/loss", 0.25, DOWN),
+        ("1 - accuracy: 0.02", "1 - accuracy", 0.02, DOWN),
+        ("Error rate (1-acc): 0.2", "1 - acc", 0.2, DOWN),
+        ("1 - loss: 0.5", "1 - loss", 0.5, None),
+        ("adjusted R^2: 0.81", "adjusted R^2", 0.81, UP),
+        ("mAP@0.5: 0.43", "mAP@0.5", 0.43, UP),
+        ("1 - loss: 0.5\n2 - loss: 0.25", "loss", 0.25, DOWN),
         ("test_neg_log_loss: -0.0888 +/- 0.01", "test_neg_log_loss", -0.0888, UP),
         ("negative log likelihood: 12.5", "negative log likelihood", 12.5, DOWN),
         ("CV MSE: -29.5", "CV MSE", -29.5, UP),
@@ -58,7 +64,16 @@ def finds(pattern: str, output: Path, value: float) -> bool:
         return False
 
 
-@pytest.mark.parametrize("text", ["", "hello\n", "epoch 3\ntook 4 s, 3 epochs, lr 0.1, memory: 2 GB\n", "loss: nan\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello\n",
+        "epoch 3\ntook 4 s, 3 epochs, lr 0.1, memory: 2 GB\n",
+        "loss: nan\n",
+        "Train/Test accuracy: 0.99 / 0.93\n",
+    ],
+)
 def test_no_number_that_could_be_meant(text: str) -> None:
     assert printed_candidates(text) == []
 

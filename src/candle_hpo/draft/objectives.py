@@ -13,7 +13,7 @@ from pathlib import PurePath
 import msgspec
 
 from candle_hpo.core.objective import STEPS, Direction
-from candle_hpo.draft.printed_lines import Slot, slots_of
+from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
 _DOWN = {
@@ -222,10 +222,14 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     is_negated = words & _NEGATED or is_below_0
     if direction and is_negated and not words & {"false", "true"}:
         direction = _OPPOSITE[direction]  # neg_log_loss, negative log likelihood
+    if label.startswith(COMPLEMENT):
+        direction = Direction.MINIMIZE if direction is Direction.MAXIMIZE else None
     worth = 10 if direction else 0
     if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
+        return None, -1
+    if words & _TRAINED and words & _HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
     worth += bool(words & _OF_MANY)
     if words & _HELD_OUT:

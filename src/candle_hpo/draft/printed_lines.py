@@ -13,12 +13,13 @@ from typing import NamedTuple
 from candle_hpo.core.objective import STEPS
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
+    r"(?<![\w.^@])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
 )
 _LABEL = re.compile(r"(?:[A-Za-z_][\w/@%.^-]*)(?:[ \t]+[A-Za-z_(][\w/@%.^()-]*){0,6}")
 _LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|from|across|every|per)$", re.IGNORECASE)
 _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
+COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
 _MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
 
@@ -76,16 +77,30 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
     last = lines[-1]
     labels = _labels(last)
     step = _step_of(lines, labels)
+    has_words = any(each.strip() for each in last.pieces)
+    is_alone = _is_of_r(last) or (not has_words and len(last.numbers) == (1 if step is None else 2))
     for place, label in enumerate(labels):
-        has_words = any(each.strip() for each in last.pieces)
-        is_alone = _is_of_r(last) or (not has_words and len(last.numbers) == (1 if step is None else 2))
+        if _is_complement(lines, place):
+            continue
+        is_behind_1 = place > 0 and _is_complement(lines, place - 1)
+        if is_behind_1:
+            label = _label(last.pieces[place].lstrip(" -\u2212\u2013"))
         if place == step or (_is_of_r(last) and place == 0) or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
+        if is_behind_1:
+            label = f"{COMPLEMENT}{label}"
         headings = tuple(reversed(dict.fromkeys(line.heading for line in reversed(lines))))
         yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns, headings)
+
+
+def _is_complement(lines: Sequence[_Line], place: int) -> bool:
+    """Return whether a number is always the 1 of `1 - accuracy: 0.1`."""
+    before, after = lines[-1].pieces[place : place + 2]
+    is_written_so = before.strip()[-1:] in ("", "(") and re.match(r"\s*[-\u2212\u2013]\s*[A-Za-z]", after) is not None
+    return is_written_so and all(line.numbers[place] == "1" for line in lines)
 
 
 def _is_of_r(line: _Line) -> bool:
