@@ -35,6 +35,8 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("1 - accuracy: 0.02", "1 - accuracy", 0.02, DOWN),
         ("Error rate (1-acc): 0.2", "1 - acc", 0.2, DOWN),
         ("1 - loss: 0.5", "1 - loss", 0.5, None),
+        ("accuracy: 0.99 (train), 0.7 (test)", "accuracy (test)", 0.7, UP),
+        ("RMSE 1.5 (val) / 0.5 (train)", "RMSE (val)", 1.5, DOWN),
         ("adjusted R^2: 0.81", "adjusted R^2", 0.81, UP),
         ("mAP@0.5: 0.43", "mAP@0.5", 0.43, UP),
         ("1 - loss: 0.5\n2 - loss: 0.25", "loss", 0.25, DOWN),
