@@ -52,6 +52,13 @@ def test_what_is_not_searched(name: str, default: object) -> None:
     assert of(name, default) is None
 
 
+def test_a_tolerance_is_not_what_a_first_search_varies() -> None:
+    step, tolerance = of("solver.step", 0.1), of("solver.tol", 1e-6)
+    assert step is not None
+    assert tolerance is not None
+    assert to_search([tolerance, step]) == ["solver.step"]
+
+
 def test_a_tree_without_a_depth_is_a_deep_one() -> None:
     found = range_of(with_usual_value(Option(name="max_depth")))
     assert found is not None

@@ -63,6 +63,7 @@ _PENALTY = _words(
     "c", "ridge", "reg_alpha", "reg_lambda", "eps", "epsilon", "tol", "shrinkage", "gamma", "sigma", "bandwidth",
     "noise", "temperature", "beta",
 )  # fmt: skip
+_TOLERANCE = _words("tol", "eps", "epsilon")  # how exact it is, which mostly costs time
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
 _MOMENTUM = _words("momentum", "beta1", "beta2", "beta_1", "beta_2", "rho", "ema")
 _BATCH = re.compile(r"batch|(?:^|[_.])bs(?:$|[_.])")
@@ -150,7 +151,8 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
     if _PENALTY.search(lower) and not 0.1 < usual < 1:
         if usual == 0:
             return Range(name=name, usual=usual, low=1e-6, high=1e-2, is_log=True, worth=6)
-        return _log(name, usual, usual / 100, usual * 100, worth=8) if usual > 0 else None
+        worth = 3 if _TOLERANCE.search(lower) else 8
+        return _log(name, usual, usual / 100, usual * 100, worth=worth) if usual > 0 else None
     if 0.1 < usual < 1:
         return _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
     if usual == 0:
