@@ -23,6 +23,8 @@ from pathlib import Path
 
 import candle_hpo
 from candle_hpo import LoadedExperiment
+from candle_hpo.launch.hosts.warm_end import Inherited
+from candle_hpo.launch.preload import known_libraries
 
 SHARES = (1, 2, 4, 8)
 TRIALS = 8
@@ -35,6 +37,12 @@ SMALL = """
 import torch
 torch.manual_seed(hyperparams["x"])
 val_to_return = float(torch.rand(8, device="cuda").sum())
+"""
+LIBRARIES = """
+import torch
+val_to_return = float(torch.ones(1, device="cuda").sum())
+with open("/proc/self/maps") as maps, open("libraries.txt", "w") as found:
+    found.write("".join(line[line.find("/"):] for line in maps if " r-xp " in line and ".so" in line))
 """
 TRAINING = """
 import time
@@ -239,7 +247,8 @@ def an_interrupted_campaign_leaves_nothing() -> str:
 def bad_trials_are_stopped_early() -> str:
     """Train with learning rates from far too small to good, four at a time, with and without early stopping."""
     before = used()
-    shared: dict[str, object] = {"nworkers": 4, "trials_per_gpu": 4, "result_pattern": REPORTED, "max_steps": 27}
+    shared: dict[str, object] = {"nworkers": 4, "trials_per_gpu": 4, "result_pattern": REPORTED}
+    shared |= {"min_steps": 1, "max_steps": 27}
     took, best, stopped = {}, {}, {}
     for stopping in ("none", "asha"):
         began = time.perf_counter()
@@ -284,6 +293,17 @@ def starts() -> tuple[float, float]:
     return statistics.median(fresh), statistics.median(warm)
 
 
+def not_known_at_the_end() -> list[str]:
+    """Return the shared libraries because of which a trial's process ends the usual way, which takes longer."""
+    known = known_libraries()
+    inherited = Inherited(known.harmless, list(known.without_end))
+    with _started(LIBRARIES, 1, {}, {}) as (process, here):
+        out, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, out
+        found = (candle_hpo.load(here / "last-candle-job").trials[0].folder / "libraries.txt").read_text().split("\n")
+    return sorted(path for path in {*found} - {""} if not inherited.are_harmless({path}))
+
+
 def trainings() -> dict[int, float]:
     """Return the seconds that the trainings take with so many at a time on the GPU, imports left out."""
     took: dict[int, float] = {}
@@ -306,6 +326,7 @@ def main() -> None:
     print(
         f"- a trial with one operation on the GPU: {warm:.2f} s, and {fresh:.2f} s in a fresh interpreter", flush=True
     )
+    print(f"- ends the usual way because of: {', '.join(not_known_at_the_end()) or 'nothing'}", flush=True)
     for share, seconds in trainings().items():
         print(f"- {TRIALS} small trainings, {share} at a time on the GPU: {seconds:.1f} s", flush=True)
 

@@ -19,22 +19,19 @@ MAY_IMPORT = {
     "__main__": {"cli", "user_environment"},
     "cli": {"commands", "core"},
     "api": {"runner", "report", "record", "core"},
-    "commands": {
-        "runner", "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script",
-        "process", "record", "files", "user_environment", "core",
-    },
+    "commands": {"runner", "draft", "report", "engine", "inputfile", "launch", "script", "record", "files", "core"},
     "runner": {
         "draft", "report", "campaign", "engine", "search", "schedule", "inputfile", "launch", "script", "process",
         "record", "files", "user_environment", "core",
     },
-    "draft": {"inputfile", "launch", "script", "core"},
+    "draft": {"launch", "script", "core"},
     "report": {"record", "launch", "core"},
     "campaign": {"record", "schedule", "core"},
     "engine": {"launch", "script", "process", "user_environment", "core"},
     "search": {"core"},
     "schedule": {"core"},
-    "launch": {"script", "process", "files", "user_environment", "core"},
-    "script": {"process", "files", "user_environment", "core"},
+    "launch": {"script", "process", "files", "core"},
+    "script": {"process", "files", "core"},
     "process": {"user_environment", "core"},
     "inputfile": {"files", "core"},
     "record": {"files", "core"},
@@ -100,6 +97,14 @@ def test_imports_go_down_only(path: Path) -> None:
             )
 
 
+def test_a_room_may_import_nothing_that_it_does_without() -> None:
+    used: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
+    for path in modules():
+        names = [name for name in imports_of(path) if name.startswith("candle_hpo.")]
+        used.setdefault(room_of(path), set()).update(name.split(".")[1] for name in names)
+    assert {room: others - used[room] for room, others in MAY_IMPORT.items() if others - used[room]} == {}
+
+
 @pytest.mark.parametrize("path", sorted((SOURCE / "launch" / "hosts").glob("[a-z]*.py")), ids=lambda path: path.name)
 def test_a_model_host_needs_the_standard_library_alone(path: Path) -> None:
     standard = {name.split(".")[0] for name in imports_of(path)}
@@ -137,3 +142,10 @@ def test_the_command_line_starts_without_what_only_some_verbs_need() -> None:
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "candle_hpo.cli" in imported
     assert not {"numpy", "optuna", "parsl", "psutil", "scipy"} & set(imported)
+
+
+def test_an_experiment_on_one_machine_starts_without_what_only_a_cluster_or_a_search_needs() -> None:
+    command = [sys.executable, "-c", "import candle_hpo.commands.submit_job, sys; print(*sys.modules)"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "candle_hpo.runner.local_run" in imported
+    assert not {"asyncio", "numpy", "optuna", "parsl", "scipy", "yaml", "zmq"} & set(imported)

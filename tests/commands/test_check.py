@@ -14,6 +14,7 @@ from rich.console import Console
 
 from candle_hpo.commands.check import check
 from candle_hpo.core.errors import MachineError
+from candle_hpo.runner.machine_check import FILES_OF_A_TRIAL
 from conftest import Candle, WriteInput, input_text
 from support.slurm_cluster import SlurmCluster
 
@@ -452,4 +453,12 @@ def test_a_trial_shows_whether_others_can_be_stopped_early(
     done = candle("check", write_input(script, control or "nworkers=1"), "--run")
     assert done.returncode == 0, done.stderr
     assert said in " ".join(done.stdout.split()).replace(" note ", " note  ").replace(" ok ", " ok    ")
-    assert ("until step 9" in done.stdout) == (script is REPORTS)
+    assert ("until step 9: 9 reports, from 9 to 1" in " ".join(done.stdout.split())) == (script is REPORTS)
+
+
+def test_a_trial_has_as_many_files_as_there_is_to_be_room_for(
+    candle: Candle, write_input: WriteInput, here: Path
+) -> None:
+    assert candle("submit-job", write_input('val_to_return = hyperparams["x"]\n')).returncode == 0
+    trial = next((here / "last-candle-job" / "run").iterdir())
+    assert len([trial, *trial.iterdir()]) == FILES_OF_A_TRIAL

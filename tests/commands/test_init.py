@@ -77,7 +77,7 @@ class Terminal:
 def test_the_questions_of_a_terminal_make_the_file(script: Path, here: Path) -> None:
     terminal = Terminal(here, "init", "train.py", "--run")
     terminal.answer("needs a value for --data:", "x")
-    terminal.answer("shall be searched? [1 2]", "3")
+    terminal.answer("should be searched? [1 2]", "3")
     terminal.answer("or leave with Ctrl-C", "2")
     terminal.answer("is the objective? [1]", "2")
     assert terminal.status() == 0, terminal.shown
@@ -93,7 +93,7 @@ def test_the_questions_of_a_terminal_make_the_file(script: Path, here: Path) -> 
 def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:
     script.write_text(SCRIPT + "import time\ntime.sleep(600)\n")
     terminal = Terminal(here, "init", "train.py", "--run", "--", "--data", "x")
-    terminal.answer("shall be searched?", "")
+    terminal.answer("should be searched?", "")
     terminal.answer("Running train.py", "")
     deadline = time.monotonic() + 60
     params = here / "candle_generated_files" / "init_run" / "params.json"

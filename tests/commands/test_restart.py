@@ -204,6 +204,8 @@ def test_a_value_of_another_name_is_not_mixed_with_those_that_are_there(
     done = candle("submit-job", write_input(script, other))
     assert done.returncode == 2
     assert "X000 has no result_from, and this file result_from=best" in " ".join(done.stderr.split())
+    other = "result_file=n.json\nresult_key=loss\nrestart_from_exp=X000"
+    assert "result_file is not as in X000: values from here on" in candle("check", write_input(script, other)).stdout
     assert runs(here) == before
 
 
@@ -338,8 +340,13 @@ def test_a_configuration_file_is_that_of_the_file_that_continues(
     (here / "c.json").write_text('{"x": 0, "y": 3}')
     sets = '{"x": 1}\n{"x": 5}'
     path = write_input(script, 'config_file="c.json"\nrestart_from_exp="X000"', "", sets)
-    assert candle("check", path, "--run").stdout.count("one trial: 15 after") == 1
-    assert candle("submit-job", path).returncode == 0
+    checked = candle("check", path, "--run").stdout
+    assert checked.count("one trial: 15 after") == 1
+    done = candle("submit-job", path)
+    assert done.returncode == 0
+    for said in (checked, done.stdout):
+        assert "c.json is not as in X000: values from here on may not be comparable" in " ".join(said.split())
+    assert "not as in X000" not in candle("check", path).stdout
     values = [(here / "last-candle-job" / "run" / f"hpset_0000{n}" / "result.txt").read_text() for n in (1, 2)]
     assert list(map(float, values)) == [2, 15]
     assert (

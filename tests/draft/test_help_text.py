@@ -62,6 +62,12 @@ Options:
 \t-h, --help
 \t\tShow this help message and exit
 """
+PROSE = """options:
+  -o DIR, --output_dir DIR
+                        Where output goes. Defaults to OUTPUT_DIR or this folder if
+                        not specified. (default: ./)
+  --rate RATE           by default the same for all (default: 0.5)
+"""
 GNU = """Usage: solve [OPTION]...
   -t, --tolerance=TOL   stop below this (default: 1e-6)
   -n, --steps=N         how many [default=100]
@@ -84,10 +90,11 @@ def found(text: str) -> dict[str, Option]:
         (RICH, {"lr": 0.005, "hidden_size": 16}),
         (ABSL, {"learning_rate": 0.02, "num_hidden": 32}),
         (OPTPARSE_OF_R, {"lambda": 0.5}),
+        (PROSE, {"output_dir": "./", "rate": 0.5}),
         (GNU, {"tolerance": 1e-6, "steps": 100, "verbose": False}),
         ("nothing of that kind\n  - a list\n  -- a dash\n", {}),
     ],
-    ids=["argparse", "click", "rich", "absl", "optparse", "gnu", "none"],
+    ids=["argparse", "click", "rich", "absl", "optparse", "prose", "gnu", "none"],
 )
 def test_options_and_their_defaults(text: str, values: dict[str, object]) -> None:
     its = {name: each.default for name, each in found(text).items() if name in values or name != "bias"}

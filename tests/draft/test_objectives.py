@@ -174,3 +174,11 @@ def test_names_and_directions() -> None:
     assert judged("something", "")[0] is None
     assert judged("val_loss", "")[1] > judged("loss", "")[1] > judged("train_loss", "")[1]
     assert judged("loss", "Test set: ")[1] > judged("loss", "Train Epoch: ")[1]
+
+
+def test_the_scores_of_an_improve_model_come_first() -> None:
+    scores = '{"mse": 0.5, "rmse": 0.7, "pcc": 0.8, "scc": 0.8, "r2": 0.6}'
+    found = file_candidates("val_scores.json", scores)
+    epochs = printed_candidates("".join(f"Epoch: {n}, val_loss: {1 / n}\n" for n in range(1, 9)))
+    assert (found[0].key, found[0].direction) == ("mse", DOWN)
+    assert found[0].worth > epochs[0].worth

@@ -10,7 +10,7 @@ from candle_hpo.core.experiment import Language
 from candle_hpo.draft.given import options_as_given
 from candle_hpo.draft.options import Kind, Option, Way
 from candle_hpo.draft.script_options import options_of_script, reads_command_line
-from candle_hpo.draft.text import style_of
+from candle_hpo.draft.text import said_of, style_of
 
 
 def options(text: str, language: Language = Language.PYTHON) -> dict[str, Option]:
@@ -158,6 +158,22 @@ def test_dataclasses_of_transformers_and_what_is_elsewhere() -> None:
 def test_other_ways_to_take_values(text: str, way: Way, names: list[str]) -> None:
     found = options_of_script(text, Language.PYTHON)
     assert (found.way, [each.name for each in found.found]) == (way, names)
+
+
+def test_a_secret_in_the_environment_is_not_a_hyperparameter_and_one_on_the_command_line_is_noted() -> None:
+    text = """
+        import os
+        run = start(os.environ["TRACKER_API_TOKEN"], os.getenv("DB_PASSWORD", "none"))
+        rate, tokens = float(os.environ.get("RATE", "0.1")), int(os.getenv("MAX_TOKENS", "64"))
+    """
+    assert list(options(text)) == ["RATE", "MAX_TOKENS"]
+    assert not options("password=${PASSWORD:-x}", Language.BASH)
+    key = argparse_option("'--api-key', default='abc'")
+    assert key is not None
+    assert said_of(key) == "a secret? it would lie in each trial's folder"
+    none = argparse_option("'--api-key', default=''")
+    assert none is not None
+    assert said_of(none) == ""
 
 
 def test_a_text_that_is_not_python_here_is_asked() -> None:

@@ -108,3 +108,10 @@ def test_a_parameter_with_a_condition_is_not_in_every_trial(here: Path) -> None:
 )  # fmt: skip
 def test_what_has_no_effect(here: Path, lines: str, note: str) -> None:
     assert any(each.startswith(note) for each in read(here, lines))
+
+
+def test_two_pairs_of_braces_are_those_of_a_configuration_file(here: Path) -> None:
+    note = "script_args: in two pairs of braces, as in config_file, lr is not replaced; write {lr} for its value"
+    for words in ("--lr {{lr}} {arguments}", "--lr={{ lr }} {arguments}"):
+        assert note in read(here, f"script_args='{words}'")
+    assert not read(here, "script_args='{{other}} {lr} {arguments}'")

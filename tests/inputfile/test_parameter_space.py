@@ -300,6 +300,83 @@ def test_arbitrary_fields_are_read_or_reported(fields: dict[str, object], more: 
         assert all(math.isfinite(coordinate) for coordinate in point.values())
 
 
+# The forms of IMPROVE and Supervisor.
+
+
+def test_the_spaces_of_improve_and_supervisor_are_read_as_they_are(here: Path) -> None:
+    for_deephyper = """[
+        {"name": "learning_rate", "type": "float", "min": 1e-6, "max": 1e-2, "log_uniform": true, "default": 7e-6},
+        {
+            "name": "layers",
+            "type": "int", "min": 1, "max": 4
+        },
+        {"name": "activation", "type": "categorical", "choices": ["relu", "tanh"]}
+    ]"""
+    assert read_file(here, for_deephyper).parameters == (
+        Parameter(name="learning_rate", axes=(Axis("learning_rate", "float", 1e-6, 1e-2, True),)),
+        Parameter(name="layers", axes=(Axis("layers", "integer", 1, 4),)),
+        Parameter(name="activation", axes=(categorical("activation", ("relu", "tanh")),)),
+    )
+    for_supervisor = """[
+        {"name": "rate", "type": "float", "use_log_scale": true, "lower": 0.001, "upper": 0.1, "sigma": 0.1},
+        {"name": "batch", "type": "ordered", "element_type": "int", "values": [16, 32], "sigma": 1},
+        {"name": "drop", "type": "categorical", "element_type": "float", "values": [0, 0.5]},
+        {"name": "norm", "type": "logical"},
+        {"name": "epochs", "type": "constant", "value": 5}
+    ]"""
+    assert read_file(here, for_supervisor).parameters == (
+        Parameter(name="rate", axes=(Axis("rate", "float", 0.001, 0.1, True),)),
+        Parameter(name="batch", axes=(categorical("batch", (16, 32)),)),
+        Parameter(name="drop", axes=(categorical("drop", (0.0, 0.5)),)),
+        Parameter(name="norm", axes=(categorical("norm", (False, True)),)),
+        Parameter(name="epochs", axes=(categorical("epochs", (5,)),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ('"type": "int", "min": 4, "max": 1', 'y: "min", 4, is above "max", 1; swap them'),
+        ('"type": "int", "min": 4, "low": 1, "max": 9', 'y: "min" and "low" mean the same; keep one'),
+        ('"type": "int", "max": 9', 'y: "low" is missing, or not a number'),
+        (
+            '"type": "float", "lower": 0, "upper": 9, "use_log_scale": true',
+            'y: "use_log_scale" needs a "lower" above 0, not 0',
+        ),
+        (
+            '"type": "logical", "values": [1]',
+            'y: "values" does not apply to a logical parameter; valid are name, type, length, requires',
+        ),
+        (
+            '"type": "ordered", "element_type": "int", "values": [1.5]',
+            'y: 1.5 is not what "element_type" says, int',
+        ),
+        (
+            '"type": "ordered", "element_type": "real", "values": [1]',
+            'y: "element_type" is one of int, float, string, logical',
+        ),
+        ('"type": "constant"', 'y: "value" is missing: what a constant parameter always is'),
+        ('"name": "z"', '"name" appears twice; keep one'),
+        ('"type": None', "None is Python's; JSON writes null"),
+    ],
+)
+def test_what_is_wrong_in_a_list_has_its_line(here: Path, second: str, expected: str) -> None:
+    text = f'[\n{{"name": "x", "type": "int", "low": 1, "high": 2}},\n{{"name": "y", {second}}}\n]'
+    assert problems_of(here, text) == [f"x.in:11: {expected}"]
+
+
+def test_a_list_is_read_to_its_end(here: Path) -> None:
+    one = '{"name": "x", "type": "int", "low": 1, "high": 2}'
+    wrong = "x.in:9: this is not JSON"
+    assert problems_of(here, f"[{one},\n7]") == [
+        'x.in:10: this is not a JSON object such as {"epochs": 2, "batch_size": 64}'
+    ]
+    assert problems_of(here, f"[{one},\n]") == ['x.in:9: remove the comma before "]"']
+    assert problems_of(here, f"[{one} {one}]") == [f'{wrong}, from "{one[:30]}" on']
+    assert problems_of(here, f"[{one}") == [f"{wrong}: it ends too early; is a bracket or a quote not closed?"]
+    assert problems_of(here, f"[{one}]\n{one}") == [f'x.in:10: remove "{one[:40]}" after the closing bracket']
+
+
 def test_a_grid_stays_a_grid(write_input: WriteInput) -> None:
     assert isinstance(read_input_file(write_input()).space, GridSpace)
 
@@ -307,6 +384,6 @@ def test_a_grid_stays_a_grid(write_input: WriteInput) -> None:
 def test_the_examples_of_the_manual_are_right() -> None:
     page = (Path(__file__).parents[2] / "docs" / "parameter-space.md").read_text(encoding="utf-8")
     examples = re.findall(r"```(?:r|json)\n(.*?)```", page, re.DOTALL)
-    assert [len(read_right(example).parameters) for example in examples] == [4, 3, 4, 6]
+    assert [len(read_right(example).parameters) for example in examples] == [4, 3, 4, 6, 6]
     for name in FUNCTIONS:
         assert f"`{name}`" in page or name in OPERATORS

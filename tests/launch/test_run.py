@@ -18,6 +18,7 @@ import pytest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.launch.command import PYTHON_HOST, model_command, seed_of_trial
 from candle_hpo.launch.run import run_attempt
@@ -258,6 +259,20 @@ def test_stopping_ends_the_whole_group_and_says_so(run: Runner, ignores: bool) -
             """
         )
     assert (outcome.status, outcome.reason) == (Status.INTERRUPTED, "stopped while it ran")
+    assert gone(int(run.output.split()[0]))
+
+
+def test_a_trial_that_ignores_that_it_is_stopped_early_is_ended(run: Runner) -> None:
+    with stopped_when_it_prints(run.folder / "subprocess_out_and_err.txt", run.switch, StopHow.PURPOSE):
+        outcome = run(
+            """
+            import os, signal, time
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print(os.getpid())
+            time.sleep(600)
+            """
+        )
+    assert outcome.status is Status.STOPPED
     assert gone(int(run.output.split()[0]))
 
 

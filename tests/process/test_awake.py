@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.process.awake import AwakeClock
+from candle_hpo.process.group import Limits, OwnProcess, Program, StopSwitch, run_to_its_end
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,28 @@ def test_a_pause_is_left_out_but_for_what_is_to_count(looks: list[float], counte
     clock = AwakeClock(counted, lambda: next(times))
     moments = [clock.now() for _ in range(len(looks) + 1)]
     assert [after - before for before, after in pairwise(moments)] == pytest.approx(seen)
+
+
+class _Asked(OwnProcess):
+    """A process, with the times for which somebody has waited for its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(process)
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None) -> bool:
+        self.waits.append(timeout)
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize(("limits", "waits"), [(Limits(), [None]), (Limits(60), [1.0]), (Limits(None, 1000), [1.0])])
+def test_nobody_looks_at_the_clock_for_a_trial_without_limits(
+    limits: Limits, waits: list[float | None], tmp_path: Path
+) -> None:
+    process = _Asked(subprocess.Popen(["sleep", "0.1"], start_new_session=True))
+    program = Program([], tmp_path, {}, tmp_path / "output", limits)
+    assert run_to_its_end(process, time.monotonic(), program, StopSwitch()).status == 0
+    assert process.waits == waits
 
 
 TRIAL = """

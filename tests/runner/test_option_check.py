@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.inputfile.keyword_values import argument_style, arguments
 from candle_hpo.runner.option_check import Comparison, compare_options
+from candle_hpo.runner.script_check import ScriptCheck
 from candle_hpo.script.reading import read_script
 
 SCRIPT = """
@@ -43,6 +46,23 @@ def compare(
 )
 def test_what_fits(names: str, words: str, style: str, seen: tuple[str, ...], unclear: tuple[str, ...]) -> None:
     assert compare(names, words, style) == Comparison(seen, unclear, ())
+
+
+def test_options_of_other_libraries_are_seen_as_candle_init_sees_them(tmp_path: Path) -> None:
+    script = tmp_path / "model.py"
+    script.write_text(
+        "import click\n@click.command()\n@click.option('--lr', type=float)\n@click.option('--bias/--no-bias')\n"
+        "@click.option('--mu', callback=print)\ndef main(lr, bias, mu): ...\n"
+    )
+    settings = Settings(
+        model_script=str(script),
+        workflow="grid",
+        hyperparams_as="arguments",
+        argument_style=argument_style("--my-name value --flag/--no-flag"),
+        result_pattern="loss",
+    )
+    found = ScriptCheck(settings).compare(["lr", "bias", "mu"], "x.in")
+    assert (found.seen, found.unclear, found.notes) == (("lr", "bias"), ("mu",), ())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Attempt, Configuration, Hyperparameters, Trial, default_trial_id
 from candle_hpo.process.group import StopSwitch
 
@@ -23,13 +24,13 @@ def attempt_at(
 
 
 @contextmanager
-def stopped_when_it_prints(output: Path, switch: StopSwitch) -> Iterator[None]:
+def stopped_when_it_prints(output: Path, switch: StopSwitch, how: StopHow = StopHow.INTERRUPT) -> Iterator[None]:
     """Stop the trial that runs within the block as soon as it has printed something."""
 
     def stop_when_it_prints() -> None:
         while not (output.exists() and output.read_text()):
             time.sleep(0.01)
-        switch.stop()
+        switch.stop(how)
 
     thread = threading.Thread(target=stop_when_it_prints)
     thread.start()

@@ -173,7 +173,7 @@ def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
     say("", "Hyperparameters with a range:")
     say(*(f"  {at}  {each}" for at, each in enumerate(map(str, ranges), start=1)))
     usual = [at for at, each in enumerate(ranges, start=1) if each.name in draft.searched]
-    chosen = questions.several("Which of them shall be searched?", usual, len(ranges))
+    chosen = questions.several("Which of them should be searched?", usual, len(ranges))
     return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
 
 

@@ -55,7 +55,7 @@ class Questions:
         if not self.can_ask:
             return None
         words = {"": Direction.MINIMIZE, "minimize": Direction.MINIMIZE, "maximize": Direction.MAXIMIZE}
-        question = f"Shall {name} be minimized or maximized? [minimize]"
+        question = f"Should {name} be minimized or maximized? [minimize]"
         return self._ask(question, lambda text: words[text.lower()], "minimize or maximize")
 
     def _ask(self, question: str, read: Callable[[str], T], wanted: str) -> T:

@@ -11,7 +11,6 @@ from candle_hpo.commands.resume import resume_with
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import CandleError, ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import InputFile
-from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
@@ -99,7 +98,7 @@ def _run_workflow(
     copied, large = files_around_script(request.settings)
     screen.say(*notes_on_large_files(large))
     seed, varied = drawn_seed(request.settings), request.space.names if request.space is not None else ()
-    handed = names_in(request.templates) | request.settings.asked_in_prepare
+    handed = request.settings.handed_besides(request.templates)
     varied = tuple(name for name in varied if name not in handed)
     found = find_surroundings(request.settings, interpreter.path, on_cluster, request.default_model, varied)
     paths, _ = create_experiment(here, request, total, seed, interpreter.path, found, copied)

@@ -26,6 +26,7 @@ OF_A_TRIAL = (
 
 # Other braces are characters like any other, `{{name}}` is the text "{name}".
 _IN_BRACES = re.compile(r"\{\{(?P<text>[^\W\d][\w./@+-]*)\}\}|\{(?P<name>[^\W\d][\w./@+-]*)\}")
+_IN_TWO_PAIRS = re.compile(r"\{\{\s*([^\W\d][\w./@+-]*)\s*\}\}")
 _PYTHON = re.compile(r"python[\d.]*")
 _WITH_VALUE = ("-W", "-X")
 
@@ -34,6 +35,11 @@ def placeholders(words: Iterable[str]) -> Iterator[str]:
     """Yield the names in braces in some words."""
     for word in words:
         yield from (match["name"] for match in _IN_BRACES.finditer(word) if match["name"])
+
+
+def names_in_two_pairs(words: Iterable[str]) -> list[str]:
+    """Return the names that stand in two pairs of braces, and so are not replaced."""
+    return list(dict.fromkeys(_IN_TWO_PAIRS.findall(" ".join(words))))
 
 
 def only_placeholder(word: str) -> str:

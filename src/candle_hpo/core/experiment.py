@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Literal
 
@@ -11,7 +12,7 @@ import msgspec
 from candle_hpo.core.command_words import ARGUMENTS, Start, placeholders, start_of
 from candle_hpo.core.failures import FailurePolicy
 from candle_hpo.core.fidelity import Fidelity, Levels
-from candle_hpo.core.file_template import FileTemplate, Placed
+from candle_hpo.core.file_template import FileTemplate, Placed, names_in
 from candle_hpo.core.objective import Direction, Objective, ResultFrom, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
@@ -129,6 +130,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def asked_in_prepare(self) -> set[str]:
         """The hyperparameters that the line `prepare` asks for by their names."""
         return set(re.findall(r"\bcandle_get_param\s+[\"']?([^\s\"'`();|&<>]+)", self.prepare or ""))
+
+    def handed_besides(self, templates: Sequence[FileTemplate]) -> set[str]:
+        """Return the hyperparameters that reach the script by its own files, or by `prepare`, whatever else does."""
+        return names_in(templates) | self.asked_in_prepare
 
     def place_of(self, file: Placed) -> str:
         """Return the name of a file of the user's in a trial's working directory."""

@@ -58,6 +58,13 @@ class FileTemplate(msgspec.Struct, frozen=True):
         """The hyperparameters whose values are written into it."""
         return {hole.name for hole in self.holes}
 
+    @property
+    def user_text(self) -> str:
+        """What was read, but for blanks; a hole in a text is what has to be written there to make one."""
+        there = [hole.now or f"{{{{{hole.name}}}}}" if self.form == "text" else hole.now for hole in self.holes]
+        parts = [self.texts[0], *(part for pair in zip(there, self.texts[1:], strict=True) for part in pair)]
+        return "".join("".join(parts).split())
+
     def filled(self, values: Mapping[str, object]) -> str:
         """Return its text with these values; a hyperparameter that a trial lacks leaves what stands in the file.
 

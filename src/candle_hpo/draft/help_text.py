@@ -101,7 +101,8 @@ def _option(names: str, described: str) -> Option | None:
         if_false, options = negated[0], [each for each in options if each not in negated]
     option = longest(options)
     value = re.search(_VALUE, names)
-    shown = _DEFAULT.search(described)
+    said = list(_DEFAULT.finditer(described))  # a default in brackets is the parser's own, and not the author's words
+    shown = next((each for each in said if each[0].startswith(("(", "["))), said[0] if said else None)
     default = _value(shown["value"]) if shown else None
     choices_found = _CHOICES.search(names) or _CHOICES.search(described)
     if value is None and not choices_found and not (shown and kind_of(default) in (Kind.INTEGER, Kind.NUMBER)):

@@ -25,8 +25,9 @@ _DOWN = {
 _UP = {
     "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "f1", "score", "r2", "precision", "recall", "dice", "iou",
     "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
-    "pearson", "spearman", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr", "ssim", "hits",
-    "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared", "concordance",
+    "pearson", "spearman", "pcc", "scc", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr",
+    "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
+    "concordance",
 }  # fmt: skip
 _NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
 _NEGATED = {"neg", "negative", "negated", "minus"}
@@ -58,6 +59,8 @@ _HELD_OUT = {
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
+# The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
+_SCORES_OF_IMPROVE = "val_scores.json"
 _TRAINED = {"train", "training", "trn", "tr"}
 
 
@@ -202,7 +205,7 @@ def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -
             times=len(numbers),
             has_step=has_step,
             direction=direction,
-            worth=worth + 1 + min(len(numbers), 2) - 1 + has_step,
+            worth=worth + min(len(numbers), 2) + has_step + 10 * (PurePath(name).name == _SCORES_OF_IMPROVE),
         )
 
 

@@ -69,6 +69,14 @@ class Options(msgspec.Struct, frozen=True):
     config_words: str = ""
 
 
+_ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "COOKIE")
+
+
+def may_be_secret(name: str) -> bool:
+    """Return whether what an option or a variable of this name holds should not lie in files."""
+    return name.upper().endswith(_ENDS_OF_SECRETS)
+
+
 def with_command(options: Options, command: str) -> Options:
     """Return the options of this sub-command; those before it on the command line are left as they are."""
     its = tuple(each for each in options.found if each.command == command)

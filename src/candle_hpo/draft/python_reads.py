@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from candle_hpo.draft.options import Kind, Option, fitting, kind_of, name_of
+from candle_hpo.draft.options import Kind, Option, fitting, kind_of, may_be_secret, name_of
 from candle_hpo.draft.python_values import Module, called, calls_in
 
 
@@ -61,7 +61,8 @@ _PREFIXES = (
 
 def is_of_the_user(name: str) -> bool:
     """Return whether a variable of the environment is one that a script may have for its own hyperparameters."""
-    return name.isupper() and name not in _OF_THE_SYSTEM and not name.startswith(_PREFIXES)
+    is_usual = name in _OF_THE_SYSTEM or name.startswith(_PREFIXES)
+    return name.isupper() and not is_usual and not may_be_secret(name)
 
 
 def positional_options(module: Module) -> list[Option]:

@@ -51,10 +51,10 @@ _FIXED = _words(
     "num_workers", "workers", "nproc", "rank", "world_size", "port", "nodes", "log_interval", "interval", "every",
     "freq", "frequency", "render", "show", "display", "inference", "verbose", "verbosity", "debug", "quiet", "save",
     "load", "resume", "checkpoint", "ckpt", "out", "output", "outdir", "dir", "directory", "path", "file", "filename",
-    "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "eval", "evaluate", "download", "plot",
-    "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes", "num_classes", "classes", "in_dim",
-    "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv", "year", "date", "profile",
-    "sentences", "tag", "id_",
+    "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "val", "valid", "validation", "eval",
+    "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes",
+    "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv",
+    "year", "date", "profile", "sentences", "tag", "id_",
 )  # fmt: skip
 _RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")

@@ -12,7 +12,7 @@ import msgspec
 from candle_hpo.core.number_text import json_text
 from candle_hpo.core.objective import Direction
 from candle_hpo.draft.objectives import Candidate
-from candle_hpo.draft.options import Kind, Option, Options, Way
+from candle_hpo.draft.options import Kind, Option, Options, Way, may_be_secret
 from candle_hpo.draft.ranges import Range, is_amount
 
 _COLUMN = 32  # where comments begin
@@ -188,7 +188,9 @@ def said_of(option: Option) -> str:
     choices = f"one of {', '.join(map(str, option.choices))}" if option.choices else kind
     amount = "how long it runs: see fidelity" if is_amount(option.name) else ""
     guess = "a guess: its text shows no value" if option.is_guessed else ""
-    return "; ".join(each for each in (choices, amount, guess) if each)
+    is_given = isinstance(option.default, str) and option.default != ""
+    secret = "a secret? it would lie in each trial's folder" if is_given and may_be_secret(option.name) else ""
+    return "; ".join(each for each in (choices, amount, guess, secret) if each)
 
 
 def _space(draft: Draft) -> Iterator[str]:

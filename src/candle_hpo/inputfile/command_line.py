@@ -13,6 +13,7 @@ from candle_hpo.core.command_words import (
     OF_A_TRIAL,
     PYTHON,
     SCRIPT,
+    names_in_two_pairs,
     only_placeholder,
     placeholders,
 )
@@ -54,6 +55,9 @@ def check_command_line(
     for keyword, words in (("script_args", settings.script_args), ("model_command", settings.model_command)):
         for problem in _problems(words or (), names, reserved, default_model, space):
             findings.wrong(control.line_of(keyword), f"{keyword}: {problem}")
+        for name in filter(names.__contains__, names_in_two_pairs(words or ())):
+            why = f"in two pairs of braces, as in config_file, {name} is not replaced"
+            findings.notes.append(f"{keyword}: {why}; write {{{name}}} for its value")
     style = settings.argument_style
     for name in [*style.options, *style.flags]:
         if names and name not in names:

@@ -8,7 +8,11 @@ from typing import NoReturn
 
 
 class NotJson(ValueError):
-    """A text that is not JSON, or a value that JSON cannot hold; the text says why."""
+    """A text that is not JSON, or a value that JSON cannot hold; it says why, and `at` which character of a text."""
+
+    def __init__(self, why: str, at: int = 0) -> None:
+        super().__init__(why)
+        self.at = at
 
 
 def read_object(text: str) -> dict[str, object]:
@@ -17,23 +21,55 @@ def read_object(text: str) -> dict[str, object]:
     Names that appear twice, NaN, infinities and numbers too large for a float are refused: each would
     otherwise change its meaning silently.
     """
-    try:
-        value, end = _DECODER.raw_decode(text)
-    except NotJson:
-        raise
-    except json.JSONDecodeError as error:
-        raise NotJson(_explained(text, error.pos)) from None
-    except RecursionError:
-        raise NotJson("this is nested too deeply") from None
-    except ValueError:  # Python's limit of digits in a whole number
-        raise NotJson("a whole number in it has too many digits") from None
-    if not isinstance(value, dict):
-        raise NotJson('this is not a JSON object such as {"epochs": 2, "batch_size": 64}')
+    value, end = _object_at(text, 0)
     rest = text[end:].strip()
     if rest and not rest.startswith("#"):
         raise NotJson(f'remove "{rest[:40]}" after the closing brace')
-    check(value)
     return value
+
+
+def read_list(text: str) -> list[tuple[int, dict[str, object]]]:
+    """Return the objects of the JSON list that `text` is, each with where it begins in the text.
+
+    Raises `NotJson` as `read_object` does, with the place.
+    """
+    found: list[tuple[int, dict[str, object]]] = []
+    at = _next(text, text.index("[") + 1)
+    while text[at : at + 1] != "]":
+        value, end = _object_at(text, at)
+        found.append((at, value))
+        end = _next(text, end)
+        at = _next(text, end + 1)
+        if text[end : end + 1] == "]":
+            at = end
+        elif text[end : end + 1] != "," or text[at : at + 1] == "]":
+            raise NotJson(_explained(text, end if text[end : end + 1] != "," else at), end)
+    rest = text[at + 1 :].strip()
+    if rest:
+        raise NotJson(f'remove "{rest[:40]}" after the closing bracket', _next(text, at + 1))
+    return found
+
+
+def _next(text: str, at: int) -> int:
+    """Return the place of the next character that is not a blank."""
+    return len(text) - len(text[at:].lstrip())
+
+
+def _object_at(text: str, at: int) -> tuple[dict[str, object], int]:
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+        if not isinstance(value, dict):
+            raise NotJson('this is not a JSON object such as {"epochs": 2, "batch_size": 64}')
+        check(value)
+    except NotJson as error:
+        raise NotJson(str(error), at) from None
+    except json.JSONDecodeError as error:
+        raise NotJson(_explained(text, error.pos), error.pos) from None
+    except RecursionError:
+        raise NotJson("this is nested too deeply", at) from None
+    except ValueError:  # Python's limit of digits in a whole number
+        raise NotJson("a whole number in it has too many digits", at) from None
+    return value, end
 
 
 def _explained(text: str, at: int) -> str:

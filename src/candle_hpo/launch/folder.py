@@ -16,7 +16,7 @@ Signature = tuple[int, int]
 
 
 class WorkingFolder:
-    """The working directory of one attempt, filled when this is made.
+    """The working directory of one attempt, filled when this is made; it is there, unless it is to be a copy.
 
     `copied` are names of files in the folder `source` that are copied; `links` lead to what all trials share; `files`
     are written, over a copy if there is one. Raises `NotWritable` where something of the trial's is in a link's place,
@@ -27,7 +27,8 @@ class WorkingFolder:
         self, path: Path, source: Path, copied: Sequence[str], links: Sequence[Placed], files: Mapping[str, bytes]
     ) -> None:
         self._path = path
-        path.mkdir(exist_ok=True)
+        if copied:  # else it is there
+            path.mkdir(exist_ok=True)
         self._copies = {name: _copy(source / name, path / name, source) for name in copied if name not in files}
         self._shared = {link.path: _signature(Path(link.path)) for link in links}
         for link in links:

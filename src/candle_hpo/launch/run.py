@@ -93,7 +93,8 @@ def run_attempt(
         outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason), seconds=outcome.seconds)
     after = script.version() if script else ""
     versions = "-".join(dict.fromkeys(filter(None, (before, after))))
-    note, notes = note_on_prepare(model.interpreter, paths, model.host), (*outcome.notes, *watch.notes)
+    note = note_on_prepare(model.interpreter, paths, model.host) if model.prepare else ""
+    notes = (*outcome.notes, *watch.notes)
     if warm:
         warm.note(note)
         notes += warm.take_notes()

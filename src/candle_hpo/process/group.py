@@ -219,6 +219,8 @@ def _wait_within(process: Process, clock: AwakeClock, deadline: float, program: 
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
+    if math.isinf(deadline) and program.limits.output_bytes is None:
+        return not process.wait(None), False
     while True:
         left = deadline - clock.now()
         if process.wait(max(0.0, min(left, _LOOK_SECONDS))):

@@ -14,10 +14,9 @@ import msgspec
 
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.objective import Direction
-from candle_hpo.core.paths import TrialPaths, init_run_paths
+from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
-from candle_hpo.draft.config_options import with_configuration
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
@@ -40,6 +39,7 @@ from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
 from candle_hpo.runner.cluster_job import uses_slurm
+from candle_hpo.runner.config_options import with_configuration
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
@@ -258,14 +258,13 @@ def _candidates(paths: TrialPaths, names: Collection[str], named: tuple[str, Dir
 
 def _files_in(folder: Path) -> list[Path]:
     """Return the tables and objects that a script has left in its folder, candle's own files apart."""
-    ours = ("params.json", "outcome.json", "reported_result.json", "reports.jsonl", "reports.of_model.jsonl")
     found = [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in _TABLES_AND_OBJECTS and path.is_file() and not path.is_symlink()
     ]
     usable = [path for path in found if path.stat().st_size <= _MOST_READ]
-    return [path for path in usable if path.parent != folder or path.name not in ours][:_MOST_FILES]
+    return [path for path in usable if path.parent != folder or path.name not in NAMES_OF_CANDLE][:_MOST_FILES]
 
 
 def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candidate | None:

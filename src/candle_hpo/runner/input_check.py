@@ -125,10 +125,12 @@ def _check_hyperparameters(
     elif reading.space is None and settings.run_workflow:
         return  # the sets are those of an earlier experiment, which could not be read
     stored = restart.stored if restart is not None else reading.input_file
-    words = names_in(stored.templates if stored else ())
-    if words:
-        findings.right(f"the hyperparameters that are written into a file: {', '.join(n for n in names if n in words)}")
-    words |= settings.asked_in_prepare
+    templates = stored.templates if stored else ()
+    written = names_in(templates)
+    if written:
+        listed = ", ".join(name for name in names if name in written)
+        findings.right(f"the hyperparameters that are written into a file: {listed}")
+    words = settings.handed_besides(templates)
     names = [name for name in names if name not in words]
     if reading.problems:
         texts = (input_file, settings.default_model_file, settings.param_space_file)

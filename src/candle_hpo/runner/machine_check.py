@@ -19,6 +19,7 @@ from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
+from candle_hpo.report.curves import WHOLE_BYTES, last_points
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.cluster_job import clusters_of, job_script_of
 from candle_hpo.runner.findings import Findings
@@ -26,7 +27,7 @@ from candle_hpo.runner.search_assembly import check_of_stopping, first_sets
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 
 _LEAST_FREE = 1e9  # bytes
-_FILES_OF_A_TRIAL = 6  # besides what the model writes
+FILES_OF_A_TRIAL = 7  # with its folder, besides what the model writes
 
 
 def check_place(trials: int | None, findings: Findings) -> None:
@@ -43,7 +44,7 @@ def check_place(trials: int | None, findings: Findings) -> None:
             files = os.statvfs(place).f_favail
         except OSError as error:
             raise MachineError(f"{here} cannot be used: {error.strerror}") from None
-        needed = _FILES_OF_A_TRIAL * (trials or 1)
+        needed = FILES_OF_A_TRIAL * (trials or 1)
         if 0 < files < needed:
             raise MachineError(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
         if free < _LEAST_FREE:
@@ -90,7 +91,8 @@ def run_one_trial(
         return None
     findings.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
     show = {"right": findings.right, "mention": findings.mention, "note": findings.note}
-    for how, text in check_of_stopping(request.settings, outcome.last_report):
+    points = last_points(paths.reports, request.settings.objective, WHOLE_BYTES)
+    for how, text in check_of_stopping(request.settings, outcome.last_report, points):
         show[how](text)
     return outcome.seconds
 

@@ -28,18 +28,24 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare_options(
-    settings: Settings, reading: ScriptReading, names: Sequence[str], mentions_file: bool
+    settings: Settings,
+    reading: ScriptReading,
+    names: Sequence[str],
+    mentions_file: bool,
+    declared: Collection[str] = (),
 ) -> Comparison:
     """Compare the options of a script with the hyperparameters `names` that its command line hands over.
 
-    `mentions_file`: a program's text has the name of the file with all hyperparameters.
+    `mentions_file`: a program's text has the name of the file with all hyperparameters. `declared` are options that its
+    text has in other ways than argparse's, and that are not all of them.
     """
     name, style = Path(settings.model_script).name, settings.argument_style
     named = set(placeholders(settings.argument_words))
     options = {each: option_of(each, style) for each in names if each not in named} if ARGUMENTS in named else {}
     can_be_seen = bool(reading.options) and style.prefix.startswith("-")
-    seen = tuple(each for each, option in options.items() if can_be_seen and option in reading.options)
-    unclear = () if can_be_seen else tuple(options)
+    there = reading.options if can_be_seen else declared
+    seen = tuple(each for each, option in options.items() if option in there)
+    unclear = () if can_be_seen else tuple(each for each in options if each not in seen)
     unknown = {option: each for each, option in options.items() if each not in (*seen, *unclear)}
     notes = [
         *(

@@ -10,7 +10,6 @@ import msgspec
 
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
-from candle_hpo.core.file_template import names_in
 from candle_hpo.core.paths import ExperimentPaths, folders_submitted_from
 from candle_hpo.core.provenance import ScriptState, Surroundings
 from candle_hpo.core.trial import Hyperparameters
@@ -56,7 +55,7 @@ def keep_the_script(settings: Settings, state: ScriptState | None, folder: Path,
 def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
     """Keep what an experiment is resumed with, and say what has changed since it was run last."""
     paths, stored = claim.experiment.paths, claim.experiment.stored
-    handed = names_in(stored.templates) | stored.settings.asked_in_prepare
+    handed = stored.settings.handed_besides(stored.templates)
     varied = [name for name in stored.names if name not in handed]
     found = find_surroundings(stored.settings, stored.interpreter, on_cluster, stored.default_model, varied)
     before, settings = stored.latest, stored.settings

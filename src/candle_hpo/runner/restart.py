@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -23,6 +23,7 @@ from candle_hpo.script.folder import files_around_script
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note
+_SAY_WHERE = ("result_pattern", "result_file", "result_key", "on_timeout")  # or when, the value is found
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,26 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
         raise InputError(*wrong)
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter, templates=templates)
     stored = msgspec.structs.replace(stored, copied=files_around_script(settings)[0])
+    others = tuple(_notes_on_comparison(name, before, stored))
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
-        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note,))
+        return Restart(earlier, before, msgspec.structs.replace(stored, total=total), (), (note, *others))
     if request.space is None:
         note = f"{name} keeps its own sets and seed; this file lists none"
-        return Restart(earlier, before, stored, (), (note,))
-    return _plan_of_grid(earlier, stored, request)
+        return Restart(earlier, before, stored, (), (note, *others))
+    plan = _plan_of_grid(earlier, stored, request)
+    return replace(plan, notes=(*plan.notes, *others))
+
+
+def _notes_on_comparison(name: str, before: StoredExperiment, now: StoredExperiment) -> Iterator[str]:
+    """Yield a note on what makes values other ones than those that have completed trials of this experiment have."""
+    known = {each.user_text for each in before.templates}
+    changed = [each.place for each in now.templates if each.user_text not in known]
+    changed += [each for each in _SAY_WHERE if getattr(now.settings, each) != getattr(before.settings, each)]
+    if changed:
+        listed, are = ", ".join(changed), "is" if len(changed) == 1 else "are"
+        yield f"{listed} {are} not as in {name}: values from here on may not be comparable with those that are there"
 
 
 def _text_of_choice(settings: Settings) -> str:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.command_words import ARGUMENTS, placeholders
 from candle_hpo.core.errors import InputError, MachineError, Problem
 from candle_hpo.core.experiment import InputFile, Language, Settings
-from candle_hpo.core.file_template import names_in
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.space import GridSpace
 from candle_hpo.core.spelling import misspelling_of
@@ -83,13 +84,9 @@ class ScriptCheck:
         words = self._settings.argument_words
         if {*placeholders(words)} & {ARGUMENTS, PARAMS_FILE, *names} or self._settings.script_args is not None:
             mentions_file = "CANDLE_PARAMS_FILE" in program or "params.json" in program
-            compared = compare_options(self._settings, reading, names, mentions_file)
-            read_too = self._options_in_text(compared.unclear)
-            return Comparison(
-                seen=(*compared.seen, *read_too),
-                unclear=tuple(each for each in compared.unclear if each not in read_too),
-                notes=(*compared.notes, *value_notes),
-            )
+            declared = {each.option for each in options_of_script(self._text, self._language).found} - {""}
+            compared = compare_options(self._settings, reading, names, mentions_file, declared)
+            return msgspec.structs.replace(compared, notes=(*compared.notes, *value_notes))
         if self._host is Language.PROGRAM:
             return Comparison((), tuple(names), (*self._notes_on_program(program, is_given=bool(names)), *value_notes))
         read = {each.name for each in reading.reads}
@@ -111,13 +108,6 @@ class ScriptCheck:
                 *value_notes,
             ),
         )
-
-    def _options_in_text(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return those of these hyperparameters whose options a script in R or bash has, as `candle init` reads it."""
-        if not names or self._language not in (Language.R, Language.BASH):
-            return ()
-        options = {each.option for each in options_of_script(self._text, self._language).found if each.option}
-        return tuple(each for each in names if option_of(each, self._settings.argument_style) in options)
 
     def unread(self, default_model: Hyperparameters, varied: Sequence[str]) -> tuple[str, ...]:
         """Return which of those that vary it is not seen to read; none where its text shows none that it reads."""
@@ -245,7 +235,7 @@ def notes_before_submission(request: InputFile, interpreter: Interpreter, site_m
     input_file = Path(request.path).name
     if request.space is not None or not settings.run_workflow:  # else its sets are those of an earlier experiment
         notes += check.notes_on_names(request.default_model, request.space)
-        in_files = names_in(request.templates) | settings.asked_in_prepare
+        in_files = settings.handed_besides(request.templates)
         names = [name for name in names_given(request.default_model, request.space) if name not in in_files]
         notes += check.compare(names, input_file, known=in_files).notes
     try:

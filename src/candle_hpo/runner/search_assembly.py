@@ -19,7 +19,8 @@ from candle_hpo.core.trial import Report
 from candle_hpo.record.earlier_results import EarlierResult, find_earlier_results, read_earlier_results
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.record.record import Record
-from candle_hpo.report.words import count
+from candle_hpo.report.curves import Point
+from candle_hpo.report.words import count, number
 from candle_hpo.runner.listener import Progress, Say
 from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, BestFew, EarlyStopping, Median, Rule, deciding_rungs
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
@@ -101,9 +102,12 @@ def _rule(settings: Settings) -> Rule | None:
 
 
 def check_of_stopping(
-    settings: Settings, last: Report | None
+    settings: Settings, last: Report | None, points: Sequence[Point]
 ) -> Iterator[tuple[Literal["right", "mention", "note"], str]]:
-    """Yield what a trial that completed shows of early stopping, by its last report, and how that is to be shown."""
+    """Yield what a trial that completed shows of early stopping, by its reports, and how that is to be shown.
+
+    `points` are all that it has kept of them, and `last` is the last one of all.
+    """
     asked = f"stopping={', '.join(settings.stopping)}"
     if last is None or not last.has(settings.objective.name):
         if settings.stopping:
@@ -115,7 +119,13 @@ def check_of_stopping(
                 ),
             )
         return
-    yield "right", f"it reported {settings.objective.name} on its way, until step {last.step:g}"
+    said = f"it reported {settings.objective.name} on its way, until step {last.step:g}"
+    if points:
+        values = " to ".join(
+            "no number" if value is None else number(value) for value in (points[0].value, points[-1].value)
+        )
+        said += f": {count(len(points), 'report')}, from {values}"
+    yield "right", said
     rule = _rule(settings) if settings.stopping else Asha(settings.reduction_factor)
     length = settings.max_steps or last.step
     rungs = [] if rule is None else [f"{rung:g}" for rung in deciding_rungs(rule, length, settings.min_steps)]

@@ -86,6 +86,8 @@ class BestFew:
 
     The strong simple baseline of "Is one epoch all you need for multi-fidelity hyperparameter optimization?" (Egele and
     others, 2023, arXiv 2307.15422), which trains the best three again to the end; here they continue, as they come.
+    Where that is strong is in "The unreasonable effectiveness of early discarding after one epoch" (Egele and others,
+    2024, arXiv 2404.04111).
     """
 
     takes_best, looks_once = False, True

@@ -21,7 +21,6 @@ import psutil
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.slurm_environment import for_our_step
-from candle_hpo.engine.channel import PORTS
 from candle_hpo.engine.pilot.parsl_programs import (
     INTERCHANGE,
     WHY_NOT_STARTED,
@@ -60,8 +59,11 @@ class Connected(NamedTuple):
 class ParslWorkers:
     """The workers of managers that come and go; `faults` are the errors by which Parsl says that it lost one."""
 
-    def __init__(self, folder: Path, *, are_all_here: bool) -> None:
-        """Wait for managers, on this machine alone or on others too; `folder` is for Parsl's files and keys."""
+    def __init__(self, folder: Path, ports: tuple[int, int], *, are_all_here: bool) -> None:
+        """Wait for managers, on this machine alone or on others too; `folder` is for Parsl's files and keys.
+
+        `ports` are the first one on which they may reach it, and the one behind the last.
+        """
         with only_what_is_needed():
             from parsl.errors import ParslError
             from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
@@ -73,7 +75,7 @@ class ParslWorkers:
         self._executor = HighThroughputExecutor(
             label="workers",
             address=_LOOPBACK if are_all_here else "*",  # without one, Parsl asks a public service for it
-            worker_port_range=PORTS,
+            worker_port_range=ports,
             encrypted=True,
             heartbeat_period=_HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,

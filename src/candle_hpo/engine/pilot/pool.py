@@ -15,7 +15,7 @@ from typing import Any
 
 from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Attempt, Report
-from candle_hpo.engine.channel import Address, CampaignEnd
+from candle_hpo.engine.channel import PORTS, Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.managers import Announce, Managers
 from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, ParslWorkers, log_faults
@@ -39,7 +39,7 @@ class ClusterPool(Executor):
         self._managers: Managers | None = None
         self._files = soft_limit_of_files()
         allow_connections(sum(workers_of_nodes.values()))  # not for the workers and their models
-        self._workers = ParslWorkers(folder, are_all_here=len(workers_of_nodes) == 1)
+        self._workers = ParslWorkers(folder, PORTS, are_all_here=len(workers_of_nodes) == 1)
         try:
             self._channel = CampaignEnd(self._workers.addresses)
         except BaseException:

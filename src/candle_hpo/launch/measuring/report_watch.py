@@ -229,8 +229,10 @@ class ReportWatch:
 
     def keep_less(self) -> None:
         """Replace a long file of the model's by what was kept of it, once nobody needs the whole one."""
+        if not (self._has_all and self._is_own_file and (self._lines or self._refused)):
+            return
         with _Guard(self._faults), suppress(FileNotFoundError):
-            if self._has_all and self._is_own_file and self._paths.reports.stat().st_size > _LARGE_FILE:
+            if self._paths.reports.stat().st_size > _LARGE_FILE:
                 replace_file(self._paths.reports, b"".join(self._lines))
 
 

@@ -32,6 +32,7 @@ from candle_hpo.launch.measuring.result_file import ResultFiles
 from candle_hpo.launch.measuring.table import DELIMITERS, NO_VALUE
 
 _LARGEST = 1 << 22  # bytes, of a file that is written again for each report, and so read again
+_FILES_PER_LOOK = 10  # of more files, the newest is looked for the more rarely: a look costs the file system each one
 
 
 class NewestFile:
@@ -58,12 +59,13 @@ class NewestFile:
 
     def _search(self) -> bool:
         """Look for files, and return whether there is a newer one."""
-        self._next_search = time.monotonic() + SECONDS_BETWEEN_LOOKS
-        own = self._files.own()
-        if not own or own[-1] == self._path:
+        paths = self._files.paths()
+        self._next_search = time.monotonic() + SECONDS_BETWEEN_LOOKS * max(1.0, len(paths) / _FILES_PER_LOOK)
+        newest = next(filter(self._files.is_own, reversed(paths)), None)
+        if newest is None or newest == self._path:
             return False
         self.close()
-        self._path, self._source = own[-1], self._source_of(own[-1])
+        self._path, self._source = newest, self._source_of(newest)
         return True
 
 

@@ -60,9 +60,12 @@ class ResultFiles:
 
     def own(self) -> list[Path]:
         """Return those that were written since, by the numbers in their paths."""
-        states = ((path, _state(path, with_end=False)) for path in self.paths())
-        before = self._before
-        return [path for path, now in states if now and (path not in before or now.signature != before[path].signature)]
+        return list(filter(self.is_own, self.paths()))
+
+    def is_own(self, path: Path) -> bool:
+        """Return whether one of them was written since."""
+        now, before = _state(path, with_end=False), self._before.get(path)
+        return now is not None and (before is None or now.signature != before.signature)
 
     def written(self) -> Written:
         """Return the file with the result. Raises `ValueError` where there is none, or it is not clear which."""

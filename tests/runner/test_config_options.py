@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.draft.config_options import with_configuration
 from candle_hpo.draft.options import Kind, Option, Options, Way
+from candle_hpo.runner.config_options import with_configuration
 
 YAML = """# settings
 seed: 7
