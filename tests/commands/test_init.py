@@ -140,22 +140,37 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["constants.py"], 'it sets epochs, RATE itself. Let candle set what is to vary, as in\n  hyperparams ='),
         (["none.py"], "none.py: there is no such file"),
         (["."], "this is a folder"),
         (["train.py"], "does not run without values that its text does not show; give them: candle init"),
         (["train.py", "--", "--datum", "x"], 'train.py has no --datum; did you mean "--data"?'),
         (["train.py", "--", "--data"], "there is no value behind --data"),
+        (["own.py"], "neither its text nor its --help shows its options; name those that may vary"),
         (["empty.py"], "neither its text nor its --help shows anything that it can be given"),
         (["fixed.py"], "nothing has a range that could be proposed"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
     (here / "empty.py").write_text("print(1)\n")
+    (here / "constants.py").write_text("seed = 1\nepochs = 3\nRATE = 0.1\nprint(RATE)\n")
+    (here / "own.py").write_text("import sys\nprint(dict(zip(sys.argv[1::2], sys.argv[2::2])))\n")
     (here / "fixed.py").write_text("import argparse\nargparse.ArgumentParser().add_argument('--name', default='x')\n")
     done = candle("init", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert not list(here.glob("*.in"))
+
+
+def test_options_that_nothing_shows_are_those_that_are_given(candle: Candle, here: Path) -> None:
+    (here / "own.py").write_text(
+        "import sys\nown = dict(zip(sys.argv[1::2], sys.argv[2::2]))\nprint('loss:', float(own['--shift']) ** 2)\n"
+    )
+    done = candle("init", "own.py", "--run", "--", "--shift", "-2", "--lr", "0.1")
+    assert done.returncode == 0, done.stderr
+    text = (here / "own.in").read_text()
+    assert "shift = -2" in text
+    assert "# The objective: loss, 4 in one run" in text
 
 
 def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, here: Path) -> None:
@@ -166,6 +181,17 @@ def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, her
     text = (here / "train.in").read_text()
     assert "# The objective is not known: the run with these values failed." in text
     assert "\n  result_pattern" not in text
+    assert "\n  rm train.in; candle init train.py --run -- --data x\n" in done.stdout
+
+
+def test_names_with_blanks_are_quoted_in_what_is_to_be_typed(candle: Candle, here: Path) -> None:
+    (here / "my folder").mkdir()
+    (here / "my folder" / "my train.py").write_text(SCRIPT)
+    done = candle("init", "my folder/my train.py", "--", "--data", "x")
+    assert "\n  rm 'my train.in'; candle init 'my folder/my train.py' --run -- --data x\n" in done.stdout
+    assert "candle submit-job 'my train.in' runs it" in (here / "my train.in").read_text()
+    refused = candle("init", "my folder/my train.py", "--output", "other.in")
+    assert "candle init 'my folder/my train.py' --run -- --data VALUE" in refused.stderr
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.options import Kind, Option
+from candle_hpo.draft.text import style_of
 
 ARGPARSE = """usage: train.py [-h] [--lr LR] [--opt {sgd,adam}]
                 [--fast | --no-fast]
@@ -110,3 +111,45 @@ def test_kinds_choices_and_flags() -> None:
     assert of_click["data"].is_required
     assert of_click["shuffle"].if_false == "--no-shuffle"
     assert found(ABSL)["bias"].if_false == "--nobias"
+
+
+HYDRA = """script is powered by Hydra.
+
+== Configuration groups ==
+Compose your configuration from those groups (group=option)
+
+model: rf
+
+
+== Config ==
+Override anything in the config (foo.bar=value)
+
+optimizer:
+  name: sgd
+  lr: 1e-3
+layers:
+- 8
+- 4
+nesterov: true
+data:
+  path: ???
+  title: "a, b"
+clip: .inf
+seed: 42
+
+
+Powered by Hydra (https://hydra.cc)
+Use --hydra-help to view Hydra specific help
+"""
+
+
+def test_hydra_shows_its_configuration() -> None:
+    found = options_in_help(HYDRA)
+    assert [(each.option, each.default) for each in found] == [
+        ("optimizer.name=", "sgd"),
+        ("optimizer.lr=", 1e-3),
+        ("nesterov=", True),
+        ("data.path=", None),
+        ("seed=", 42),
+    ]
+    assert style_of(found) == "name=value"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.objective import Direction
-from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, worth_showing
+from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, with_name, worth_showing
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
@@ -32,6 +32,20 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("Validation: R2 0.8, MAE 0.1", "MAE", 0.1, DOWN),
         ("acc 0.5 | val acc 0.4 | 12.5s", "val acc", 0.4, UP),
         ("test/loss=tensor(0.25, device='cpu')", "test/loss", 0.25, DOWN),
+        ("1 - accuracy: 0.02", "1 - accuracy", 0.02, DOWN),
+        ("Error rate (1-acc): 0.2", "1 - acc", 0.2, DOWN),
+        ("1 - loss: 0.5", "1 - loss", 0.5, None),
+        ("accuracy: 0.99 (train), 0.7 (test)", "accuracy (test)", 0.7, UP),
+        ("RMSE 1.5 (val) / 0.5 (train)", "RMSE (val)", 1.5, DOWN),
+        ("adjusted R^2: 0.81", "adjusted R^2", 0.81, UP),
+        ("mAP@0.5: 0.43", "mAP@0.5", 0.43, UP),
+        ("1 - loss: 0.5\n2 - loss: 0.25", "loss", 0.25, DOWN),
+        ("test_neg_log_loss: -0.0888 +/- 0.01", "test_neg_log_loss", -0.0888, UP),
+        ("negative log likelihood: 12.5", "negative log likelihood", 12.5, DOWN),
+        ("CV MSE: -29.5", "CV MSE", -29.5, UP),
+        ("mean squared error: -29.5", "mean squared error", -29.5, UP),
+        ("test R squared: -0.5", "test R squared", -0.5, UP),
+        ("ELBO loss: -29.5", "ELBO loss", -29.5, DOWN),
         ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
     ],
 )
@@ -52,7 +66,16 @@ def finds(pattern: str, output: Path, value: float) -> bool:
         return False
 
 
-@pytest.mark.parametrize("text", ["", "hello\n", "epoch 3\ntook 4 s, 3 epochs, lr 0.1, memory: 2 GB\n", "loss: nan\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello\n",
+        "epoch 3\ntook 4 s, 3 epochs, lr 0.1, memory: 2 GB\n",
+        "loss: nan\n",
+        "Train/Test accuracy: 0.99 / 0.93\n",
+    ],
+)
 def test_no_number_that_could_be_meant(text: str) -> None:
     assert printed_candidates(text) == []
 
@@ -63,6 +86,42 @@ def test_lines_that_repeat_have_steps() -> None:
     assert (first.name, first.times, first.has_step, first.value) == ("val_loss", 3, True, 0.67)
     assert second.name == "loss"
     assert first.patterns[0].startswith(r"\bEpoch +(?P<epoch>\d+)/")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "names"),
+    [
+        ("Test", "Train", ["best rmse", "Train: loss"]),
+        ("Train", "Test", ["Test: loss", "best rmse"]),
+        ("fold a", "fold b", ["loss", "best rmse"]),
+    ],
+)
+def test_a_line_under_several_headings_is_of_the_last(first: str, last: str, names: list[str]) -> None:
+    text = f"best rmse: 2.5\n== {first} ==\n  loss: 0.5\n== {last} ==\n  loss: 0.25\n"
+    assert sorted(each.name for each in printed_candidates(text)) == sorted(names)
+    if "Train" in (first, last):
+        assert printed_candidates(text)[0].name == names[0]
+
+
+def test_a_number_as_r_prints_it(tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    output.write_text("[1] 3\n[1] 0.98\n")
+    (found,) = printed_candidates(output.read_text())
+    assert (found.value, found.is_bare) == (0.98, True)
+    assert finds(found.patterns[0], output, 0.98)
+    assert with_name(found, "accuracy", UP).worth > found.worth
+    assert with_name(printed_candidates("[1] -2.5\n")[0], "mse", DOWN).direction is UP
+    assert printed_candidates("[1] 0.5 0.25\n[2] 0.5\n") == []
+
+
+def test_a_number_alone_behind_one_that_counts(tmp_path: Path) -> None:
+    output = tmp_path / "output.txt"
+    output.write_text("".join(f"{epoch} {1 / (epoch + 1)}\n" for epoch in range(5)))
+    (found,) = printed_candidates(output.read_text())
+    assert (found.value, found.times, found.has_step, found.is_bare) == (0.2, 5, True, True)
+    assert found.patterns[0].startswith(r"^[ \t]*(?P<step>\d+) +(?P<value>")
+    assert finds(found.patterns[0], output, 0.2)
+    assert printed_candidates("8 4\n") == []
 
 
 def test_a_number_that_counts_the_lines_is_the_step() -> None:

@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from candle_hpo.core.experiment import Language
+from candle_hpo.draft.given import options_as_given
 from candle_hpo.draft.options import Kind, Option, Way
-from candle_hpo.draft.script_options import options_of_script
+from candle_hpo.draft.script_options import options_of_script, reads_command_line
 from candle_hpo.draft.text import said_of, style_of
 
 
@@ -234,3 +235,60 @@ def test_variables_that_a_bash_script_takes_from_outside() -> None:
 )
 def test_the_style_is_that_of_most_options(options: list[str], style: str) -> None:
     assert style_of([Option(name=each.lstrip("-").replace("-", "_"), option=each) for each in options]) == style
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "defaults", "style"),
+    [
+        (["--lr", "0.1", "--shift", "-2", "--fast"], ["lr", "shift", "fast"], [0.1, -2, True], ""),
+        (["--my_rate=0.1", "--units=3"], ["my_rate", "units"], [0.1, 3], "--my_name=value"),
+        (["optimizer.lr=1e-3", "+units=4"], ["optimizer.lr", "argument_1"], [1e-3, "+units=4"], "name=value"),
+        (["optimizer.lr=1e-3", "units=4"], ["optimizer.lr", "units"], [1e-3, 4], "name=value"),
+        (["-l", "0.1", "-n", "5"], ["l", "n"], [0.1, 5], "--my-name value l:-l n:-n"),
+        (["/data/x.csv", "7"], ["argument_1", "argument_2"], ["/data/x.csv", 7], ""),
+    ],
+)
+def test_options_of_a_script_that_shows_none_are_those_that_it_was_given(
+    given: list[str], names: list[str], defaults: list[object], style: str
+) -> None:
+    found = options_as_given(given).found
+    assert [each.name for each in found] == names
+    assert [each.default for each in found] == defaults
+    assert style_of(found) == style
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "reads"),
+    [
+        ("import sys\nrun(sys.argv)", Language.PYTHON, True),
+        ("import hydra", Language.PYTHON, True),
+        ("rate = 0.1", Language.PYTHON, False),
+        ("a <- commandArgs(TRUE)", Language.R, True),
+        ("rate <- 0.1", Language.R, False),
+        ('exec ./model "$@"', Language.BASH, True),
+        ("rate=0.1; echo $rate", Language.BASH, False),
+        ("", Language.PROGRAM, True),
+    ],
+)
+def test_whether_a_script_looks_at_its_command_line(text: str, language: Language, reads: bool) -> None:
+    assert reads_command_line(text, language) is reads
+
+
+@pytest.mark.parametrize(
+    ("assignment", "kind", "default"),
+    [
+        ("k <- as.integer(a[1])", Kind.INTEGER, None),
+        ("k <- if (length(a) >= 1) as.integer(a[1]) else 5", Kind.INTEGER, 5),
+        ("k = if (length(a) > 0) { as.numeric(a[[1]]) } else { 0.5 }", Kind.NUMBER, 0.5),
+        ("k <- if (is.na(a[1])) 1e-3 else as.numeric(a[1])", Kind.NUMBER, 1e-3),
+        ("k <- ifelse(length(a) >= 1, as.numeric(a[1]), 2)", Kind.NUMBER, 2.0),
+        ("k <- ifelse(is.na(a[1]), 2L, as.integer(a[1]))", Kind.INTEGER, 2),
+        ("k <- if (length(a) >= 1) a[1] else 'linear'", Kind.TEXT, "linear"),
+        ("k <- -2\nif (length(a) >= 1) k <- as.numeric(a[1])", Kind.NUMBER, -2.0),
+        ("k <- if (length(a) >= 1) as.numeric(a[1]) else\n  0.25", Kind.NUMBER, 0.25),
+    ],
+)
+def test_a_place_in_r_may_have_a_default(assignment: str, kind: Kind, default: object) -> None:
+    found = options(f"a <- commandArgs(trailingOnly = TRUE)\n{assignment}\nx <- 1\n", Language.R)["k"]
+    assert (found.kind, found.default, found.is_required) == (kind, default, default is None)
+    assert type(found.default) is type(default)

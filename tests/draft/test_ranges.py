@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from candle_hpo.draft.options import Option, kind_of
-from candle_hpo.draft.ranges import Range, range_of, to_search, with_usual_value
+from candle_hpo.draft.ranges import Range, is_amount, range_of, to_search, with_usual_value
 
 
 def of(name: str, default: object, **more: object) -> Range | None:
@@ -28,6 +28,9 @@ def of(name: str, default: object, **more: object) -> Range | None:
         ("batchSize", 64, 16, 256, True),
         ("n_layers", 2, 1, 4, False),
         ("epochs", 10, 2, 20, True),
+        ("min_samples_leaf", 1, 1, 10, True),
+        ("min_samples_split", 2, 2, 10, False),
+        ("early_stopping_rounds", 10, 5, 20, False),
         ("shift", -2.0, -4.0, 0.0, False),
     ],
 )
@@ -42,11 +45,32 @@ def test_a_range_around_the_default(name: str, default: object, low: float, high
     [
         ("seed", 1), ("gpu", 0), ("num_workers", 4), ("log_interval", 10), ("data", "x.csv"), ("save_model", False),
         ("out_dir", "x"), ("test_batch_size", 1000), ("testBatchSize", 10), ("manualSeed", 3), ("layers", [8, 4]),
-        ("lr", None), ("lr", 0.0), ("start_epoch", 0),
+        ("lr", None), ("lr", 0.0), ("start_epoch", 0), ("n_splits", 5),
     ],
 )  # fmt: skip
 def test_what_is_not_searched(name: str, default: object) -> None:
     assert of(name, default) is None
+
+
+def test_a_tolerance_is_not_what_a_first_search_varies() -> None:
+    step, tolerance = of("solver.step", 0.1), of("solver.tol", 1e-6)
+    assert step is not None
+    assert tolerance is not None
+    assert to_search([tolerance, step]) == ["solver.step"]
+
+
+def test_a_tree_without_a_depth_is_a_deep_one() -> None:
+    found = range_of(with_usual_value(Option(name="max_depth")))
+    assert found is not None
+    assert (found.low, found.high) == (4, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("n_samples", True), ("epochs", True), ("min_samples_leaf", False), ("early_stopping_rounds", False)],
+)
+def test_what_says_how_long_a_script_runs(name: str, is_one: bool) -> None:
+    assert is_amount(name) is is_one
 
 
 def test_bounds_of_the_script_are_kept() -> None:

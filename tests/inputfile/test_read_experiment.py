@@ -329,6 +329,13 @@ def test_a_word_that_looks_like_a_truth_value_is_noted(write_input: WriteInput) 
     assert note.endswith(':7: no_cuda is the text "false"; Python\'s own is written False')
 
 
+def test_a_question_that_is_left_is_noted(write_input: WriteInput) -> None:
+    path = write_input(control='direction="minimize"   # QUESTION: or "maximize"?')
+    (note,) = read_input_file(path).notes
+    assert ': direction="minimize" is a guess; if more is better, write direction="maximize"; when it' in note
+    assert read_input_file(path, overrides=["direction=maximize"]).notes == ()
+
+
 def test_a_time_of_two_parts_is_noted_with_what_it_means(write_input: WriteInput) -> None:
     experiment = read_input_file(write_input(control="walltime=20:00\ntrial_timeout=0:30:00"))
     assert experiment.settings.walltime == 72_000

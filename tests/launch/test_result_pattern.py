@@ -436,3 +436,24 @@ def test_guesses_around_the_number_that_hold(tmp_path: Path, printed: str, patte
     output = tmp_path / "output"
     output.write_text(printed)
     assert ResultPattern(pattern).find(output).value == value
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        (r"^(?P<step>\d+) loss (?P<loss>\S+)", "{} loss {}\n"),
+        (r"^(?P<step>\d+)\t(?P<loss>\S+)$", "{}\t{}\n"),
+        (r"(?P<loss>[\d.]+) after (?P<step>\d+)$", "{1} after {0}\n"),
+    ],
+)
+def test_a_step_beside_a_line_of_numbers_is_whole(pattern: str, line: str) -> None:
+    text = "".join(line.format(step, 1 / step) for step in (1, 2, 4))
+    found = list(ResultPattern(pattern).occurrences(text, 0))
+    assert [(each.step, each.value, each.refused) for each in found] == [(1, 1.0, ""), (2, 0.5, ""), (4, 0.25, "")]
+
+
+def test_a_step_and_a_value_of_three_digits_are_two_numbers() -> None:
+    found = list(ResultPattern(r"^(?P<step>\d+) (?P<loss>\S+)$").occurrences("1 293.5\n2 100\n12 250.25\n", 0))
+    assert [(each.step, each.value) for each in found] == [(1, 293.5), (2, 100), (12, 250.25)]
+    (refused,) = ResultPattern(r"^step (?P<step>\d+).* loss (?P<loss>\S+)$").occurrences("step 1 000 loss 5\n", 0)
+    assert refused.step is None

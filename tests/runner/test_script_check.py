@@ -9,6 +9,7 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
+from candle_hpo.inputfile.keyword_values import argument_style
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.runner.import_check import notes_on_imports
 from candle_hpo.runner.option_check import Comparison
@@ -49,6 +50,24 @@ def test_names_that_look_misspelt(here: Path, script: str, default: str, varied:
     defaults: dict[str, object] = {default: 1} if default else {}
     found = notes_on(here, f"val_to_return = {script}", defaults, [varied])
     assert [note in each for each in found if "does not seem to read" not in each] == ([True] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model.sh", 'RATE=1\nwhile getopts "w:" opt; do\n  case $opt in\n    w) RATE=$OPTARG ;;\n  esac\ndone\n'),
+        ("model.R", 'library(optparse)\nparser <- add_option(OptionParser(), c("-w", "--width"), default = 1)\n'),
+    ],
+)
+def test_options_in_bash_and_r_are_seen(here: Path, name: str, text: str) -> None:
+    (here / name).write_text(text)
+    style = argument_style("--my-name value rate:-w" if name == "model.sh" else "--my-name value")
+    settings = Settings(
+        model_script=str(here / name), workflow="grid", hyperparams_as="arguments", argument_style=style
+    )
+    names = ["rate" if name == "model.sh" else "width", "other"]
+    found = ScriptCheck(settings).compare(names, "x.in")
+    assert (found.seen, found.unclear) == ((names[0],), ("other",))
 
 
 def test_an_option_that_looks_misspelt(here: Path) -> None:

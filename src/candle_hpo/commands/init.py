@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.draft.given import missing, with_given, with_value
+from candle_hpo.draft.given import missing, options_as_given, with_given, with_value
 from candle_hpo.draft.options import Options, with_command
 from candle_hpo.draft.plan import first_draft, with_measured, with_remedy, with_usual_values, without_objective
 from candle_hpo.draft.text import Draft, input_text
@@ -27,10 +28,13 @@ from candle_hpo.runner.drafting import (
     MOST_SECONDS,
     Ran,
     as_input_file,
+    constants_of,
     find_options,
     has_failed,
     leaves_its_value,
+    may_have_options,
     run_with_defaults,
+    with_configuration_file,
     with_whole_paths,
     workers_of_this_machine,
 )
@@ -51,7 +55,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     settings = Settings(model_script=str(script.absolute()), workflow="bayesian")
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
-    options = _options(settings, interpreter, given, questions, say)
+    options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings))
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
@@ -70,7 +74,9 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
         raise _is_there(target) from None
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}") from None
-    return _conclude(draft, ran, target, say)
+    again = ["candle", "init", str(script), "--run", *(["--output", str(output)] if output else [])]
+    retry = f"rm {shlex.quote(str(target))}; {shlex.join([*again, *(['--', *given] if given else [])])}"
+    return _conclude(draft, ran, target, retry, say)
 
 
 def _check_paths(script: Path, target: Path) -> None:
@@ -89,28 +95,38 @@ def _is_there(target: Path) -> InputError:
 
 
 def _options(
-    settings: Settings, interpreter: Interpreter, given: Sequence[str], questions: Questions, say: Say
+    settings: Settings, interpreter: Interpreter, given: Sequence[str], questions: Questions, say: Say, typed: str
 ) -> Options:
-    """Return what the script can be given, with a value for whatever it cannot do without."""
+    """Return what the script can be given, with a value for whatever it cannot do without.
+
+    `typed` is how the script is written in a command.
+    """
     name = Path(settings.model_script).name
     options = find_options(settings, interpreter, say)
+    if not options.found and not given:
+        options = with_configuration_file(options, settings)
+    if not options.found and may_have_options(settings):
+        if not given:
+            raise InputError(
+                f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
+                f"hand: candle init {typed} --run -- --lr 0.1"
+            )
+        options, given = options_as_given(given), ()
     if not options.found:
-        raise InputError(
-            f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "
-            "from its command line or from hyperparams (docs/model-scripts.md), and try again"
-        )
+        raise InputError(_without_options(name, settings))
     if options.commands:
-        command = _command(options, given, name, questions)
+        command = _command(options, given, name, questions, typed)
         options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
     options = with_whole_paths(with_given(options, given, name), Path(settings.model_script))
-    options = with_usual_values(options)
+    options = with_configuration_file(with_usual_values(options), settings)
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(
             f"{each.option or each.name} VALUE" if each.option else f"{each.name}=VALUE" for each in lacking
         )
         raise InputError(
-            f"{name} does not run without values that its text does not show; give them: candle init {name} -- {shown}"
+            f"{name} does not run without values that its text does not show; give them: "
+            f"candle init {typed} --run -- {shown}"
         )
     for each in lacking:
         options = with_value(
@@ -119,7 +135,25 @@ def _options(
     return options
 
 
-def _command(options: Options, given: Sequence[str], script: str, questions: Questions) -> str:
+def _without_options(name: str, settings: Settings) -> str:
+    """Return what to do with a script that takes nothing from outside."""
+    text = f"{name}: neither its text nor its --help shows anything that it can be given; "
+    found = constants_of(settings)
+    if not found:
+        return text + (
+            "let it take what is to vary from its command line or from hyperparams (docs/model-scripts.md), "
+            "and try again"
+        )
+    first = max(found, key=lambda each: each.worth)
+    return text + (
+        f"it sets {', '.join(each.name for each in found)} itself. Let candle set what is to vary, as in\n"
+        f'  hyperparams = globals().get("hyperparams", {{}})\n'
+        f'  {first.name} = hyperparams.get("{first.name}", {first.usual})\n'
+        "and try again"
+    )
+
+
+def _command(options: Options, given: Sequence[str], script: str, questions: Questions, typed: str) -> str:
     """Return the sub-command of a script that is to be run."""
     commands = options.commands
     if given and given[0] in commands:
@@ -130,7 +164,7 @@ def _command(options: Options, given: Sequence[str], script: str, questions: Que
         return commands[
             questions.one(f"{script} has the commands {', '.join(commands)}. Which one?", 1, len(commands)) - 1
         ]
-    raise InputError(f"{script} has several commands; name one: candle init {script} -- {commands[0]}")
+    raise InputError(f"{script} has several commands; name one: candle init {typed} --run -- {commands[0]}")
 
 
 def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
@@ -192,22 +226,25 @@ def _direction_of(direction: Direction | None) -> str:
     return f", {direction.value}" if direction else ""
 
 
-def _conclude(draft: Draft, ran: Ran | None, target: Path, say: Say) -> ExitStatus:
-    """Say what was written, and what to do next."""
+def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, say: Say) -> ExitStatus:
+    """Say what was written, and what to do next; `retry` are the commands that make the file again."""
     say("", f"{target} is written. It searches {', '.join(draft.searched)}")
     if ran is not None and has_failed(ran.outcome):
         say(
             f"But the script failed: {ran.outcome.reason}",
             f"All that it printed: {location(ran.paths.output)}",
-            "Give it what it needs: candle init SCRIPT --run -- --option VALUE",
+            "Fix it, or give it what it needs, behind --, and try again:",
+            f"  {retry}",
         )
         return ExitStatus.TRIALS_FAILED
     if draft.why_none:
         say(f"Its objective is not known: {draft.why_none}")
+        say("Name it in the file, or let the script print it, and try again:" if ran else "To make the file again:")
+        say(f"  {retry}")
         return ExitStatus.ALL_WELL
     if draft.direction is None:
         say('It minimizes its value; where more is better, write direction="maximize"')
     if draft.can_stop_early:
         say(f'stopping="asha" in it {draft.can_stop_early}')
-    say(f"Next: candle submit-job {target}")
+    say(f"Next: candle submit-job {shlex.quote(str(target))}")
     return ExitStatus.ALL_WELL

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from candle_hpo.core.errors import InputError, nearest
-from candle_hpo.draft.options import Kind, Option, Options, fitting, kind_of
+from candle_hpo.draft.options import Kind, Option, Options, Way, fitting, kind_of, name_of, without_doubles
 
 
 def with_given(options: Options, given: Sequence[str], script: str) -> Options:
@@ -36,6 +37,33 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
             kind=option.kind if option.default is not None else _kind(option, value),
         )
     return msgspec.structs.replace(options, found=tuple(found.values()))
+
+
+def options_as_given(given: Sequence[str]) -> Options:
+    """Return the options of a script that shows none, as a user writes them: `--lr 0.1`, `--lr=0.1`, `lr=0.1`, `0.1`.
+
+    An option without a value behind it is a flag.
+    """
+    found, words = [], list(given)
+    while words:
+        written, equals, value = words.pop(0).partition("=")
+        is_dashed = re.fullmatch(r"--?[A-Za-z][\w.-]*", written) is not None
+        if equals and (is_dashed or re.fullmatch(r"[A-Za-z_][\w./-]*", written)):
+            found.append(_as_given(written, f"{written}=", value))
+        elif is_dashed and words and (not words[0].startswith("-") or _is_number(words[0])):
+            found.append(_as_given(written, written, words.pop(0)))
+        elif is_dashed:
+            found.append(Option(name=name_of(written), option=written, kind=Kind.FLAG, default=True))
+        else:
+            place = 1 + sum(each.is_positional for each in found)
+            option = _as_given(f"argument_{place}", "", f"{written}{equals}{value}")
+            found.append(msgspec.structs.replace(option, is_positional=True))
+    return Options(Way.ARGUMENTS, without_doubles(found), "the options that it was given")
+
+
+def _as_given(written: str, option: str, text: str) -> Option:
+    value = _value(Option(name=""), text)
+    return Option(name=name_of(written), option=option, kind=kind_of(value), default=value)
 
 
 def missing(options: Options) -> list[Option]:

@@ -1,13 +1,15 @@
 """What a program prints for `--help` → its options.
 
 The forms are those of argparse, click and typer, absl, R's optparse and argparse, docopt, GNU's getopt and their like:
-a line for each option begins with its names, and what follows may say its kind, choices and default.
+a line for each option begins with its names, and what follows may say its kind, choices and default. Hydra prints the
+configuration instead, each value of which can be set by its place: `optimizer.lr=0.1`.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of, without_doubles
 
@@ -30,6 +32,8 @@ _KINDS = (
     (Kind.INTEGER, r"\b(?:INT|INTEGER|int|integer|INTEGER RANGE|an integer|N)\b"),
     (Kind.NUMBER, r"\b(?:FLOAT|NUMBER|DOUBLE|float|double|number|a number|NUM|LR|RATE)\b"),
 )
+_OF_HYDRA = re.compile(r"^== Config ==\n.*\n(?P<configuration>(?:.*\n)*?)Powered by Hydra", re.MULTILINE)
+_NOT_FINITE = ("inf", "-inf", "nan", "infinity", "-infinity")
 _NOT_MEANT = {
     "help",
     "version",
@@ -44,6 +48,8 @@ _NOT_MEANT = {
 
 def options_in_help(text: str) -> tuple[Option, ...]:
     """Return the options in the text that a program prints for `--help`."""
+    if of_hydra := _OF_HYDRA.search(text):
+        return tuple(_places(of_hydra["configuration"]))
     text = re.sub(r"[─╭╮╰╯]+", "", text)
     lines = list(_LINE.finditer(text))
     found = []
@@ -53,6 +59,33 @@ def options_in_help(text: str) -> tuple[Option, ...]:
         option = _option(match["names"], described)
         found += [option] if option is not None and option.name not in _NOT_MEANT else []
     return without_doubles(found)
+
+
+def _places(configuration: str) -> Iterator[Option]:
+    """Yield the numbers, texts and switches of a configuration in YAML; a list is one value that stays as it is."""
+    import yaml
+
+    try:
+        waiting = [("", yaml.safe_load(configuration))]
+    except yaml.YAMLError:
+        return
+    while waiting:
+        place, value = waiting.pop(0)
+        if isinstance(value, dict):
+            waiting = [*((f"{place}.{key}" if place else str(key), each) for key, each in value.items()), *waiting]
+        elif place and isinstance(value, str | int | float) and str(value).lower() not in _NOT_FINITE:
+            value = fitting(value, Kind.NUMBER) if isinstance(value, str) else value  # YAML has a text in 1e-3
+            is_switch, is_missing = isinstance(value, bool), value == "???"
+            if isinstance(value, str) and not is_missing and not re.fullmatch(r"[\w./-]+", value):
+                continue  # with quotes and brackets, it would be another value on a command line
+            yield Option(
+                name=name_of(place),
+                option=f"{place}=",
+                kind=Kind.TEXT if is_switch else kind_of(value),
+                default=None if is_missing else value,
+                choices=(False, True) if is_switch else (),
+                is_required=is_missing,
+            )
 
 
 def _option(names: str, described: str) -> Option | None:

@@ -13,14 +13,14 @@ from pathlib import PurePath
 import msgspec
 
 from candle_hpo.core.objective import STEPS, Direction
-from candle_hpo.draft.printed_lines import Slot, slots_of
+from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
 _DOWN = {
     "loss", "losses", "error", "err", "rmse", "mse", "mae", "mape", "nll", "nlpd", "perplexity", "ppl", "cost",
     "crossentropy", "entropy", "deviance", "rss", "aic", "bic", "logloss", "mlogloss", "wer", "cer", "brier",
     "residual", "objective", "chi2", "rmsle", "regret", "misfit", "energy", "fid", "bpc", "bpd", "distance", "gap",
-    "violation", "hinge", "smape",
+    "violation", "hinge", "smape", "bouldin", "inertia",
 }  # fmt: skip
 _UP = {
     "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "f1", "score", "r2", "precision", "recall", "dice", "iou",
@@ -29,6 +29,9 @@ _UP = {
     "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
     "concordance",
 }  # fmt: skip
+_NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
+_NEGATED = {"neg", "negative", "negated", "minus"}
+_OPPOSITE = {Direction.MINIMIZE: Direction.MAXIMIZE, Direction.MAXIMIZE: Direction.MINIMIZE}
 _NOT = {
     "time", "sec", "secs", "second", "seconds", "ms", "min", "minutes", "hours", "elapsed", "eta", "took", "duration",
     "epoch", "epochs", "step", "steps", "iter", "iters", "iteration", "iterations", "lr", "rate", "memory", "mem",
@@ -49,6 +52,9 @@ _HELD_OUT = {
     "heldout",
     "oob",
     "unseen",
+    "validated",
+    "testing",
+    "oof",
 }
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
@@ -62,7 +68,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A number that may be the objective, with the keywords that find it: the first pattern that does is taken.
 
     `times` is how often it was measured; `has_step` is whether it says by which step. The direction is None where the
-    name does not show it; `worth` says how likely it is to be meant.
+    name does not show it; `worth` says how likely it is to be meant. One that `is_bare` was printed without a name.
     """
 
     name: str
@@ -74,11 +80,18 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     has_step: bool = False
     direction: Direction | None = None
     worth: int = 0
+    is_bare: bool = False
 
     @property
     def where(self) -> str:
         """Where the number is, for people."""
         return f"{self.key} in {self.file}" if self.key else self.file or f'"{self.name}" in what it prints'
+
+
+def with_name(candidate: Candidate, name: str, direction: Direction) -> Candidate:
+    """Return a candidate that was printed without a name with this one, and as likely as others with such a name."""
+    found, worth = judged(name, "", candidate.value)
+    return msgspec.structs.replace(candidate, name=name, direction=found or direction, worth=candidate.worth + worth)
 
 
 def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
@@ -97,18 +110,27 @@ def printed_candidates(text: str) -> list[Candidate]:
 
 
 def _of_slot(slot: Slot) -> Candidate | None:
-    direction, worth = judged(slot.label, slot.before)
+    heading = _deciding_heading(slot.headings)
+    direction, worth = judged(slot.label, f"{heading} {slot.before}", slot.value)
     if worth < 0 or not math.isfinite(slot.value):
         return None
     return Candidate(
-        name=slot.label or "value",
+        name=f"{heading}: {slot.label}" if heading and slot.label else slot.label or "value",
         value=slot.value,
         patterns=slot.patterns,
         times=slot.times,
         has_step=slot.has_step,
         direction=direction,
         worth=worth + min(slot.times, 2) - 1 + slot.has_step,
+        is_bare=not slot.label,
     )
+
+
+def _deciding_heading(headings: Sequence[str]) -> str:
+    """Return the last heading where one and the same line stands under those of training and of a test."""
+    words = [_words_of(each) for each in headings]
+    has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)
+    return headings[-1] if has_both and words[-1] & (_TRAINED | _HELD_OUT) else ""
 
 
 def file_candidates(name: str, text: str) -> list[Candidate]:
@@ -173,7 +195,7 @@ def _flat(found: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float
 
 
 def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -> Iterator[Candidate]:
-    direction, worth = judged(key or PurePath(name).stem, PurePath(name).stem)
+    direction, worth = judged(key or PurePath(name).stem, PurePath(name).stem, numbers[-1])
     if worth >= 0 and math.isfinite(numbers[-1]):
         yield Candidate(
             name=key or PurePath(name).stem,
@@ -187,10 +209,11 @@ def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -
         )
 
 
-def judged(label: str, before: str) -> tuple[Direction | None, int]:
+def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | None, int]:
     """Return the direction that a name shows, and how likely it is to be the objective; less than 0: it is not.
 
-    `before` is what stands before the name in its line, or the name of the file.
+    `before` is what stands before the name in its line, or the name of the file. An error that cannot be below 0, and
+    has such a `value`, was negated, as scikit-learn's scores are, so that more is better.
     """
     words, around = _words_of(label), _words_of(before)
     direction = None
@@ -198,10 +221,18 @@ def judged(label: str, before: str) -> tuple[Direction | None, int]:
         direction = Direction.MINIMIZE
     elif words & _UP:
         direction = Direction.MAXIMIZE
+    is_below_0 = direction is Direction.MINIMIZE and words & _NEVER_NEGATIVE and value < 0
+    is_negated = words & _NEGATED or is_below_0
+    if direction and is_negated and not words & {"false", "true"}:
+        direction = _OPPOSITE[direction]  # neg_log_loss, negative log likelihood
+    if label.startswith(COMPLEMENT):
+        direction = Direction.MINIMIZE if direction is Direction.MAXIMIZE else None
     worth = 10 if direction else 0
     if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
+        return None, -1
+    if words & _TRAINED and words & _HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
     worth += bool(words & _OF_MANY)
     if words & _HELD_OUT:

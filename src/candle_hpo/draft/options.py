@@ -14,6 +14,7 @@ class Way(str, Enum):
     ARGUMENTS = "arguments"
     VARIABLES = "variables"
     ENVIRONMENT = "environment"
+    CONFIGURATION = "configuration"
 
 
 class Kind(str, Enum):
@@ -28,11 +29,11 @@ class Kind(str, Enum):
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a script can be given, by the `name` that its hyperparameter will have.
 
-    `option` is what stands on the command line: `--batch-size`; with none, it is a place there (`is_positional`), or a
-    variable. A flag may have another option for false, `if_false`, or that one alone. `default` is None where there
-    is none, or where it is not known; one that `is_guessed` is what is usual for the name. `low` and `high` are bounds
-    that the script itself sets, `command` is the sub-command that has it, and `line` where the text says so, 0 for
-    nowhere.
+    `option` is what stands on the command line: `--batch-size`, or `--batch-size=` where its value is joined to it;
+    with none, it is a place there (`is_positional`), or a variable. A flag may have another option for false,
+    `if_false`, or that one alone. `default` is None where there is none, or where it is not known; one that
+    `is_guessed` is what is usual for the name. `low` and `high` are bounds that the script itself sets, `command` is
+    the sub-command that has it, and `line` where the text says so, 0 for nowhere.
     """
 
     name: str
@@ -54,7 +55,8 @@ class Options(msgspec.Struct, frozen=True):
     """What a script can be given, how, and by which library.
 
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
-    which a command line needs one; `command` is the one that was chosen.
+    which a command line needs one; `command` is the one that was chosen. `config` is the configuration file that has
+    the values, and `config_words` the words of the command line that name it, if any do.
     """
 
     way: Way
@@ -63,6 +65,8 @@ class Options(msgspec.Struct, frozen=True):
     is_elsewhere: bool = False
     commands: tuple[str, ...] = ()
     command: str = ""
+    config: str = ""
+    config_words: str = ""
 
 
 _ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "COOKIE")

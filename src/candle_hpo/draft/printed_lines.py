@@ -13,18 +13,24 @@ from typing import NamedTuple
 from candle_hpo.core.objective import STEPS
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
+    r"(?<![\w.^@])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
 )
 _LABEL = re.compile(r"(?:[A-Za-z_][\w/@%.^-]*)(?:[ \t]+[A-Za-z_(][\w/@%.^()-]*){0,6}")
 _LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|from|across|every|per)$", re.IGNORECASE)
 _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
+_SAID_BEHIND = re.compile(r"\s*%?\s*\(([A-Za-z]\w*)\)")  # what a number is, behind it
+_BETWEEN_SAID = re.compile(rf"{_SAID_BEHIND.pattern}\s*[,;/|]?\s*")
+COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
 _MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
 
 
 class Slot(NamedTuple):
-    """A place where a kind of line has a number: its name, what stands before that, and its last value."""
+    """A place where a kind of line has a number: its name, what stands before that, and its last value.
+
+    `headings` are the lines without a number under which there are such lines, that of the last one last.
+    """
 
     label: str
     before: str
@@ -32,6 +38,7 @@ class Slot(NamedTuple):
     times: int
     has_step: bool
     patterns: tuple[str, ...]
+    headings: tuple[str, ...] = ()
 
 
 class _Line(NamedTuple):
@@ -39,13 +46,18 @@ class _Line(NamedTuple):
 
     pieces: tuple[str, ...]
     numbers: tuple[str, ...]
+    heading: str = ""
 
 
 def slots_of(text: str) -> Iterator[Slot]:
     """Yield the slots of the kinds of lines in a text, in the order of their last lines, the last first."""
     kinds: dict[tuple[str, ...], list[_Line]] = {}
+    heading = ""
     for line in text.split("\n")[-_MOST_LINES:]:
-        if len(line) <= _LONGEST and (found := _split(line)).numbers:
+        if not any(each.isdigit() for each in line):
+            heading = line.strip(" \t=#*:-") or heading
+        elif len(line) <= _LONGEST and (found := _split(line)).numbers:
+            found = found._replace(heading=heading)
             key = tuple(" ".join(piece.split()) for piece in found.pieces)
             kinds.setdefault(key, []).append(found)
             kinds[key] = kinds.pop(key)  # as the last one
@@ -67,14 +79,39 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
     last = lines[-1]
     labels = _labels(last)
     step = _step_of(lines, labels)
+    has_words = any(each.strip() for each in last.pieces)
+    is_alone = _is_of_r(last) or (not has_words and len(last.numbers) == (1 if step is None else 2))
     for place, label in enumerate(labels):
-        is_alone = not label and len(last.numbers) == 1 and not last.pieces[0].strip() and not last.pieces[1].strip()
-        if place == step or not (label or is_alone) or label.lower() in STEPS:
+        if _is_complement(lines, place):
+            continue
+        is_behind_1 = place > 0 and _is_complement(lines, place - 1)
+        if is_behind_1:
+            label = _label(last.pieces[place].lstrip(" -\u2212\u2013"))
+        if not label and place and _BETWEEN_SAID.fullmatch(last.pieces[place]):
+            label = labels[place] = labels[place - 1]  # accuracy: 0.9 (train), 0.8 (test)
+        if place == step or (_is_of_r(last) and place == 0) or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
-        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns)
+        if is_behind_1:
+            label = f"{COMPLEMENT}{label}"
+        if said := _SAID_BEHIND.match(last.pieces[place + 1]):
+            label, before = f"{label} ({said[1]})", f"{before} {said[1]}"
+        headings = tuple(reversed(dict.fromkeys(line.heading for line in reversed(lines))))
+        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns, headings)
+
+
+def _is_complement(lines: Sequence[_Line], place: int) -> bool:
+    """Return whether a number is always the 1 of `1 - accuracy: 0.1`."""
+    before, after = lines[-1].pieces[place : place + 2]
+    is_written_so = before.strip()[-1:] in ("", "(") and re.match(r"\s*[-\u2212\u2013]\s*[A-Za-z]", after) is not None
+    return is_written_so and all(line.numbers[place] == "1" for line in lines)
+
+
+def _is_of_r(line: _Line) -> bool:
+    """Return whether a line is a number as R prints it: `[1] 0.25`."""
+    return line.numbers[:1] == ("1",) and [each.strip() for each in line.pieces] == ["[", "]", ""]
 
 
 def _labels(line: _Line) -> list[str]:
@@ -121,7 +158,7 @@ def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
 
 def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator[str]:
     """Yield patterns for the number in this place, those first that are to be preferred."""
-    name = _group_name(label)
+    name = _group_name(label) or ("value" if step is not None else "")
     number = f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})"
     end = _end(line.pieces[place + 1])
     if step is not None and place - step <= _MOST_BETWEEN:
@@ -142,6 +179,8 @@ def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator
     if place > _MOST_BETWEEN:
         return
     whole = _BEGINNING
+    if _is_of_r(line):
+        yield rf"{_BEGINNING}\[1\] +{number}$"
     for each in range(place):
         whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + r"\S+?"
     whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])

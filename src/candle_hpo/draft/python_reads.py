@@ -124,3 +124,17 @@ def hyperparameter_options(module: Module, names: Sequence[str]) -> list[Option]
         )
         for name in names
     ]
+
+
+def numbers_of_script(text: str) -> list[Option]:
+    """Return the names that a script sets to a number once, outside of functions: `RATE = 0.1`."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return []
+    found = {}
+    for each in body:
+        match each:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int() | float() as value)):
+                found[name] = Option(name=name, kind=kind_of(value), default=value, line=each.lineno)
+    return list(found.values())

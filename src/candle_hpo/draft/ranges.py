@@ -53,8 +53,8 @@ _FIXED = _words(
     "load", "resume", "checkpoint", "ckpt", "out", "output", "outdir", "dir", "directory", "path", "file", "filename",
     "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "val", "valid", "validation", "eval",
     "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes",
-    "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "cv", "year",
-    "date", "profile", "sentences", "tag", "id_",
+    "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv",
+    "year", "date", "profile", "sentences", "tag", "id_",
 )  # fmt: skip
 _RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")
@@ -63,23 +63,29 @@ _PENALTY = _words(
     "c", "ridge", "reg_alpha", "reg_lambda", "eps", "epsilon", "tol", "shrinkage", "gamma", "sigma", "bandwidth",
     "noise", "temperature", "beta",
 )  # fmt: skip
+_TOLERANCE = _words("tol", "eps", "epsilon")  # how exact it is, which mostly costs time
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
 _MOMENTUM = _words("momentum", "beta1", "beta2", "beta_1", "beta_2", "rho", "ema")
 _BATCH = re.compile(r"batch|(?:^|[_.])bs(?:$|[_.])")
 _SIZE = re.compile(
     r"hidden|units|width|channels|filters|dim\b|_dim|latent|embed|neurons|leaves|nodes|capacity|d_model|rank|bins"
 )
-_DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|min_child|min_samples|patience|polynom")
+_DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|patience|polynom")
+_LEAST = re.compile(r"min_child|min_samples|min_data")
 _AMOUNT = re.compile(
     r"epoch|iter|(?:^|_)(?:n_?)?steps?$|max_steps|estimators|rounds|trees|n_boost|generations|burn|samples|sweeps|cycles"
 )
+
+_NOT_AN_AMOUNT = re.compile(r"(?:^|[_.])min_|early_stop")
 
 _USUAL: tuple[tuple[re.Pattern[str], Kind, object], ...] = (
     (_DROPOUT, Kind.NUMBER, 0.2),
     (_MOMENTUM, Kind.NUMBER, 0.9),
     (_BATCH, Kind.INTEGER, 32),
+    (_LEAST, Kind.INTEGER, 2),
     (_AMOUNT, Kind.INTEGER, 10),
     (_SIZE, Kind.INTEGER, 64),
+    (re.compile(r"max_depth"), Kind.INTEGER, 8),  # where none is given, trees grow without any limit
     (_DEPTH, Kind.INTEGER, 2),
 )
 
@@ -91,7 +97,8 @@ def is_rate(name: str) -> bool:
 
 def is_amount(name: str) -> bool:
     """Return whether this name says how long a script runs: epochs, iterations, trees."""
-    return _AMOUNT.search(_in_words(name)) is not None and not _FIXED.search(_in_words(name))
+    words = _in_words(name)
+    return _AMOUNT.search(words) is not None and not _FIXED.search(words) and not _NOT_AN_AMOUNT.search(words)
 
 
 def _in_words(name: str) -> str:
@@ -144,7 +151,8 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
     if _PENALTY.search(lower) and not 0.1 < usual < 1:
         if usual == 0:
             return Range(name=name, usual=usual, low=1e-6, high=1e-2, is_log=True, worth=6)
-        return _log(name, usual, usual / 100, usual * 100, worth=8) if usual > 0 else None
+        worth = 3 if _TOLERANCE.search(lower) else 8
+        return _log(name, usual, usual / 100, usual * 100, worth=worth) if usual > 0 else None
     if 0.1 < usual < 1:
         return _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
     if usual == 0:
@@ -160,6 +168,8 @@ def _of_whole(name: str, usual: int) -> Range | None:
         return None
     if is_amount(name):
         return _whole(name, usual, max(1, usual // 4), usual * 2, worth=0)
+    if _LEAST.search(lower):
+        return _whole(name, usual, max(2 if "split" in lower else 1, usual // 4), max(usual * 4, 10), worth=6)
     if _BATCH.search(lower):
         return _whole(name, usual, max(1, usual // 4), usual * 4, worth=6)
     if _SIZE.search(lower):

@@ -22,7 +22,7 @@ from candle_hpo.script.reading import read_script
 # Libraries whose options may be declared in other files, or in ways that are not read here.
 _PARSERS = (
     "argparse", "click", "typer", "absl", "fire", "tyro", "docopt", "jsonargparse", "configargparse", "tap", "plac",
-    "simple_parsing", "optparse", "transformers", "pytorch_lightning", "lightning",
+    "simple_parsing", "optparse", "transformers", "pytorch_lightning", "lightning", "hydra", "omegaconf", "getopt",
 )  # fmt: skip
 
 
@@ -43,6 +43,20 @@ def options_of_script(text: str, language: Language) -> Options:
 def has_parser(text: str) -> bool:
     """Return whether a Python file imports a library for options."""
     return re.search(rf"(?m)^\s*(?:import|from)\s+(?:{'|'.join(_PARSERS)})\b", text) is not None
+
+
+_OF_COMMAND_LINE = {
+    Language.PYTHON: r"\bargv\b|\bclick\b",
+    Language.R: r"\bcommandArgs\b|\bparse_args\b|\bdocopt\b",
+    Language.BASH: r"\$\{?[@*1-9]",
+    Language.PROGRAM: "",
+}
+
+
+def reads_command_line(text: str, language: Language) -> bool:
+    """Return whether a script looks at its command line, by its text; of a program, nothing says the opposite."""
+    has_library = language is Language.PYTHON and has_parser(text)
+    return has_library or re.search(_OF_COMMAND_LINE[language], text) is not None
 
 
 def _of_python(text: str, names: list[str]) -> Options:
@@ -175,18 +189,43 @@ def _number(text: str) -> object:
     return text
 
 
+_WITHIN = r"(?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*"  # brackets
+_CONSTANT_OF_R = r"[-+]?[\w.]+(?:(?<=[\deE])[-+]\d+)?|\"[^\"\n]*\"|'[^'\n]*'"
+
+
+def _place_of_r(arguments: str) -> str:
+    """Return what matches the assignment of a place, by itself or with what holds where it is not given."""
+    place = rf"(?:as\.(?P<kind>\w+)\(\s*)?{re.escape(arguments)}\[\[?(?P<place>\d+)\]\]?\s*\)?"
+    return (
+        r"(?P<name>[\w.]+)\s*(?:<-|=)\s*"
+        rf"(?P<test>(?:if\s*\({_WITHIN}\)\s*\{{?|ifelse\({_WITHIN}?,)\s*"
+        rf"(?:(?P<before>{_CONSTANT_OF_R})\s*\}}?\s*(?:else\b\s*\{{?|,)\s*)?)?"
+        rf"{place}(?(test)(?:\s*\}}?\s*(?:else\b\s*\{{?|,)\s*(?P<after>{_CONSTANT_OF_R}))?)"
+    )
+
+
 def _positional_of_r(text: str) -> Iterator[Option]:
     """Yield the places of `commandArgs` that are assigned to variables: `rate <- as.numeric(args[1])`."""
     names = re.findall(r"(\w+)\s*(?:<-|=)\s*commandArgs", text)
     found: dict[int, Option] = {}
     for name in names:
-        pattern = rf"([\w.]+)\s*(?:<-|=)\s*(?:as\.(\w+)\(\s*)?{re.escape(name)}\[\[?(\d+)\]"
-        for match in re.finditer(pattern, text):
-            kind = _TYPES_OF_R.get(match[2] or "", Kind.TEXT)
-            line = text.count("\n", 0, match.start()) + 1
+        for match in re.finditer(_place_of_r(name), text):
+            earlier = re.search(
+                rf"(?m)^\s*{re.escape(match['name'])}\s*(?:<-|=)\s*({_CONSTANT_OF_R})\s*;?\s*$", text[: match.start()]
+            )
+            shown = match["before"] or match["after"] or (earlier[1] if earlier else "")
+            default = _value_of_r(shown) if shown else None
+            kind = _TYPES_OF_R.get(match["kind"] or "", kind_of(default))
             found.setdefault(
-                int(match[3]),
-                Option(name=name_of(match[1]), kind=kind, is_required=True, is_positional=True, line=line),
+                int(match["place"]),
+                Option(
+                    name=name_of(match["name"]),
+                    kind=kind,
+                    default=fitting(default, kind),
+                    is_required=default is None,
+                    is_positional=True,
+                    line=text.count("\n", 0, match.start()) + 1,
+                ),
             )
     if sorted(found) == list(range(1, len(found) + 1)):
         yield from (found[place] for place in sorted(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -54,7 +55,7 @@ def input_text(draft: Draft, name: str, *, is_asked: bool) -> str:
     """Return the text of the input file of this name; `is_asked` is whether the user has answered questions."""
     lines = [
         f"# {name}, by candle init: {draft.source}.",
-        f"# candle check {name} looks for mistakes, candle submit-job {name} runs it.",
+        f"# candle check {shlex.quote(name)} looks for mistakes, candle submit-job {shlex.quote(name)} runs it.",
         *([] if is_asked else ["# Nobody was asked: what is searched, and the objective, are what is likeliest."]),
         "",
         "&control",
@@ -86,6 +87,10 @@ def _control(draft: Draft) -> Iterator[str]:
         yield f"script_args={quoted(script_args)}" if script_args else 'hyperparams_as="arguments"'
         if style := style_of(draft.options.found):
             yield f'argument_style="{style}"'
+    if draft.options.way is Way.CONFIGURATION:
+        yield f"config_file={quoted(draft.options.config)}"
+        if draft.options.config_words:
+            yield f"script_args={quoted(draft.options.config_words)}"
     if draft.model_command:
         yield f"model_command={quoted(draft.model_command)}"
     if draft.links:
@@ -140,6 +145,10 @@ def script_args_of(options: Options) -> str:
 def style_of(options: Sequence[Option]) -> str:
     """Return the `argument_style` of options, with those that are exceptions to it; "" for the usual one."""
     named = [each for each in options if each.option or each.if_false]
+    is_joined = bool(named) and all(each.option.endswith("=") for each in named)
+    named = [msgspec.structs.replace(each, option=each.option.removesuffix("=")) for each in named]
+    if is_joined and not any(each.option.startswith("-") for each in named):
+        return "name=value"
     dashes = sum("-" in each.option.lstrip("-") for each in named)
     underscores = sum("_" in each.option.lstrip("-") for each in named)
     singles = sum(re.match(r"-[^-].", each.option) is not None for each in named)
@@ -148,6 +157,8 @@ def style_of(options: Sequence[Option]) -> str:
         example = "-my_name value"
     elif underscores > dashes:
         example = "--my_name value"
+    if is_joined:
+        example = example.replace(" ", "=")
     exceptions = []
     for each in named:
         if each.kind is Kind.FLAG and each.if_false:

@@ -15,6 +15,7 @@ from candle_hpo.inputfile.sections import Findings, Section
 from candle_hpo.inputfile.shell_values import ShellReader, ShellValueError
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)\s*=\s*(.*)", re.DOTALL)
+_QUESTION = re.compile(r"\s#\s*QUESTION\b")
 REQUIRED = ("model_script", "workflow")
 
 
@@ -62,6 +63,8 @@ def read_control(section: Section, shell: ShellReader, findings: Findings) -> Co
             findings.wrong(line.number, _twice(name, names[keyword.name], control.lines[keyword.name]))
         else:
             names[keyword.name] = name
+            if _QUESTION.search(text):
+                findings.note(line.number, _unanswered(keyword.name, text))
             control.lines[keyword.name] = line.number
             try:
                 _read_value(control, keyword.name, shell.read(text), line.number, name, findings)
@@ -71,6 +74,13 @@ def read_control(section: Section, shell: ShellReader, findings: Findings) -> Co
         if required not in control.lines:
             findings.wrong(section.header, f'"&control" lacks the keyword "{required}"; {_example(required)}')
     return control
+
+
+def _unanswered(keyword: str, text: str) -> str:
+    """Return a note on a line that `candle init` has guessed, and whose question is still there."""
+    given = _QUESTION.split(text)[0].strip()
+    other = '; if more is better, write direction="maximize"' if keyword == "direction" and "min" in given else ""
+    return f"{keyword}={given} is a guess{other}; when it is right, remove the QUESTION behind it"
 
 
 def with_overrides(text: str, control: Control, overrides: Sequence[str]) -> str:

@@ -13,13 +13,17 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.experiment import InputFile, Language, Settings
+from candle_hpo.core.objective import Direction
 from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
+from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.help_text import options_in_help
-from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, worth_showing
+from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.plan import Remedy, Workers
-from candle_hpo.draft.script_options import has_parser, options_of_script
+from candle_hpo.draft.python_reads import numbers_of_script
+from candle_hpo.draft.ranges import Range, range_of
+from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.read import read_input_file
@@ -35,6 +39,7 @@ from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
 from candle_hpo.runner.cluster_job import uses_slurm
+from candle_hpo.runner.config_options import with_configuration
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
@@ -87,7 +92,32 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Opti
         lines = [line for line in said.splitlines() if line.strip()][-3:]
         say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
     both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, commands=read.commands)
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
+
+
+def may_have_options(settings: Settings) -> bool:
+    """Return whether a script, of which no option was found, looks at its command line all the same."""
+    if settings.language is Language.PROGRAM:
+        return True
+    script = Path(settings.model_script)
+    text = script.read_text(encoding="utf-8", errors="replace")
+    return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
+
+
+def with_configuration_file(options: Options, settings: Settings) -> Options:
+    """Return the values of a script's configuration file, where none of its own options has a range."""
+    if settings.language is Language.PROGRAM or any(range_of(each) is not None for each in options.found):
+        return options
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    return with_configuration(options, text, Path.cwd())
+
+
+def constants_of(settings: Settings) -> list[Range]:
+    """Return what a script in Python sets to a number at its top level, and could be searched."""
+    if settings.language is not Language.PYTHON:
+        return []
+    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    return [found for each in numbers_of_script(text) if (found := range_of(each)) is not None]
 
 
 def _imports_a_parser(script: Path, text: str) -> bool:
@@ -139,7 +169,11 @@ def run_with_defaults(request: InputFile) -> Ran:
         raise KeyboardInterrupt
     if has_failed(outcome):
         return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
-    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model))))
+    named = None
+    if settings.language is not Language.PROGRAM:
+        text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+        named = named_by_text(text, settings.language)
+    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model), named)))
 
 
 def leaves_its_value(settings: Settings) -> bool:
@@ -198,12 +232,15 @@ def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
     return None
 
 
-def _candidates(paths: TrialPaths, names: Collection[str]) -> Iterator[Candidate]:
-    """Yield what may be the objective, and is found again by its keywords, the likeliest first."""
+def _candidates(paths: TrialPaths, names: Collection[str], named: tuple[str, Direction] | None) -> Iterator[Candidate]:
+    """Yield what may be the objective, and is found again by its keywords, the likeliest first.
+
+    What is printed without a name is what the script's text has `named`, if that says it.
+    """
     with paths.output.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - _MOST_READ))
         text = as_read(file.read())
-    found = printed_candidates(text)
+    found = [with_name(each, *named) if named and each.is_bare else each for each in printed_candidates(text)]
     for path in _files_in(paths.run):
         name = path.relative_to(paths.run).as_posix()
         found += file_candidates(name, path.read_text(encoding="utf-8", errors="replace"))

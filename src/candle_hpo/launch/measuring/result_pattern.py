@@ -191,8 +191,11 @@ class ResultPattern:
             begun = _DIGITS.match(text, start)
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
-        around = text[max(0, start - _NEAR) : max(0, start)], text[end : end + _NEAR]
-        if number is None or not abs(number) < LARGEST_STEP or is_part(found, *around):
+        before = text[max(0, start - _NEAR) : max(0, start)].rpartition("\n")[2]
+        after = text[end : end + _NEAR].partition("\n")[0]
+        if match.re is self._its.itself and match.start(self._its.value) == end + 1:
+            after = ""  # what follows is the value: `1 293.5` are two numbers
+        if number is None or not abs(number) < LARGEST_STEP or is_part(found, before, after):
             raise self._error(f'finds "{shortened(found)}" for the step, not a number, in', match, match.end())
         return number
 

@@ -1,0 +1,69 @@
+"""A configuration file that a script reads → what of it can be varied."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from candle_hpo.draft.options import Kind, Option, Options, Way, fitting, kind_of
+from candle_hpo.inputfile.config_places import NotOfThisForm, places_of
+from candle_hpo.inputfile.handed_files import form_of
+
+_SUFFIXES = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".nml")
+_LITERAL = re.compile(rf"[\"']([\w./-]+(?:{'|'.join(map(re.escape, _SUFFIXES))}))[\"']")
+_OF_JSON = re.compile(r"conf|cfg|param|setting|hyp|option|args", re.IGNORECASE)  # else it may be a result
+_MOST_READ = 1_000_000  # bytes, of a file with hyperparameters
+
+
+def with_configuration(options: Options, text: str, here: Path) -> Options:
+    """Return the numbers and switches of the configuration file of a script, in the place of its options.
+
+    The file is the default of one of them, or the one that its text names, from where the user stands. The options are
+    as they were where there is none, or several.
+    """
+    named = [(Path(each.default), each) for each in options.found if isinstance(each.default, str) and not each.choices]
+    if not named and "__file__" not in text:
+        named = [(here / name, Option(name="")) for name in dict.fromkeys(_LITERAL.findall(text))]
+    files = [(path, each) for path, each in named if _is_configuration(path, each.name)]
+    if len(files) != 1:
+        return options
+    path, option = files[0]
+    found = tuple(_values_in(path))
+    shown = path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
+    handed = " ".join([option.option, "{config}"]).strip().replace("= ", "=") if option.name else ""
+    return Options(Way.CONFIGURATION, found, path.name, config=shown, config_words=handed) if found else options
+
+
+def _is_configuration(path: Path, name: str) -> bool:
+    """Return whether a file is likely to be the configuration of a script, by its name and that of the option."""
+    suffix = path.suffix.lower()
+    is_likely = suffix != ".json" or _OF_JSON.search(f"{name} {path.name}") is not None
+    return suffix in _SUFFIXES and is_likely and path.is_file()
+
+
+def _values_in(path: Path) -> Iterator[Option]:
+    """Yield the numbers and switches of a configuration file by their places; of lists, nothing."""
+    import yaml
+
+    try:
+        if path.stat().st_size > _MOST_READ:
+            return
+        text, form = path.read_text(encoding="utf-8"), form_of(path)
+        names = [each.name for each in places_of(form, text, ())]
+        above = {each.rpartition(".")[0] for each in names}
+        places = places_of(form, text, [each for each in names if each not in above])
+    except (OSError, UnicodeDecodeError, NotOfThisForm):
+        return
+    for place in places:
+        written = text[place.start : place.end]
+        try:
+            value = fitting(yaml.safe_load(written), Kind.NUMBER)
+        except yaml.YAMLError:
+            continue
+        if isinstance(value, float) and re.fullmatch(r"[+-]?\d+", written):
+            value = int(value)
+        is_number = isinstance(value, bool | int | float) and written[:1] not in "\"'" and math.isfinite(value)
+        if is_number and not re.search(r"\.\d+(?:\.|$)", place.name):
+            yield Option(name=place.name, kind=kind_of(value), default=value)
