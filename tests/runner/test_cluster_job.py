@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from candle_hpo.record.log import read_events
 from candle_hpo.runner import cluster_job, jobs
 from candle_hpo.runner.cluster_job import submit_experiment
 from candle_hpo.runner.job_clock import JobClock
-from candle_hpo.runner.jobs import continue_in_a_next_job, record_end_of_last_job
+from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, record_end_of_last_job
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.liveness import job_has_ended, look
 from support.fake_slurm import squeue_that_shows
@@ -309,6 +310,17 @@ def test_a_next_job_that_may_not_be_submitted_is_this_one_requeued(opened: Exper
     with opened.claim(job_has_ended(opened)) as claim:
         assert continue_in_a_next_job(claim, "7;other", Submitting(9), 60.0, lambda *_: None)
     assert controlled.read_text() == "requeue 7\n"
+
+
+@pytest.mark.parametrize(("left", "patience"), [(math.inf, FINDING_SECONDS), (86_400.0, FINDING_SECONDS), (40.0, 10.0)])
+def test_sbatch_is_waited_for_a_minute_or_two_and_shorter_near_the_end(
+    opened: Experiment, left: float, patience: float
+) -> None:
+    """A job without a limit has no end that would be near."""
+    heard: list[float] = []
+    with opened.claim(job_has_ended(opened)) as claim:
+        continue_in_a_next_job(claim, "7", lambda *_, patience: heard.append(patience), left, lambda _: None)
+    assert heard == [patience]
 
 
 def test_a_next_job_is_tried_for_as_long_as_this_one_lasts(opened: Experiment, fake: Fake) -> None:

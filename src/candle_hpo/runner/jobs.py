@@ -66,7 +66,7 @@ def continue_in_a_next_job(claim: Claim, job: str, submit: Callable[..., None], 
     deadline, pause = time.monotonic() + min(seconds, _TRYING_SECONDS), _ASK_AGAIN_SECONDS
     while True:
         try:
-            submit(claim, say, patience=seconds / 4)
+            submit(claim, say, patience=min(FINDING_SECONDS, seconds / 4))
             say("auto_resubmit=1: the next job continues")
             return False
         except MachineError as error:
