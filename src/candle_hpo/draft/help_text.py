@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of, without_doubles
+from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of, number_or_text, without_doubles
 
 _OPTION = r"--?[A-Za-z][\w.-]*(?:\[no-?\])?|--\[no-?\][\w.-]+"
 _VALUE = (
@@ -149,9 +149,4 @@ def _value(text: str) -> object:
         return None
     if text in ("True", "False", "TRUE", "FALSE"):
         return text.capitalize() == "True"
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text
+    return number_or_text(text)

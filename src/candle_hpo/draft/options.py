@@ -111,6 +111,16 @@ def kind_of(value: object, otherwise: Kind = Kind.TEXT) -> Kind:
             return otherwise
 
 
+def number_or_text(text: str) -> int | float | str:
+    """Return the number that a text is, and else the text."""
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
 def fitting(value: object, kind: Kind) -> object:
     """Return a default as a value of its kind: `1` of an option for numbers is 1.0, a text may hold a number."""
     if isinstance(value, list):

@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterator
 
 from candle_hpo.core.experiment import Language
-from candle_hpo.draft.options import Kind, Option, Options, Way, fitting, kind_of, longest, name_of, without_doubles
+from candle_hpo.draft.options import (
+    Kind,
+    Option,
+    Options,
+    Way,
+    fitting,
+    kind_of,
+    longest,
+    name_of,
+    number_or_text,
+    without_doubles,
+)
 from candle_hpo.draft.python_parsers import absl_options, argparse_options, click_options
 from candle_hpo.draft.python_reads import (
     environment_options,
@@ -177,16 +188,7 @@ def _value_of_r(text: str) -> object:
         return text.startswith("T")
     if text in ("NULL", "NA"):
         return None
-    return _number(text.removesuffix("L")) if text[:1] not in "\"'" else text[1:-1]
-
-
-def _number(text: str) -> object:
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text
+    return number_or_text(text.removesuffix("L")) if text[:1] not in "\"'" else text[1:-1]
 
 
 _WITHIN = r"(?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*"  # brackets
@@ -249,7 +251,7 @@ def _of_bash(text: str, names: list[str]) -> Options:
 
 
 def _variable(name: str, default: str | None, line: int) -> Option:
-    value = _number(default.strip("\"'")) if default else None
+    value = number_or_text(default.strip("\"'")) if default else None
     return Option(name=name, kind=kind_of(value), default=value, is_required=default is None, line=line)
 
 
@@ -261,13 +263,13 @@ def _cases_of_bash(text: str) -> Iterator[Option]:
         taken = re.search(r"(\w+)=[\"']?\$(?:\{?2\}?|\{?OPTARG\}?)", match[2])
         line = text.count("\n", 0, match.start(1)) + 1
         if taken:
-            value = _number(defaults[taken[1]]) if taken[1] in defaults else None
+            value = number_or_text(defaults[taken[1]]) if taken[1] in defaults else None
             yield Option(name=name_of(option), option=option, kind=kind_of(value), default=value, line=line)
     if re.search(r"\bgetopts\b", text):
         for match in re.finditer(r"(?m)^\s*\(?([A-Za-z])\)(.*?);;", text, re.DOTALL):
             taken = re.search(r"(\w+)=[\"']?\$\{?OPTARG\}?", match[2])
             if taken:
-                value = _number(defaults[taken[1]]) if taken[1] in defaults else None
+                value = number_or_text(defaults[taken[1]]) if taken[1] in defaults else None
                 line = text.count("\n", 0, match.start(1)) + 1
                 name = taken[1].lower()
                 yield Option(name=name_of(name), option=f"-{match[1]}", kind=kind_of(value), default=value, line=line)
@@ -279,7 +281,7 @@ def _positional_of_bash(text: str) -> list[Option]:
     for match in re.finditer(r"(?m)^\s*(\w+)=[\"']?\$(?:(\d)|\{(\d)(?::?-([^}]*))?\})[\"']?\s*(?:;|$)", text):
         place, default = int(match[2] or match[3]), match[4]
         line = text.count("\n", 0, match.start(1)) + 1
-        value = _number(default) if default else None
+        value = number_or_text(default) if default else None
         found.setdefault(
             place,
             Option(
