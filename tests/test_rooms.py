@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,14 @@ def room_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """Yield the full name of every module that is imported, within functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -103,6 +109,38 @@ def test_a_room_may_import_nothing_that_it_does_without() -> None:
         names = [name for name in imports_of(path) if name.startswith("candle_hpo.")]
         used.setdefault(room_of(path), set()).update(name.split(".")[1] for name in names)
     assert {room: others - used[room] for room, others in MAY_IMPORT.items() if others - used[room]} == {}
+
+
+# What prints: the verbs, what runs in the interpreter of the user, and a program of our own on each node.
+PRINTS = ("cli.py", "commands", "launch/hosts", "engine/pilot/parsl_programs.py")
+STREAMS = {"stdin", "stdout", "stderr", "__stdout__", "__stderr__"}
+
+
+def prints(node: ast.AST) -> bool:
+    """Return whether this writes on a terminal, or would let its user do so."""
+    match node:
+        case ast.Call(func=ast.Name("print" | "input") | ast.Attribute(attr="print" | "secho")):
+            return True
+        case ast.Call(func=ast.Attribute(ast.Name("os"), "write"), args=[ast.Constant(1 | 2), *_]):
+            return True
+        case ast.Attribute(ast.Name("sys"), attr):
+            return attr in STREAMS
+        case ast.ImportFrom(module="rich" | "rich.live" | "typer"):
+            return True
+        case ast.ImportFrom(module="rich.console"):
+            return any(alias.name == "Console" for alias in node.names)
+    return False
+
+
+def test_verbs_alone_print() -> None:
+    found = {
+        f"{name}: {ast.unparse(node)}"
+        for path in modules()
+        if not (name := path.relative_to(SOURCE).as_posix()).startswith(PRINTS)
+        for node in nodes_of(path)
+        if prints(node)
+    }
+    assert not found, f"a function below the verbs returns what is to be said: {found}"
 
 
 @pytest.mark.parametrize("path", sorted((SOURCE / "launch" / "hosts").glob("[a-z]*.py")), ids=lambda path: path.name)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from candle_hpo.core.experiment import ArgumentStyle
 from candle_hpo.core.number_text import decimal_text, json_text, number_text
-from candle_hpo.inputfile.keyword_values import argument_style
+from candle_hpo.inputfile.argument_style import argument_style
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.launch.handover.texts import as_bash, as_json, as_r
 

@@ -20,7 +20,7 @@ from candle_hpo.launch.command import model_command
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
-from candle_hpo.script.folder import files_around_script
+from candle_hpo.script.files_around_script import files_around_script
 from support.attempts import attempt_at
 
 Run = Callable[..., Outcome]

@@ -12,7 +12,7 @@ from candle_hpo.core.experiment import ArgumentStyle, Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome
-from candle_hpo.inputfile.keyword_values import argument_style
+from candle_hpo.inputfile.argument_style import argument_style
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.handover.arguments import as_arguments
 from candle_hpo.launch.run import run_attempt

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from candle_hpo.commands.progress import Progress
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
@@ -23,7 +24,6 @@ from candle_hpo.report import words
 from candle_hpo.report.charts.axes import objective_scales
 from candle_hpo.report.charts.charts import objective_charts
 from candle_hpo.report.page.data import page_data
-from candle_hpo.report.progress import Progress
 from candle_hpo.report.results import as_csv, as_json, as_table, check_result_format, result_rows
 from candle_hpo.report.summary import best_line, counts_line, failure_lines, running_lines
 from support.attempts import attempt_at

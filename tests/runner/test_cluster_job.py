@@ -19,12 +19,12 @@ from candle_hpo.record.events import JobEnd, JobRefused, JobRequested, JobSubmit
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.holder import Life
 from candle_hpo.record.log import read_events
-from candle_hpo.runner import cluster_job, jobs
-from candle_hpo.runner.cluster_job import submit_experiment
+from candle_hpo.runner import cluster_job, jobs, submission
 from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, record_end_of_last_job
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.liveness import job_has_ended, look
+from candle_hpo.runner.submission import submit_experiment
 from support.fake_slurm import squeue_that_shows
 from support.made_experiments import make_experiment
 
@@ -246,7 +246,7 @@ def test_an_answer_that_is_none_ends_no_job(opened: Experiment, fake: Fake) -> N
 def test_a_job_on_another_cluster_is_asked_for_and_cancelled_there(
     opened: Experiment, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_job, "clusters_of", lambda _: "other")
+    monkeypatch.setattr(submission, "clusters_of", lambda _: "other")
     submitted, cancelled = fake("sbatch", "echo '9;other'"), fake("scancel", "")
     asked = fake("squeue", "echo CLUSTER: other\n" + squeue_that_shows(opened.paths.job_script, "9|RUNNING"))
     assert submit(opened) == ["JOB_ID=9;other"]
@@ -457,6 +457,6 @@ def test_a_folder_that_is_another_experiments_by_now_is_left_alone(
 def test_the_clusters_of_an_experiment(
     arguments: tuple[str, ...], environment: dict[str, str], clusters: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_job, "user_environment", lambda: environment)
+    monkeypatch.setattr(submission, "user_environment", lambda: environment)
     settings = Settings(model_script="/m.py", workflow="grid", custom_sbatch_args=arguments)
-    assert cluster_job.clusters_of(settings) == clusters
+    assert submission.clusters_of(settings) == clusters

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.experiment import Settings
-from candle_hpo.inputfile.keyword_values import argument_style, arguments
+from candle_hpo.inputfile.argument_style import argument_style
+from candle_hpo.inputfile.keyword_values import arguments
 from candle_hpo.runner.option_check import Comparison, compare_options
 from candle_hpo.runner.script_check import ScriptCheck
 from candle_hpo.script.reading import read_script

@@ -9,7 +9,7 @@ import pytest
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.inputfile.keyword_values import argument_style
+from candle_hpo.inputfile.argument_style import argument_style
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.runner.import_check import notes_on_imports
 from candle_hpo.runner.option_check import Comparison

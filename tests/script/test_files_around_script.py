@@ -10,8 +10,7 @@ import pytest
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.file_template import Placed
-from candle_hpo.script import folder
-from candle_hpo.script.folder import files_around_script
+from candle_hpo.script.files_around_script import files_around_script
 
 
 def around(here: Path, *links: str) -> tuple[set[str], tuple[str, ...]]:
@@ -52,8 +51,8 @@ def test_with_git_what_it_knows_and_what_is_new(here: Path) -> None:
 
 def test_what_is_too_much_for_each_trial(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(here, "m.py", "a", "b", "data/c")
-    monkeypatch.setattr(folder, "LARGEST", 5)
+    monkeypatch.setattr("candle_hpo.script.files_around_script.LARGEST", 5)
     assert around(here) == ({"m.py", "a", "b"}, ("data/c",))
-    monkeypatch.setattr(folder, "MOST_FILES", 2)
+    monkeypatch.setattr("candle_hpo.script.files_around_script.MOST_FILES", 2)
     with pytest.raises(InputError, match="name folders of data in link"):
         around(here)

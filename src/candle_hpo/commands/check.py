@@ -10,7 +10,7 @@ from rich.console import Console
 
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import InputError, MachineError
-from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.checklist import Checklist
 from candle_hpo.runner.input_check import check_input_file
 
 
@@ -21,12 +21,12 @@ def check(input_file: Path, overrides: Sequence[str], run: bool, console: Consol
     """
     say = Screen(console).say
     say(f"Checking {input_file}")
-    findings = Findings(say)
-    check_input_file(input_file, overrides, run, findings)
-    if findings.problems:
-        raise InputError(*findings.problems, *findings.refusals)
-    if findings.refusals:
-        raise MachineError("\n".join(findings.refusals))
+    checklist = Checklist(say)
+    check_input_file(input_file, overrides, run, checklist)
+    if checklist.problems:
+        raise InputError(*checklist.problems, *checklist.refusals)
+    if checklist.refusals:
+        raise MachineError("\n".join(checklist.refusals))
     given = [word for override in overrides for word in ("--set", override)]
-    doubt = "Nothing is certainly wrong (see the notes)" if findings.has_doubts else "Nothing is wrong"
+    doubt = "Nothing is certainly wrong (see the notes)" if checklist.has_doubts else "Nothing is wrong"
     say(f"{doubt}; candle submit-job {shlex.join([str(input_file), *given])} runs it")

@@ -17,7 +17,7 @@ from candle_hpo.record.history import History
 from candle_hpo.record.history_entries import TrialHistory
 
 if TYPE_CHECKING:
-    from candle_hpo.report.progress import Progress
+    from candle_hpo.commands.progress import Progress
 
 
 class LenientStream:
@@ -78,6 +78,6 @@ class Screen:
 
     def progress(self, history: History, stored: StoredExperiment) -> AbstractContextManager[Progress]:
         """Show a live page, or lines, while a campaign runs."""
-        from candle_hpo.report.progress import Progress
+        from candle_hpo.commands.progress import Progress
 
         return Progress(history, stored, self._console)

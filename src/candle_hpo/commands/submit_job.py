@@ -31,7 +31,6 @@ from candle_hpo.record.folder import (
     point_last_experiment,
 )
 from candle_hpo.report.words import count
-from candle_hpo.runner.cluster_job import job_script_of, submit_experiment, uses_slurm
 from candle_hpo.runner.liveness import job_has_ended, look
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import find_surroundings, keep_the_script, site_modules
@@ -46,7 +45,8 @@ from candle_hpo.runner.search_assembly import (
     trials_of,
 )
 from candle_hpo.runner.single_run import drawn_seed, run_once
-from candle_hpo.script.folder import files_around_script, notes_on_large_files
+from candle_hpo.runner.submission import job_script_of, submit_experiment, uses_slurm
+from candle_hpo.script.files_around_script import files_around_script, notes_on_large_files
 
 _ONLY_ON_A_CLUSTER = ("queue", "project", "custom_sbatch_args", "auto_resubmit")
 

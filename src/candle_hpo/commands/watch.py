@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from candle_hpo.commands.keys import reading_keys
+from candle_hpo.commands.progress import PLAIN_SECONDS
 from candle_hpo.commands.screen import show
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.experiment import Experiment
@@ -17,7 +18,7 @@ from candle_hpo.record.history import History
 from candle_hpo.record.tail import FollowedRecord
 from candle_hpo.report.curves import Point, last_points
 from candle_hpo.report.live_page import Frame, live_page, trials_on_page
-from candle_hpo.report.progress import PLAIN_SECONDS, plain_line, seconds_left
+from candle_hpo.report.progress import plain_line, seconds_left
 from candle_hpo.report.savings import savings_lines
 from candle_hpo.report.script_versions import script_version_lines
 from candle_hpo.report.silence import hint_on_silence

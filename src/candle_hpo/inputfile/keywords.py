@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from candle_hpo.inputfile import keyword_values as values
+from candle_hpo.inputfile.argument_style import argument_style
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ KEYWORDS = (
     ),
     Keyword(
         "argument_style",
-        values.argument_style,
+        argument_style,
         "what `{arguments}` look like, by an example: `--my_name=value`, `-p name value`, `name=value`, `+name=value`; "
         "booleans: `--flag/--no-flag`; and names of options: `batch_size:-b`",
         default_shown="`--my-name value`",

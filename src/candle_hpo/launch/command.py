@@ -147,14 +147,8 @@ def model_command(
     megabytes = settings.max_output
     config, stdin = settings.config_file, settings.stdin_file
     written = [template.path for template in templates]
-    start = settings.start
-    if start is None or start.is_python:
-        command = _COMMANDS[settings.host](interpreter, settings)
-    else:  # the name of a Python that candle has found may be in it
-        names_python = PYTHON in placeholders([start.program, *start.words])
-        command = (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
     return ModelCommand(
-        command=command,
+        command=_words_before_arguments(settings, interpreter),
         arguments=CommandLine(
             settings.argument_words,
             settings.argument_style,
@@ -166,16 +160,8 @@ def model_command(
         language=settings.language,
         host=settings.host,
         script=settings.model_script,
-        module=start.module if start else "",
-        result=ResultSource(
-            settings.result_pattern,
-            settings.result_file,
-            settings.result_key,
-            settings.objective.name,
-            settings.result_from,
-            settings.direction,
-            tuple(map(settings.place_of, settings.link)),
-        ),
+        module=settings.start.module if settings.start else "",
+        result=_result_source(settings),
         takes_value_so_far=settings.on_timeout == "take_value",
         modules=(*site_modules, *modules_of(settings)),
         threads=settings.nthreads,
@@ -190,6 +176,27 @@ def model_command(
         links=tuple(Placed(link.path, settings.place_of(link)) for link in settings.link),
         copied=copied,
         preload=preload if isinstance(preload := preload_of(settings), Preload) else None,
+    )
+
+
+def _words_before_arguments(settings: Settings, interpreter: str) -> tuple[str, ...]:
+    """Return what starts the script, before whatever the arguments are."""
+    start = settings.start
+    if start is None or start.is_python:
+        return _COMMANDS[settings.host](interpreter, settings)
+    names_python = PYTHON in placeholders([start.program, *start.words])  # that which candle has found may be in it
+    return (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
+
+
+def _result_source(settings: Settings) -> ResultSource:
+    return ResultSource(
+        settings.result_pattern,
+        settings.result_file,
+        settings.result_key,
+        settings.objective.name,
+        settings.result_from,
+        settings.direction,
+        tuple(map(settings.place_of, settings.link)),
     )
 
 

@@ -13,11 +13,10 @@ import msgspec
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.file_template import NotWritable
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
+from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import ModelCommand, trial_environment
 from candle_hpo.launch.command_file import command_file
-from candle_hpo.launch.folder import WorkingFolder
 from candle_hpo.launch.handover.texts import as_json
 from candle_hpo.launch.measuring.missing_file import hint_of_missing_file
 from candle_hpo.launch.measuring.objective import Measurement
@@ -26,6 +25,7 @@ from candle_hpo.launch.measuring.report_watch import ReportWatch
 from candle_hpo.launch.measuring.result import last_lines, outcome_of
 from candle_hpo.launch.prepare import note_on_prepare
 from candle_hpo.launch.warm_host import WarmHost
+from candle_hpo.launch.working_folder import WorkingFolder
 from candle_hpo.process.group import Program, StopSwitch, run_process
 from candle_hpo.process.leftovers import end_leftovers_of_trial
 from candle_hpo.process.memory import MemoryWatch
@@ -62,25 +62,14 @@ def run_attempt(
     """
     if not _make_run_folder(paths):
         _clear_earlier_attempt(attempt, paths)
-    replace_file(paths.hyperparameters, as_json(attempt.trial.hyperparameters))
-    for suffix, text in model.hyperparameters_in_its_language(attempt.trial.hyperparameters).items():
-        replace_file(paths.hyperparameters.with_suffix(suffix), text)
     before = script.version() if script else ""
     where = directory or (paths.copy_of_script if model.copied else paths.run)
-    environment = trial_environment(model, attempt.trial, paths, devices, where)
     try:
-        files = model.files(attempt.trial.hyperparameters)
-        folder = WorkingFolder(where, Path(model.script).parent, model.copied, model.links, files)
-        command = model.command_of(attempt.trial.hyperparameters, environment, where)
-    except (NotWritable, KeyError) as error:
-        reason = f"it cannot be started: {error}"
-        if isinstance(error, KeyError):
-            reason = f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
-        failed = Outcome(Status.FAILED, failure=Failure(FailureKind.NOT_STARTED, reason), place=place, script=before)
+        folder, program = _make_ready(model, attempt.trial, paths, devices, where)
+    except _CannotStart as error:
+        failure = Failure(FailureKind.NOT_STARTED, str(error))
+        failed = Outcome(Status.FAILED, failure=failure, place=place, script=before)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
-    stdin = where / model.stdin if model.stdin else None
-    program = Program(command, where, environment, paths.output, model.limits, stdin, model.shell)
-    replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
     watch = ReportWatch(model.result, where, paths, report)
     try:
         outcome = _run_process(model, program, paths, switch, warm, watch)
@@ -91,19 +80,52 @@ def run_attempt(
         reason = f"{shared[0]} was written to while it ran, which all trials share (link); copy it in prepare instead"
         outcome = Outcome(Status.FAILED, failure=Failure(FailureKind.NO_VALUE, reason), seconds=outcome.seconds)
     after = script.version() if script else ""
-    versions = "-".join(dict.fromkeys(filter(None, (before, after))))
-    note = note_on_prepare(model.interpreter, paths, model.host) if model.prepare else ""
-    notes = (*outcome.notes, *watch.notes)
-    if warm:
-        warm.note(note)
-        notes += warm.take_notes()
-    elif note:
-        notes += (note,)
-    slow = warm.take_slow_imports() if warm else ()
     outcome = msgspec.structs.replace(
-        outcome, place=place, notes=notes, slow_imports=slow, script=versions, last_report=watch.last
+        outcome,
+        place=place,
+        notes=(*outcome.notes, *watch.notes, *_notes_on_start(model, paths, warm)),
+        slow_imports=warm.take_slow_imports() if warm else (),
+        script="-".join(dict.fromkeys(filter(None, (before, after)))),
+        last_report=watch.last,
     )
     return _leave_outcome(attempt, outcome, paths, model.result.objective)
+
+
+class _CannotStart(Exception):
+    """A trial's hyperparameters leave it nothing to start; the text says why."""
+
+
+def _make_ready(
+    model: ModelCommand, trial: Trial, paths: TrialPaths, devices: Mapping[str, str], where: Path
+) -> tuple[WorkingFolder, Program]:
+    """Write what a trial finds in its folders; return its working directory, and what is run there."""
+    values = trial.hyperparameters
+    replace_file(paths.hyperparameters, as_json(values))
+    for suffix, text in model.hyperparameters_in_its_language(values).items():
+        replace_file(paths.hyperparameters.with_suffix(suffix), text)
+    environment = trial_environment(model, trial, paths, devices, where)
+    try:
+        folder = WorkingFolder(where, Path(model.script).parent, model.copied, model.links, model.files(values))
+        command = model.command_of(values, environment, where)
+    except NotWritable as error:
+        raise _CannotStart(f"it cannot be started: {error}") from None
+    except KeyError as error:
+        raise _CannotStart(
+            f"the command line has {{{error.args[0]}}}, and this trial has no such hyperparameter"
+        ) from None
+    stdin = where / model.stdin if model.stdin else None
+    program = Program(command, where, environment, paths.output, model.limits, stdin, model.shell)
+    replace_file(paths.command, command_file(model, values, program, paths))
+    return folder, program
+
+
+def _notes_on_start(model: ModelCommand, paths: TrialPaths, warm: WarmHost | None) -> tuple[str, ...]:
+    """Return what to know of how trials are started; a warm host says the same only once."""
+    note = note_on_prepare(model.interpreter, paths, model.host) if model.prepare else ""
+    if warm is None:
+        return (note,) if note else ()
+    warm.note(note)
+    return warm.take_notes()
 
 
 def _run_process(

@@ -1,4 +1,4 @@
-"""An experiment as a SLURM job: submitting it from the login node, and running it within the job."""
+"""An experiment within its SLURM job: the campaign there, what signals ask of it, and whether another job continues."""
 
 from __future__ import annotations
 
@@ -12,30 +12,16 @@ from pathlib import Path
 
 from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
-from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments, value_of
+from candle_hpo.core.sbatch_arguments import value_of
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.job_text import (
-    EndBySlurm,
-    end_by_slurm,
-    job_id,
-    seconds_of_signal,
-    with_mark,
-)
-from candle_hpo.engine.batch.layout import Allocation
+from candle_hpo.engine.batch.job_text import EndBySlurm, end_by_slurm, job_id, seconds_of_signal
 from candle_hpo.engine.batch.site import choose_site
-from candle_hpo.engine.batch.slurm_environment import not_followed
-from candle_hpo.engine.batch.slurm_text import (
-    job_script,
-    sbatch_options,
-    with_arguments,
-    workers_by_node,
-)
+from candle_hpo.engine.batch.slurm_text import workers_by_node
 from candle_hpo.engine.devices import GpuShare
-from candle_hpo.engine.pilot.parsl_workers import log_faults, own_program
+from candle_hpo.engine.pilot.parsl_workers import log_faults
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
@@ -45,16 +31,15 @@ from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
-from candle_hpo.runner.gpu_layout import gpu_layout
 from candle_hpo.runner.job_clock import JobClock
-from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, submit_job
+from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job
 from candle_hpo.runner.listener import Listener, Say
 from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
+from candle_hpo.runner.submission import sbatch_arguments_of, submit_experiment
 from candle_hpo.script.surroundings import gpus_of_this_machine
-from candle_hpo.user_environment import user_environment
 
 _logger = logging.getLogger(__name__)
 
@@ -67,75 +52,6 @@ _LAST_BYTES = 20_000
 _RECORDING_SECONDS = 60.0  # for a submitted job to be recorded, on a slow file system
 # After these, the experiment continues in a next job, where it does so by itself.
 _CONTINUED = (StopReason.WALLTIME, StopReason.OUT_OF_TIME, StopReason.PREEMPTED, StopReason.JOB_CANCELLED)
-
-
-def uses_slurm(settings: Settings) -> bool:
-    """Return whether the workflow of these settings goes to the cluster."""
-    return settings.engine == "slurm" or (settings.engine == "auto" and slurm.slurm_is_here())
-
-
-def job_script_of(
-    paths: ExperimentPaths, settings: Settings, mark: str, say: Say, *, retry_failed: bool = False
-) -> str:
-    """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
-    worker = choose_site().site.worker_type(settings.worker_type)
-    arguments = _sbatch_arguments(settings)
-    allocation = Allocation(settings.nworkers)
-    if worker.gpu is not None:
-        partition = value_of(arguments, "--partition") or settings.queue or worker.partition
-        worker, allocation = gpu_layout(worker, worker.gpu, settings, partition, clusters_of(settings), arguments, say)
-    if allocation.workers != settings.nworkers:
-        say(
-            f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
-            f"{allocation.gpus} GPUs each, all of them used",
-        )
-    if ignored := not_followed(user_environment()):
-        say(f"{', '.join(ignored)}: not followed; custom_sbatch_args is for what sbatch is to be asked besides")
-    options = sbatch_options(settings, worker, allocation, str(paths.root))
-    try:
-        options, extra = with_arguments(options, arguments)
-    except SbatchArgumentError as error:
-        raise InputError(f"custom_sbatch_args: {error}") from None
-    command = [*own_program("candle_hpo"), "run-job", str(paths.root), mark]
-    return job_script(options, with_mark(extra, mark), [*command, "--retry-failed"] if retry_failed else command)
-
-
-def clusters_of(settings: Settings) -> str:
-    """Return the clusters to which an experiment's jobs are to go; "" for the one of this machine."""
-    environment = user_environment()
-    named = value_of(_sbatch_arguments(settings), "--clusters")
-    return named or environment.get("SBATCH_CLUSTERS") or environment.get("SLURM_CLUSTERS") or ""
-
-
-def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False, patience: float = FINDING_SECONDS) -> None:
-    """Submit a job for an experiment; with `retry_failed`, trials that failed in an earlier one are attempted again.
-
-    Raises `MachineError`, or `NoAnswer`, as `submit_job` does.
-    """
-    paths, settings = claim.experiment.paths, claim.experiment.settings
-    submit_job(
-        claim,
-        lambda mark: job_script_of(paths, settings, mark, say, retry_failed=retry_failed),
-        clusters_of(settings),
-        say,
-        patience,
-    )
-
-
-def _sbatch_arguments(settings: Settings) -> list[SbatchArgument]:
-    """Return the arguments that the site and the experiment add, which wins. Raises `InputError`."""
-    found: list[SbatchArgument] = []
-    chosen = choose_site()
-    of_both = {
-        f"{chosen.file}: sbatch_args": chosen.site.sbatch_args,
-        "custom_sbatch_args": settings.custom_sbatch_args,
-    }
-    for name, words in of_both.items():
-        try:
-            found += sbatch_arguments(words)
-        except SbatchArgumentError as error:
-            raise InputError(f"{name}: {error}") from None
-    return found
 
 
 def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) -> ExitStatus:
@@ -155,7 +71,7 @@ def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) 
     job = job_id(number, os.environ.get("SLURM_CLUSTER_NAME", "") if request.clusters else "")
     refuse_what_cannot_run(opened.paths, opened.stored)
     clock = JobClock(
-        job, opened.settings.walltime, seconds_of_signal(value_of(_sbatch_arguments(opened.settings), "--signal"))
+        job, opened.settings.walltime, seconds_of_signal(value_of(sbatch_arguments_of(opened.settings), "--signal"))
     )
     signals = _HeardSignals(clock, is_continued=opened.settings.auto_resubmit)
     with calling_on_signals(signals.hear, _SIGNALS):

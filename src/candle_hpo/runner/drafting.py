@@ -38,11 +38,11 @@ from candle_hpo.launch.measuring.result_file import read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
-from candle_hpo.runner.cluster_job import uses_slurm
 from candle_hpo.runner.config_options import with_configuration
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
+from candle_hpo.runner.submission import uses_slurm
 from candle_hpo.script.questions import ask_for_help
 from candle_hpo.script.reading import read_script
 

@@ -21,19 +21,19 @@ from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
 from candle_hpo.report.curves import WHOLE_BYTES, last_points
 from candle_hpo.report.words import count, duration, location, number
-from candle_hpo.runner.cluster_job import clusters_of, job_script_of
-from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.checklist import Checklist
 from candle_hpo.runner.search_assembly import check_of_stopping, first_sets
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
+from candle_hpo.runner.submission import clusters_of, job_script_of
 
 _LEAST_FREE = 1e9  # bytes
 FILES_OF_A_TRIAL = 7  # with its folder, besides what the model writes
 
 
-def check_place(trials: int | None, findings: Findings) -> None:
+def check_place(trials: int | None, checklist: Checklist) -> None:
     """Check that the experiment's folder can be made here, and that there is space for it."""
     here = Path.cwd()
-    with findings.step():
+    with checklist.step():
         try:
             check_last_experiment(here)
             folder = experiments_folder(here)
@@ -48,21 +48,21 @@ def check_place(trials: int | None, findings: Findings) -> None:
         if 0 < files < needed:
             raise MachineError(f"{place}: {needed:,} files are needed at least, and there is room for {files:,}")
         if free < _LEAST_FREE:
-            findings.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
+            checklist.note(f"only {free / 1e6:,.0f} MB are free in {place}; what the models write has to fit in")
         else:
-            findings.right(
+            checklist.right(
                 f"{location(place) if place != here else here} can be written, {free / 1e9:,.1f} GB are free"
             )
 
 
-def check_batch_system(settings: Settings, findings: Findings) -> None:
+def check_batch_system(settings: Settings, checklist: Checklist) -> None:
     """Ask SLURM whether it would take the job, and when it would start."""
-    with findings.step(), tempfile.TemporaryDirectory() as folder:
+    with checklist.step(), tempfile.TemporaryDirectory() as folder:
         paths = ExperimentPaths(Path(folder) / "check")
         paths.root.mkdir()
-        paths.job_script.write_text(job_script_of(paths, settings, new_mark(), findings.say))
+        paths.job_script.write_text(job_script_of(paths, settings, new_mark(), checklist.say))
         answer = slurm.would_start(paths.job_script, clusters_of(settings))
-        findings.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
+        checklist.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
 
 
 def _first_set(request: InputFile) -> Hyperparameters:
@@ -74,23 +74,23 @@ def run_one_trial(
     request: InputFile,
     first: Hyperparameters | None,
     interpreter: Interpreter,
-    findings: Findings,
+    checklist: Checklist,
 ) -> float | None:
     """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
     hyperparameters = _first_set(request) if first is None else first
     paths = check_run_paths(Path.cwd())
-    findings.say(f"Running one trial here: {hyperparameters}")
+    checklist.say(f"Running one trial here: {hyperparameters}")
     outcome: Outcome = run_trial_here(request, hyperparameters, interpreter, drawn_seed(request.settings), paths)
     value = outcome.value_of(request.settings.objective.name)
     if value is None:
-        findings.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))
-        findings.problems.append(
+        checklist.say(*(f"  | {line}" for line in last_lines(paths.output, 10)))
+        checklist.problems.append(
             f"the trial {outcome.status.value.replace('_', ' ')} after {duration(outcome.seconds)}: {outcome.reason}; "
             f"all that it printed is in {location(paths.output)}"
         )
         return None
-    findings.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
-    show = {"right": findings.right, "mention": findings.mention, "note": findings.note}
+    checklist.right(f"one trial: {number(value)} after {outcome.seconds:.1f} s ({location(paths.run)})")
+    show = {"right": checklist.right, "mention": checklist.mention, "note": checklist.note}
     points = last_points(paths.reports, request.settings.objective, WHOLE_BYTES)
     for how, text in check_of_stopping(request.settings, outcome.last_report, points):
         show[how](text)
@@ -98,7 +98,7 @@ def run_one_trial(
 
 
 def show_cost(
-    trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, findings: Findings
+    trials: int | None, settings: Settings, on_cluster: bool, seconds: float | None, run: bool, checklist: Checklist
 ) -> None:
     """Say what the experiment would cost: for sure at most, and by the one trial, if there was one."""
     if not trials or not settings.run_workflow:
@@ -109,16 +109,16 @@ def show_cost(
         most = workers * settings.walltime / 3600
         text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
     if seconds is None:
-        findings.mention(text if run else f"{text}; --run measures how long it takes (one real trial)")
+        checklist.mention(text if run else f"{text}; --run measures how long it takes (one real trial)")
         return
     if settings.levels is not None:
-        findings.mention(f"{text}; this one was of the least {settings.levels.name}")
+        checklist.mention(f"{text}; this one was of the least {settings.levels.name}")
         return
     whole = math.ceil(trials / workers) * seconds
     hours = f"about {trials * seconds / 3600:,.2f} worker-hours, and {duration(whole)} in all"
-    findings.mention(f"{text}; if all take as long as this first one, {hours}")
+    checklist.mention(f"{text}; if all take as long as this first one, {hours}")
     if on_cluster and whole > settings.walltime:
-        findings.note(
+        checklist.note(
             f"that is longer than the walltime of {duration(settings.walltime)}: raise walltime or nworkers, or set "
             "auto_resubmit=1"
         )

@@ -19,7 +19,7 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.report.words import count
 from candle_hpo.runner.search_assembly import configurations_of
-from candle_hpo.script.folder import files_around_script
+from candle_hpo.script.files_around_script import files_around_script
 from candle_hpo.search.added_sets import compare_sets
 
 _NAMED = 5  # of the ids in a note

@@ -25,7 +25,7 @@ from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from candle_hpo.report.words import duration, location, number
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.signals import STOP_SIGNALS, calling_on_signals
-from candle_hpo.script.folder import files_around_script
+from candle_hpo.script.files_around_script import files_around_script
 
 
 def drawn_seed(settings: Settings) -> int:

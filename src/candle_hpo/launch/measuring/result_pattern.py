@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.objective import LARGEST_STEP, STEPS
 from candle_hpo.core.trial import Metrics
+from candle_hpo.launch.measuring.around_match import (
+    NEAR,
+    end_of_word_before,
+    last_of,
+    lines_of,
+    measured_on,
+    spells,
+    word_before,
+)
 from candle_hpo.launch.measuring.last_words import contradiction, says_none
 from candle_hpo.launch.measuring.number_texts import as_number, is_part, may_be_part, shortened
 from candle_hpo.launch.measuring.pattern_variants import SKIPPED, variants
-from candle_hpo.launch.measuring.printed_text import CUT_OFF, MOVED, WHOLE, as_read, blocks_from_the_end
+from candle_hpo.launch.measuring.printed_text import MOVED, WHOLE, as_read, blocks_from_the_end
 from candle_hpo.launch.measuring.readings import Measured
 
-_NEAR = 80  # characters around a number, in which what belongs to it is looked for
-
-_END_OF_WORD = re.compile(r"[\w\-/.]*\Z")
-_WORD_BEFORE = re.compile(r"(?<!\w)([^\W\d_]\w*)[^\w\n]*\Z")
-# What measurements are of, wherever it stands in the line: `train epoch 3 loss: 0.5`.
-_MEASURED_ON = re.compile(
-    r"(?<![^\W\d_])(train|val|test|dev|eval|hold)(?:ing|ed|id|idation|elopment|uation|-?out)?(?![^\W\d_])",
-    re.IGNORECASE,
-)
-_OTHERS = re.compile(r"[\w/.-]+\s*[=:]\s*[+-]?\.?\d\S*")  # numbers with their own labels
-_PART_OF_A_WORD = re.compile(r"\w[\-/.]?\Z")
 _SEQUENCE = re.compile(r"\\x1b|\\0?33|\\u001b|\x1b", re.IGNORECASE)
 
 # What `.*` may skip between label and number: marks, or words that a mark after them makes a part of the label, and the
@@ -104,7 +101,7 @@ class ResultPattern:
                 others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
                 found = Measured(value, {name: self._metric(match, number) for name, number in others.items()})
             if match is not None:
-                word = _end_of_word_before(self._label_of(match))
+                word = end_of_word_before(self._label_of(match))
                 if not word:
                     return found
                 self._raise_if_another_label(text, match, word)
@@ -137,8 +134,8 @@ class ResultPattern:
         matches = list(its.itself.finditer(text, begin))
         for match in sorted([*matches, *self._without_number(text, begin, matches)], key=lambda match: match.end()):
             label = self._label_of(match)
-            before = " ".join([_word_before(label), *_measured_on(match)])
-            found = Occurrence(match.end(), _end_of_word_before(label), before=before)
+            before = " ".join([word_before(label), *measured_on(match)])
+            found = Occurrence(match.end(), end_of_word_before(label), before=before)
             try:
                 found = found._replace(step=None if step is None else self._step(match, step))
                 if match.re is not its.itself:
@@ -191,8 +188,8 @@ class ResultPattern:
             begun = _DIGITS.match(text, start)
             found, end = (begun[0], begun.end()) if begun else ("", end)
         number = as_number(found)
-        before = text[max(0, start - _NEAR) : max(0, start)].rpartition("\n")[2]
-        after = text[end : end + _NEAR].partition("\n")[0]
+        before = text[max(0, start - NEAR) : max(0, start)].rpartition("\n")[2]
+        after = text[end : end + NEAR].partition("\n")[0]
         if match.re is self._its.itself and match.start(self._its.value) == end + 1:
             after = ""  # what follows is the value: `1 293.5` are two numbers
         if number is None or not abs(number) < LARGEST_STEP or is_part(found, before, after):
@@ -201,8 +198,8 @@ class ResultPattern:
 
     def _last_match(self, text: str, *, is_over: bool) -> re.Match[str] | None:
         """Return the last match; raise `ValueError` where something else stands where a later one should."""
-        match = _last(self._its.itself.finditer(text))
-        later = self._its.elsewhere and _last(self._its.elsewhere.finditer(text, match.end() if match else 0))
+        match = last_of(self._its.itself.finditer(text))
+        later = self._its.elsewhere and last_of(self._its.elsewhere.finditer(text, match.end() if match else 0))
         if later:
             raise self._error("finds no number in the last line with its label:", later, later.end())
         if said := contradiction(text, match.end() if match else 0, self._says_none, has_ended=is_over):
@@ -211,7 +208,7 @@ class ResultPattern:
 
     def _label_of(self, match: re.Match[str]) -> re.Match[str]:
         """Return the part of a match that begins with its label."""
-        label = _last(self._its.label.finditer(match.string, match.start(), match.end()))
+        label = last_of(self._its.label.finditer(match.string, match.start(), match.end()))
         return match if label is None or label.end() != match.end() else label
 
     def _raise_if_another_label(self, text: str, match: re.Match[str], word: str) -> None:
@@ -221,9 +218,9 @@ class ResultPattern:
         """
         spans = (each.span() for each in self._its.itself.finditer(text))
         labels = (label for span in spans for label in self._its.label.finditer(text, *span))
-        other = next((label for label in labels if _end_of_word_before(label) != word), None)
+        other = next((label for label in labels if end_of_word_before(label) != word), None)
         if other is not None:
-            what = f'fits two labels, in "{_lines_of(other, other.end())}" and last in'
+            what = f'fits two labels, in "{lines_of(other, other.end())}" and last in'
             advice = "write the whole label, or begin it with \\b or ^"
             raise self._error(what, match, match.end(), advice)
 
@@ -255,13 +252,13 @@ class ResultPattern:
         end_of_line = text.find("\n", end)  # not a slice of what may be very long
         if text.find(MOVED, match.start(), max(match.end(), end_of_line if end_of_line >= 0 else len(text))) >= 0:
             raise self._error(f"found {found}, which may be written over, in", match, end)
-        before = text[max(0, start - _NEAR) : start].rpartition("\n")[2]
-        after = text[end : end + _NEAR].partition("\n")[0]
+        before = text[max(0, start - NEAR) : start].rpartition("\n")[2]
+        after = text[end : end + NEAR].partition("\n")[0]
         may_begin_earlier, may_continue = may_be_part(before, after)
         if (
             is_part(found, before, after)
-            or (may_begin_earlier and not _spells(match, start - 1))
-            or (may_continue and not _spells(match, end))
+            or (may_begin_earlier and not spells(match, start - 1))
+            or (may_continue and not spells(match, end))
         ):
             raise self._error(f"found {found}, which is a part of what is written there, in", match, end)
         skipped = self._skipped(match) if group == self._its.value else ""
@@ -279,45 +276,5 @@ class ResultPattern:
         return text[start : match.start(self._its.value)]
 
     def _error(self, what: str, match: re.Match[str], at: int, advice: str = "") -> ValueError:
-        lines = _lines_of(match, at)
+        lines = lines_of(match, at)
         return ValueError(f'result_pattern {what} "{lines}" ({self.text})' + (f"; {advice}" if advice else ""))
-
-
-def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
-    return next(iter(deque(matches, maxlen=1)), None)
-
-
-def _end_of_word_before(match: re.Match[str]) -> str:
-    """Return the part of a word that precedes a match, which begins within that word; empty where it does not."""
-    before = match.string[max(0, match.start() - _NEAR) : match.start()]
-    return _END_OF_WORD.findall(before)[0] if match[0][:1].isalnum() and _PART_OF_A_WORD.search(before) else ""
-
-
-def _word_before(match: re.Match[str]) -> str:
-    """Return the word before a match in its line; empty where something else is there, such as a number."""
-    found = _WORD_BEFORE.search(match.string[max(0, match.start() - _NEAR) : match.start()])
-    return found[1] if found else ""
-
-
-def _measured_on(match: re.Match[str]) -> list[str]:
-    """Return what a line says of the data that a number was measured on, in its label, or else before it: `train`."""
-    begin = match.start() - len(_end_of_word_before(match))
-    line = match.string[max(0, begin - _NEAR) : begin].rpartition("\n")[2]
-    found = _MEASURED_ON.findall(match.string, begin, match.end()) or _MEASURED_ON.findall(_OTHERS.sub(" ", line))
-    return sorted({each.lower() for each in found})
-
-
-def _lines_of(match: re.Match[str], at: int) -> str:
-    text, at = match.string, max(match.start(), at - 1)
-    lines = text[text.rfind("\n", 0, match.start()) + 1 : at] + text[at:].partition("\n")[0]
-    return shortened(lines.strip()).replace(MOVED, CUT_OFF)
-
-
-def _spells(match: re.Match[str], at: int) -> bool:
-    """Return whether a pattern demands the character there: with another one, or without it, it would not match."""
-    text, start = match.string, match.start()
-    others = (
-        match.re.match(text[:at] + "\0" + text[at + 1 :], start),
-        match.re.match(text[:at] + text[at + 1 :], start - (at < start)),
-    )
-    return not any(others)

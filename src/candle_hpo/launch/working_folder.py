@@ -10,7 +10,7 @@ from pathlib import Path
 
 from candle_hpo.core.file_template import NotWritable, Placed
 from candle_hpo.files import replace_file
-from candle_hpo.script.folder import LARGEST
+from candle_hpo.script.files_around_script import LARGEST
 
 Signature = tuple[int, int]
 

@@ -9,7 +9,7 @@ from candle_hpo.core.errors import CandleError, InputError, Problem
 from candle_hpo.runner.listener import Say
 
 
-class Findings:
+class Checklist:
     """What is wrong, all of it, whichever step found it; what is right is shown as it is found."""
 
     def __init__(self, say: Say) -> None:
