@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.file_template import NotWritable
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
+from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import ModelCommand, trial_environment
@@ -81,7 +83,7 @@ def run_attempt(
     stdin = where / model.stdin if model.stdin else None
     program = Program(command, where, environment, paths.output, model.limits, stdin, model.shell)
     replace_file(paths.command, command_file(model, attempt.trial.hyperparameters, program, paths))
-    watch = ReportWatch(model.result, where, paths, report)
+    watch = ReportWatch(model.result, where, paths, report, partial(switch.stop, StopHow.PURPOSE))
     try:
         outcome = _run_process(model, program, paths, switch, warm, watch)
     finally:
@@ -138,6 +140,9 @@ def _run_process(
     so_far = measurement.metrics_so_far if model.takes_value_so_far else None
     outcome = outcome_of(ended, paths.output, measurement.metrics, memory.has_killed, so_far)
     watch.keep_less()  # all reports may have been needed until now
+    if watch.objection and outcome.status in (Status.STOPPED, Status.COMPLETED):
+        failure = Failure(FailureKind.NO_VALUE, watch.objection)
+        return Outcome(Status.FAILED, failure=failure, seconds=outcome.seconds)
     return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome
 
 
