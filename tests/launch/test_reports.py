@@ -224,6 +224,7 @@ def test_reports_with_names_alone_decide_nothing_and_end_the_trial_where_they_ha
     trial.write("".join(f"{line}\n" for line in lines))
     assert says in trial.watch.objection
     assert (bool(trial.watch.objection), len(ends)) == (bool(says), int(bool(says)))
+    assert not (trial.watch.objection and trial.watch.notes), "one of them says it"
     (tmp_path / "b").mkdir()
     not_needed = reported(tmp_path / "b", *(f"{line}\n" for line in lines))
     assert not_needed.watch.objection == ""

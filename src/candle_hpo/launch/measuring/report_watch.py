@@ -133,7 +133,7 @@ class ReportWatch:
             notes.append(f"reports of some trials were left out; {name} in the trial's folder quotes the first")
         if self._series.late:
             notes.append("reports were left out whose step is not beyond that of the report before")
-        if self.last is not None and not self._series.has_objective:
+        if self.last is not None and not self._series.has_objective and not self.objection:
             notes.append(
                 f"its reports have {', '.join(self.last.metrics)}, and none has {self._series.objective}, which is "
                 "what is optimized: give candle_report that value without a name or by this one, or name another in "
