@@ -200,6 +200,26 @@ def test_a_search_observes_what_decisions_were_made_by_and_after_a_resume_of_eac
     assert later.search.observed[-2:] == [(3, at(1, 3.0)), (3, Status.STOPPED)]
 
 
+def test_what_was_to_end_early_has_ended_so_for_the_next_campaign_that_finds_how_it_ended(here: Path) -> None:
+    (one,) = GridSpace(("x",), [ParameterSet("hpset_00001", {"x": 1})]).sets
+    report = Report(1, {THE_VALUE: 0.5})
+    with_stop_asked: list[AnyEvent] = [
+        CampaignStarted(1.0, "n1", 1, 1),
+        TrialStarted(1.0, 1, one.id, 1, one.hyperparameters),
+        TrialReported(2.0, 1, 1, report, 3, 3),
+        TrialStopAsked(2.0, 1, 1, 1),
+    ]
+    before = Record(here / "events.jsonl", OBJECTIVE)
+    before.append(with_stop_asked)
+    before.close()
+    models = Models(1)
+    models.engine.collect = lambda _: Outcome.interrupted("its worker was ended", seconds=1)
+    record = Record(here / "events.jsonl", OBJECTIVE)
+    models.campaign(record).run()
+    assert record.history.counts == {Status.STOPPED: 1}
+    assert models.steps == {}
+
+
 def test_what_was_to_end_early_when_its_campaign_died_has_ended_so() -> None:
     (one,) = GridSpace(("x",), [ParameterSet("hpset_00001", {"x": 1})]).sets
     report = Report(3, {THE_VALUE: 0.5})

@@ -120,7 +120,8 @@ class Campaign:
         history, engine, now = self._record.history, self._engine, time.time()
         out_of_use = {excluded.node for excluded in history.excluded}
         running = [row.attempt for row in history.running.values()]
-        ended = [(attempt, outcome) for attempt in running if (outcome := engine.collect(attempt))]
+        self._stopping = {history.running[number].attempt.name for number in history.stop_asked}
+        ended = [(attempt, self._as_asked(attempt, found)) for attempt in running if (found := engine.collect(attempt))]
         began = events.CampaignStarted(now, socket.gethostname(), os.getpid(), self._places, engine.job, engine.gpus)
         self._record.append([*(events.TrialFinished.of(attempt, outcome, now) for attempt, outcome in ended), began])
         self._has_begun = True
@@ -244,11 +245,12 @@ class Campaign:
                 if isinstance(each, Ended | Broke):
                     del self._running[each.attempt.trial.number]
                     known = each.outcome if isinstance(each, Ended) else self._engine.collect(each.attempt)
-                    self._unrecorded.append(events.TrialFinished.of(each.attempt, known or _LOST, time.time()))
+                    outcome = self._as_asked(each.attempt, known or _LOST)
+                    self._unrecorded.append(events.TrialFinished.of(each.attempt, outcome, time.time()))
         with suppress(MachineError):  # the record cannot be written, or is another campaign's by now
             self._record.append([*self._weighed, *self._unrecorded])
-            running = self._record.history.running.values()
-            lost = [events.TrialFinished.of(row.attempt, _LOST, time.time()) for row in running]
+            running = [row.attempt for row in self._record.history.running.values()]
+            lost = [events.TrialFinished.of(each, self._as_asked(each, _LOST), time.time()) for each in running]
             self._record.append([*lost, events.CampaignStopped(time.time(), Stop(StopReason.ERROR))])
 
     def _finish(self, attempt: Attempt, outcome: Outcome) -> events.TrialFinished:
@@ -260,6 +262,9 @@ class Campaign:
         self._failure_watch.add(attempt.trial, outcome, time.monotonic())
         self._keeper.add(attempt, outcome)
         return events.TrialFinished.of(attempt, outcome, time.time())
+
+    def _as_asked(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        return outcome.as_asked() if attempt.name in self._stopping else outcome
 
     def _observe(self, attempt: Attempt, outcome: Outcome) -> None:
         self._scheduler.ended(attempt, outcome)

@@ -451,6 +451,47 @@ def test_what_cannot_stop_trials_early_is_an_error(write_input: WriteInput, cont
     assert problem in str(caught.value)
 
 
+GROUPS = "result_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+) acc (?P<acc>[0-9.]+)'"
+
+
+@pytest.mark.parametrize(
+    ("control", "name"),
+    [
+        ("", "val_to_return"),
+        ("objectives=val_loss", "val_loss"),
+        (GROUPS, "loss"),
+        (f"objectives=acc\n{GROUPS}", "acc"),
+        ("objectives=loss\nresult_file=log.csv\nresult_key=loss", "loss"),
+        ("objectives=eval_loss\nresult_file=s.json\nresult_key='log[*].eval_loss'", "eval_loss"),
+    ],
+)
+def test_what_is_optimized_has_a_name(write_input: WriteInput, control: str, name: str) -> None:
+    experiment = read_input_file(write_input(control=control))
+    assert experiment.settings.objective.name == name
+    assert experiment.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("control", "problem"),
+    [
+        ("objectives='loss, acc'", '"loss, acc" names several, and one is optimized; keep that one'),
+        ("objectives=acc:maximize", '"acc:maximize": write objectives="acc" and direction="maximize"'),
+        ("objectives=Epoch", '"Epoch" counts steps, and measures nothing'),
+        (f"objectives=los\n{GROUPS}", 'it is not a group of result_pattern; did you mean "loss"?'),
+        ("objectives=loss\nresult_pattern='loss ([0-9.]+)'", "write (?P<loss>...) around its number"),
+        (
+            "objectives=acc\nresult_file=log.csv\nresult_key=loss",
+            "result_key=loss says that another value is optimized",
+        ),
+        ("objectives=acc\nresult_file=log.json", "result_key says what is optimized; write result_key=acc"),
+    ],
+)
+def test_what_cannot_be_optimized_is_an_error(write_input: WriteInput, control: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_input_file(write_input(control=control))
+    assert problem in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fidelity", "default_model", "levels"),
     [

@@ -251,6 +251,47 @@ def test_what_is_not_a_number_is_said_once_and_the_script_continues(here: Path, 
     assert (printed.count("\n"), printed.endswith(", not a number (said once)\n")) == (1, True)
 
 
+NAMES_ALONE = {
+    "Python": Speech(
+        "model.py", "for step in (1, 2, 3): candle_report(loss=step, acc=1)\nimport time; time.sleep(600)"
+    ),
+    "R": Speech("model.R", "for (step in 1:3) candle_report(loss = step, acc = 1); Sys.sleep(600)", needs="Rscript"),
+    "bash": Speech("model.sh", "for step in 1 2 3; do candle_report loss=$step acc=1; done; sleep 600", needs="bash"),
+}
+
+
+@pytest.mark.parametrize("language", NAMES_ALONE)
+def test_a_script_whose_reports_name_no_objective_is_ended_at_its_second_step(here: Path, language: str) -> None:
+    with campaign_with(here, NAMES_ALONE[language]._replace(settings={"stopping": ("asha",)})) as campaign:
+        campaign.engine.start(attempt_at(1))
+        campaign.hear(Reported, 3)
+        (ended,) = campaign.hear(Ended)
+    assert ended.outcome.status is Status.FAILED
+    assert ended.outcome.reason.startswith(
+        "it reports loss, acc, and the input file does not say which of these is optimized: write "
+        'objectives="loss" or objectives="acc" (with direction="maximize" where more is better), or'
+    )
+
+
+RETURNED = {
+    "Python": Speech("model.py", 'candle_report(loss=1, acc=0.5)\nval_to_return = {"loss": 1, "acc": 0.25}'),
+    "Python, at last": Speech("model.py", "candle_report(loss=1, acc=0.25)"),
+    "R": Speech(
+        "model.R", "candle_report(loss = 1, acc = .5); val_to_return <- list(loss = 1, acc = 0.25)", needs="Rscript"
+    ),
+    "bash": Speech("model.sh", "candle_report loss=1 acc=.25", needs="bash"),
+}
+
+
+@pytest.mark.parametrize("language", RETURNED)
+def test_what_objectives_names_is_the_value_in_what_is_returned_or_else_reported(here: Path, language: str) -> None:
+    with campaign_with(here, RETURNED[language]._replace(settings={"objectives": "acc"})) as campaign:
+        campaign.engine.start(attempt_at(1))
+        campaign.hear(Reported)
+        (ended,) = campaign.hear(Ended)
+    assert ended.outcome.metrics == {"loss": 1, "acc": 0.25}, ended.outcome
+
+
 def test_numbers_of_libraries_are_numbers_and_what_the_script_defines_wins(here: Path) -> None:
     text = """
         import numpy

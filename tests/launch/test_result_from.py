@@ -220,6 +220,17 @@ def test_a_file_that_is_written_again_as_it_was_is_its_own(tmp_path: Path) -> No
         assert found.find().value == 0.2
 
 
+def test_another_group_than_the_first_may_be_the_value(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, which="best", pattern=LOSS, objective="acc", direction=Direction.MAXIMIZE)
+    assert trial.run(("output.txt", EPOCHS))[:2] == (0.9, {"loss": 0.3})
+    with ReportWatch(trial.source, tmp_path, trial.paths) as watch:
+        trial.paths.output.write_text(EPOCHS)
+    assert watch.last == Report(3, {"loss": 0.3, "acc": 0.9})
+    assert "acc nan" in Trial(tmp_path, pattern=LOSS, objective="acc").fails(
+        ("output.txt", "epoch 4: loss 1 acc nan\n")
+    )
+
+
 REPORTS = '{"step": 1, "val_to_return": 0.5}\n{"step": 2, "val_to_return": 0.2}\n{"step": 2, "acc": 0.7}\n'
 
 
@@ -232,9 +243,27 @@ def test_reports_are_the_value_where_nothing_is_returned_and_the_user_says_so(tm
     assert Trial(tmp_path, which="best").fails().startswith("it returned a value, 0.9, and result_from=best chooses")
 
 
+def test_the_value_by_the_name_that_objectives_has(tmp_path: Path) -> None:
+    named = '{"step": 1, "acc": 0.5, "loss": 2}\n{"step": 2, "acc": 0.7, "loss": 1}\n{"step": 3, "loss": 0.5}\n'
+    assert Trial(tmp_path, which="last", objective="acc").run(("reports.jsonl", named))[:2] == (0.7, {"loss": 1})
+    assert "it reported no f1 on its way" in Trial(tmp_path, which="last", objective="f1").fails()
+    returned = tmp_path / "reported_result.json"
+    returned.write_text('{"acc": 0.9, "loss": 0.25}')
+    assert Trial(tmp_path, which="last", objective="acc").run()[:2] == (0.9, {"loss": 0.25})
+    assert "holds no f1 (it has: acc, loss); objectives names" in Trial(tmp_path, objective="f1").fails()
+    for one_value in ("0.9", '{"val_to_return": 0.9}', '{"acc": 0.9, "val_to_return": 0.9}'):
+        returned.write_text(one_value)
+        assert Trial(tmp_path, objective="acc").run()[:2] == (0.9, {})
+    returned.write_text('{"acc": 0.9, "val_to_return": 0.5}')
+    assert "there are two values, 0.5 without a name and 0.9 as acc" in Trial(tmp_path, objective="acc").fails()
+
+
 def test_missing_reports_and_lines_of_something_else(tmp_path: Path) -> None:
     assert "it reported nothing on its way" in Trial(tmp_path, which="best").fails()
     assert "line 2 of reports.jsonl" in Trial(tmp_path, which="best").fails(("reports.jsonl", "0.5\n{\n0.3\n"))
+    (tmp_path / "reports.jsonl").unlink()
+    long = f"0.5\n0.{'0' * 5_000_000}7\n"
+    assert "line 2 of reports.jsonl is too long" in Trial(tmp_path, which="last").fails(("reports.jsonl", long))
 
 
 @pytest.mark.parametrize(

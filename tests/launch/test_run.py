@@ -153,7 +153,10 @@ def test_failures_are_reported_as_what_they_are(run: Runner, script: str, reason
         ("0.5\n0.4", "reported_result.json holds neither a number nor a JSON object: 0.5 / 0.4"),
         ('{"val_to_return": 1, "val_to_return": 2}', "val_to_return is there 2 times (1, 2), not a number"),
         ('{"val_to_return": "1,5"}', "val_to_return is 1,5, not a number"),
-        ('{"loss": 1}', "reported_result.json holds no val_to_return"),
+        (
+            '{"loss": 1, "accuracy": 2}',
+            "reported_result.json holds no val_to_return (it has: accuracy, loss); objectives names what is optimized",
+        ),
         ("[1]", "val_to_return is [1], not a number"),
         ("1" * 400, "val_to_return is inf, not a finite number"),
         ("[" * 100_000, f"reported_result.json holds neither a number nor a JSON object: {'[' * 199}…"),

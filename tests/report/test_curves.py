@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from candle_hpo.commands import status as verb
 from candle_hpo.core.objective import THE_VALUE, Direction, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Outcome, Report, Status, default_trial_id
@@ -87,6 +89,18 @@ def test_running_trials_show_their_curve_their_step_and_their_rank(tmp_path: Pat
     assert len(curve) == blocks
     assert f"  {curve}  step 13  3rd of 14 at step 9  learn" in first
     assert f"  {' ' * blocks}  step 9   3rd of 14 at step 9  learn" in second
+
+
+def test_the_status_shows_the_step_of_each_running_trial(here: Path) -> None:
+    paths = make_experiment(here / "candle_generated_files/experiments/X000", 60, workers=8, running=4, steps=27)
+    paths.trial("hpset_00059").reports.unlink()  # then the record says how far it was when it was weighed
+    console = Console(width=300, highlight=False)
+    with console.capture() as captured:
+        verb.status("X000", console)
+    running = dict(re.findall(r"(hpset_\d+) for .*?\d:\d\d:\d\d( at step \d+)?: ", captured.get()))
+    assert running["hpset_00058"] == " at step 13"
+    assert running["hpset_00059"] == " at step 9"
+    assert len(running) == 4
 
 
 def test_words_of_reports() -> None:

@@ -318,6 +318,20 @@ def test_a_record_of_another_space_is_refused() -> None:
         search.observe(attempt_at(1, {"x": 99}).trial, completed(1.0))
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        'makeNumericParam("x", lower = 4, upper = 10, trafo = function(x) round(2^x))',
+        'makeNumericParam("x", lower = 4, upper = 10, trafo = function(x) 2^x)',
+    ],
+)
+def test_random_points_are_even_on_the_scale_of_their_axis(space: str) -> None:
+    search = parametric_search(space_of(space), settings("random", max_budget=100), seed=0)
+    points = [search.propose(number, 0) for number in range(1, 101)]
+    middle = statistics.median(math.log2(float(str(point.hyperparameters["x"]))) for point in points if point)
+    assert 6.4 < middle < 7.6
+
+
 def test_a_finite_space_is_drawn_to_its_last_point() -> None:
     space = space_of('makeIntegerParam("x", lower = 1, upper = 150)\nmakeIntegerParam("y", lower = 1, upper = 150)')
     search = parametric_search(space, settings("random", max_budget=22_500), seed=0)

@@ -111,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warm_start: str | None = None
     restart_from_exp: str | None = None
     engine: Literal["auto", "local", "slurm"] = "auto"
+    objectives: str | None = None
     direction: Direction = Direction.MINIMIZE
     stopping: tuple[Literal["median", "asha", "best_few", "nan"], ...] = ()
     min_steps: int | None = None
@@ -171,8 +172,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def objective(self) -> Objective:
-        """What is optimized: the script's one value."""
-        return Objective(self.direction, name_of_value(self.result_pattern, self.result_key))
+        """What is optimized: what `objectives` names, else the script's one value."""
+        return Objective(self.direction, self.objectives or name_of_value(self.result_pattern, self.result_key))
 
     @property
     def levels(self) -> Levels | None:

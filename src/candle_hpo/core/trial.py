@@ -237,6 +237,12 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             return cls(Status.STOPPED, seconds=seconds)
         return cls(Status.INTERRUPTED, failure=Failure(FailureKind.STOPPED, "stopped while it ran"), seconds=seconds)
 
+    def as_asked(self) -> Outcome:
+        """Return the outcome of an attempt that was to end early: what the machine ended first is stopped, too."""
+        if self.status is not Status.INTERRUPTED:
+            return self
+        return msgspec.structs.replace(self, status=Status.STOPPED, failure=None)
+
     @property
     def reason(self) -> str:
         """Why there is no value, in one line; empty where there is one."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import Broke, Ended, News, PlacesChanged, Reported, StopAsked
 from candle_hpo.core.stopping import Stop, StopHow
-from candle_hpo.core.trial import Attempt, Outcome, Report, Status
+from candle_hpo.core.trial import Attempt, Outcome, Report
 
 _MOST_WAITING = 10_000  # arrivals, from which on reports are dropped
 _GATHER_SECONDS = 0.05  # after a report, in which others may come: a campaign that wakes for each does little else
@@ -190,15 +190,13 @@ class PooledEngine:
         how = running.how
         try:
             outcome = settled.future.result()
-            if outcome.status is Status.INTERRUPTED and how is StopHow.PURPOSE:  # its worker was in trouble, too
-                stopped = Outcome.stopped(how, seconds=outcome.seconds)
-                outcome = replace(stopped, place=outcome.place, last_report=outcome.last_report)
-            return Ended(attempt, _with_report(outcome, running.last_report))
         except (OSError, MachineError) as error:  # the machine's fault; perhaps only the news of the end was lost
             unknown = Outcome.stopped(how) if how else Outcome.interrupted(str(error))
-            return Ended(attempt, _with_report(self.collect(attempt) or unknown, running.last_report))
+            outcome = self.collect(attempt) or unknown
         except BaseException as error:
             return Broke(attempt, error)
+        outcome = outcome.as_asked() if how is StopHow.PURPOSE else outcome  # its worker may be in trouble, too
+        return Ended(attempt, _with_report(outcome, running.last_report))
 
 
 def _with_report(outcome: Outcome, last: Report | None) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.fidelity import Fidelity
-from candle_hpo.core.objective import measured_groups
+from candle_hpo.core.objective import measured_groups, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.result_files import FileKind
 from candle_hpo.core.space import GridSpace
@@ -36,7 +36,7 @@ def check_consistency(control: Control, findings: Findings) -> None:
     if _rule(control.values) and isinstance(least, int) and isinstance(most, int) and most <= least:
         wrong = f"is not more than min_steps={least}" if "min_steps" in control.values else "is a single step"
         findings.wrong(control.line_of("max_steps"), f"max_steps={most} {wrong}: no trial could be stopped early")
-    findings.notes.extend(_notes_on_groups(control.values.get("result_pattern")))
+    findings.notes.extend(_notes_on_groups(control.values))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
 
 
@@ -98,13 +98,32 @@ def _check_result_source(control: Control, findings: Findings) -> None:
     needs = isinstance(name, str) and not pattern and not key and _WITHOUT_A_KEY.get(FileKind.of(name))
     if needs:
         findings.wrong(control.line_of("result_file"), f"result_file is {needs} as result_key")
+    if isinstance(objective := values.get("objectives"), str):
+        wrong = _wrong_with_objective(objective, name, key, pattern)
+        if wrong:
+            findings.wrong(control.line_of("objectives"), f'objectives="{objective}": {wrong}')
 
 
-def _notes_on_groups(pattern: object) -> Iterator[str]:
+def _wrong_with_objective(objective: str, file: object, key: object, pattern: object) -> str:
+    """Return why what is named cannot be optimized, by where the value is looked for; nothing where it can be."""
+    if isinstance(pattern, str):
+        groups = list(measured_groups(re.compile(pattern)))
+        if not groups:
+            return f"no group of result_pattern has a name; write (?P<{objective}>...) around its number"
+        return "" if objective in groups else f"it is not a group of result_pattern; {nearest(objective, groups)}"
+    if isinstance(key, str) and objective != name_of_value(None, key):
+        return f"result_key={key} says that another value is optimized; keep one of the two"
+    if file and key is None:
+        return f"in result_file, result_key says what is optimized; write result_key={objective}"
+    return ""
+
+
+def _notes_on_groups(values: Mapping[str, object]) -> Iterator[str]:
     """Yield a note where a group with a name is the value, and another without one may be meant."""
+    pattern = values.get("result_pattern")
     groups = re.compile(pattern) if isinstance(pattern, str) else None
     if groups and groups.groupindex and len(groups.groupindex) < groups.groups:
-        value = next(iter(measured_groups(groups)))
+        value = values.get("objectives") or next(iter(measured_groups(groups)))
         yield f"result_pattern: the value is the group {value}; groups without a name are not read"
 
 

@@ -14,7 +14,7 @@ from candle_hpo.core.errors import nearest
 from candle_hpo.core.experiment import NO_PRELOAD
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.file_template import Placed
-from candle_hpo.core.objective import Direction, ResultFrom, measured_groups
+from candle_hpo.core.objective import STEPS, Direction, ResultFrom, measured_groups
 
 
 class KeywordValueError(ValueError):
@@ -265,6 +265,18 @@ def file_in_run_folder(text: str) -> str:
     path = PurePath(text)
     if path.is_absolute() or ".." in path.parts or text.startswith("~"):
         raise KeywordValueError(f"{text} is not in the trial's own folder; write for instance results/metrics.json")
+    return text
+
+
+def objectives(text: str) -> str:
+    """Return the name of what is optimized."""
+    name, _, end = text.partition(":")
+    if "," in text:
+        raise KeywordValueError(f'"{text}" names several, and one is optimized; keep that one')
+    if end.strip().lower() in [each.value for each in Direction]:
+        raise KeywordValueError(f'"{text}": write objectives="{name.strip()}" and direction="{end.strip().lower()}"')
+    if text.lower() in STEPS:
+        raise KeywordValueError(f'"{text}" counts steps, and measures nothing')
     return text
 
 

@@ -225,6 +225,13 @@ KEYWORDS = (
         "where trials run: `slurm` is a job on the cluster, `local` this machine; `auto`: SLURM where `sbatch` is "
         "found, else this machine",
     ),
+    Keyword(
+        "objectives",
+        values.objectives,
+        "the name of what is optimized, among several that a script reports, returns, or that the named groups of "
+        "`result_pattern` find; see [which one is the value](model-scripts.md#which-one-is-the-value)",
+        default_shown="what has no name, or stands at `result_key`, or in the first named group",
+    ),
     Keyword("direction", values.direction, "`minimize` or `maximize` the value that the model returns"),
     Keyword(
         "stopping",

@@ -11,6 +11,7 @@ import msgspec
 from candle_hpo.core.command_words import CONFIG, CONFIG_VARIABLE, OF_A_TRIAL, PYTHON, SCRIPT, placeholders
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.file_template import FileTemplate, Placed, names_in
+from candle_hpo.core.objective import ResultFrom
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.launch.handover.arguments import CommandLine
@@ -124,6 +125,23 @@ class ModelCommand(msgspec.Struct, frozen=True):
         return f"{_HOW_TO_REPORT[self.host]} (or set result_pattern)"
 
 
+def result_source(settings: Settings) -> ResultSource:
+    """Return where the value of a trial is: of a script that reports what `objectives` names, in its last report."""
+    is_named, choice = settings.objectives is not None, settings.result_from
+    if is_named and settings.result_pattern is None and settings.result_file is None:
+        choice = choice or ResultFrom("last")
+    return ResultSource(
+        settings.result_pattern,
+        settings.result_file,
+        settings.result_key,
+        settings.objective.name,
+        choice,
+        settings.direction,
+        tuple(map(settings.place_of, settings.link)),
+        needs_reports=not is_named and (bool(settings.stopping) or choice is not None),
+    )
+
+
 def modules_of(settings: Settings) -> tuple[str, ...]:
     """Return the environment modules around the model: those that supplement it, and those with its interpreter."""
     return (*settings.supp_modules, *filter(None, [settings.exec_python_module, settings.exec_r_module]))
@@ -161,7 +179,7 @@ def model_command(
         host=settings.host,
         script=settings.model_script,
         module=settings.start.module if settings.start else "",
-        result=_result_source(settings),
+        result=result_source(settings),
         takes_value_so_far=settings.on_timeout == "take_value",
         modules=(*site_modules, *modules_of(settings)),
         threads=settings.nthreads,
@@ -186,18 +204,6 @@ def _words_before_arguments(settings: Settings, interpreter: str) -> tuple[str, 
         return _COMMANDS[settings.host](interpreter, settings)
     names_python = PYTHON in placeholders([start.program, *start.words])  # that which candle has found may be in it
     return (start.program if names_python and start.program != f"{{{PYTHON}}}" else interpreter,)
-
-
-def _result_source(settings: Settings) -> ResultSource:
-    return ResultSource(
-        settings.result_pattern,
-        settings.result_file,
-        settings.result_key,
-        settings.objective.name,
-        settings.result_from,
-        settings.direction,
-        tuple(map(settings.place_of, settings.link)),
-    )
 
 
 def trial_environment(

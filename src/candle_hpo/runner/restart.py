@@ -75,8 +75,8 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
     if settings.objective.name != before.settings.objective.name:
         raise InputError(
             f"the value of {name} is called {before.settings.objective.name}, and that of this file "
-            f"{settings.objective.name} (result_pattern, result_key): they may not be the same; to continue {name}, "
-            "keep its own"
+            f"{settings.objective.name} (objectives, result_pattern, result_key): they may not be the same; to "
+            f"continue {name}, keep its own"
         )
     if _choice_of(settings) != _choice_of(before.settings):
         raise InputError(

@@ -195,7 +195,12 @@ class ScriptCheck:
     @property
     def _is_looked_for(self) -> bool:
         """Whether the value is not returned, but printed, in a file, or among the reports."""
-        return bool(self._settings.result_pattern or self._settings.result_file or self._settings.result_from)
+        return bool(
+            self._settings.result_pattern
+            or self._settings.result_file
+            or self._settings.result_from
+            or self._settings.objectives
+        )
 
     def _notes_on_program(self, text: str, *, is_given: bool) -> Iterator[str]:
         """Yield a note on what a program would have to know by the names of variables, which its text does not have."""

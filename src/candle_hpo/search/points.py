@@ -16,8 +16,8 @@ from candle_hpo.search.space import SearchSpace
 PointKey = tuple[str, ...]
 
 BLOCK = 256  # points of a sequence that are made at once
-MOST_SHUFFLED = 10**6  # points of a finite space that are drawn like cards
-TRIES = 200  # random points of a larger space, for one that is not taken
+MOST_SHUFFLED = 10**6  # points of a finite space, of which the last half is drawn like cards
+TRIES = 200  # random points, on the scales of their axes, for one that is not taken
 
 
 class Points:
@@ -41,14 +41,15 @@ class Points:
     def random(self, number: int, taken: set[PointKey]) -> Coordinates | None:
         """Return a random point that is not taken; None where (almost) all are."""
         cube = self._space.cube
-        if cube.size <= MOST_SHUFFLED:
+        is_finite = cube.size <= MOST_SHUFFLED
+        if is_finite and 2 * len(taken) >= cube.size:
             return self._next_shuffled(taken)
         generator = np.random.default_rng([self._seed, number])
         for _ in range(TRIES):
             point = self._at(generator.random(len(cube.axes)))
             if self.key_at(point) not in taken:
                 return point
-        return None
+        return self._next_shuffled(taken) if is_finite else None
 
     def evenly(self, number: int, taken: set[PointKey]) -> Coordinates | None:
         """Return the point of this number (from 1) of a Sobol sequence; a random one where that is taken."""

@@ -80,7 +80,8 @@ def append_report(line: bytes) -> None:
 def write_value(namespace: dict[str, object], file_name: str) -> None:
     """Write what the script left to a file, if it left a value; threads that Python would wait for may leave it yet.
 
-    The value is a number, or a dict with `val_to_return` and other metrics; those of a Keras history count, too.
+    The value is a number, or a dict with `val_to_return`, or the objective by its name, and other metrics; those of a
+    Keras history count, too.
     """
     pools: Any = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
@@ -98,6 +99,7 @@ def write_value(namespace: dict[str, object], file_name: str) -> None:
     left = [namespace[name] for name in VALUE_NAMES if name in namespace]
     value = left[0] if left else history
     found = last_of_each(history)
+    is_named = False  # whether it is among others, by its own name
     if isinstance(value, dict) and VALUE_NAMES[0] in value:
         found.update(value)
         value = value[VALUE_NAMES[0]]
@@ -106,13 +108,17 @@ def write_value(namespace: dict[str, object], file_name: str) -> None:
         value = losses_of(value)[-1]  # type: ignore[index]
     elif not left:
         return
+    elif isinstance(value, dict) and any(number_of(metric, None) is not None for metric in value.values()):
+        found.update(value)
+        is_named = True
     found = {str(name): number_of(metric, metric) for name, metric in found.items()}
     kept: dict[str, object] = {
         name: metric
         for name, metric in found.items()
         if isinstance(metric, (int, float, str, type(None))) and len(str(metric)) <= LONGEST_METRIC
     }
-    kept[VALUE_NAMES[0]] = number_of(value, describe(value))
+    if not is_named:
+        kept[VALUE_NAMES[0]] = number_of(value, describe(value))
     with open(file_name, "w", encoding="utf-8") as file:
         json.dump(kept, file)
 

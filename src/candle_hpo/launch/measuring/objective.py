@@ -20,7 +20,7 @@ from candle_hpo.launch.measuring.number_texts import as_number, finite, shortene
 from candle_hpo.launch.measuring.printed_matches import all_readings
 from candle_hpo.launch.measuring.printed_text import WHOLE, finished_part
 from candle_hpo.launch.measuring.readings import LAST, Choice, Measured, Reading, chosen
-from candle_hpo.launch.measuring.reports import report_in_line
+from candle_hpo.launch.measuring.reports import raise_if_two, report_in_line
 from candle_hpo.launch.measuring.result_file import ResultFiles, Written, raise_if_the_machines, read_file
 from candle_hpo.launch.measuring.result_pattern import NothingFoundError, ResultPattern
 
@@ -33,7 +33,8 @@ class ResultSource(msgspec.Struct, frozen=True):
 
     `objective` is its name among the metrics; `result_from` says which of several is the value, by `direction`, and
     that what a script reports counts where it returns none. With None it is the last one, and no report. `shared` are
-    what all trials share, links in their working directories.
+    what all trials share, links in their working directories. `needs_reports` is whether what is reported decides over
+    a trial, and nobody has said by which name.
     """
 
     pattern: str | None = None
@@ -43,6 +44,7 @@ class ResultSource(msgspec.Struct, frozen=True):
     result_from: ResultFrom | None = None
     direction: Direction = Direction.MINIMIZE
     shared: tuple[str, ...] = ()
+    needs_reports: bool = False
 
     @property
     def is_reported(self) -> bool:
@@ -99,7 +101,7 @@ class Measurement:
             if files is not None:
                 return self._in_file(files.written(), is_over=is_over)
             if source.pattern is not None:
-                pattern, output = ResultPattern(source.pattern), self._paths.output
+                pattern, output = ResultPattern(source.pattern, objective=source.objective), self._paths.output
                 if is_over:
                     return _printed(pattern, output, source.choice, WHOLE)
                 with suppress(NothingFoundError):
@@ -133,14 +135,15 @@ class Measurement:
         if source.pattern is None:
             return read_file(path, source.key, source.choice, begin, is_over=is_over)
         part = slice(begin, None) if is_over else finished_part(path, begin)
-        return _printed(ResultPattern(source.pattern, path.name), path, source.choice, part, is_over=is_over)
+        pattern = ResultPattern(source.pattern, path.name, source.objective)
+        return _printed(pattern, path, source.choice, part, is_over=is_over)
 
     def _reported(self, *, is_over: bool) -> Measured:
         source, paths = self._source, self._paths
         if source.result_from is None and is_over:
-            return read_reported(paths.reported, self._how)
+            return read_reported(paths.reported, self._how, source.objective)
         if is_over and paths.reported.exists():
-            returned = read_reported(paths.reported, self._how)
+            returned = read_reported(paths.reported, self._how, source.objective)
             if source.choice.is_last:
                 return returned
             raise ValueError(
@@ -149,7 +152,8 @@ class Measurement:
             )
         found = chosen(_reports(paths.reports, source.objective, is_over=is_over), source.choice, "its reports")
         if found is None:
-            raise ValueError(f"it reported nothing on its way{'' if is_over else ' so far'}; candle_report does that")
+            what = "nothing" if source.objective == THE_VALUE else f"no {source.objective}"
+            raise ValueError(f"it reported {what} on its way{'' if is_over else ' so far'}; candle_report does that")
         return found
 
 
@@ -189,6 +193,8 @@ def _reports_in_lines(file: Path, objective: str, *, is_over: bool) -> Iterator[
     with file.open("rb") as opened:
         lines = filter(bytes.strip, iter(lambda: opened.readline(_LONGEST_REPORT), b""))
         for count, line in enumerate(lines, start=1):
+            if len(line) == _LONGEST_REPORT and not line.endswith(b"\n"):  # a part of it may be a number
+                raise ValueError(f"line {count} of {file.name} is too long to be read")
             if not is_over and not line.endswith(b"\n"):
                 return
             try:
@@ -202,8 +208,8 @@ def _as_reading(report: Report, objective: str) -> Reading:
     return Reading(report.value_of(objective), others)
 
 
-def read_reported(reported: Path, how_to_report: str) -> Measured:
-    """Return what the model reported: a number, or an object with `val_to_return`.
+def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE) -> Measured:
+    """Return what the model reported: a number, or an object with the objective by its name, or as `val_to_return`.
 
     Raises `ValueError` with the reason where there is no finite number; `how_to_report` says how to leave one.
     """
@@ -226,6 +232,11 @@ def read_reported(reported: Path, how_to_report: str) -> Measured:
             raise ValueError(f"{reported.name} holds neither a number nor a JSON object{shown}") from None
     if not isinstance(found, dict):
         return Measured(finite(found, "val_to_return"), {})
-    if "val_to_return" not in found:
-        raise ValueError(f"{reported.name} holds no val_to_return")
-    return Measured(finite(found.pop("val_to_return"), "val_to_return"), metrics_of(found))
+    if objective in found:
+        value = found.pop(objective)
+        raise_if_two(found.pop(THE_VALUE, value), value, objective)
+        return Measured(finite(value, objective), metrics_of(found))
+    if found.keys() != {THE_VALUE}:
+        there = shortened(", ".join(sorted(found))) or "nothing"
+        raise ValueError(f"{reported.name} holds no {objective} (it has: {there}); objectives names what is optimized")
+    return Measured(finite(found.pop(THE_VALUE), objective), {})

@@ -64,10 +64,11 @@ class _Group(NamedTuple):
     depth: int
 
 
-def variants(text: str) -> Variants:
+def variants(text: str, objective: str = "") -> Variants:
     """Return what is made of a pattern. Raises `re.error` for what is none.
 
-    The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
+    The value is in the group of that name, else in the first of its named groups that is not a step, else in its first
+    group, else all that it matches.
     """
     text = _with_label_and_group(text)
     parts = _parts(text)
@@ -75,7 +76,7 @@ def variants(text: str) -> Variants:
     text = "".join(r"\n" if part == r"\r" else part.replace(r"\r", r"\n") for _, part in parts)
     itself = re.compile(text, re.MULTILINE)
     names = measured_groups(itself)
-    value = min(names.values(), default=min(1, itself.groups))
+    value = names.get(objective, min(names.values(), default=min(1, itself.groups)))
     groups = list(_groups(parts))
     if itself.flags & re.VERBOSE or len(groups) != itself.groups:
         return Variants(itself, value, names, None, None, itself)

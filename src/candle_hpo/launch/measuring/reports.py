@@ -99,7 +99,8 @@ def report_of(found: object, key: str | None, objective: str, count: float) -> R
         return next(iter(reports_of(found, key, objective, count)), None)
     rest, number = _without_step(found, count)
     if THE_VALUE in rest:
-        rest.setdefault(objective, rest.pop(THE_VALUE))
+        unnamed = rest.pop(THE_VALUE)
+        raise_if_two(unnamed, rest.setdefault(objective, unnamed), objective)
     if objective in rest:
         return report_with(number, rest, objective, number_or_none(rest[objective], objective), objective)
     return Report(number, metrics_of(rest)) if rest else None
@@ -117,6 +118,16 @@ def reports_of(found: object, key: str, objective: str, count: float) -> Iterato
         others, step = _without_step(row.beside, count + number)
         others.pop(row.own, None)
         yield report_with(step, others, key, number_or_none(row.value, key), objective)
+
+
+def raise_if_two(unnamed: object, named: object, objective: str) -> None:
+    """Raise `ValueError` where a value without a name is another one than that with the name of the objective."""
+    numbers = number_or_none(unnamed, THE_VALUE), number_or_none(named, objective)
+    if numbers[0] != numbers[1]:
+        raise ValueError(
+            f"there are two values, {shortened(str(unnamed))} without a name and {shortened(str(named))} as "
+            f"{objective}, which objectives says is optimized; keep one"
+        )
 
 
 def _without_step(found: object, count: float) -> tuple[dict[str, object], float]:

@@ -75,12 +75,13 @@ class NothingFoundError(ValueError):
 class ResultPattern:
     """A regular expression for the line of output with the value. Raises `re.error` for what is none.
 
-    The value is in the first of its named groups that is not a step, else in its first group, else all that it matches.
+    The value is in the group that is called like the objective, else in the first of its named groups that is not a
+    step, else in its first group, else all that it matches.
     """
 
-    def __init__(self, text: str, where: str = "its output") -> None:
+    def __init__(self, text: str, where: str = "its output", objective: str = "") -> None:
         self.text, self.where = text, where
-        self._its = variants(text)
+        self._its = variants(text, objective)
         self._says_none = says_none(self._its.word)
         self._has_sequences = bool(_SEQUENCE.search(text))
         names = {name.lower(): number for name, number in self._its.itself.groupindex.items()}
