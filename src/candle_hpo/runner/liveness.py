@@ -10,7 +10,7 @@ from typing import NamedTuple
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.job_text import Job, JobState, job_text
+from candle_hpo.engine.batch.job_text import Job, JobState, job_text, release_command
 from candle_hpo.record.events import CampaignStarted, JobEnded
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
@@ -212,7 +212,8 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
         case Liveness.QUEUED if job is not None and job.found is not None:
             start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
             reason = "" if job.found.reason in ("", "None") else f" ({job.found.reason})"
-            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}"
+            held = f"; it is held until {release_command(job.id)}" if job.found.is_held else ""
+            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}{held}"
         case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
             return f"Job {job_text(job.id)} is starting its workers on {job.found.nodes}"
         case Liveness.DONE if stopped is not None:
@@ -220,6 +221,11 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
         case Liveness.STOPPED if stopped is not None and stopped.stop is not None:
             why, where = stop_text(stopped.stop), ""
             if history.refused is not None:
+                if job is not None and job.found is not None and job.found.state is JobState.RUNNING:
+                    tries = f"job {job_text(job.id)} tries again as long as it lasts, ten minutes at most"
+                    return (
+                        f"Stopped at {_clock(stopped.time)}: {why}; no next job yet: {history.refused.reason}; {tries}"
+                    )
                 why, where = f"{why}; there is no next job: {history.refused.reason}", ", where you may submit,"
             return f"Stopped at {_clock(stopped.time)}: {why}; candle resume {name}{where} continues it"
         case Liveness.RUNNING if campaign is not None:
