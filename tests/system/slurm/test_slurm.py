@@ -584,7 +584,7 @@ def test_a_job_whose_steps_are_cancelled_starts_them_again(
 # Runs candle with less patience with nodes that all fail than three minutes.
 IMPATIENT = """
 from candle_hpo.engine.pilot import managers
-managers.HOPELESS_SECONDS = 15.0
+managers.HOPELESS_SECONDS = 5.0
 from candle_hpo.__main__ import main
 main()
 """
@@ -613,10 +613,7 @@ def test_a_job_none_of_whose_nodes_starts_workers_ends_with_slurms_words_and_can
             finally:
                 (beside / "go").touch()
             assert submitted.result().returncode == 0, submitted.result().stderr
-        wait_until(lambda: bool(history(here).lacking), 60, here, slurm)
-        reason = "n1, n2: srun: error: "
-        assert f" left: {reason}" in on_cluster("status").stdout
-        wait_until(lambda: history(here).stopped is not None, 90, here, slurm)
+        wait_until(lambda: history(here).stopped is not None, 120, here, slurm)
     finally:
         for node in ended:
             slurm.start_node(node)
@@ -624,7 +621,8 @@ def test_a_job_none_of_whose_nodes_starts_workers_ends_with_slurms_words_and_can
     (job,) = history(here).jobs
     assert "ExitCode=3:0" in slurm.run("scontrol", "show", "job", job)
     status = on_cluster("status").stdout
-    assert reason in status
+    for node in nodes:
+        assert f" {node}: srun: error: Task launch for StepId={job}." in status
     assert "candle resume X000 continues it" in status
     assert "8 trials: 8 not started" in status
     wait_until(lambda: slurm.run("sinfo", "--noheader", "--nodes=n[1-2]", "--format=%T") == "idle\n", 60, here, slurm)
