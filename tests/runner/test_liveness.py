@@ -131,6 +131,9 @@ def test_a_job_that_tries_to_get_a_next_one_says_so(tmp_path: Path, monkeypatch:
     history = History(Objective(), [*begun, stopped, JobRequested(4.0, mark), JobRefused(5.0, mark, "no")])
     text = state_of(paths, history, None).text
     assert text.endswith("; no next job yet: no; job 7 tries again as long as it lasts, ten minutes at most")
+    history.refused = None
+    assert state_of(paths, history, None).text.endswith(": the walltime is nearly over; job 7 is RUNNING")
+    history = History(Objective(), [*begun, stopped, JobRequested(4.0, mark), JobRefused(5.0, mark, "no")])
     jobs[0] = replace(jobs[0], state=JobState.ENDED)
     assert state_of(paths, history, None).text.endswith(
         "; there is no next job: no; candle resume X000, where you may submit, continues it"
