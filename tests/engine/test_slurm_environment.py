@@ -17,7 +17,13 @@ from candle_hpo.engine.batch.slurm_environment import (
     not_followed,
 )
 
-SHELL = {"PATH": "/bin", "HOME": "/home/ada", "LC_ALL": "C.UTF-8", "BASH_FUNC_module%%": "() { :; }"}
+SHELL = {
+    "PATH": "/bin",
+    "OMPI_MCA_btl": "self",
+    "HOME": "/home/ada",
+    "LC_ALL": "C.UTF-8",
+    "BASH_FUNC_module%%": "() { :; }",
+}
 SETTINGS = {"SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token"}
 SCRIPT = "#!/bin/bash -p\n#SBATCH --job-name=candle_X000\n#SBATCH --nice=5 '--comment=a b'\n\nexec python\n"
 
@@ -30,6 +36,7 @@ OF_OTHERS = {
     "SBATCH_ARRAY_INX": "1-3", "SBATCH_EXPORT": "NONE", "SBATCH_TIMELIMIT": "1", "SBATCH_WAIT": "", "SBATCH_GPUS": "4",
     "SBATCH_SOMETHING_NEW": "1", "SPANK_OPTION": "x", "_SLURM_SPANK_OPTION_x_y": "1", "SRUN_DEBUG": "3",
     "PMI_RANK": "0", "PMIX_NAMESPACE": "slurm.pmix.1.0", "SHELLOPTS": "errexit",
+    "OMPI_COMM_WORLD_SIZE": "4", "OMPI_UNIVERSE_SIZE": "4", "MPI_LOCALRANKID": "1", "PALS_RANKID": "1",
 }  # fmt: skip
 FOR_PROGRAMS = {
     "SQUEUE_PARTITION": "gpu", "SQUEUE_FORMAT2": "JobID", "SCANCEL_INTERACTIVE": "", "SINFO_FORMAT": "%N",

@@ -335,6 +335,14 @@ def test_a_next_job_is_tried_for_as_long_as_this_one_lasts(opened: Experiment, f
     assert line.endswith("slurmctld is down; candle resume X000 continues it")
 
 
+def test_who_cancels_a_job_that_tries_to_continue_gets_no_other(opened: Experiment, fake: Fake) -> None:
+    fake("scontrol", "exit 1")
+    submitting = Submitting(2)
+    with opened.claim(job_has_ended(opened)) as claim:
+        assert continue_in_a_next_job(claim, "7", submitting, 60.0, lambda _: None, lambda: submitting.refused < 1)
+    assert submitting.refused == 0, "it has tried again"
+
+
 def queue_with(left: str) -> str:
     return squeue_that_shows(Path("/x"), "7|RUNNING", mark=MARK).replace("1:00", left)
 

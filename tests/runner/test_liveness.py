@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from candle_hpo.commands.watch import Watched
 from candle_hpo.core.objective import Direction, Objective
@@ -22,6 +23,7 @@ from candle_hpo.record.events import (
     CampaignStopped,
     JobEnd,
     JobEnded,
+    JobRefused,
     JobRequested,
     JobSubmitted,
     PlacesChanged,
@@ -95,6 +97,47 @@ def test_a_job_that_may_have_been_submitted_is_looked_for(tmp_path: Path, monkey
     assert state_of(paths, history, None).text == text
     jobs.append(Job("7", JobState.PENDING, "PENDING", "Priority", "1:00", "", "N/A", mark="candle:0123456789abcdef"))
     assert state_of(paths, history, None).text == "Waiting in the queue as job 7 (Priority)"
+
+
+@pytest.mark.parametrize(
+    ("job", "state", "reason", "text"),
+    [
+        ("7", "PENDING", "JobHeldUser", "job 7 (JobHeldUser); it is held until scontrol release 7"),
+        (
+            "7;other",
+            "REQUEUE_HOLD",
+            "None",
+            "job 7 on the cluster other; it is held until scontrol --clusters=other release 7",
+        ),
+        ("7", "PENDING", "Priority", "job 7 (Priority)"),
+    ],
+)
+def test_a_job_that_is_held_says_what_lets_it_start(
+    job: str, state: str, reason: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_experiment(tmp_path / "X000", 3)
+    jobs = [Job(job, JobState.PENDING, state, reason, "1:00", "", "N/A", mark="candle:0123456789abcdef")]
+    monkeypatch.setattr(slurm, "find_jobs", lambda _: jobs)
+    history = History(Objective(), [JobSubmitted(1.0, job, mark="candle:0123456789abcdef")])
+    assert state_of(paths, history, None).text == f"Waiting in the queue as {text}"
+
+
+def test_a_job_that_tries_to_get_a_next_one_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, mark = make_experiment(tmp_path / "X000", 3), "candle:0123456789abcdef"
+    jobs = [Job("7", JobState.RUNNING, "RUNNING", "None", "1:00", "n1", "N/A", mark=mark)]
+    monkeypatch.setattr(slurm, "find_jobs", lambda _: jobs)
+    begun: list[AnyEvent] = [JobSubmitted(1.0, "7", mark=mark), CampaignStarted(2.0, "h", 1, 1, job="7")]
+    stopped = CampaignStopped(3.0, Stop(StopReason.WALLTIME))
+    history = History(Objective(), [*begun, stopped, JobRequested(4.0, mark), JobRefused(5.0, mark, "no")])
+    text = state_of(paths, history, None).text
+    assert text.endswith("; no next job yet: no; job 7 tries again as long as it lasts, ten minutes at most")
+    history.refused = None
+    assert state_of(paths, history, None).text.endswith(": the walltime is nearly over; job 7 is RUNNING")
+    history = History(Objective(), [*begun, stopped, JobRequested(4.0, mark), JobRefused(5.0, mark, "no")])
+    jobs[0] = replace(jobs[0], state=JobState.ENDED)
+    assert state_of(paths, history, None).text.endswith(
+        "; there is no next job: no; candle resume X000, where you may submit, continues it"
+    )
 
 
 def test_a_requeued_job_is_the_last_one_again() -> None:

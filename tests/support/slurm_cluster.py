@@ -7,23 +7,23 @@ sockets in one folder, and is ended with it. Needs root, and Debian's packages s
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from support.daemons import Daemons, free_ports, path_with
+
 _CONFIGURATION = """
-ClusterName=candletest
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={munge}
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -42,7 +42,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-AccountingStorageType=accounting_storage/none
+{accounting}
 JobAcctGatherType=jobacct_gather/none
 GresTypes=gpu
 EnforcePartLimits=ALL
@@ -59,6 +59,7 @@ PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 """
 
 
+_NO_ACCOUNTS = "AccountingStorageType=accounting_storage/none"
 _INTERCHANGE = "parsl_programs interchange"
 
 # Which SLURM a cluster is of: the folder where tools/unpack_slurm.sh has unpacked it, or None for that of this machine.
@@ -73,35 +74,27 @@ def why_not(system: Path | None = INSTALLED) -> str:
     programs = ["slurmctld", "slurmd", "sbatch", "srun", "sinfo", "munged"]
     if system is not None and not (system / "complete").exists():
         return f"there is no SLURM in {system} (on Debian: tools/unpack_slurm.sh {system.name.partition('-')[2]})"
-    missing = [program for program in programs if shutil.which(program, path=_path(system)) is None]
+    missing = [program for program in programs if shutil.which(program, path=path_with(system)) is None]
     missing += ["root"] if os.geteuid() != 0 else []
     packages = "Debian: apt-get install slurm-wlm munge"
     return f"a real SLURM cluster needs {', '.join(missing)} ({packages})" if missing else ""
 
 
-def _path(system: Path | None = None) -> str:
-    own = [] if system is None else [str(system / "bin")]
-    return os.pathsep.join([*own, os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-
-
-class SlurmCluster:
+class SlurmCluster(Daemons):
     """Starts the cluster, of the SLURM in `system` if that is given; `stop()` ends all of it for sure."""
 
     def __init__(self, folder: Path, nodes: int = 4, system: Path | None = INSTALLED) -> None:
-        self.folder, self.nodes, self._system = folder, nodes, system
-        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o755)
+        super().__init__(folder, {"SLURM_CONF": str(folder / "slurm.conf")}, system)
+        self.nodes = nodes
         for name in ["state", *(f"spool_n{number}" for number in range(1, nodes + 1))]:
             (folder / name).mkdir(exist_ok=True)
-        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         if system is not None:
             self.environment["PATH"] = f"{system / 'bin'}{os.pathsep}{os.environ['PATH']}"
         try:
             self._prepare_places()
             self._write_configuration()
-            self._start_munge()
-            self._start("slurmctld", ["slurmctld", "-D", "-f", str(folder / "slurm.conf")])
+            self._prepare_controller()
+            self.start_controller()
             for number in range(1, nodes + 1):
                 self.start_node(f"n{number}")
             self._wait_until_ready()
@@ -109,17 +102,21 @@ class SlurmCluster:
             self.stop()
             raise
 
-    def at(self, _place: str, command: Sequence[str]) -> list[str]:
-        """Return the command that runs another one where a daemon runs, by its name: all are on this machine."""
-        return list(command)
-
     def _prepare_places(self) -> None:
         """Make what `at` needs."""
+
+    def _prepare_controller(self) -> None:
+        """Start what the controller needs."""
+        self.start_munge()
+
+    def start_controller(self) -> None:
+        """Start the cluster's controller."""
+        self.start("slurmctld", ["slurmctld", "-D", "-f", str(self.folder / "slurm.conf")])
 
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
         command = ["slurmd", "-D", "-N", name, "-f", str(self.folder / "slurm.conf")]
-        self._start(name, command if self._system is None else [*command, "-d", str(self._system / "bin/slurmstepd")])
+        self.start(name, command if self._system is None else [*command, "-d", str(self._system / "bin/slurmstepd")])
 
     def send(self, name: str, number: signal.Signals, *, to_all: bool = False) -> None:
         """Send a signal to the daemon of a node; with `to_all`, to everything that jobs run there too."""
@@ -127,19 +124,6 @@ class SlurmCluster:
         for process in [self._daemons[name].pid, *sorted(jobs)]:
             with suppress(ProcessLookupError):  # a trial that has ended
                 os.kill(process, number)
-
-    def run(self, *command: str) -> str:
-        """Run one of SLURM's programs on this cluster; return what it prints."""
-        done = subprocess.run(
-            self.at("slurmctld", command),
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
-        return done.stdout
 
     def queue(self) -> str:
         """Return the state of all jobs, for messages of tests."""
@@ -157,19 +141,16 @@ class SlurmCluster:
 
     def stop(self) -> None:
         """End every daemon, and what they left running."""
-        for process in reversed(self._daemons.values()):
-            process.terminate()
-        deadline = time.monotonic() + 10
-        for process in self._daemons.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        super().stop()
         subprocess.run(["pkill", "-KILL", "-f", f"slurmstepd.*{self.folder}"], check=False)
 
+    def _accounts(self) -> dict[str, str]:
+        """Return the cluster's name and what it has to do with others, where that is not the usual."""
+        return {}
+
     def _write_configuration(self) -> None:
-        ports = _free_ports(self.nodes + 1)
+        ports = free_ports(self.nodes + 1)
+        accounts = {"name": "candletest", "munge": str(self.folder / "munge.socket"), "accounting": _NO_ACCOUNTS}
         host = socket.gethostname()
         (self.folder / "slurm.conf").write_text(
             _CONFIGURATION.format(
@@ -181,6 +162,7 @@ class SlurmCluster:
                 last_port=ports[self.nodes - 1],
                 task_plugin="task/none" if self._system is None else "task/affinity",
                 more="" if self._system is None else f"PluginDir={self._system / 'plugins'}\n",
+                **accounts | self._accounts(),
             )
         )
         devices = self.folder / "devices"
@@ -194,34 +176,6 @@ class SlurmCluster:
         (self.folder / "gres.conf").write_text(
             f"NodeName=n[1-{self.nodes}] Name=gpu Type=k80 Count=2 File={devices}/nvidia[0-1]\n"
         )
-
-    def _start_munge(self) -> None:
-        key = self.folder / "munge.key"
-        key.write_bytes(secrets.token_bytes(128))
-        key.chmod(0o400)
-        names = {"socket": "munge.socket", "key-file": "munge.key", "pid-file": "munge.pid"}
-        names |= {"log-file": "munge.log", "seed-file": "munge.seed"}
-        options = [f"--{option}={self.folder / name}" for option, name in names.items()]
-        self._start("munged", ["munged", "--foreground", "--force", *options])
-        deadline = time.monotonic() + 10
-        while not (self.folder / "munge.socket").exists():
-            self._check("munged", deadline)
-
-    def _start(self, name: str, command: list[str]) -> None:
-        path = _path(self._system)
-        environment = {**os.environ, **self.environment, "PATH": path}
-        with (self.folder / f"{name}.out").open("ab") as output:
-            program = shutil.which(command[0], path=path)
-            assert program is not None
-            self._daemons[name] = subprocess.Popen(
-                self.at(name, [program, *command[1:]]),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=lambda: os.umask(0o022),
-            )
 
     def processes(self, node: str, word: str = "") -> list[int]:
         """Return the processes of this cluster's jobs on a node; `word` is in their command line."""
@@ -267,27 +221,3 @@ class SlurmCluster:
                 return
             for name in self._daemons:
                 self._check(name, deadline, f"{done.stdout}{done.stderr}")
-
-    def _check(self, name: str, deadline: float, state: str = "") -> None:
-        process = self._daemons[name]
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = (self.folder / f"{name}.out").read_text()[-2000:]
-            raise RuntimeError(f"the cluster does not start ({name}, {process.poll()}): {state}\n{said}")
-        time.sleep(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return so many ports that follow each other and are free now."""
-    for first in range(17_000 + os.getpid() % 10_000, 60_000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for number, one in enumerate(sockets):
-                one.bind(("127.0.0.1", first + number))
-        except OSError:
-            continue
-        else:
-            return list(range(first, first + count))
-        finally:
-            for one in sockets:
-                one.close()
-    raise RuntimeError("there are no free ports")

@@ -99,11 +99,9 @@ def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, si
     That is so where it waits in the queue again, and where it is ended from outside: SLURM may requeue it.
     """
     history, is_continued = claim.record.history, claim.experiment.settings.auto_resubmit
-    end: EndBySlurm | None = None
-    if Stop(StopReason.JOB_CANCELLED) in signals.heard:
-        end = end_by_slurm(job, _end_of_standard_error()) if is_continued else None
-        if end is None:
-            return True
+    is_cancelled, end = _end_from_outside(job, signals)
+    if is_cancelled or (end and not is_continued):
+        return True
     is_cut_off = stop.reason in _CONTINUED if stop else history.counts[Status.INTERRUPTED] > 0
     if not is_continued or not is_cut_off:
         return False
@@ -111,7 +109,18 @@ def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, si
     if not completed and not is_preempted:
         say("auto_resubmit=1: this job completed no trial; raise walltime, then candle resume")
         return False
-    return continue_in_a_next_job(claim, job, submit_experiment, signals.clock.seconds_left, say)
+    seconds = signals.clock.seconds_left
+    return continue_in_a_next_job(
+        claim, job, submit_experiment, seconds, say, lambda: _end_from_outside(job, signals)[0]
+    )
+
+
+def _end_from_outside(job: str, signals: _HeardSignals) -> tuple[bool, EndBySlurm | None]:
+    """Return whether somebody has cancelled the job, and else why SLURM ends it, if it does."""
+    if Stop(StopReason.JOB_CANCELLED) not in signals.heard:
+        return False, None
+    end = end_by_slurm(job, _end_of_standard_error())
+    return end is None, end
 
 
 def _end_of_standard_error() -> str:

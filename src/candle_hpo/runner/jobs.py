@@ -56,15 +56,22 @@ def submit_job(claim: Claim, write_script: Callable[[str], str], clusters: str, 
     say(f"JOB_ID={job}")
 
 
-def continue_in_a_next_job(claim: Claim, job: str, submit: Callable[..., None], seconds: float, say: Say) -> bool:
-    """Let another job continue an experiment, or this one, waiting again; return whether it is this one.
+def continue_in_a_next_job(
+    claim: Claim,
+    job: str,
+    submit: Callable[..., None],
+    seconds: float,
+    say: Say,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Let another job continue an experiment, or this one, waiting again; return whether this one may run again.
 
     `sbatch` may be refused: for one job at a time is all that a user may have, on this node, or for a moment. This job
     is then requeued, which takes no other; where that is refused too, both are tried again, as long as this job lasts,
-    ten minutes at most. The refusal stays in the record.
+    ten minutes at most; who cancels it meanwhile gets no other. The refusal stays in the record.
     """
     deadline, pause = time.monotonic() + min(seconds, _TRYING_SECONDS), _ASK_AGAIN_SECONDS
-    while True:
+    while not is_cancelled():
         try:
             submit(claim, say, patience=min(FINDING_SECONDS, seconds / 4))
             say("auto_resubmit=1: the next job continues")
@@ -79,12 +86,12 @@ def continue_in_a_next_job(claim: Claim, job: str, submit: Callable[..., None], 
             except MachineError as error:
                 refusal = MachineError(f"{refusal}; {error}")
         if time.monotonic() + pause >= deadline:
-            break
+            name = claim.experiment.name
+            say(f"auto_resubmit=1: no next job could be submitted: {refusal}; candle resume {name} continues it")
+            return False
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    name = claim.experiment.name
-    say(f"auto_resubmit=1: no next job could be submitted: {refusal}; candle resume {name} continues it")
-    return False
+    return True
 
 
 def _submitted(claim: Claim, patience: float) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.batch.job_text import Job, JobState, job_text
+from candle_hpo.engine.batch.job_text import Job, JobState, job_text, release_command, time_left
 from candle_hpo.record.events import CampaignStarted, JobEnded
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
@@ -212,16 +212,24 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
         case Liveness.QUEUED if job is not None and job.found is not None:
             start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
             reason = "" if job.found.reason in ("", "None") else f" ({job.found.reason})"
-            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}"
+            held = f"; it is held until {release_command(job.id)}" if job.found.is_held else ""
+            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}{held}"
         case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
             return f"Job {job_text(job.id)} is starting its workers on {job.found.nodes}"
         case Liveness.DONE if stopped is not None:
             return f"Ended at {_clock(stopped.time)}"
         case Liveness.STOPPED if stopped is not None and stopped.stop is not None:
-            why, where = stop_text(stopped.stop), ""
-            if history.refused is not None:
-                why, where = f"{why}; there is no next job: {history.refused.reason}", ", where you may submit,"
-            return f"Stopped at {_clock(stopped.time)}: {why}; candle resume {name}{where} continues it"
+            said, where = f"Stopped at {_clock(stopped.time)}: {stop_text(stopped.stop)}", ""
+            runs = job is not None and job.found is not None and job.found.state is JobState.RUNNING
+            refused = "" if history.refused is None else history.refused.reason
+            if job is not None and runs and refused:
+                tries = f"job {job_text(job.id)} tries again as long as it lasts, ten minutes at most"
+                return f"{said}; no next job yet: {refused}; {tries}"
+            if job is not None and runs:  # it is about to end, or was requeued and begins again
+                return f"{said}; job {job_text(job.id)} is {job.slurm_state}"
+            if refused:
+                said, where = f"{said}; there is no next job: {refused}", ", where you may submit,"
+            return f"{said}; candle resume {name}{where} continues it"
         case Liveness.RUNNING if campaign is not None:
             return _running(name, campaign, paths, seen, history)
         case Liveness.LOST if job is not None and _is_yet_to_run(job, campaign):
@@ -244,7 +252,8 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
 def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen: Sighting, history: History) -> str:
     since, job = _clock(campaign.time), seen.job
     if job is not None and job.found is not None and campaign.job == job.id:
-        where = f"job {job_text(job.id)} on {job.found.nodes}, {job.found.left} left"
+        left = "which is ending" if time_left(job.found.left) is None else f"{job.found.left} left"
+        where = f"job {job_text(job.id)} on {job.found.nodes}, {left}"
         if job.found.slurm_state in ("SUSPENDED", "STOPPED"):
             return f"SLURM has suspended {where}; it continues when SLURM resumes it"
         if history.places > 0:

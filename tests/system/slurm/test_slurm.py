@@ -255,12 +255,14 @@ def test_of_two_resumes_at_once_one_submits(
     slurm.wait_until_empty(20)
 
 
-def with_sbatch_that(then: str, here: Path, slurm: SlurmCluster) -> dict[str, str]:
-    """Return the environment with an `sbatch` that submits a job, and then does something else."""
+def with_sbatch_that(then: str, here: Path, slurm: SlurmCluster, first: str = ":") -> dict[str, str]:
+    """Return the environment with an `sbatch` that submits a job, and does something else first and then."""
     path = slurm.environment.get("PATH", os.environ["PATH"])
     sbatch = here / "bin" / "sbatch"
     sbatch.parent.mkdir()
-    sbatch.write_text(f'#!/bin/bash\n{shutil.which("sbatch", path=path)} "$@"\n[[ $1 != --parsable ]] || {then}\n')
+    submits = "[[ $1 != --parsable ]]"
+    real = shutil.which("sbatch", path=path)
+    sbatch.write_text(f'#!/bin/bash\n{submits} || {first}\n{real} "$@"\n{submits} || {then}\n')
     sbatch.chmod(0o755)
     return {**slurm.environment, "PATH": f"{sbatch.parent}:{path}"}
 
@@ -577,6 +579,57 @@ def test_a_job_whose_steps_are_cancelled_starts_them_again(
     assert "60 trials: 60 completed" in (here / "last-candle-job" / "job.out").read_text()
     assert_each_completed_once(here, 60)
     assert {row.attempt.number for row in history(here).trials.values()} == {1, 2}
+
+
+# Runs candle with less patience with nodes that all fail than three minutes.
+IMPATIENT = """
+from candle_hpo.engine.pilot import managers
+managers.HOPELESS_SECONDS = 5.0
+from candle_hpo.__main__ import main
+main()
+"""
+
+
+def test_a_job_none_of_whose_nodes_starts_workers_ends_with_slurms_words_and_can_be_resumed(
+    write_input: WriteInput, here: Path, candle: Candle, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """The daemons of its nodes have ended when it has begun, and before its workers have."""
+    beside = here.parent
+    (beside / "impatient.py").write_text(IMPATIENT)
+    waits = f"{{ while [ ! -e {beside}/go ]; do sleep 0.1; done; }}"
+    impatient = f"sed -i 's| -m candle_hpo run-job | {beside}/impatient.py run-job |' job.sbatch"
+    environment = with_sbatch_that(waits, here, slurm, impatient)
+    control = "nworkers=4\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:10:00\ncustom_sbatch_args='--nodelist=n[1-2]'"
+    path, nodes = write_input(SCRIPT, control, "y = 0", grid(8, 0.1)), ("n1", "n2")
+    ended: list[str] = []
+    try:
+        with ThreadPoolExecutor(1) as other_shell:
+            try:
+                submitted = other_shell.submit(candle, "submit-job", path, **environment)
+                wait_until(lambda: bool(slurm.processes("n1", "impatient.py run-job")), 60, here, slurm)
+                for node in nodes:
+                    slurm.end(node)
+                    ended.append(node)
+            finally:
+                (beside / "go").touch()
+            assert submitted.result().returncode == 0, submitted.result().stderr
+        wait_until(lambda: history(here).stopped is not None, 120, here, slurm)
+    finally:
+        for node in ended:
+            slurm.start_node(node)
+    slurm.wait_until_empty(60)
+    (job,) = history(here).jobs
+    assert "ExitCode=3:0" in slurm.run("scontrol", "show", "job", job)
+    status = on_cluster("status").stdout
+    for node in nodes:
+        assert f" {node}: srun: error: Task launch for StepId={job}." in status
+    assert "candle resume X000 continues it" in status
+    assert "8 trials: 8 not started" in status
+    wait_until(lambda: slurm.run("sinfo", "--noheader", "--nodes=n[1-2]", "--format=%T") == "idle\n", 60, here, slurm)
+    assert on_cluster("resume").returncode == 0
+    slurm.wait_until_empty(90)
+    assert_each_completed_once(here, 8)
+    assert {row.attempt.number for row in history(here).trials.values()} == {1}
 
 
 @pytest.mark.newer_slurm

@@ -20,6 +20,10 @@ from candle_hpo.core.errors import MachineError
 _MARK = re.compile(r"candle:[0-9a-f]{16}")
 
 
+# Reasons and states of a job that waits for somebody to release it, and for nothing else.
+_HELD = re.compile(r"held|_hold|special_exit", re.IGNORECASE)
+
+
 class JobState(str, Enum):
     """What SLURM says of a job, as far as we must distinguish it."""
 
@@ -76,6 +80,11 @@ class Job(msgspec.Struct, frozen=True):
         if self.slurm_state == "NODE_FAIL":
             return None
         return self.state is JobState.ENDED
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits, and does not start before somebody releases it (`scontrol release`)."""
+        return self.state is JobState.PENDING and bool(_HELD.search(f"{self.reason} {self.slurm_state}"))
 
 
 class EndBySlurm(Enum):
@@ -148,6 +157,12 @@ def job_text(job: str) -> str:
     return f"{number} on the cluster {cluster}" if cluster else number
 
 
+def release_command(job: str) -> str:
+    """Return the command by which somebody who may do so lets a job start that is held."""
+    number, _, cluster = job.partition(";")
+    return f"scontrol {f'--clusters={cluster} ' if cluster else ''}release {number}"
+
+
 def submitted_job(answer: str) -> str | None:
     """Return the job that `sbatch --parsable` says it submitted; None where that is not all that was printed."""
     text = answer.strip()
@@ -164,7 +179,9 @@ class Heard(Enum):
 
 # What `sbatch` says where it reached no controller, and where a connection was lost on the way. Nothing else is assumed
 # of its text, which may be that of a site's wrapper.
-_NOT_REACHED = re.compile(r"\(connect failure\)|configuration source")
+_NOT_REACHED = re.compile(
+    r"\(connect failure\)|configuration source|known by database|talking to the database|can't be reached now"
+)
 _LOST_ON_THE_WAY = re.compile(
     r"timed? ?out|zero bytes|communication|connection|not connected|(send|receive) failure|data received|reset by peer"
     r"|broken pipe|unable to contact slurm|unexpected message|unspecified error|temporarily unavailable",

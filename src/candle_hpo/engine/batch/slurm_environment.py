@@ -22,6 +22,7 @@ from candle_hpo.core.sbatch_arguments import read_arguments
 _SLURMS = re.compile(
     r"_?SLURM\w*|(?:SACCT|SACCTMGR|SALLOC|SATTACH|SBATCH|SBCAST|SCANCEL|SCONTROL|SDIAG|SINFO|SPRIO|SQUEUE|SREPORT|SRUN"
     r"|SSHARE|SSTAT|STRIGGER)_\w+|SPANK_\w+|PMI\w*"
+    r"|OMPI_(?:COMM_WORLD|UNIVERSE|APP_CTX)_\w+|MPI_LOCAL\w+|MV2_COMM_WORLD_\w+|PALS_\w+"
 )
 # What makes a shell of ours do other things than it says: a file that it reads first, options, functions.
 _SHELLS = re.compile(r"BASH_ENV|ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*")
