@@ -158,7 +158,7 @@ def test_what_others_make_of_an_error(output: str, expected: str) -> None:
     assert said(output) == expected
 
 
-def test_colours_are_no_part_of_an_error(tmp_path: Path) -> None:
+def test_colours_are_left_out_of_an_error(tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     output.write_text(
         "\x1b[0;31mValueError\x1b[0m     Traceback (most recent call last)\n\x1b[1mValueError\x1b[0m: x\n"
