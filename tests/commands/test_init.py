@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
@@ -12,7 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from candle_hpo.commands.init_questions import numbers_of
+from candle_hpo.commands.screen import Screen
 from conftest import Candle, gone
 
 SCRIPT = """
@@ -79,7 +83,7 @@ def test_the_questions_of_a_terminal_make_the_file(script: Path, here: Path) -> 
     terminal.answer("needs a value for --data:", "x")
     terminal.answer("should be searched? [1 2]", "3")
     terminal.answer("or leave with Ctrl-C", "2")
-    terminal.answer("is the objective? [1]", "2")
+    terminal.answer("is the objective? [1]", "score")
     assert terminal.status() == 0, terminal.shown
     text = (here / "train.in").read_text()
     assert "data = 'x'" in text
@@ -88,6 +92,45 @@ def test_the_questions_of_a_terminal_make_the_file(script: Path, here: Path) -> 
     assert '\n  # {"name": "lr"' in text
     assert "Nobody was asked" not in text
     assert max(map(len, terminal.shown.splitlines())) <= 80 + len(str(sys.executable))
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        ("1", [1]),
+        ("2, 1", [2, 1]),
+        ("units lr", [2, 1]),
+        ("LR,units,lr", [1, 2]),
+        ("Test loss", [4]),
+        ("un 3", [2, 3]),
+        ("all", [1, 2, 3, 4]),
+    ],
+)
+def test_an_answer_has_numbers_or_names(answer: str, numbers: list[int]) -> None:
+    assert numbers_of(answer, ["lr", "units", "depth", "Test loss"]) == numbers
+
+
+@pytest.mark.parametrize("answer", ["x", "d e", "1.5"])
+def test_what_is_not_in_the_list_is_no_answer(answer: str) -> None:
+    with pytest.raises(ValueError, match="expected 1"):
+        numbers_of(answer, ["lr", "depth", "degree"])
+
+
+def test_no_line_is_broken_within_a_word() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=40, highlight=False)
+    Screen(console).explain(
+        "  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes"
+    )
+    Screen(console).say("  a command that is to be copied as it is, whatever its length")
+    lines = shown.getvalue().splitlines()
+    assert lines[:-1] == [
+        "  note  x.in:4: the script does not",
+        "        seem to have",
+        "        --a-very-long-option-name,",
+        "        which lr becomes",
+    ]
+    assert lines[-1].endswith("whatever its length")
 
 
 def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:

@@ -58,7 +58,7 @@ def printed_by(script: str, here: Path) -> str:
         (
             "import multiprocessing\ndef f(x):\n    raise ValueError('in a worker')\n"
             "if __name__ == '__main__':\n    multiprocessing.Pool(1).map(f, [1])",
-            "ValueError: in a worker (model.py, line 5)",
+            "ValueError: in a worker (model.py, line 3)",
         ),
         (
             "import subprocess, sys\n"

@@ -23,13 +23,19 @@ from candle_hpo.runner.search_assembly import first_sets
 from candle_hpo.runner.single_run import run_trial_here
 
 
-def made_and_tried(script: Path, given: list[str]) -> dict[str, object]:
-    """Return what came of one script."""
+def made_and_tried(script: Path, given: list[str], changes: list[list[str]]) -> dict[str, object]:
+    """Return what came of one script, with these changes to its file."""
     said, target = io.StringIO(), Path(f"{script.name}.in")
+    target.unlink(missing_ok=True)
     try:
         status = init(script, given, target, True, Console(file=said, width=200))
     except CandleError as error:
         return {"error": str(error)}
+    text = target.read_text()
+    for before, after in changes:
+        assert before in text, text
+        text = text.replace(before, after)
+    target.write_text(text)
     request = read_input_file(target)
     assert request.space is not None
     first = first_sets(request.space, request.settings, (), 1)[0].hyperparameters
@@ -38,7 +44,7 @@ def made_and_tried(script: Path, given: list[str]) -> dict[str, object]:
     return {
         "status": status,
         "said": said.getvalue(),
-        "text": target.read_text(),
+        "text": text,
         "notes": request.notes,
         "searched": request.space.names,
         "hyperparameters": first,
@@ -51,6 +57,6 @@ def made_and_tried(script: Path, given: list[str]) -> dict[str, object]:
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        name, *its = argument.split("|")
-        found = made_and_tried(Path(name), its)
+        name, given, changes = json.loads(argument)
+        found = made_and_tried(Path(name), given, changes)
         os.write(1, json.dumps(found).encode() + b"\n")

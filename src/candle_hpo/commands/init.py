@@ -14,11 +14,20 @@ from candle_hpo.commands.init_questions import Questions
 from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
-from candle_hpo.core.objective import Direction
+from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, options_as_given, with_given, with_value
+from candle_hpo.draft.improve import score_of
 from candle_hpo.draft.options import Options, with_command
-from candle_hpo.draft.plan import first_draft, with_measured, with_remedy, with_usual_values, without_objective
+from candle_hpo.draft.plan import (
+    first_draft,
+    with_measured,
+    with_remedy,
+    with_score,
+    with_usual_values,
+    without_objective,
+)
+from candle_hpo.draft.starts import words_of
 from candle_hpo.draft.text import Draft, input_text
 from candle_hpo.files import write_new_file
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
@@ -33,12 +42,16 @@ from candle_hpo.runner.drafting import (
     has_failed,
     leaves_its_value,
     may_have_options,
+    of_standard_input,
     run_with_defaults,
+    start_of,
     with_configuration_file,
     with_whole_paths,
     workers_of_this_machine,
 )
+from candle_hpo.runner.improve_model import is_training_of_improve, with_files_of_improve
 from candle_hpo.runner.listener import Say
+from candle_hpo.runner.neighbours import neighbours
 
 _MOST_LISTED = 6
 _MOST_REMEDIES = 5  # that are tried, one after the other
@@ -50,18 +63,24 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     Raises `InputError` where the script cannot be given anything, and `MachineError` where it does not run.
     """
     target = output or Path(f"{script.stem}.in")
-    say, questions = Screen(console).say, Questions(console)
+    say, questions = Screen(console).explain, Questions(console)
     _check_paths(script, target)
-    settings = Settings(model_script=str(script.absolute()), workflow="bayesian")
+    is_of_improve, start = is_training_of_improve(script), start_of(script)
+    settings = Settings(model_script=str(script.absolute()), workflow="bayesian", model_command=words_of(start))
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
     options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
-    draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings))
+    draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
+    if found := neighbours(settings, [options.config]):
+        say(f"{script.name} is run where it finds {found.reason}: {found.keyword}={found.value}")
+        draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
     leaves_value = leaves_its_value(settings)
     if run or (not leaves_value and questions.yes(f"Run {script.name} once now, to see what it measures?")):
         draft, ran = _with_run(draft, leaves_value, questions, say)
+    elif is_of_improve:
+        draft = with_score(draft, *score_of(options.found))
     else:
         draft = without_objective(
             draft, leaves_value=leaves_value, reason="candle init --run finds it, by running the script once"
@@ -76,7 +95,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
         raise MachineError(f"{target} cannot be written: {error.strerror}") from None
     again = ["candle", "init", str(script), "--run", *(["--output", str(output)] if output else [])]
     retry = f"rm {shlex.quote(str(target))}; {shlex.join([*again, *(['--', *given] if given else [])])}"
-    return _conclude(draft, ran, target, retry, say)
+    return _conclude(draft, ran, target, retry, Screen(console))
 
 
 def _check_paths(script: Path, target: Path) -> None:
@@ -101,8 +120,13 @@ def _options(
 
     `typed` is how the script is written in a command.
     """
-    name = Path(settings.model_script).name
+    script = Path(settings.model_script)
+    name = script.name
+    if (of_input := of_standard_input(given, name)) is not None:
+        return of_input
     options = find_options(settings, interpreter, say)
+    if is_training_of_improve(script):
+        options = with_files_of_improve(options, script, say)
     if not options.found and not given:
         options = with_configuration_file(options, settings)
     if not options.found and may_have_options(settings):
@@ -117,7 +141,7 @@ def _options(
     if options.commands:
         command = _command(options, given, name, questions, typed)
         options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
-    options = with_whole_paths(with_given(options, given, name), Path(settings.model_script))
+    options = with_whole_paths(with_given(options, given, name), script)
     options = with_configuration_file(with_usual_values(options), settings)
     lacking = missing(options)
     if lacking and not questions.can_ask:
@@ -161,9 +185,7 @@ def _command(options: Options, given: Sequence[str], script: str, questions: Que
     if len(commands) == 1:
         return commands[0]
     if questions.can_ask:
-        return commands[
-            questions.one(f"{script} has the commands {', '.join(commands)}. Which one?", 1, len(commands)) - 1
-        ]
+        return commands[questions.one(f"{script} has the commands {', '.join(commands)}. Which one?", commands) - 1]
     raise InputError(f"{script} has several commands; name one: candle init {typed} --run -- {commands[0]}")
 
 
@@ -173,7 +195,7 @@ def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
     say("", "Hyperparameters with a range:")
     say(*(f"  {at}  {each}" for at, each in enumerate(map(str, ranges), start=1)))
     usual = [at for at, each in enumerate(ranges, start=1) if each.name in draft.searched]
-    chosen = questions.several("Which of them should be searched?", usual, len(ranges))
+    chosen = questions.several("Which of them should be searched?", usual, [each.name for each in ranges])
     return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
 
 
@@ -202,7 +224,9 @@ def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) 
     took = f"{duration(ran.outcome.seconds)}"
     say(f"It ran for {took}; its output: {location(ran.paths.output)}")
     if leaves_value or ran.outcome.status is Status.COMPLETED:  # it has left a value, whatever its text shows of that
-        return with_measured(draft, ran.outcome, None, (), None), ran
+        loss = ran.outcome.metrics.get("val_loss")  # of a history as Keras has it
+        is_loss = loss is not None and loss == ran.outcome.metrics.get(THE_VALUE)
+        return with_measured(draft, ran.outcome, None, (), Direction.MINIMIZE if is_loss else None), ran
     candidates = ran.candidates[:_MOST_LISTED]
     if not candidates:
         return without_objective(
@@ -215,7 +239,7 @@ def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) 
             for at, each in enumerate(candidates, start=1)
         )
     )
-    at = questions.one("Which of them is the objective?", 1, len(candidates))
+    at = questions.one("Which of them is the objective?", [each.name for each in candidates])
     chosen = candidates[at - 1]
     direction = chosen.direction or questions.direction(chosen.name)
     others = tuple(each for each in candidates if each is not chosen)
@@ -226,21 +250,22 @@ def _direction_of(direction: Direction | None) -> str:
     return f", {direction.value}" if direction else ""
 
 
-def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, say: Say) -> ExitStatus:
+def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: Screen) -> ExitStatus:
     """Say what was written, and what to do next; `retry` are the commands that make the file again."""
+    say = screen.explain
     say("", f"{target} is written. It searches {', '.join(draft.searched)}")
     if ran is not None and has_failed(ran.outcome):
         say(
             f"But the script failed: {ran.outcome.reason}",
             f"All that it printed: {location(ran.paths.output)}",
             "Fix it, or give it what it needs, behind --, and try again:",
-            f"  {retry}",
         )
+        screen.say(f"  {retry}")  # whole, to be copied
         return ExitStatus.TRIALS_FAILED
     if draft.why_none:
         say(f"Its objective is not known: {draft.why_none}")
         say("Name it in the file, or let the script print it, and try again:" if ran else "To make the file again:")
-        say(f"  {retry}")
+        screen.say(f"  {retry}")
         return ExitStatus.ALL_WELL
     if draft.direction is None:
         say('It minimizes its value; where more is better, write direction="maximize"')

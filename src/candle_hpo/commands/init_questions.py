@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -31,23 +30,26 @@ class Questions:
         """Return what the user writes, which is something."""
         return self._ask(question, _something, "a value")
 
-    def one(self, question: str, usual: int, most: int) -> int:
-        """Return one of the numbers from 1 to `most`."""
-        return self.several(question, [usual], most, exactly_one=True)[0]
+    def one(self, question: str, names: Sequence[str]) -> int:
+        """Return the number of one of the names, counted from 1; either may be written, and the first is usual."""
+        return self.several(question, [1], names, exactly_one=True)[0]
 
-    def several(self, question: str, usual: Sequence[int], most: int, *, exactly_one: bool = False) -> list[int]:
-        """Return some of the numbers from 1 to `most`, at least one."""
+    def several(
+        self, question: str, usual: Sequence[int], names: Sequence[str], *, exactly_one: bool = False
+    ) -> list[int]:
+        """Return the numbers of some of the names, counted from 1, at least one."""
+        most = len(names)
         if not self.can_ask or most == 1:
             return list(usual)
 
         def read(text: str) -> list[int]:
-            numbers = [int(word) for word in re.split(r"[\s,]+", text.strip(" ,"))] if text else list(usual)
+            numbers = numbers_of(text, names) if text else list(usual)
             if not all(1 <= each <= most for each in numbers) or (exactly_one and len(numbers) != 1):
                 raise ValueError
-            return list(dict.fromkeys(numbers))
+            return numbers
 
         shown = " ".join(map(str, usual))
-        wanted = f"a number from 1 to {most}" if exactly_one else f"numbers from 1 to {most}, such as {shown}"
+        wanted = f"a number from 1 to {most}, or a name" if exactly_one else f"numbers from 1 to {most}, or names"
         return self._ask(f"{question} [{shown}]", read, wanted)
 
     def direction(self, name: str) -> Direction | None:
@@ -72,6 +74,32 @@ class Questions:
                 return read(answer.strip())
             except (KeyError, IndexError, ValueError):
                 self._console.print(Text(f"  please answer with {wanted}, or leave with Ctrl-C"))
+
+
+def numbers_of(text: str, names: Sequence[str]) -> list[int]:
+    """Return the numbers in an answer, in which names from a list may stand for theirs; `all` is each of them.
+
+    The beginning of a name is enough where no other begins so. Raises `ValueError` for what is neither.
+    """
+    if text.lower() == "all" and "all" not in names:
+        return list(range(1, len(names) + 1))
+    if any(text.lower() == name.lower() for name in names):  # names may have blanks
+        return [_number_of(text, names)]
+    words = [word for piece in text.split(",") for word in _words(piece.strip(), names)]
+    return list(dict.fromkeys(_number_of(word, names) for word in words))
+
+
+def _words(piece: str, names: Sequence[str]) -> list[str]:
+    return [piece] if any(piece.lower() == name.lower() for name in names) else piece.split()
+
+
+def _number_of(word: str, names: Sequence[str]) -> int:
+    if word.isdecimal():
+        return int(word)
+    same = [at for at, name in enumerate(names, start=1) if name.lower() == word.lower()]
+    alike = same[:1] or [at for at, name in enumerate(names, start=1) if name.lower().startswith(word.lower())]
+    (number,) = alike
+    return number
 
 
 def _something(text: str) -> str:

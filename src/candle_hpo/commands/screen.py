@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -18,6 +20,9 @@ from candle_hpo.record.history_entries import TrialHistory
 
 if TYPE_CHECKING:
     from candle_hpo.commands.progress import Progress
+
+
+_BEFORE_TEXT = re.compile(r" +(?:\d+ +|ok +|note +|\| )?")
 
 
 class LenientStream:
@@ -59,6 +64,25 @@ def show(console: Console, *lines: str) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
+def show_in_words(console: Console, *lines: str) -> None:
+    """Print lines as they are, but where a terminal ends, in the middle of none of their words.
+
+    What continues a line begins below its text: behind the bullet, the number or the label with which it starts.
+    """
+    for line in lines:
+        if not console.is_terminal or len(line) < console.width:
+            show(console, line)
+            continue
+        begin = _BEFORE_TEXT.match(line)
+        indent = " " * min(len(begin[0]) if begin else 0, console.width // 2)
+        show(
+            console,
+            *textwrap.wrap(
+                line, console.width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            ),
+        )
+
+
 class Screen:
     """Shows on a console what the `Listener` of a campaign hears."""
 
@@ -68,6 +92,10 @@ class Screen:
     def say(self, *lines: str) -> None:
         """Print lines as they are."""
         show(self._console, *lines)
+
+    def explain(self, *lines: str) -> None:
+        """Print lines for people, which are not broken within words where a terminal ends."""
+        show_in_words(self._console, *lines)
 
     def best(self, rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> None:
         """Show the best trials as a table."""

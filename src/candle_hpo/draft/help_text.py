@@ -30,7 +30,7 @@ _DEFAULT = re.compile(
 _CHOICES = re.compile(r"\{([^{}\n]+)\}|\[((?:[\w.+-]+\|)+[\w.+-]+)\]|<((?:[\w.+-]+\|)+[\w.+-]+)>")
 _KINDS = (
     (Kind.INTEGER, r"\b(?:INT|INTEGER|int|integer|INTEGER RANGE|an integer|N)\b"),
-    (Kind.NUMBER, r"\b(?:FLOAT|NUMBER|DOUBLE|float|double|number|a number|NUM|LR|RATE)\b"),
+    (Kind.NUMBER, r"\b(?:FLOAT|NUMBER|DOUBLE|float|double|number(?! of)|NUM|LR|RATE)\b"),
 )
 _OF_HYDRA = re.compile(r"^== Config ==\n.*\n(?P<configuration>(?:.*\n)*?)Powered by Hydra", re.MULTILINE)
 _NOT_FINITE = ("inf", "-inf", "nan", "infinity", "-infinity")
@@ -100,6 +100,7 @@ def _option(names: str, described: str) -> Option | None:
     if negated:
         if_false, options = negated[0], [each for each in options if each not in negated]
     option = longest(options)
+    is_joined = option.startswith("--") and f"{option}=" in names  # what takes that need not take a blank
     value = re.search(_VALUE, names)
     said = list(_DEFAULT.finditer(described))  # a default in brackets is the parser's own, and not the author's words
     shown = next((each for each in said if each[0].startswith(("(", "["))), said[0] if said else None)
@@ -126,7 +127,7 @@ def _option(names: str, described: str) -> Option | None:
         kind = Kind.NUMBER
     return Option(
         name=name_of(option),
-        option=option,
+        option=f"{option}=" if is_joined else option,
         kind=kind,
         default=fitting(default, kind),
         choices=choices,

@@ -27,7 +27,7 @@ _UP = {
     "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
     "pearson", "spearman", "pcc", "scc", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr",
     "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
-    "concordance",
+    "concordance", "bacc", "aupr",
 }  # fmt: skip
 _NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
 _NEGATED = {"neg", "negative", "negated", "minus"}
@@ -60,7 +60,7 @@ _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
-_SCORES_OF_IMPROVE = "val_scores.json"
+SCORES_OF_IMPROVE = "val_scores.json"
 _TRAINED = {"train", "training", "trn", "tr"}
 
 
@@ -205,7 +205,7 @@ def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -
             times=len(numbers),
             has_step=has_step,
             direction=direction,
-            worth=worth + min(len(numbers), 2) + has_step + 10 * (PurePath(name).name == _SCORES_OF_IMPROVE),
+            worth=worth + min(len(numbers), 2) + has_step + 10 * (PurePath(name).name == SCORES_OF_IMPROVE),
         )
 
 

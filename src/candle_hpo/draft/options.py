@@ -33,7 +33,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     with none, it is a place there (`is_positional`), or a variable. A flag may have another option for false,
     `if_false`, or that one alone. `default` is None where there is none, or where it is not known; one that
     `is_guessed` is what is usual for the name. `low` and `high` are bounds that the script itself sets, `command` is
-    the sub-command that has it, and `line` where the text says so, 0 for nowhere.
+    the sub-command that has it, and `line` where the text says so, 0 for nowhere. `left_alone` says why nothing is
+    proposed for it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     is_guessed: bool = False
     command: str = ""
     line: int = 0
+    left_alone: str = ""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -56,7 +58,8 @@ class Options(msgspec.Struct, frozen=True):
 
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
     which a command line needs one; `command` is the one that was chosen. `config` is the configuration file that has
-    the values, and `config_words` the words of the command line that name it, if any do.
+    the values, and `config_words` the words of the command line that name it, if any do; `stdin` is one that is read
+    on the standard input.
     """
 
     way: Way
@@ -67,6 +70,7 @@ class Options(msgspec.Struct, frozen=True):
     command: str = ""
     config: str = ""
     config_words: str = ""
+    stdin: str = ""
 
 
 _ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "COOKIE")
@@ -128,6 +132,8 @@ def fitting(value: object, kind: Kind) -> object:
     convert: dict[Kind, Callable[[str], object]] = {Kind.NUMBER: float, Kind.INTEGER: int}
     if isinstance(value, bool) or value is None or kind not in convert:
         return value
+    if kind is Kind.INTEGER and isinstance(value, float) and value.is_integer():  # 1e3
+        return int(value)
     try:
         return convert[kind](str(value))
     except ValueError:

@@ -16,6 +16,7 @@ from candle_hpo.core.trial import Outcome
 from candle_hpo.draft.objectives import Candidate
 from candle_hpo.draft.options import Options, Way
 from candle_hpo.draft.ranges import range_of, to_search, with_usual_value
+from candle_hpo.draft.starts import Start
 from candle_hpo.draft.text import Draft, quoted
 
 TRIALS = 25
@@ -43,8 +44,11 @@ def with_usual_values(options: Options) -> Options:
     return msgspec.structs.replace(options, found=tuple(found))
 
 
-def first_draft(script: Path, here: Path, options: Options, workers: Workers) -> Draft:
-    """Return the draft of a script's input file, without an objective. Raises `InputError` where nothing can vary."""
+def first_draft(script: Path, here: Path, options: Options, workers: Workers, start: Start) -> Draft:
+    """Return the draft of a script's input file, without an objective. Raises `InputError` where nothing can vary.
+
+    `start` is what starts the script, where that is not its interpreter alone.
+    """
     ranges = tuple(found for each in options.found if (found := range_of(with_usual_value(each))) is not None)
     if not ranges:
         names = ", ".join(each.option or each.name for each in options.found)
@@ -52,7 +56,7 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
             f"{script.name}: of what it can be given ({names}), nothing has a range that could be proposed; write the "
             "input file by hand (docs/input-file.md)"
         )
-    model_command = ""
+    model_command = start.command
     if options.way is Way.ENVIRONMENT:
         variables = [f"{each.name}={{{each.name}}}" for each in options.found if each.default is not None]
         model_command = " ".join(["env", *variables, _STARTS[Language.of(script.name)]])
@@ -62,6 +66,7 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers) ->
         ranges=ranges,
         searched=tuple(to_search(ranges)),
         model_command=model_command,
+        why_command=start.reason,
         workers=(workers.number, workers.reason),
         budget=(TRIALS, "trials in all"),
         cluster=workers.lines,
@@ -79,6 +84,13 @@ def without_objective(draft: Draft, *, leaves_value: bool, reason: str = "") -> 
 _LEAVES_VALUE = "the value is what the script leaves in val_to_return"
 
 
+def with_score(draft: Draft, score: Candidate, direction: Direction | None) -> Draft:
+    """Return the draft of a script that was not run, and of which it is known where its score will be."""
+    return msgspec.structs.replace(
+        draft, objective=score, direction=direction, value_comment=f"{score.name}, which improvelib writes"
+    )
+
+
 class Remedy(msgspec.Struct, frozen=True):
     """What may help a script that has failed: a keyword with its value, and why."""
 
@@ -89,8 +101,11 @@ class Remedy(msgspec.Struct, frozen=True):
 
 def with_remedy(draft: Draft, remedy: Remedy) -> Draft:
     """Return the draft with a remedy beside those that it has."""
-    if remedy.keyword == "link":
-        return msgspec.structs.replace(draft, links=(*draft.links, remedy.value))
+    match remedy.keyword:
+        case "link":
+            return msgspec.structs.replace(draft, links=(*draft.links, remedy.value))
+        case "run_in":
+            return msgspec.structs.replace(draft, run_in=(remedy.value, remedy.reason))
     before = f"{draft.prepare}; " if draft.prepare else ""
     return msgspec.structs.replace(draft, prepare=f"{before}{remedy.value}")
 

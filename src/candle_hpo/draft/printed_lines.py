@@ -216,24 +216,35 @@ def _step_name(label: str) -> str:
 
 
 def _columns(text: str) -> Iterator[Slot]:
-    """Yield the columns of tables that are printed with one line of headings: `epoch  loss  accuracy`."""
+    """Yield the columns of tables that are printed with one line of headings: `epoch  loss  accuracy`.
+
+    R and pandas print the number of each row before it, and R a single number below its name.
+    """
     lines = [line for line in text.split("\n")[-_MOST_LINES:] if len(line) <= _LONGEST]
     headings: list[str] = []
     rows: list[list[str]] = []
+    is_numbered = False
     for line in [*lines, "end of it"]:
         words = re.split(r"\s*[|,]\s*|\s+", line.strip(" \t|"))
-        if headings and len(words) == len(headings) and all(_NUMBER.fullmatch(each) for each in words):
-            rows.append(words)
+        if headings and not rows:
+            is_numbered = len(words) == len(headings) + 1 and words[0].isdecimal()
+        if headings and len(words) == len(headings) + is_numbered and all(_NUMBER.fullmatch(each) for each in words):
+            rows.append(words[is_numbered:])
             continue
         if headings and not rows and not line.strip(" \t|+-=:"):
             continue  # between headings and rows
         if rows:
-            yield from _of_table(headings, rows)
-        are_names = len(words) > 1 and all(re.fullmatch(r"[A-Za-z_][\w/@%.()-]*", each) for each in words)
+            yield from _of_table(headings, rows, is_numbered=is_numbered)
+        are_names = all(re.fullmatch(r"[A-Za-z_][\w/@%.()-]*", each) for each in words)
         headings, rows = (words if are_names else []), []
 
 
-def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Slot]:
+def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numbered: bool) -> Iterator[Slot]:
+    before = r"\d+[\s|]+" if is_numbered else ""
+    if len(headings) == 1 and not is_numbered:  # its name is what finds it
+        if len(rows) > 1:
+            return
+        before = rf"{re.escape(headings[0])}[ \t]*\n[ \t]*"
     step = next((at for at, name in enumerate(headings) if name.lower() in STEPS), None)
     for column, label in enumerate(headings):
         if column == step:
@@ -247,5 +258,5 @@ def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterato
                 cells.append(rf"(?P<{_step_name(heading)}>\d+)")
             else:
                 cells.append(r"[^\s|,]+")
-        pattern = r"^[\s|]*" + r"[\s|,]+".join(cells) + r"[\s|]*$"
+        pattern = r"^[\s|]*" + before + r"[\s|,]+".join(cells) + r"[\s|]*$"
         yield Slot(label, "", float(rows[-1][column]), len(rows), step is not None, (pattern,))

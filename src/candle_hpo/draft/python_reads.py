@@ -76,6 +76,8 @@ def positional_options(module: Module) -> list[Option]:
                 continue
         place, kind, default = _argument_in(module, value)
         if place > 0:
+            default = _set_before(module, name, node.lineno) if default is None else default
+            kind = kind_of(default) if kind is Kind.TEXT else kind
             found.setdefault(
                 place,
                 Option(
@@ -84,6 +86,18 @@ def positional_options(module: Module) -> list[Option]:
                 ),
             )  # fmt: skip
     return [found[place] for place in sorted(found)] if sorted(found) == list(range(1, len(found) + 1)) else []
+
+
+def _set_before(module: Module, name: str, line: int) -> object:
+    """Return what a name has before this line, where one line alone gives it something: `rate = 0.1`."""
+    values = [
+        node.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign) and node.lineno < line
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id == name
+    ]
+    return module.value_or_none(values[0]) if len(values) == 1 else None
 
 
 def _argument_in(module: Module, node: ast.expr) -> tuple[int, Kind, object]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, longest, name_of
+from candle_hpo.draft.python_argparse import with_defaults_set
 from candle_hpo.draft.python_parsers import command_name
-from candle_hpo.draft.python_values import Module, called, keywords_of
+from candle_hpo.draft.python_values import Module, called, calls_in, keywords_of
 
 
 class _Declared(NamedTuple):
@@ -104,6 +105,8 @@ def fire_options(module: Module) -> tuple[list[Option], list[str]]:
 
 def tyro_options(module: Module) -> list[Option]:
     """Return the options of the functions or dataclasses that are given to `tyro.cli`."""
+    if any("default" in keywords_of(call) for call in calls_in(module.tree) if called(call) == "cli"):
+        return []  # all defaults are those of this object, which only running the script shows
     return [option for name in _given_to(module, "cli") for option in _of_tyro(module, name, "")]
 
 
@@ -111,7 +114,8 @@ def _of_tyro(module: Module, name: str, prefix: str) -> Iterator[Option]:
     for each in _members(module, name):
         said = module.annotation(each.annotation)
         if said.nested is not None:
-            yield from _of_tyro(module, said.nested.name, f"{prefix}{each.name}.")
+            for inner in _of_tyro(module, said.nested.name, f"{prefix}{each.name}."):
+                yield inner if _is_plain(each.default) else _without_default(inner)
             continue
         path = f"{prefix}{each.name}"
         option = "--" + path.replace("_", "-")
@@ -119,16 +123,27 @@ def _of_tyro(module: Module, name: str, prefix: str) -> Iterator[Option]:
         yield _simple(module, each._replace(name=path), option, if_false)
 
 
+def _is_plain(default: ast.expr | None) -> bool:
+    """Return whether an object in a field has the defaults of its class: `Optimizer()`, and not `Optimizer(lr=1)`."""
+    return default is None or (isinstance(default, ast.Call) and not default.args and not default.keywords)
+
+
+def _without_default(option: Option) -> Option:
+    why = "the script sets its default itself" if option.kind is Kind.FLAG else ""
+    return msgspec.structs.replace(option, default=None, left_alone=why)
+
+
 def dataclass_options(module: Module) -> tuple[list[Option], bool]:
     """Return the options of transformers' `HfArgumentParser`, and whether it has classes from elsewhere."""
     found: list[Option] = []
     is_elsewhere = False
     for name in _given_to(module, "HfArgumentParser"):
-        is_elsewhere |= name not in module.classes
+        bases = module.classes[name].bases if name in module.classes else ()
+        is_elsewhere |= name not in module.classes or any(called(each) not in module.classes for each in bases)
         for each in _members(module, name):
             option = _simple(module, each, f"--{each.name}", f"--no_{each.name}")
             found.append(option if option.default is True else msgspec.structs.replace(option, if_false=""))
-    return found, is_elsewhere
+    return with_defaults_set(module, found), is_elsewhere
 
 
 def _simple(module: Module, its: _Declared, option: str, if_false: str) -> Option:
@@ -160,21 +175,26 @@ def _given_to(module: Module, function: str) -> list[str]:
 
 
 def _members(module: Module, name: str) -> Iterator[_Declared]:
+    """Yield the parameters of a function, or the fields of a class; one that a class has from another, as it says."""
     if name in module.functions:
         yield from _parameters(module.functions[name])
     elif name in module.classes:
         cls = module.classes[name]
-        for base in cls.bases:
-            yield from _members(module, called(base))
-        for each in cls.body:
-            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                is_required, default = each.value is None, each.value
-                if isinstance(default, ast.Call) and called(default) in ("field", "Field", "arg"):
-                    its = keywords_of(default)
-                    is_required = not {"default", "default_factory"} & its.keys()
-                    factory = its.get("default_factory")
-                    default = factory.body if isinstance(factory, ast.Lambda) else its.get("default")
-                yield _Declared(each.target.id, each.annotation, default, is_required, each.lineno)
+        bases = [base for each in reversed(cls.bases) if (base := called(each)) != name]
+        inherited = [each for base in bases for each in _members(module, base)]
+        yield from {each.name: each for each in (*inherited, *_fields(cls))}.values()
+
+
+def _fields(cls: ast.ClassDef) -> Iterator[_Declared]:
+    for each in cls.body:
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            is_required, default = each.value is None, each.value
+            if isinstance(default, ast.Call) and called(default) in ("field", "Field", "arg"):
+                its, first = keywords_of(default), next(iter(default.args), None)
+                is_required = first is None and not {"default", "default_factory"} & its.keys()
+                factory = its.get("default_factory")
+                default = factory.body if isinstance(factory, ast.Lambda) else its.get("default", first)
+            yield _Declared(each.target.id, each.annotation, default, is_required, each.lineno)
 
 
 def _parameters(function: ast.FunctionDef) -> Iterator[_Declared]:

@@ -46,17 +46,23 @@ class Module:
         self.functions: dict[str, ast.FunctionDef] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self._constants: dict[str, ast.expr] = {}
+        self._lines: dict[str, list[int]] = {}  # those that give a name something, whatever and wherever
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                self.functions.setdefault(node.name, node)
-            elif isinstance(node, ast.ClassDef):
-                self.classes.setdefault(node.name, node)
+            match node:
+                case ast.FunctionDef(name=name):
+                    self.functions.setdefault(name, node)
+                case ast.ClassDef(name=name):
+                    self.classes.setdefault(name, node)
+                case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+                    self._lines.setdefault(name, []).append(node.lineno)
+                case ast.alias(name=name, asname=asname):
+                    self._lines.setdefault(asname or name, []).append(node.lineno)
         for statement in tree.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self._constants[name] = value
+                    self._constants.setdefault(name, value)
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    self._constants[name] = value
+                    self._constants.setdefault(name, value)
 
     def imports(self, *names: str) -> bool:
         """Return whether one of these modules is imported, anywhere."""
@@ -76,7 +82,8 @@ class Module:
             raise Unknown
         match node:
             case ast.Constant(value=bool() | int() | float() | str() | None as constant):
-                return constant
+                if not isinstance(constant, float) or math.isfinite(constant):
+                    return constant
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 value = self.value(operand, depth + 1)
                 if isinstance(value, int | float):
@@ -87,7 +94,7 @@ class Module:
                     return _ARITHMETIC[type(operator)](a, b)
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 return [self.value(each, depth + 1) for each in elements]
-            case ast.Name(id=name) if name in self._constants:
+            case ast.Name(id=name, lineno=line) if name in self._constants and self._is_set_once(name, line):
                 return self.value(self._constants[name], depth + 1)
             case ast.Attribute(value=ast.Name(id=name), attr="value") if name in self.classes:
                 raise Unknown
@@ -99,6 +106,10 @@ class Module:
                 return self.value(argument, depth + 1)
         raise Unknown
 
+    def _is_set_once(self, name: str, line: int) -> bool:
+        """Return whether nothing before this line gives a name anything but its constant."""
+        return sum(each <= line for each in self._lines[name]) == 1 and self._constants[name].lineno <= line
+
     def value_or_none(self, node: ast.expr | None) -> object:
         """Return the value of a node as `value` does, and None where the text does not show it."""
         try:
@@ -108,12 +119,13 @@ class Module:
 
     def _member(self, name: str, attribute: str) -> object:
         """Return the value of a member of an enumeration."""
-        members = self._members(name)
+        members = self.members(name)
         if attribute not in members:
             raise Unknown
         return members[attribute]
 
-    def _members(self, name: str) -> dict[str, object]:
+    def members(self, name: str) -> dict[str, object]:
+        """Return the members of an enumeration of this name, with their values; none where it is none."""
         cls = self.classes.get(name)
         if cls is None or not any("Enum" in ast.unparse(base) for base in cls.bases):
             return {}
@@ -134,7 +146,7 @@ class Module:
                 except SyntaxError:
                     return Annotation()
             case ast.Name(id=name) | ast.Attribute(attr=name):
-                if members := self._members(name):
+                if members := self.members(name):
                     return Annotation(Kind.TEXT, tuple(members.values()))
                 if name in self.classes:
                     return Annotation(nested=self.classes[name])
@@ -179,6 +191,29 @@ def called(node: ast.expr) -> str:
 def keywords_of(call: ast.Call) -> dict[str, ast.expr]:
     """Return the arguments of a call that are given by their names."""
     return {each.arg: each.value for each in call.keywords if each.arg}
+
+
+def listed(module: Module, node: ast.expr | None) -> tuple[object, ...]:
+    """Return the elements of a list, a range or the keys of a dictionary, as far as the text shows them."""
+    match node:
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
+            return tuple(module.value_or_none(each) for each in elements)
+        case ast.Call(func=ast.Name(id="range"), args=args) if args:
+            ends = [module.value_or_none(each) for each in args]
+            whole = [each for each in ends if isinstance(each, int)]
+            return tuple(range(*whole)[:100]) if len(whole) == len(ends) <= 3 else ()
+        case ast.Call(args=[first], func=ast.Name(id="list" | "sorted" | "tuple")):
+            return listed(module, first)
+        case ast.Name(id=name) if members := module.members(name):
+            return tuple(members.values())
+        case ast.Name():
+            value = module.value_or_none(node)
+            return tuple(value) if isinstance(value, list) else ()
+        case ast.Dict(keys=keys):
+            return tuple(module.value_or_none(each) for each in keys)
+        case ast.Call(func=ast.Attribute(value=ast.Dict() as inner, attr="keys")):
+            return listed(module, inner)
+    return ()
 
 
 def calls_in(tree: ast.AST) -> Iterator[ast.Call]:

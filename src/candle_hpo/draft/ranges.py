@@ -108,7 +108,7 @@ def _in_words(name: str) -> str:
 
 def with_usual_value(option: Option) -> Option:
     """Return an option whose default is not known with the value that is usual for its name, if there is one."""
-    if option.default is not None or option.choices:
+    if option.default is not None or option.choices or option.left_alone:
         return option
     name = option.name.lower()
     if is_rate(name) and option.kind in (Kind.NUMBER, Kind.TEXT):
@@ -122,7 +122,7 @@ def with_usual_value(option: Option) -> Option:
 def range_of(option: Option) -> Range | None:
     """Return the range of an option; None where there is nothing to vary: a path, a seed, a text."""
     name, usual = _in_words(option.name), option.default
-    if _FIXED.search(name) or isinstance(usual, list):
+    if _FIXED.search(name) or isinstance(usual, list) or option.left_alone:
         return None
     if option.kind is Kind.FLAG:
         is_left = name.startswith(("no_", "use_cuda"))

@@ -19,7 +19,8 @@ from candle_hpo.draft.options import (
     number_or_text,
     without_doubles,
 )
-from candle_hpo.draft.python_parsers import absl_options, argparse_options, click_options
+from candle_hpo.draft.python_argparse import argparse_options
+from candle_hpo.draft.python_parsers import absl_options, click_options
 from candle_hpo.draft.python_reads import (
     environment_options,
     hyperparameter_options,
@@ -34,6 +35,7 @@ from candle_hpo.script.reading import read_script
 _PARSERS = (
     "argparse", "click", "typer", "absl", "fire", "tyro", "docopt", "jsonargparse", "configargparse", "tap", "plac",
     "simple_parsing", "optparse", "transformers", "pytorch_lightning", "lightning", "hydra", "omegaconf", "getopt",
+    "improvelib", "pydantic_settings", "defopt", "cyclopts", "clize", "argh", "clipstick", "yacs",
 )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def reads_command_line(text: str, language: Language) -> bool:
 def _of_python(text: str, names: list[str]) -> Options:
     try:
         module = Module(ast.parse(text))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: the parser's own stack
         return Options(Way.ARGUMENTS, is_elsewhere=True)
     if names:
         return Options(Way.VARIABLES, tuple(hyperparameter_options(module, names)), "hyperparams")
@@ -108,9 +110,9 @@ def _declared(module: Module) -> tuple[list[Option], str, list[str], bool]:
     found = absl_options(module)
     if found:
         return found, "absl", [], False
-    found, commands = argparse_options(module)
-    is_elsewhere = not found and module.imports(*_PARSERS)
-    return found, "argparse", commands, is_elsewhere
+    declared = argparse_options(module)
+    is_elsewhere = declared.is_elsewhere or (not declared.options and module.imports(*_PARSERS))
+    return declared.options, "argparse", declared.commands, is_elsewhere
 
 
 _OPTION_OF_R = re.compile(r"\b(?:make_option|add_option|add_argument)\s*\(")
@@ -130,7 +132,8 @@ def _of_r(text: str, names: list[str]) -> Options:
     if found:
         return Options(Way.ARGUMENTS, without_doubles(found), "optparse")
     if "commandArgs" in text:
-        return Options(Way.ARGUMENTS, tuple(_positional_of_r(text)), "commandArgs", is_elsewhere=True)
+        places = tuple(_positional_of_r(text))
+        return Options(Way.ARGUMENTS, places, "commandArgs", is_elsewhere=not places)
     of_environment = [
         _variable(match["name"], match["default"], text.count("\n", 0, match.start()) + 1)
         for match in re.finditer(

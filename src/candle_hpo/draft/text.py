@@ -24,7 +24,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `script` is as it is written in the file, a value of bash; `source` is where all this is from. `searched` are the
     names of the ranges that are switched on. `objective` is None where the script leaves its value itself, or where
     none is known: then `why_none` says why. Without a `direction`, its name does not show it. `others` are further
-    candidates. `budget` and `workers` come with a comment each.
+    candidates. `budget`, `workers` and `run_in` come with a comment each.
     """
 
     script: str
@@ -36,6 +36,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     budget: tuple[int, str]
     cluster: tuple[str, ...] = ()
     model_command: str = ""
+    why_command: str = ""
+    run_in: tuple[str, str] = ("", "")
     prepare: str = ""
     links: tuple[str, ...] = ()
     objective: Candidate | None = None
@@ -88,11 +90,16 @@ def _control(draft: Draft) -> Iterator[str]:
         if style := style_of(draft.options.found):
             yield f'argument_style="{style}"'
     if draft.options.way is Way.CONFIGURATION:
-        yield f"config_file={quoted(draft.options.config)}"
+        its = draft.options
+        yield f"stdin_file={quoted(its.stdin)}" if its.stdin else f"config_file={quoted(its.config)}"
         if draft.options.config_words:
             yield f"script_args={quoted(draft.options.config_words)}"
     if draft.model_command:
+        if draft.why_command:
+            yield f"# {draft.why_command[0].upper()}{draft.why_command[1:]}:"
         yield f"model_command={quoted(draft.model_command)}"
+    if draft.run_in[0]:
+        yield _with_comment(f'run_in="{draft.run_in[0]}"', f"{draft.run_in[1]}: trials have copies of its folder")
     if draft.links:
         yield f"link={quoted(', '.join(draft.links))}"
     if draft.prepare:
@@ -145,7 +152,8 @@ def script_args_of(options: Options) -> str:
 def style_of(options: Sequence[Option]) -> str:
     """Return the `argument_style` of options, with those that are exceptions to it; "" for the usual one."""
     named = [each for each in options if each.option or each.if_false]
-    is_joined = bool(named) and all(each.option.endswith("=") for each in named)
+    with_value = [each for each in named if each.kind is not Kind.FLAG]
+    is_joined = bool(with_value) and all(each.option.endswith("=") for each in with_value)
     named = [msgspec.structs.replace(each, option=each.option.removesuffix("=")) for each in named]
     if is_joined and not any(each.option.startswith("-") for each in named):
         return "name=value"
@@ -190,7 +198,7 @@ def said_of(option: Option) -> str:
     guess = "a guess: its text shows no value" if option.is_guessed else ""
     is_given = isinstance(option.default, str) and option.default != ""
     secret = "a secret? it would lie in each trial's folder" if is_given and may_be_secret(option.name) else ""
-    return "; ".join(each for each in (choices, amount, guess, secret) if each)
+    return option.left_alone or "; ".join(each for each in (choices, amount, guess, secret) if each)
 
 
 def _space(draft: Draft) -> Iterator[str]:

@@ -23,7 +23,7 @@ _WORDS: dict[Form, dict[str, str]] = {
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)  # not 007, which is a name
 _OF_SHELL = re.compile(r"\$\(\s*(.*?)\s*\)|`\s*(.*?)\s*`|\$\{(\w+)\}|\$([A-Za-z_]\w*)")
 _UNKNOWN = "\0"  # in the place of what only bash knows
-_MAY_BE_FILE = re.compile(r"[^\s/].*(?:/.*|\.\w{1,6})")
+_MAY_BE_FILE = re.compile(r"(?!\./$)[^\s/].*(?:/.*|\.\w{1,6})")
 
 
 class ValueNotes:

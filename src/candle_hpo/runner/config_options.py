@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from candle_hpo.draft.options import Kind, Option, Options, Way, fitting, kind_of
@@ -14,17 +15,21 @@ from candle_hpo.inputfile.handed_files import form_of
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".nml")
 _LITERAL = re.compile(rf"[\"']([\w./-]+(?:{'|'.join(map(re.escape, _SUFFIXES))}))[\"']")
 _OF_JSON = re.compile(r"conf|cfg|param|setting|hyp|option|args", re.IGNORECASE)  # else it may be a result
+_D_EXPONENT = re.compile(r"^([+-]?[\d.]+)[dD](?=[+-]?\d+$)")  # of Fortran
 _MOST_READ = 1_000_000  # bytes, of a file with hyperparameters
 
 
-def with_configuration(options: Options, text: str, here: Path) -> Options:
+def with_configuration(options: Options, text: str, here: Path, *, is_program: bool = False) -> Options:
     """Return the numbers and switches of the configuration file of a script, in the place of its options.
 
-    The file is the default of one of them, or the one that its text names, from where the user stands. The options are
-    as they were where there is none, or several.
+    The file is the default of one of them, or the one that its text names, from where the user stands; the name of one
+    that a program reads is somewhere in it. The options are as they were where there is none, or several.
     """
     named = [(Path(each.default), each) for each in options.found if isinstance(each.default, str) and not each.choices]
-    if not named and "__file__" not in text:
+    if not named and is_program:
+        beside = [each for each in sorted(here.iterdir()) if each.suffix.lower() in _SUFFIXES and each.name in text]
+        named = [(each, Option(name="")) for each in beside]
+    elif not named and "__file__" not in text:
         named = [(here / name, Option(name="")) for name in dict.fromkeys(_LITERAL.findall(text))]
     files = [(path, each) for path, each in named if _is_configuration(path, each.name)]
     if len(files) != 1:
@@ -34,6 +39,12 @@ def with_configuration(options: Options, text: str, here: Path) -> Options:
     shown = path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
     handed = " ".join([option.option, "{config}"]).strip().replace("= ", "=") if option.name else ""
     return Options(Way.CONFIGURATION, found, path.name, config=shown, config_words=handed) if found else options
+
+
+def with_standard_input(path: Path, words: Sequence[str]) -> Options:
+    """Return the values of a file that a script reads on its standard input, with these words on its command line."""
+    handed = shlex.join(words)
+    return Options(Way.CONFIGURATION, tuple(_values_in(path)), path.name, config_words=handed, stdin=path.as_posix())
 
 
 def _is_configuration(path: Path, name: str) -> bool:
@@ -59,7 +70,7 @@ def _values_in(path: Path) -> Iterator[Option]:
     for place in places:
         written = text[place.start : place.end]
         try:
-            value = fitting(yaml.safe_load(written), Kind.NUMBER)
+            value = fitting(yaml.safe_load(_D_EXPONENT.sub(r"\1e", written)), Kind.NUMBER)
         except yaml.YAMLError:
             continue
         if isinstance(value, float) and re.fullmatch(r"[+-]?\d+", written):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -12,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
+from candle_hpo.draft.candle_models import is_model_of_candle, options_of_parameter_file, parameter_file_of
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
@@ -24,28 +25,29 @@ from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.draft.python_reads import numbers_of_script
 from candle_hpo.draft.ranges import Range, range_of
 from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
+from candle_hpo.draft.starts import Start, options_of_notebook, start_of_notebook, start_of_text
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
-from candle_hpo.launch.measuring.missing_file import missing_names
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_text import as_read
 from candle_hpo.launch.measuring.report_watch import reports_in_file
-from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.launch.measuring.result_file import read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
-from candle_hpo.runner.config_options import with_configuration
+from candle_hpo.runner.config_options import with_configuration, with_standard_input
 from candle_hpo.runner.listener import Say
+from candle_hpo.runner.neighbours import remedy_of
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 from candle_hpo.runner.submission import uses_slurm
 from candle_hpo.script.questions import ask_for_help
-from candle_hpo.script.reading import read_script
+from candle_hpo.script.reading import read_script, script_text
 
+NOTEBOOK = ".ipynb"
 _SECONDS_FOR_HELP = 60.0
 MOST_SECONDS = 600  # of the run with its defaults
 _MOST_READ = 4_000_000  # bytes, of the output and of each file
@@ -70,21 +72,29 @@ class Ran(msgspec.Struct, frozen=True):
 def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Options:
     """Return what a script can be given: as its text says it, or else as it answers to `--help`."""
     script = Path(settings.model_script)
+    if script.suffix == NOTEBOOK:
+        return options_of_notebook(script_text(script), script.name)
     text = ""
     if settings.language is not Language.PROGRAM:
-        text = script.read_text(encoding="utf-8", errors="replace")
+        text = script_text(script)
+    if settings.language is Language.PYTHON and is_model_of_candle(text):
+        parameters = script.parent / parameter_file_of(text)
+        if parameters.is_file():
+            return options_of_parameter_file(script_text(parameters), parameters.name)
     read = options_of_script(text, settings.language)
     if not read.is_elsewhere and (read.found or not _imports_a_parser(script, text)):
         return read
     say(f"Its text does not show all of its options; asking {script.name} --help ...")
-    command = {
-        Language.PYTHON: [interpreter.path, str(script)],
-        Language.R: [interpreter.path, str(script)],
-        Language.BASH: [interpreter.path, str(script)],
-        Language.PROGRAM: [str(script)],
-    }[settings.language]
+    command, python_path = [interpreter.path, str(script)], settings.supp_pythonpath
+    if settings.start and settings.start.module:
+        command = [interpreter.path, "-m", settings.start.module]
+        python_path = str(script.parents[settings.start.module.count(".")])
+    elif settings.start:
+        command = [interpreter.path, *(str(script) if each == "{script}" else each for each in settings.start.words)]
+    elif settings.language is Language.PROGRAM:
+        command = [str(script)]
     environment = environment_of_script(
-        (*site_modules(False), *modules_of(settings)), settings.supp_pythonpath, settings.supp_r_libs
+        (*site_modules(False), *modules_of(settings)), python_path, settings.supp_r_libs
     )
     said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
     helped = options_in_help(said)
@@ -95,28 +105,75 @@ def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Opti
     return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
 
 
+def start_of(script: Path) -> Start:
+    """Return what starts a script, where that is not its interpreter alone, by its text and where it lies."""
+    if script.suffix == NOTEBOOK:
+        return start_of_notebook()
+    language = Language.of(script.name)
+    if language is Language.PROGRAM:
+        return Start()
+    text = script_text(script)
+    found = read_script(text, language, str(script.absolute())).relative_import
+    module = _name_in_package(script.absolute(), found.name) if found and not found.optional else ""
+    return start_of_text(text, language, module)
+
+
+def _name_in_package(script: Path, imported: str) -> str:
+    """Return the name of a script as a module of its package, from which it imports by so many points."""
+    levels = len(imported) - len(imported.lstrip("."))
+    while (script.parents[levels] / "__init__.py").is_file():
+        levels += 1
+    return ".".join([*(each.name for each in reversed(script.parents[:levels])), script.stem])
+
+
 def may_have_options(settings: Settings) -> bool:
     """Return whether a script, of which no option was found, looks at its command line all the same."""
     if settings.language is Language.PROGRAM:
         return True
     script = Path(settings.model_script)
-    text = script.read_text(encoding="utf-8", errors="replace")
+    text = script_text(script)
     return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
 
 
 def with_configuration_file(options: Options, settings: Settings) -> Options:
-    """Return the values of a script's configuration file, where none of its own options has a range."""
-    if settings.language is Language.PROGRAM or any(range_of(each) is not None for each in options.found):
+    """Return the values of a script's configuration file, where none of its own options has a range.
+
+    A program has the names of such files in it, too.
+    """
+    if any(range_of(each) is not None for each in options.found):
         return options
-    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
-    return with_configuration(options, text, Path.cwd())
+    script = Path(settings.model_script)
+    if settings.language is not Language.PROGRAM:
+        return with_configuration(options, script_text(script), Path.cwd())
+    with script.open("rb") as file:
+        text = file.read(_MOST_READ).decode("latin-1")
+    return with_configuration(options, text, Path.cwd(), is_program=True)
+
+
+def of_standard_input(given: Sequence[str], script: str) -> Options | None:
+    """Return what a script reads on its standard input, where that is given as by hand: `< run.nml`; else None.
+
+    Raises `InputError` for a file in which nothing is found that could vary.
+    """
+    words = [part for word in given for part in (("<", word[1:]) if word[:1] == "<" and word != "<" else (word,))]
+    if "<" not in words[:-1]:
+        return None
+    at = words.index("<")
+    options = with_standard_input(Path(words[at + 1]), [*words[:at], *words[at + 2 :]])
+    if options.found:
+        return options
+    raise InputError(
+        f"{script}: {words[at + 1]} has no numbers with names that could vary, as a namelist or a file in YAML, JSON, "
+        "TOML or INI has; write {{ name }} in the place of each value that is to vary, and name the file in stdin_file "
+        "(docs/model-scripts.md)"
+    )
 
 
 def constants_of(settings: Settings) -> list[Range]:
     """Return what a script in Python sets to a number at its top level, and could be searched."""
     if settings.language is not Language.PYTHON:
         return []
-    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+    text = script_text(Path(settings.model_script))
     return [found for each in numbers_of_script(text) if (found := range_of(each)) is not None]
 
 
@@ -129,7 +186,7 @@ def _imports_a_parser(script: Path, text: str) -> bool:
         for file in (script.parent / f"{name}.py", *sorted((script.parent / name).glob("*.py"))[:_MOST_FILES])
         if file.is_file()
     ]
-    return any(has_parser(file.read_text(encoding="utf-8", errors="replace")) for file in files)
+    return any(has_parser(script_text(file)) for file in files)
 
 
 def with_whole_paths(options: Options, script: Path) -> Options:
@@ -164,24 +221,26 @@ def run_with_defaults(request: InputFile) -> Ran:
     settings = msgspec.structs.replace(request.settings, trial_timeout=MOST_SECONDS)
     interpreter = find_interpreter(settings, modules_of(settings))
     request = msgspec.structs.replace(request, settings=settings)
-    outcome = run_trial_here(request, request.default_model, interpreter, drawn_seed(settings), paths, paths.run)
+    where = paths.copy_of_script if settings.run_in == "script" else paths.run
+    outcome = run_trial_here(request, request.default_model, interpreter, drawn_seed(settings), paths)
     if outcome.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if has_failed(outcome):
-        return Ran(outcome, paths, remedy=_remedy(paths, Path(settings.model_script)))
+        return Ran(outcome, paths, remedy=remedy_of(paths, where, settings))
     named = None
     if settings.language is not Language.PROGRAM:
-        text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+        text = script_text(Path(settings.model_script))
         named = named_by_text(text, settings.language)
-    return Ran(outcome, paths, tuple(_candidates(paths, set(request.default_model), named)))
+    return Ran(outcome, paths, tuple(_candidates(paths, where, set(request.default_model), named)))
 
 
 def leaves_its_value(settings: Settings) -> bool:
     """Return whether a script leaves its value in one of candle's own ways, by its text."""
     if settings.language is Language.PROGRAM:
         return False
-    text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
-    return bool(read_script(text, settings.language).leaves_value) or "CANDLE_RESULT_FILE" in text
+    text = script_text(Path(settings.model_script))
+    of_candle = settings.language is Language.PYTHON and is_model_of_candle(text)
+    return bool(read_script(text, settings.language).leaves_value) or "CANDLE_RESULT_FILE" in text or of_candle
 
 
 def workers_of_this_machine(settings: Settings) -> Workers:
@@ -210,49 +269,30 @@ def has_failed(outcome: Outcome) -> bool:
     return outcome.failure is None or outcome.failure.kind is not FailureKind.NO_VALUE
 
 
-def _remedy(paths: TrialPaths, script: Path) -> Remedy | None:
-    """Return what may help a script whose last words miss a file, or a folder, that it names from where it stands."""
-    here = Path.cwd()
-    for line in reversed(last_lines(paths.output, 10)):
-        for name in missing_names(line, paths.run):
-            path = Path(name)
-            if path.is_absolute() or not path.parts or (paths.run / path).exists():
-                continue
-            first, folders = path.parts[0], dict.fromkeys((here, script.parent))
-            found = next((each / first for each in folders if (each / path).exists()), None)
-            if found is not None:
-                where = found.relative_to(here) if found.is_relative_to(here) else found
-                return Remedy("link", str(where), f"{name} is not in its folder")
-            if (
-                len(path.parts) > 1
-                and not (paths.run / path.parent).exists()
-                and re.fullmatch(r"[\w/-]+", str(path.parent))
-            ):
-                return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
-    return None
-
-
-def _candidates(paths: TrialPaths, names: Collection[str], named: tuple[str, Direction] | None) -> Iterator[Candidate]:
+def _candidates(
+    paths: TrialPaths, where: Path, names: Collection[str], named: tuple[str, Direction] | None
+) -> Iterator[Candidate]:
     """Yield what may be the objective, and is found again by its keywords, the likeliest first.
 
+    `where` is the working directory, in which a script leaves its files.
     What is printed without a name is what the script's text has `named`, if that says it.
     """
     with paths.output.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - _MOST_READ))
         text = as_read(file.read())
     found = [with_name(each, *named) if named and each.is_bare else each for each in printed_candidates(text)]
-    for path in _files_in(paths.run):
-        name = path.relative_to(paths.run).as_posix()
+    for path in _files_in(where):
+        name = path.relative_to(where).as_posix()
         found += file_candidates(name, path.read_text(encoding="utf-8", errors="replace"))
     found = worth_showing(sorted(found, key=lambda each: -each.worth), names)
     seen = set()
     for candidate in found:
         if candidate.file:
-            confirmed = _confirmed_in_file(candidate, paths)
+            confirmed = _confirmed_in_file(candidate, where)
         else:
             confirmed = _confirmed_in_output(candidate, paths.output, text[-_END_OF_OUTPUT:])
-        if confirmed is not None and (where := (confirmed.patterns, confirmed.file, confirmed.key)) not in seen:
-            seen.add(where)
+        if confirmed is not None and (source := (confirmed.patterns, confirmed.file, confirmed.key)) not in seen:
+            seen.add(source)
             yield confirmed
 
 
@@ -282,9 +322,9 @@ def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candid
     return None
 
 
-def _confirmed_in_file(candidate: Candidate, paths: TrialPaths) -> Candidate | None:
+def _confirmed_in_file(candidate: Candidate, where: Path) -> Candidate | None:
     """Return a candidate whose keywords find its number, as a trial will; None where they do not."""
-    path, key = paths.run / candidate.file, candidate.key or None
+    path, key = where / candidate.file, candidate.key or None
     try:
         if read_file(path, key).value != candidate.value:
             return None

@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from candle_hpo.core.command_words import PYTHON, placeholders
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.launch.command import modules_of
@@ -13,7 +15,7 @@ from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.preload import Preload, preload_of
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.script.questions import find_modules
-from candle_hpo.script.words import Mention, ScriptReading
+from candle_hpo.script.words import AddedFolder, Mention, ScriptReading
 
 
 def has_known_interpreter(settings: Settings) -> bool:
@@ -32,6 +34,10 @@ def notes_on_imports(
     script, language, modules = Path(settings.model_script).name, settings.language, reading.modules
     if not has_known_interpreter(settings):
         return []
+    if settings.run_in == "script":  # a copy of its folder is where it runs
+        beside = Path(settings.model_script).parent
+        folders = (AddedFolder(each.line, str(beside / each.path) if each.path else "") for each in reading.folders)
+        reading = msgspec.structs.replace(reading, folders=tuple(folders))
     python_path, module = settings.supp_pythonpath or "", settings.start.module if settings.start else ""
     if module:  # from the folder of its package
         python_path += f"{os.pathsep}{Path(settings.model_script).parents[module.count('.')]}"

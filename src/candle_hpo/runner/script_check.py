@@ -22,7 +22,7 @@ from candle_hpo.process.modules import environment_with
 from candle_hpo.runner.import_check import has_known_interpreter, notes_on_imports
 from candle_hpo.runner.option_check import Comparison, compare_options, option_of
 from candle_hpo.script.questions import syntax_error
-from candle_hpo.script.reading import read_script
+from candle_hpo.script.reading import read_script, script_text
 from candle_hpo.script.words import Mention
 
 # What a bash script may do before a line that `bash -n` takes for wrong, so that it is right or never read.
@@ -46,7 +46,7 @@ class ScriptCheck:
         self._name, self._language, self._host = self._path.name, settings.language, settings.host
         try:
             is_text = self._language is not Language.PROGRAM
-            self._text = self._path.read_text(encoding="utf-8", errors="replace") if is_text else ""
+            self._text = script_text(self._path) if is_text else ""
         except OSError as error:
             raise MachineError(
                 f"{settings.model_script} cannot be read: {error.strerror}; check it with ls -l"

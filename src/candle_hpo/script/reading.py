@@ -5,7 +5,11 @@ Reading a text is a guess: what a script does not say plainly is not reported.
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
+from contextlib import suppress
+from pathlib import Path
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.script.python_script import read_python
@@ -29,6 +33,16 @@ _SYNTAX_OF_R = rf"""
 _CONSTANT_OF_R = re.compile(r"[ \t]*-?(?:\d[\w.+-]*|Inf|NaN|NULL|NA\w*|TRUE|FALSE)[ \t]*(?=$|[;#}\n])")
 _IN_BASH = re.compile(r"\bcandle_get_param\s+([\"']?)([A-Za-z_][\w.-]*)\1(?=[\s)`;|&]|$)")
 _WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
+
+
+def script_text(path: Path) -> str:
+    """Return the text of a script, in the encoding that it names; what is not of that is replaced. Raises `OSError`."""
+    content = path.read_bytes()
+    encoding = "utf-8-sig"
+    with suppress(SyntaxError):  # of an encoding that there is not
+        encoding = tokenize.detect_encoding(io.BytesIO(content).readline)[0]
+    text = content.decode(encoding, errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_script(text: str, language: Language, file: str = "") -> ScriptReading:

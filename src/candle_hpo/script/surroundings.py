@@ -17,7 +17,7 @@ from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.provenance import GitState, ScriptState, Surroundings
 from candle_hpo.process.modules import environment_of_script
 from candle_hpo.script.questions import ANSWER, WITH_MODULES_OF_PYTHON, ask, run_program
-from candle_hpo.script.reading import read_script
+from candle_hpo.script.reading import read_script, script_text
 from candle_hpo.script.version import ScriptWatch
 
 MOST_SECONDS = 20.0  # for all questions together
@@ -129,7 +129,7 @@ def _interpreter(settings: Settings, interpreter: str, modules: tuple[str, ...])
             )
             return name, dict(packages)
         case Language.R:
-            text = Path(settings.model_script).read_text(encoding="utf-8", errors="replace")
+            text = script_text(Path(settings.model_script))
             loaded = [each.name for each in read_script(text, Language.R).modules]
             ((name, *found),) = json.loads(ask([interpreter, "-e", _R, *loaded], environment, MOST_SECONDS))
             return name, dict(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from candle_hpo.process.memory import speaks_of_memory
 _LAST_WORDS = 5  # lines
 # As much as a launcher prints after the error of one of its processes, or the message of an exception has.
 _LINES_WITH_ERRORS, _BYTES_WITH_ERRORS = 400, 65_536
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the second is what a shell says of its last command
 _CUT_OFF = (
     "what it printed last was still on its way through another program when it ended, and did not arrive in time; "
@@ -104,6 +106,7 @@ def last_lines(output: Path, count: int, most_bytes: int = 16_384) -> list[str]:
             text = file.read().decode(errors="replace")
     except OSError:
         return []
+    text = _COLOUR.sub("", text)
     lines = ["".join(filter(_is_shown, line)).rstrip() for line in text.replace("\r", "\n").split("\n")]
     return [line for line in lines if line][-count:]
 

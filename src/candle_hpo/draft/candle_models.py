@@ -1,0 +1,67 @@
+"""CANDLE's own models, by their texts: `initialize_parameters` and `run`, with a file of default parameters."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from collections.abc import Iterator
+
+from candle_hpo.draft.options import Kind, Option, Options, Way, kind_of, without_doubles
+from candle_hpo.draft.python_values import Module
+
+_SECTION = "Global_Params"
+_NONE = "None in its file"
+
+
+def is_model_of_candle(text: str) -> bool:
+    """Return whether a script has the two functions by which CANDLE, and candle, run it."""
+    module = _module(text)
+    return module is not None and {"initialize_parameters", "run"} <= module.functions.keys()
+
+
+def parameter_file_of(text: str) -> str:
+    """Return the name of the file that a model takes its defaults from, beside itself; "" where none is shown."""
+    module = _module(text)
+    function = module.functions.get("initialize_parameters") if module else None
+    if module is None or function is None:
+        return ""
+    its = function.args
+    for parameter, default in zip(reversed(its.args), reversed(its.defaults), strict=False):
+        if parameter.arg == "default_model" and isinstance(name := module.value_or_none(default), str):
+            return name
+    return ""
+
+
+def options_of_parameter_file(text: str, name: str) -> Options:
+    """Return what a file of default parameters has, each a literal of Python, or else a text."""
+    return Options(Way.VARIABLES, without_doubles(_parameters(text)), name)
+
+
+def _parameters(text: str) -> Iterator[Option]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names as they are written
+    try:
+        parser.read_string(text)
+        entries = parser.items(_SECTION)
+    except configparser.Error:
+        return
+    for name, written in entries:
+        try:
+            value = ast.literal_eval(written)
+        except (ValueError, SyntaxError):
+            value = written
+        is_plain = isinstance(value, bool | int | float | str) or (
+            isinstance(value, list) and all(isinstance(each, int | float | str) for each in value)
+        )
+        if value is None:
+            why = "" if name == "learning_rate" else _NONE
+            yield Option(name=name, kind=Kind.NUMBER if not why else Kind.TEXT, left_alone=why)
+        elif is_plain:
+            yield Option(name=name, kind=kind_of(value), default=value)
+
+
+def _module(text: str) -> Module | None:
+    try:
+        return Module(ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

@@ -1,0 +1,104 @@
+"""What a script finds beside itself only where it stands: how its trials find it, too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.errors import InputError
+from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.paths import TrialPaths
+from candle_hpo.draft.plan import Remedy
+from candle_hpo.draft.starts import files_beside
+from candle_hpo.launch.measuring.missing_file import missing_names
+from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.script.folder import LARGEST, files_around_script
+from candle_hpo.script.reading import script_text
+
+# What each trial may get a copy of without a word; of a larger folder, only what is missing is linked.
+_MOST_COPIED = 500  # files
+_MOST_BYTES = 20_000_000
+_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+
+
+def neighbours(settings: Settings, known: Collection[str]) -> Remedy | None:
+    """Return what a script needs by whose text it reads files beside itself from where it runs; None for nothing.
+
+    `known` are files that its trials have anyway.
+    """
+    script = Path(settings.model_script)
+    if settings.language is Language.PROGRAM:
+        return None
+    names = [
+        name
+        for name in files_beside(script_text(script), settings.language)
+        if name not in known and (script.parent / name).exists() and Path(name).name != script.name
+    ]
+    return _found_beside(settings, names[0]) if names else None
+
+
+def remedy_of(paths: TrialPaths, where: Path, settings: Settings) -> Remedy | None:
+    """Return what may help a script whose last words miss a file, a module or a folder that it names relatively.
+
+    `where` is the working directory in which it failed.
+    """
+    here, script = Path.cwd(), Path(settings.model_script)
+    for line in reversed(last_lines(paths.output, 10)):
+        if (module := _MISSING_MODULE.search(line)) and settings.run_in != "script":
+            found = next(_files_of_module(script.parent, module[1].partition(".")[0]), None)
+            if found is not None:
+                return _copied(settings, f"the module {module[1]} is in a folder beside it")
+        for name in missing_names(line, where):
+            path = Path(name)
+            if path.is_absolute() or not path.parts or (where / path).exists():
+                continue
+            if (script.parent / path).exists() and (found_remedy := _found_beside(settings, name)):
+                return found_remedy
+            if path.parts[0] != ".." and (here / path).exists():
+                return Remedy("link", path.parts[0], f"{name} is not in its folder")
+            if (
+                len(path.parts) > 1
+                and not (where / path.parent).exists()
+                and re.fullmatch(r"[\w/-]+", str(path.parent))
+            ):
+                return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
+    return None
+
+
+def _files_of_module(folder: Path, name: str) -> Iterator[Path]:
+    yield from folder.glob(f"*/{name}.py")
+    yield from folder.glob(f"*/{name}/__init__.py")
+
+
+def _found_beside(settings: Settings, name: str) -> Remedy | None:
+    """Return how trials find what lies beside the script: in a copy of its folder, or by a link where that is large."""
+    parts, script = Path(name).parts, Path(settings.model_script)
+    if settings.run_in != "script":
+        target = script.parent / name
+        is_small = not target.is_file() or target.stat().st_size <= LARGEST
+        copied = _copied(settings, f"{name} is beside it") if parts[0] != ".." and is_small else None
+        if copied is not None:
+            return copied
+    if parts[0] == "..":
+        return None
+    found, here = script.parent / parts[0], Path.cwd()
+    where = found.relative_to(here) if found.is_relative_to(here) else found
+    return Remedy("link", str(where), f"{name} is not in its folder")
+
+
+def _copied(settings: Settings, reason: str) -> Remedy | None:
+    """Return that each trial has a copy of the script's folder; None where that is large, or it runs as a module."""
+    if settings.start and settings.start.module:
+        return None
+    try:
+        copied, large = files_around_script(msgspec.structs.replace(settings, run_in="script"))
+    except InputError:
+        return None
+    folder = Path(settings.model_script).parent
+    size = sum((folder / name).lstat().st_size for name in copied)
+    if large or len(copied) > _MOST_COPIED or size > _MOST_BYTES:
+        return None
+    return Remedy("run_in", "script", reason)
