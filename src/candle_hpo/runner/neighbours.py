@@ -15,7 +15,7 @@ from candle_hpo.draft.plan import Remedy
 from candle_hpo.draft.starts import files_beside
 from candle_hpo.launch.measuring.missing_file import missing_names
 from candle_hpo.launch.measuring.result import last_lines
-from candle_hpo.script.folder import LARGEST, files_around_script
+from candle_hpo.script.files_around_script import LARGEST, files_around_script
 from candle_hpo.script.reading import script_text
 
 # What each trial may get a copy of without a word; of a larger folder, only what is missing is linked.
