@@ -1,6 +1,6 @@
 """SLURM clusters with accounts: one database, and one slurmdbd, for all of them. All is ended with the tests.
 
-MariaDB and slurmdbd are started here and by nobody else, with files, a socket and a port of their own.
+MariaDB and slurmdbd are started here and by nobody else, each with its own files, socket and port.
 """
 
 from __future__ import annotations
