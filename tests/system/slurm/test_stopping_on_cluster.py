@@ -95,8 +95,8 @@ def test_a_bad_trial_on_another_node_is_stopped_at_once_and_saves_what_it_has(
 
 
 LOSS = Objective(Direction.MINIMIZE, "loss")
-# The first one is the best, and runs until it may end. The others report once they may, and wait to be stopped; they
-# and what they have started hear nothing of SIGTERM.
+# The first one is the best, and runs until it may end. The others report once they may, each worse than all before, and
+# wait to be stopped; they and what they have started hear nothing of SIGTERM.
 STUBBORN = """
     import os, signal, subprocess, time
     from pathlib import Path
@@ -109,13 +109,14 @@ STUBBORN = """
         processes.append(subprocess.Popen(["bash", "-c", endless], start_new_session=True).pid)
     Path("new").write_text(" ".join([os.environ["SLURMD_NODENAME"], *map(str, processes)]))
     os.replace("new", "processes")
-    while number > 1 and number > int((here / "may_report").read_text()):
+    while str(number) not in (order := (here / "may_report").read_text().split()):
         time.sleep(0.1)
-    print("epoch 1: loss", number, flush=True)
+    loss = 1 + order.index(str(number))
+    print("epoch 1: loss", loss, flush=True)
     while number > 1 or not (here / "may_end").exists():
         time.sleep(0.1)
     for epoch in (2, 3):
-        print(f"epoch {epoch}: loss {number}", flush=True)
+        print(f"epoch {epoch}: loss {loss}", flush=True)
 """
 
 
@@ -125,15 +126,17 @@ class Stubborn:
     def __init__(self, here: Path, candle: Candle, slurm: SlurmCluster) -> None:
         self.here, self.candle, self.slurm = here, candle, slurm
         self.folder = here / "last-candle-job"
-        self.let_report(0)
+        self.order: list[int] = []
+        self.let_report(1)
 
     def run(self, *arguments: str | Path) -> None:
         done = self.candle(*arguments, **self.slurm.environment, OF_THE_TEST=str(self.here))
         assert done.returncode == 0, done.stderr
 
-    def let_report(self, number: int) -> None:
-        """Let trials report whose number is not larger."""
-        (self.here / "new").write_text(str(number))
+    def let_report(self, *numbers: int) -> None:
+        """Let trials report, by their numbers."""
+        self.order += numbers
+        (self.here / "new").write_text(" ".join(map(str, self.order)))
         (self.here / "new").replace(self.here / "may_report")
 
     @property
@@ -192,13 +195,15 @@ def test_what_was_decided_stands_when_a_node_a_campaign_and_jobs_end(
     # A node is lost between the verdicts over its trials and their ends; then the walltime is over.
     its.run("submit-job", path)
     its.wait_until(lambda: any(isinstance(event, TrialReported) for event in its.events))  # the first trial's
-    for number in range(2, 7):  # one after the other: each is then the worst so far
+    its.wait_until(lambda: len(list(its.folder.glob("run/*/processes"))) == 6)
+    nodes = {number: its.processes(number)[0] for number in range(1, 7)}
+    used = {slurm.run("squeue", "--noheader", "--format=%B").split()[0], nodes[1]}
+    for number in sorted(range(2, 7), key=lambda number: nodes[number] not in used):
         its.let_report(number)
         its.wait_until(partial(its.is_decided, number))
-    used = {slurm.run("squeue", "--noheader", "--format=%B").split()[0], its.processes(1)[0]}
-    its.wait_until(lambda: any(its.processes(number)[0] not in used for number in its.asked()))
-    lost = next(number for number in its.asked() if its.processes(number)[0] not in used)
-    slurm.signal_jobs_on(its.processes(lost)[0], signal.SIGKILL)
+    assert number in its.asked()
+    assert nodes[number] not in used
+    slurm.signal_jobs_on(nodes[number], signal.SIGKILL)
     its.wait_until(lambda: its.history.counts[Status.STOPPED] == 5)
     its.wait_until(lambda: len(its.history.running) == 6)
     its.let_walltime_end()
@@ -209,7 +214,7 @@ def test_what_was_decided_stands_when_a_node_a_campaign_and_jobs_end(
     # The campaign is killed between verdicts and ends.
     its.run("resume")
     its.wait_until(lambda: len(its.history.campaigns) == 2 and len(its.history.running) == 6)
-    its.let_report(8)
+    its.let_report(7, 8)
     its.wait_until(lambda: its.asked() == [7, 8])
     assert its.history.counts[Status.STOPPED] == 5
     ran = [process for number in (1, *range(7, 12)) for process in its.processes(number)[1]]
@@ -220,11 +225,11 @@ def test_what_was_decided_stands_when_a_node_a_campaign_and_jobs_end(
     its.run("resume")
     its.wait_until(lambda: len(its.history.campaigns) == 3 and len(its.history.running) == 5)
     assert gone(*ran)
-    its.let_report(10)
+    its.let_report(9, 10)
     its.wait_until(lambda: its.history.counts[Status.STOPPED] + len(its.asked()) == 9)
     its.run("cancel")
     its.end_of_job()
-    its.let_report(12)
+    its.let_report(11, 12)
     (here / "may_end").touch()
     its.run("resume")
     its.end_of_job()
