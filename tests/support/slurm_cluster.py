@@ -120,10 +120,14 @@ class SlurmCluster(Daemons):
 
     def send(self, name: str, number: signal.Signals, *, to_all: bool = False) -> None:
         """Send a signal to the daemon of a node; with `to_all`, to everything that jobs run there too."""
-        jobs = set(self.processes(name)) - set(self.processes(name, _INTERCHANGE)) if to_all else set()
-        for process in [self._daemons[name].pid, *sorted(jobs)]:
-            with suppress(ProcessLookupError):  # a trial that has ended
-                os.kill(process, number)
+        _signal(self._daemons[name].pid, number)
+        if to_all:
+            self.signal_jobs_on(name, number)
+
+    def signal_jobs_on(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to everything that jobs run on a node."""
+        for process in sorted(set(self.processes(name)) - set(self.processes(name, _INTERCHANGE))):
+            _signal(process, number)
 
     def queue(self) -> str:
         """Return the state of all jobs, for messages of tests."""
@@ -221,3 +225,8 @@ class SlurmCluster(Daemons):
                 return
             for name in self._daemons:
                 self._check(name, deadline, f"{done.stdout}{done.stderr}")
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # a trial that has ended
+        os.kill(process, number)

@@ -46,6 +46,21 @@ for search in {SEARCHES}:
     seconds = np.array([[run.seconds for run in runs]])
     print(search, runs[0].trials, runs[0].steps, ratio(seconds, seconds).high)
 """
+SHARED_FILES = """
+from pathlib import Path
+from shared_files import OTHERS, calls
+
+Path("trace").write_text('7 1.0 fsync(4</x/events.jsonl>) = 0\\n'
+    '7 2.0 openat(AT_FDCWD</x/run/a>, "log.csv", O_RDONLY) = 3</x/run/a/log.csv>\\n'
+    '7 2.1 pread64(3</x/run/a/log.csv>, "/usr/x", 10, 0) = 6\\n'
+    '7 2.2 newfstatat(AT_FDCWD</x/run/a>, "/usr/lib", 0x7f, 0) = 0\\n'
+    '7 2.3 close(3</x/run/a/log.csv>) = 0\\n'
+    '8 2.4 fsync(4</x/events.jsonl>) = 0\\n')
+log, record = Path("/x/run/a/log.csv"), Path("/x/events.jsonl")
+assert list(calls(Path("trace"), Path("/x"), 1.5, 3.0)) == [
+    (OTHERS, log, "openat"), ("reads of open files", log, "pread64"), (OTHERS, record, "fsync")
+]
+"""
 GPUS = "import gpus\nprint([trial.value for trial in gpus.run('val_to_return = hyperparams[\"x\"]', 2).trials])"
 
 
@@ -68,6 +83,10 @@ def test_the_cost_of_a_campaign(here: Path) -> None:
 
 def test_the_cost_of_reports(here: Path) -> None:
     run(here, REPORTS)
+
+
+def test_what_is_counted_of_shared_files(here: Path) -> None:
+    run(here, SHARED_FILES)
 
 
 def test_a_search_from_curves(here: Path) -> None:

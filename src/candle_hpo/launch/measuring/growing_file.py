@@ -42,6 +42,7 @@ class GrowingFile:
     def __init__(self, path: Path, seconds_between_looks: float = 0.0) -> None:
         self._path, self._seconds = path, seconds_between_looks
         self._file = -1
+        self._is: os.stat_result  # which file that is: asked once, for each question may be one to a server
         self._offset = 0
         self._anchor = b""
         self._rest = b""
@@ -74,16 +75,18 @@ class GrowingFile:
             found = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        its = os.fstat(found)
+        if not stat.S_ISREG(its.st_mode):
             os.close(found)
             return False
+        self._is = its
         self._file, self._next_look = found, time.monotonic() + self._seconds
         return True
 
     def _is_another(self) -> bool:
         self._next_look = time.monotonic() + self._seconds
         with suppress(FileNotFoundError, NotADirectoryError):
-            return not os.path.samestat(os.fstat(self._file), os.stat(self._path))  # noqa: PTH116
+            return not os.path.samestat(self._is, os.stat(self._path))  # noqa: PTH116
         return True
 
     def _new_bytes(self) -> tuple[bytes, bool]:

@@ -107,6 +107,7 @@ class ReportWatch:
         self._report, self._paths, self._is_own_file = report, paths, source.is_reported
         self._series = Series(source.objective)
         self._lines: list[bytes] = []  # what was kept of the model's own file
+        self._file = -1  # where what is kept of others is written
         self._refused: list[str] = []  # the first reason
         self._faults: list[str] = []
         self._refusals = 0
@@ -171,6 +172,8 @@ class ReportWatch:
                     f"its last reports were not read, of more than {megabytes} MB that it wrote at its end"
                 )
             self._source.close()
+            if self._file >= 0:
+                os.close(self._file)
             self._write_left_out(is_over=True)
             self._has_all = is_all
 
@@ -247,11 +250,9 @@ class ReportWatch:
         if self._is_own_file:
             self._lines += lines
         elif lines:
-            file = os.open(self._paths.reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(file, b"".join(lines))
-            finally:
-                os.close(file)
+            if self._file < 0:  # it stays open, lest a network file system write each line at once
+                self._file = os.open(self._paths.reports, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            os.write(self._file, b"".join(lines))
 
     def keep_less(self) -> None:
         """Replace a long file of the model's by what was kept of it, once nobody needs the whole one."""
