@@ -9,6 +9,8 @@ MEASURED := core inputfile record report test_campaign.py
 MEASURED_SOURCE := */campaign.py,*/core/*,*/inputfile/*,*/record/*,*/report/*
 FLOOR := 88
 IN_PARTS = PATH="$(BIN):$$PATH" CANDLE_TESTS_MEASURED="$(MEASURED)"
+# Files of tests side by side, as many as there are CPUs, at most four. A cluster has the machine for itself.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help exercise test test-quick test-other-slurm coverage lint docs site pictures benchmark libraries clean
@@ -16,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
-	@echo "make test-quick the tests for daily work, in about five minutes"
+	@echo "make test-quick the tests for daily work, in about two minutes on two cores"
 	@echo "make test-other-slurm SUITE=sid  the tests on a cluster, with the SLURM of another Debian (root, on Debian)"
 	@echo "make coverage   which lines and branches the quick tests reach"
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
@@ -34,10 +36,11 @@ test: $(VENV)/has-test lint
 	@$(IN_PARTS) "$(BIN)/coverage" run -m pytest -m measured $(addprefix tests/,$(MEASURED))
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report --include="$(MEASURED_SOURCE)" --fail-under=$(FLOOR)
-	@$(IN_PARTS) "$(BIN)/python" -m pytest -m "not measured"
+	@$(IN_PARTS) "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "not measured and not slurm"
+	@$(IN_PARTS) "$(BIN)/python" -m pytest -m slurm
 
 test-quick: $(VENV)/has-test
-	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest -m "$(QUICK)"
+	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "$(QUICK)"
 
 SUITE ?= trixie
 test-other-slurm: $(VENV)/has-test

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.trial import Status
 from conftest import gone
+from support.waiting import unless_it_hangs
 from support.warm_trials import Trials
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")
@@ -102,11 +102,9 @@ def test_a_line_that_ends_its_shell_runs_no_script(here: Path) -> None:
 def test_time_and_output_are_those_of_both(here: Path) -> None:
     line = "echo begins; sleep 0.3"
     trials = Trials(here, "X000", SCRIPT, prepare=line, trial_timeout=1000)
-    assert 0.3 < trials.run().seconds < 900
+    assert trials.run().seconds > 0.3
     assert trials.output.splitlines()[0] == "begins"
     trials.host.close()
     slow = Trials(here, "X001", "import time\ntime.sleep(600)", prepare="sleep 600", trial_timeout=1)
-    began = time.monotonic()
-    assert slow.run().status is Status.TIMED_OUT
-    assert time.monotonic() - began < 300
+    assert unless_it_hangs(slow.run).status is Status.TIMED_OUT
     slow.host.close()

@@ -223,12 +223,14 @@ def test_a_match_over_the_boundary_of_two_blocks_is_found() -> None:
         assert found("loss:\n1\n" + "x\n" + "loss:\n2\n" + "y" * before + "\n", r"loss:\n([0-9.]+)") == 2
 
 
+@pytest.mark.slow
 def test_a_line_longer_than_is_read_at_once_is_searched_from_its_end() -> None:
     assert found("loss: 1\n" + "x" * (1 << 24) + " loss: 2 " + "x" * 1000, r"loss: ([0-9.]+)") == 2
     with pytest.raises(ValueError, match="found 34"):  # the rest of 1234, of which the beginning is not read
         found("1234" + " x" * ((1 << 23) - 1), r"([0-9]+)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("piece", "times", "pattern"),
     [
@@ -357,6 +359,7 @@ def as_seen(line: str) -> str:
     return re.sub(f"{ESC}\\[[0-9;]*[mK]|[\b\r]", "", line).strip()
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(EARLIER, LABELS, written_numbers(), AROUND, LATER, PATTERNS)
 def test_what_is_printed_last_is_the_value_or_the_reason(

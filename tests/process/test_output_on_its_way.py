@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.leftovers import adopt_orphans, end_all_orphans
 from conftest import Candle, input_text
 from support.attempts import attempt_at
+from support.waiting import unless_it_hangs
 
 pytestmark = [
     pytest.mark.slow,
@@ -123,9 +125,6 @@ def adopting() -> Iterator[None]:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-HANGS = 60.0  # seconds; nothing here is to wait for what never comes
-
-
 def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None = None, **settings: object) -> Outcome:
     (here / f"model.{suffix}").write_text(textwrap.dedent(script))
     control = Settings(
@@ -137,7 +136,8 @@ def run(here: Path, script: str, suffix: str = "sh", switch: StopSwitch | None =
     paths = ExperimentPaths(here / "X000")
     paths.runs.mkdir(parents=True, exist_ok=True)
     model = model_command(control, "bash" if suffix == "sh" else sys.executable, seed=5, experiment=paths.root)
-    return run_attempt(model, attempt_at(0, id="a"), paths.trial("a"), {}, switch or StopSwitch())
+    attempt, trial = attempt_at(0, id="a"), paths.trial("a")
+    return unless_it_hangs(lambda: run_attempt(model, attempt, trial, {}, switch or StopSwitch()))
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,9 @@ def test_what_only_inherited_the_output_is_not_waited_for(
     here: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, script: str
 ) -> None:
     for limit in ("QUIET_SECONDS", "MOST_SECONDS"):
-        monkeypatch.setattr(forwarding, limit, HANGS)
+        monkeypatch.setattr(forwarding, limit, math.inf)
     outcome = run(here, script, suffix)
     assert outcome.value_of(THE_VALUE) == 1
-    assert outcome.seconds < HANGS
 
 
 def test_what_never_arrives_fails_the_trial(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +180,10 @@ def test_what_may_pass_output_on_and_does_not_is_waited_for_so_long_and_no_longe
     here: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     monkeypatch.setattr(forwarding, "QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", math.inf)
     outcome = run(here, script, "py")
     assert outcome.value_of(THE_VALUE) == 1
-    assert 0.3 < outcome.seconds < HANGS
+    assert outcome.seconds > 0.3
 
 
 # Outside of the trial's process group, a program prints for ever, and another passes that on, more slowly.
@@ -201,25 +200,24 @@ sleep 0.3
 def test_what_prints_for_ever_does_not_outlive_the_time_limit(
     here: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", math.inf)
     outcome = run(here, PRINTING_FOR_EVER.format(end=end), trial_timeout=1)
     assert outcome.status is (Status.TIMED_OUT if "600" in end else Status.FAILED)
-    assert 1.0 <= outcome.seconds < HANGS
+    assert outcome.seconds >= 1.0
 
 
 @pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
 def test_nor_the_limit_of_output(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", math.inf)
     outcome = run(here, PRINTING_FOR_EVER.format(end=end), max_output=1)
     assert outcome.status is Status.FAILED
     assert outcome.reason.startswith("it printed more than max_output")
-    assert outcome.seconds < HANGS
     assert (here / "X000" / "run" / "a" / "subprocess_out_and_err.txt").stat().st_size <= 1_000_000
 
 
 @pytest.mark.parametrize("end", ["sleep 600", "echo loss: 1"], ids=["its script runs", "its script has ended"])
 def test_nor_a_stop(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    monkeypatch.setattr(forwarding, "MOST_SECONDS", HANGS)
+    monkeypatch.setattr(forwarding, "MOST_SECONDS", math.inf)
     switch = StopSwitch()
     timer = threading.Timer(1.0, switch.stop)
     timer.start()
@@ -227,7 +225,6 @@ def test_nor_a_stop(here: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> No
     timer.join()
     switch.close()
     assert outcome.status is Status.INTERRUPTED
-    assert outcome.seconds < HANGS
 
 
 def test_what_has_ended_by_itself_keeps_its_value_though_it_is_asked_to_stop_a_moment_later(
@@ -249,7 +246,7 @@ def test_what_has_ended_by_itself_keeps_its_value_though_it_is_asked_to_stop_a_m
 
 def test_what_prints_for_ever_is_waited_for_so_long_and_no_longer(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
-    assert 1.0 <= run(here, PRINTING_FOR_EVER.format(end="echo loss: 1")).seconds < HANGS
+    assert run(here, PRINTING_FOR_EVER.format(end="echo loss: 1")).seconds >= 1.0
 
 
 def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +254,7 @@ def test_so_it_is_where_the_system_does_not_show_what_processes_do(here: Path, m
     monkeypatch.setattr(forwarding, "MOST_SECONDS", 1.0)
     outcome = run(here, "(while :; do echo loss: 5; sleep 0.05; done) &\necho loss: 1")
     assert outcome.reason.startswith("what it printed last was still on its way")
-    assert 1.0 <= outcome.seconds < HANGS
+    assert outcome.seconds >= 1.0
 
 
 def test_output_that_is_opened_again_is_written_behind_what_is_there(here: Path) -> None:

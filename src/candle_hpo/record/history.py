@@ -55,6 +55,7 @@ class History:
         self.levels = Tally(objective.name)
         self.seconds_of_ended = 0.0
         self.best: TrialHistory | None = None
+        self._best_rank: tuple[bool, int, float, int] | None = None
         self.improvements: list[tuple[float, float]] = []
         self.attempts: list[EndedAttempt] = []
         self.campaigns: list[CampaignHistory] = []
@@ -229,17 +230,19 @@ class History:
         trial = self._running_attempt(event, "ends")
         del self.running[event.number]
         self.stop_asked.pop(event.number, None)
+        outcome = event.outcome
         # What lies between the start that was recorded and the model's own is waiting, not work.
-        began = max(trial.started, event.time - event.outcome.seconds)
-        self.attempts.append(EndedAttempt(trial.attempt, event.outcome, min(began, event.time), event.time))
+        began = max(trial.started, event.time - outcome.seconds)
+        self.attempts.append(EndedAttempt(trial.attempt, outcome, min(began, event.time), event.time))
         if self.campaigns:
-            self.campaigns[-1].add(event.outcome)
-        self.notes.update(dict.fromkeys(event.outcome.notes))
-        for slow in event.outcome.slow_imports:
+            self.campaigns[-1].add(outcome)
+        for note in outcome.notes:
+            self.notes[note] = None
+        for slow in outcome.slow_imports:
             known = self.slow_imports.get(slow.module, slow)
             self.slow_imports[slow.module] = min(known, slow, key=lambda each: each.seconds)
         before = self.best
-        self._end(trial, event.outcome)
+        self._end(trial, outcome)
         if self.best is trial and trial.value is not None and (before is None or before.value != trial.value):
             self.improvements.append((event.time, trial.value))
 
@@ -264,10 +267,10 @@ class History:
             self._compare_with_best(trial)
 
     def _compare_with_best(self, trial: TrialHistory) -> None:
-        best = self.best
-        self.values_differ = self.values_differ or (best is not None and trial.value != best.value)
-        if best is None or self.rank(trial) < self.rank(best):
-            self.best = trial
+        self.values_differ = self.values_differ or (self.best is not None and trial.value != self.best.value)
+        rank = self.rank(trial)
+        if self._best_rank is None or rank < self._best_rank:
+            self.best, self._best_rank = trial, rank
 
     def _take_back(self, trial: TrialHistory, outcome: Outcome) -> None:
         """Count an outcome no more: the trial is attempted again, as none is that has completed."""

@@ -11,8 +11,7 @@ from candle_hpo.core.trial import Attempt, Metrics, Outcome, Report, Trial
 from candle_hpo.record.events import CampaignStarted, JobEnded, TrialReported
 
 
-@dataclass(slots=True)
-class TrialHistory:
+class TrialHistory(msgspec.Struct, gc=False):
     """One trial so far: its last attempt, when that began, and how it ended, if it did.
 
     `value` is what a completed trial measured of the objective, None of any other; `other_metrics`, all else. `weighed`
@@ -23,7 +22,7 @@ class TrialHistory:
     started: float
     outcome: Outcome | None = None
     value: float | None = None
-    other_metrics: Metrics = field(default_factory=dict)
+    other_metrics: Metrics = {}
     weighed: TrialReported | None = None
     last_report: Report | None = None
     last_value: float | None = None

@@ -6,7 +6,6 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -20,8 +19,7 @@ GROWTH = 1.2  # of the number of durations, after which expectations are made ag
 _HAVE_A_DURATION = (Status.COMPLETED, Status.TIMED_OUT)
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """When a trial is chosen: how many workers there are, and the seconds until they all go."""
 
     workers: int

@@ -156,6 +156,22 @@ def test_the_page_asks_for_nothing_and_is_not_broken_by_what_it_shows(tmp_path: 
     assert HOSTILE in next(column for column in data["hyperparameters"] if column["name"] == "activation")["choices"]
 
 
+# What Vega has in it: names of formats, and pages that its messages and its menu name. None of it is fetched.
+NAMED_IN_VEGA = {"http://www.w3.org", "https://vega.github.io", "https://github.com"}
+
+
+def test_a_page_of_1000_trials_with_reports_is_below_2_megabytes_and_has_no_outside_address(tmp_path: Path) -> None:
+    make_experiment(tmp_path / "X000", 1000, steps=27)
+    page = page_of(tmp_path / "X000", tmp_path / "page.html")
+    assert page.stat().st_size < 2_000_000
+    scripts = re.findall("<script.*?</script>", page.read_text(), flags=re.DOTALL)
+    vega = max(scripts, key=len)
+    assert "function" in vega, "it is the largest of them"
+    addresses = re.compile(r"(?:https?|wss?|ftp)://[\w.-]+|[\"'(=]//\w[\w.-]*\.\w+")
+    assert set(addresses.findall(vega)) <= NAMED_IN_VEGA
+    assert addresses.findall(page.read_text().replace(vega, "")) == []
+
+
 def assert_is_sound(page: Path, figures: int) -> str:
     seen = open_page(page_address(page))
     assert seen.console == []

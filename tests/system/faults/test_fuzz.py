@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import WriteInput
 from support.fuzz_targets import SEEDS, SHELL, TARGETS
+from support.waiting import pace
 
 _ODD = st.sampled_from(
     [b"\n", b"\r", b"\0", b'"', b"'", b"\\", b"{", b"}", b"[", b"]", b"(", b")", b"$(", b"`", b"&", b"/", b"#", b",",
@@ -43,8 +44,9 @@ def test_arbitrary_bytes_are_read_or_reported(name: str) -> None:
     def feed(data: bytes) -> None:
         began = time.process_time()  # a disk that syncs slowly is not a hang
         TARGETS[name](data)
-        assert time.process_time() - began < 5
+        assert time.process_time() - began < 50 * usual
 
+    usual = pace()
     TARGETS[name](SEEDS[name])
     feed()
 
@@ -52,11 +54,11 @@ def test_arbitrary_bytes_are_read_or_reported(name: str) -> None:
 @pytest.mark.parametrize("name", list(TARGETS))
 @pytest.mark.parametrize("piece", [b"a", b"[", b"(", b"9", b"1+", b"$(", b'"', b"{", b"/", b"\\", b"1,", b"(a", b"-"])
 def test_a_million_of_the_same_is_read_or_reported_soon(name: str, piece: bytes) -> None:
-    seed = SEEDS[name]
+    seed, usual = SEEDS[name], pace()
     began = time.process_time()
     for data in (piece * (990_000 // len(piece)), seed.rstrip() + b" " + piece * ((990_000 - len(seed)) // len(piece))):
         TARGETS[name](data)
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 200 * usual
 
 
 LINE = b"[1," * 33_000_000
@@ -73,7 +75,7 @@ def test_a_line_of_100_megabytes_in_an_input_file(section: str, write_input: Wri
     number = before.count(b"\n") + 2
     assert stderr == f"x.in:{number}: this line is longer than 1,000,000 bytes; is it data?\n"
     assert megabytes < 400
-    assert seconds < 10
+    assert seconds < 100 * pace()
 
 
 def test_a_line_of_100_megabytes_in_a_record(write_input: WriteInput, here: Path) -> None:
@@ -87,7 +89,7 @@ def test_a_line_of_100_megabytes_in_a_record(write_input: WriteInput, here: Path
         assert "events.jsonl:12: the record is damaged here" in stderr, stderr[:2000]
         assert len(stderr) < 2000
         assert megabytes < 400
-        assert seconds < 10
+        assert seconds < 100 * pace()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_100_megabytes_from_a_model(where: str, write_input: WriteInput, here: P
     assert status == 1, stderr
     assert stderr == ""
     assert megabytes < 700  # the model's own included, which needs 100
-    assert seconds < 30
+    assert seconds < 300 * pace()
 
 
 def measured(here: Path, *arguments: str) -> tuple[float, int, str, int]:

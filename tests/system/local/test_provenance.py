@@ -27,6 +27,7 @@ from candle_hpo.script.version import ScriptWatch, keep_script
 from candle_hpo.user_environment import user_environment
 from conftest import Candle, WriteInput
 from support.interpreters import interpreters
+from support.waiting import unless_it_hangs
 
 LAB = "import time\ntime.sleep(0.05)\nimport lab\nval_to_return = lab.value(hyperparams['x'])\n"
 WAITS = """
@@ -138,13 +139,11 @@ def test_what_does_not_answer_stops_nobody(here: Path, tmp_path: Path, monkeypat
     for name in ("git", "nvidia-smi"):
         hangs = tmp_path / "bin" / name
         hangs.parent.mkdir(exist_ok=True)
-        hangs.write_text("#!/bin/sh\ntrap '' TERM\nsleep 60 & wait\nsleep 60\n")
+        hangs.write_text("#!/bin/sh\ntrap '' TERM\nsleep 600 & wait\nsleep 600\n")
         hangs.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setattr(asked, "MOST_SECONDS", 1.0)
-    began = time.monotonic()
-    seen = found(here / "model.py", "/bin/false")
-    assert time.monotonic() - began < 60, "they were waited for"
+    seen = unless_it_hangs(lambda: found(here / "model.py", "/bin/false"))
     assert seen.script is not None
     assert (seen.interpreter, seen.packages, seen.gpus, seen.git) == ("", {}, (), None)
     assert [text.partition(":")[0] for text in seen.unknown] == [
@@ -272,9 +271,7 @@ def test_a_copy_is_of_what_was_looked_at_and_not_of_a_huge_program(here: Path) -
     with program.open("wb") as file:
         file.truncate(1_000_000_000_000)  # sparse: reading it takes ten minutes of processor time
     watch = ScriptWatch(str(program), Language.PROGRAM)
-    began = time.process_time()
-    state = watch.state()
-    assert time.process_time() - began < 60, "it is not read"
+    state = unless_it_hangs(watch.state)
     assert state is not None
     assert keep_script(str(program), state, here / "kept") == ["model is larger than 10 MB, and no copy of it is kept"]
     os.utime(program, (1, 1))
