@@ -111,7 +111,7 @@ def test_a_room_may_import_nothing_that_it_does_without() -> None:
     assert {room: others - used[room] for room, others in MAY_IMPORT.items() if others - used[room]} == {}
 
 
-# What prints: the verbs, what runs in the interpreter of the user, and a program of our own on each node.
+# What prints: the verbs, what runs in the interpreter of the user, and our program on each node.
 PRINTS = ("cli.py", "commands", "launch/hosts", "engine/pilot/parsl_programs.py")
 STREAMS = {"stdin", "stdout", "stderr", "__stdout__", "__stderr__"}
 
