@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -21,9 +22,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def block(page: str, beginning: str) -> str:
-    """Return the code block of a page that begins so."""
+    """Return the code block of a page that begins so; it may stand in a list."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    found: list[str] = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = [textwrap.dedent(code) for code in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
     return next(code for code in found if code.startswith(beginning))
 
 
@@ -41,6 +42,31 @@ def test_moving_from_optuna(candle: Candle, here: Path) -> None:
     assert len(trials) == 12
     for trial in trials:
         assert ("momentum" in trial.hyperparameters) == (trial.hyperparameters["optimizer"] == "sgd")
+
+
+def test_the_tutorials_script_from_elsewhere(tmp_path: Path) -> None:
+    """A script with what the public one has: options, a loss, a folder `results`, and data in `../data`."""
+    (tmp_path / "data").mkdir()
+    folder = tmp_path / "vae of others"
+    folder.mkdir()
+    (folder / "main.py").write_text(
+        "import argparse, os\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--batch-size', type=int)\n"
+        "parser.add_argument('--epochs', type=int)\n"
+        "args = parser.parse_args()\n"
+        "open('../data/was_here', 'a').close()\n"
+        "open('results/sample.png', 'w').close()\n"
+        "print('====> Test set loss: {:.4f}'.format(args.batch_size / args.epochs))\n"
+    )
+    (folder / "main.in").write_text(block("tutorial.md", "&control"))
+    done = subprocess.run(
+        [sys.executable, "-m", "candle_hpo", "submit-job", "main.in"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [trial.value for trial in candle_hpo.load(folder / "last-candle-job").trials] == [32, 64]
+    assert (tmp_path / "data" / "was_here").exists()
 
 
 def test_in_python(candle: Candle, here: Path) -> None:
@@ -63,10 +89,8 @@ def test_gpus(candle: Candle, here: Path) -> None:
 
 def test_the_readmes_own_script_and_its_three_mistakes(candle: Candle, here: Path) -> None:
     """What README shows of `candle check` is what it says of README's input file with three mistakes."""
-    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    blocks = [textwrap.dedent(code) for code in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)]
-    input_file = next(code for code in blocks if code.startswith("&control"))
-    shown = next(code for code in blocks if code.startswith("my.in:")).splitlines()
+    input_file = block("../README.md", "&control")
+    shown = block("../README.md", "my.in:").splitlines()
     script = (
         "# my model\nimport math\nimport tensorboard\n\n"
         'def build(layers, rate):\n    return layers + rate + hyperparams["dropout"]\n\n'
