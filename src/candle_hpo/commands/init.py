@@ -37,17 +37,19 @@ from candle_hpo.runner.drafting import (
     MOST_SECONDS,
     Ran,
     as_input_file,
-    constants_of,
-    find_options,
     has_failed,
     leaves_its_value,
+    run_with_defaults,
+    workers_of_this_machine,
+)
+from candle_hpo.runner.found_options import (
+    constants_of,
+    find_options,
     may_have_options,
     of_standard_input,
-    run_with_defaults,
     start_of,
     with_configuration_file,
     with_whole_paths,
-    workers_of_this_machine,
 )
 from candle_hpo.runner.improve_model import is_training_of_improve, with_files_of_improve
 from candle_hpo.runner.listener import Say

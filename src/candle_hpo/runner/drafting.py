@@ -1,4 +1,4 @@
-"""What `candle init` learns of a script from the machine: its `--help`, and one run with its defaults."""
+"""What `candle init` learns of a script from the machine: what one run with its defaults shows."""
 
 from __future__ import annotations
 
@@ -11,44 +11,30 @@ from pathlib import Path
 
 import msgspec
 
-from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
-from candle_hpo.draft.candle_models import is_model_of_candle, options_of_parameter_file, parameter_file_of
-from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.candle_models import is_model_of_candle
 from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
-from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.plan import Remedy, Workers
-from candle_hpo.draft.python_reads import numbers_of_script
-from candle_hpo.draft.ranges import Range, range_of
-from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
-from candle_hpo.draft.starts import Start, options_of_notebook, start_of_notebook, start_of_text
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
-from candle_hpo.launch.interpreter import Interpreter, find_interpreter
+from candle_hpo.launch.interpreter import find_interpreter
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_text import as_read
 from candle_hpo.launch.measuring.report_watch import reports_in_file
 from candle_hpo.launch.measuring.result_file import read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
-from candle_hpo.process.modules import environment_of_script
 from candle_hpo.report.words import count
-from candle_hpo.runner.config_options import with_configuration, with_standard_input
-from candle_hpo.runner.listener import Say
 from candle_hpo.runner.neighbours import remedy_of
-from candle_hpo.runner.provenance import site_modules
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 from candle_hpo.runner.submission import uses_slurm
-from candle_hpo.script.questions import ask_for_help
 from candle_hpo.script.reading import read_script, script_text
 
-NOTEBOOK = ".ipynb"
-_SECONDS_FOR_HELP = 60.0
 MOST_SECONDS = 600  # of the run with its defaults
 _MOST_READ = 4_000_000  # bytes, of the output and of each file
 _END_OF_OUTPUT = 300_000  # characters, in which repeated measurements are counted
@@ -67,139 +53,6 @@ class Ran(msgspec.Struct, frozen=True):
     paths: TrialPaths
     candidates: tuple[Candidate, ...] = ()
     remedy: Remedy | None = None
-
-
-def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Options:
-    """Return what a script can be given: as its text says it, or else as it answers to `--help`."""
-    script = Path(settings.model_script)
-    if script.suffix == NOTEBOOK:
-        return options_of_notebook(script_text(script), script.name)
-    text = ""
-    if settings.language is not Language.PROGRAM:
-        text = script_text(script)
-    if settings.language is Language.PYTHON and is_model_of_candle(text):
-        parameters = script.parent / parameter_file_of(text)
-        if parameters.is_file():
-            return options_of_parameter_file(script_text(parameters), parameters.name)
-    read = options_of_script(text, settings.language)
-    if not read.is_elsewhere and (read.found or not _imports_a_parser(script, text)):
-        return read
-    say(f"Its text does not show all of its options; asking {script.name} --help ...")
-    command, python_path = [interpreter.path, str(script)], settings.supp_pythonpath
-    if settings.start and settings.start.module:
-        command = [interpreter.path, "-m", settings.start.module]
-        python_path = str(script.parents[settings.start.module.count(".")])
-    elif settings.start:
-        command = [interpreter.path, *(str(script) if each == "{script}" else each for each in settings.start.words)]
-    elif settings.language is Language.PROGRAM:
-        command = [str(script)]
-    environment = environment_of_script(
-        (*site_modules(False), *modules_of(settings)), python_path, settings.supp_r_libs
-    )
-    said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
-    helped = options_in_help(said)
-    if not helped:
-        lines = [line for line in said.splitlines() if line.strip()][-3:]
-        say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
-    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
-
-
-def start_of(script: Path) -> Start:
-    """Return what starts a script, where that is not its interpreter alone, by its text and where it lies."""
-    if script.suffix == NOTEBOOK:
-        return start_of_notebook()
-    language = Language.of(script.name)
-    if language is Language.PROGRAM:
-        return Start()
-    text = script_text(script)
-    found = read_script(text, language, str(script.absolute())).relative_import
-    module = _name_in_package(script.absolute(), found.name) if found and not found.optional else ""
-    return start_of_text(text, language, module)
-
-
-def _name_in_package(script: Path, imported: str) -> str:
-    """Return the name of a script as a module of its package, from which it imports by so many points."""
-    levels = len(imported) - len(imported.lstrip("."))
-    while (script.parents[levels] / "__init__.py").is_file():
-        levels += 1
-    return ".".join([*(each.name for each in reversed(script.parents[:levels])), script.stem])
-
-
-def may_have_options(settings: Settings) -> bool:
-    """Return whether a script, of which no option was found, looks at its command line all the same."""
-    if settings.language is Language.PROGRAM:
-        return True
-    script = Path(settings.model_script)
-    text = script_text(script)
-    return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
-
-
-def with_configuration_file(options: Options, settings: Settings) -> Options:
-    """Return the values of a script's configuration file, where none of its own options has a range.
-
-    A program has the names of such files in it, too.
-    """
-    if any(range_of(each) is not None for each in options.found):
-        return options
-    script = Path(settings.model_script)
-    if settings.language is not Language.PROGRAM:
-        return with_configuration(options, script_text(script), Path.cwd())
-    with script.open("rb") as file:
-        text = file.read(_MOST_READ).decode("latin-1")
-    return with_configuration(options, text, Path.cwd(), is_program=True)
-
-
-def of_standard_input(given: Sequence[str], script: str) -> Options | None:
-    """Return what a script reads on its standard input, where that is given as by hand: `< run.nml`; else None.
-
-    Raises `InputError` for a file in which nothing is found that could vary.
-    """
-    words = [part for word in given for part in (("<", word[1:]) if word[:1] == "<" and word != "<" else (word,))]
-    if "<" not in words[:-1]:
-        return None
-    at = words.index("<")
-    options = with_standard_input(Path(words[at + 1]), [*words[:at], *words[at + 2 :]])
-    if options.found:
-        return options
-    raise InputError(
-        f"{script}: {words[at + 1]} has no numbers with names that could vary, as a namelist or a file in YAML, JSON, "
-        "TOML or INI has; write {{ name }} in the place of each value that is to vary, and name the file in stdin_file "
-        "(docs/model-scripts.md)"
-    )
-
-
-def constants_of(settings: Settings) -> list[Range]:
-    """Return what a script in Python sets to a number at its top level, and could be searched."""
-    if settings.language is not Language.PYTHON:
-        return []
-    text = script_text(Path(settings.model_script))
-    return [found for each in numbers_of_script(text) if (found := range_of(each)) is not None]
-
-
-def _imports_a_parser(script: Path, text: str) -> bool:
-    """Return whether a file beside a Python script that it imports has a library for options."""
-    names = [each.name for each in read_script(text, Language.of(str(script))).modules]
-    files = [
-        file
-        for name in names
-        for file in (script.parent / f"{name}.py", *sorted((script.parent / name).glob("*.py"))[:_MOST_FILES])
-        if file.is_file()
-    ]
-    return any(has_parser(script_text(file)) for file in files)
-
-
-def with_whole_paths(options: Options, script: Path) -> Options:
-    """Return the options with whole paths as defaults, where one names something here, or beside the script."""
-    found = []
-    for each in options.found:
-        value = each.default
-        if each.kind is Kind.TEXT and isinstance(value, str) and not each.choices and value.strip("./"):
-            there = [place / value for place in (Path.cwd(), script.parent) if (place / value).exists()]
-            if there and not Path(value).is_absolute():
-                each = msgspec.structs.replace(each, default=os.path.normpath(there[0]))
-        found.append(each)
-    return msgspec.structs.replace(options, found=tuple(found))
 
 
 def as_input_file(text: str) -> InputFile:
