@@ -128,6 +128,7 @@ def train(
     optimizer = Optimizer(given.get("optimizer", "sgd"), network.parameters, given.get("momentum", 0.9))
     for step in range(STEPS):
         rate = rate_at(step, given["learning_rate"], given.get("schedule", "constant"))
+        rate *= min(1.0, (step + 1) / given.get("warm_up", 1))
         for chosen in batches(len(data.inputs), given["batch_size"], generator):
             inputs = data.inputs[chosen] if change is None else change(data.inputs[chosen])
             layers = network.layers(inputs, drop)

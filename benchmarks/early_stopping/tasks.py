@@ -14,7 +14,7 @@ from sklearn import datasets
 from sklearn.ensemble import GradientBoostingRegressor
 
 from early_stopping.networks import SCHEDULES, STEPS, Data, Network, train
-from early_stopping.other_models import factorize, fit_features, fit_prototypes
+from early_stopping.other_models import factorize, fit_features, fit_margins, fit_prototypes
 from early_stopping.space import Array, Choice, Given, Number, Space, whole
 
 Trainer = Callable[[Given, np.random.Generator], Iterator[float]]
@@ -119,6 +119,18 @@ def train_digits(given: Given, generator: np.random.Generator) -> Iterator[float
     network = Network([64, given["hidden"], 10], "relu", generator)
     drop = _dropout(given["dropout"], generator)
     yield from train(network, digits(400), given, generator, classifies=True, drop=drop)
+
+
+def train_warming_up(given: Given, generator: np.random.Generator) -> Iterator[float]:
+    """Train a network whose learning rate rises for some steps, before it is the whole one."""
+    network = Network([64, given["hidden"], 10], "relu", generator)
+    yield from train(network, digits(400), given, generator, classifies=True)
+
+
+def train_overfitting(given: Given, generator: np.random.Generator) -> Iterator[float]:
+    """Train a network on few labels, some of which are wrong: what learns fast has learned those by the last step."""
+    network = Network([64, given["hidden"], 10], "relu", generator)
+    yield from train(network, noisy_digits(), given, generator, classifies=True)
 
 
 def train_topics(given: Given, generator: np.random.Generator) -> Iterator[float]:
@@ -227,4 +239,37 @@ TASKS: dict[str, Task] = {
         },
         train_topics,
     ),
+    "margins_digits": Task(
+        {
+            "regularization": _logarithmic(1e-5, 1.0),
+            "first_step": whole(1, 1000),
+            "batch_size": BATCH_SIZE,
+            "margin": _logarithmic(0.1, 10.0),
+            "averaging": Choice(("none", "moving")),
+        },
+        fit_margins,
+    ),
+    "overfitting_digits": Task(
+        {
+            "learning_rate": _logarithmic(1e-4, 1.0),
+            "hidden": whole(16, 128),
+            "weight_decay": _logarithmic(1e-6, 1e-1),
+            "momentum": _linear(0.0, 0.95),
+            "batch_size": BATCH_SIZE,
+            "schedule": Choice(SCHEDULES),
+        },
+        train_overfitting,
+    ),
+    "warming_up_digits": Task(
+        {
+            "learning_rate": _logarithmic(1e-3, 3.0),
+            "hidden": whole(8, 64),
+            "warm_up": whole(1, 40, log=False),
+            "weight_decay": _logarithmic(1e-6, 1e-1),
+            "momentum": _linear(0.5, 0.97),
+            "batch_size": BATCH_SIZE,
+        },
+        train_warming_up,
+    ),
 }
+BEGIN_BADLY = ("margins_digits", "overfitting_digits", "warming_up_digits")  # made so that the best may do so
