@@ -115,7 +115,7 @@ local({
     value <- get(there[1L], envir = globalenv())
     # A list without a val_to_return may have the value by its own name.
     is_named <- is.list(value) && !is.null(names(value)) && any(vapply(unclass(value), is_number, NA))
-    if (!is_named && !("val_to_return" %in% names(value))) value <- list(val_to_return = value)
+    if (!is_named && !(is.list(value) && "val_to_return" %in% names(value))) value <- list(val_to_return = value)
     entries <- paste0(vapply(names(value), quoted, ""), ": ", vapply(unclass(value), as_json, ""))
     file <- file(Sys.getenv("CANDLE_RESULT_FILE"), "wb")
     writeLines(paste0("{", paste(entries, collapse = ", "), "}"), file, useBytes = TRUE)
