@@ -366,7 +366,9 @@ def test_a_configuration_file_is_that_of_the_file_that_continues(
     script = 'import json\nread = json.load(open("c.json"))\nval_to_return = read["x"] * read["y"]\n'
     (here / "c.json").write_text('{"x": 0, "y": 2}')
     assert candle("submit-job", write_input(script, 'config_file="c.json"', "", '{"x": 1}')).returncode == 0
+    assert "changed since" not in candle("resume").stdout
     (here / "c.json").write_text('{"x": 0, "y": 3}')
+    assert "c.json has changed since; this continues X000 with it as submitted" in candle("resume").stdout
     sets = '{"x": 1}\n{"x": 5}'
     path = write_input(script, 'config_file="c.json"\nrestart_from_exp="X000"', "", sets)
     checked = candle("check", path, "--run").stdout
@@ -376,6 +378,8 @@ def test_a_configuration_file_is_that_of_the_file_that_continues(
     for said in (checked, done.stdout):
         assert "c.json is not as in X000: values from here on may not be comparable" in " ".join(said.split())
     assert "not as in X000" not in candle("check", path).stdout
+    done = candle("submit-job", path, "--set", "direction=maximize", "--set", "dry_run=1")
+    assert "direction was minimize, and is maximize: from here on that says which trials" in done.stdout
     values = [(here / "last-candle-job" / "run" / f"hpset_0000{n}" / "result.txt").read_text() for n in (1, 2)]
     assert list(map(float, values)) == [2, 15]
     assert (

@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -215,6 +216,33 @@ def test_hyperparameters_called_like_our_columns() -> None:
     header, line = as_csv(rows, ["status", "dirname"], None).splitlines()
     assert header == "result,dirname,id,hyperparameter_status,hyperparameter_dirname,status,seconds,attempts"
     assert line == "0.30000000000000004,a,a,1,d,completed,1.500,1"
+
+
+def test_texts_are_none_of_what_pandas_makes_of_them() -> None:
+    texts = [
+        "NA",
+        "None",
+        "n/a",
+        " NULL",
+        "True",
+        "F",
+        "0x10",
+        "007",
+        "1_0",
+        "a\rb",
+        "a\r\nb",
+        "a\x00b",
+        "",
+        "relu",
+        "none",
+    ]
+    trials = [attempt_at(number, {"s": text}) for number, text in enumerate([*texts, None, True], start=1)]
+    events: list[AnyEvent] = [TrialStarted.of(trial, 1.0) for trial in trials]
+    events += [TrialFinished.of(trial, OUTCOMES[0], 2.0) for trial in trials]
+    table = as_csv(result_rows(History(Objective(Direction.MINIMIZE), events)), ["s"], None)
+    read = pd.read_csv(io.StringIO(table))["s"].tolist()
+    assert [cell if cell in ("relu", "none") else json.loads(cell) for cell in read[:-2]] == texts
+    assert (pd.isna(read[-2]), read[-1]) == (True, "true")
 
 
 def test_a_trial_without_a_hyperparameter_is_not_set_on_its_axis() -> None:

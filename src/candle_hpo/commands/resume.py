@@ -33,22 +33,27 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     screen, opened = Screen(console), Experiment.open(experiment)
     with opened.claim(job_has_ended(opened), screen.say) as claim:
         record_end_of_last_job(claim)
-        screen.say(*_note_on_a_changed_file(opened))
+        screen.say(*_notes_on_changed_files(opened))
         return _resume_rest(claim, screen, retry_failed=retry_failed or opened.settings.retry_failed > 0)
 
 
-def _note_on_a_changed_file(opened: Experiment) -> list[str]:
-    """Return what to know where the input file is another than the one that was submitted."""
-    input_file = Path(opened.stored.input_file)
-    try:
-        is_as_submitted = input_file.read_bytes() == opened.paths.input_file.read_bytes()
-    except OSError:  # moved away, which does not matter here
+def _notes_on_changed_files(opened: Experiment) -> list[str]:
+    """Return what to know where files that were read at the submission are others now."""
+    changed: list[str] = []
+    with suppress(OSError):  # moved away, which does not matter here
+        if Path(opened.stored.input_file).read_bytes() != opened.paths.input_file.read_bytes():
+            changed.append(opened.stored.input_file)
+    for template in opened.stored.templates:
+        with suppress(OSError):
+            if not template.is_of(Path(template.path).read_bytes()):
+                changed.append(template.path)
+    if not changed:
         return []
-    if is_as_submitted:
-        return []
+    listed, have = ", ".join(location(Path(each)) for each in changed), "has" if len(changed) == 1 else "have"
+    them, are = ("it", "it is") if len(changed) == 1 else ("them", "they are")
     return [
-        f"{location(input_file)} has changed since; this continues it as it was submitted "
-        f"(to continue it as it is now, add restart_from_exp={opened.name} to it, and submit it)"
+        f"{listed} {have} changed since; this continues {opened.name} with {them} as submitted "
+        f"(to continue with {them} as {are} now, add restart_from_exp={opened.name} to the input file, and submit it)"
     ]
 
 

@@ -65,6 +65,10 @@ class FileTemplate(msgspec.Struct, frozen=True):
         parts = [self.texts[0], *(part for pair in zip(there, self.texts[1:], strict=True) for part in pair)]
         return "".join("".join(parts).split())
 
+    def is_of(self, data: bytes) -> bool:
+        """Return whether it would be made of this file, too, but for blanks."""
+        return "".join(data.decode(self.encoding, "replace").split()) == self.user_text
+
     def filled(self, values: Mapping[str, object]) -> str:
         """Return its text with these values; a hyperparameter that a trial lacks leaves what stands in the file.
 

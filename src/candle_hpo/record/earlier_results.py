@@ -92,7 +92,19 @@ def _of_table(path: Path, named: str) -> list[EarlierResult]:
         raise InputError(
             f'warm_start: {named} has no row with a column "result"; candle aggregate-results writes such tables'
         )
-    return [_result(value, row) for row in rows if (value := _number(row["result"])) is not None]
+    completed = [row for row in rows if _number(row["result"]) is not None]
+    return [_result(float(row["result"]), row) for row in _at_highest_level(completed)]
+
+
+def _at_highest_level(rows: list[dict[str | None, str]]) -> list[dict[str | None, str]]:
+    """Return the rows that have the most of a fidelity: what was run again with 9 epochs is called `hpset_00001@9`."""
+    again = {row["id"].rpartition("@")[2]: row for row in rows if "@" in (row.get("id") or "")}
+    most = max(again, key=lambda text: _number(text) or -math.inf, default=None)
+    if most is None:
+        return rows
+    columns = [name for name in rows[0] if name and name not in OWN_COLUMNS]
+    budget = next((name for name in columns if all(row.get(name) == text for text, row in again.items())), None)
+    return rows if budget is None else [row for row in rows if row.get(budget) == most]
 
 
 def _number(cell: str | None) -> float | None:

@@ -54,8 +54,18 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) and not _reads_as_another(value) else json_text(value)
 
 
+# What pandas.read_csv and R's read.csv take for a missing value, or for a boolean, and would make one with others.
+_READ_OTHERWISE = frozenset([
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN", "<NA>", "N/A", "n/a", "NA", "NULL", "None",
+    "TRUE", "True", "T", "FALSE", "False", "F",
+])  # fmt: skip
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f]")  # a carriage return alone ends a row, to some readers
+_HEXADECIMAL = re.compile(r"[-+]?0x[0-9a-f.]+(p[-+]?\d+)?", re.IGNORECASE)  # a number to R
+
+
 def _reads_as_another(text: str) -> bool:
-    if not text:
+    bare = text.strip(" ")
+    if not text or bare in _READ_OTHERWISE or _HEXADECIMAL.fullmatch(bare) or _CONTROLS.search(text):
         return True
     for read in (float, json.loads):
         try:

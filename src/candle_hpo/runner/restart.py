@@ -11,7 +11,7 @@ from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import InputFile, Settings
 from candle_hpo.core.space import GridSpace, ParameterSet
-from candle_hpo.core.trial import Hyperparameters
+from candle_hpo.core.trial import Hyperparameters, Status
 from candle_hpo.inputfile.handed_files import read_templates
 from candle_hpo.inputfile.parameter_sets import SetsOfLines
 from candle_hpo.record.earlier_results import read_earlier_results
@@ -95,7 +95,7 @@ def plan_restart(request: InputFile, interpreter: str, earlier: Experiment) -> R
         raise InputError(*wrong)
     stored = msgspec.structs.replace(before, settings=settings, interpreter=interpreter, templates=templates)
     stored = msgspec.structs.replace(stored, copied=files_around_script(settings)[0])
-    others = tuple(_notes_on_comparison(name, before, stored))
+    others = (*_notes_on_comparison(name, before, stored), *_notes_on_direction(earlier, settings))
     if settings.workflow != "grid":
         total = configurations_of(read_search_space(paths), settings, read_earlier_results(paths))
         note = f"{name} keeps its own search space and seed; those of this file are ignored"
@@ -115,6 +115,20 @@ def _notes_on_comparison(name: str, before: StoredExperiment, now: StoredExperim
     if changed:
         listed, are = ", ".join(changed), "is" if len(changed) == 1 else "are"
         yield f"{listed} {are} not as in {name}: values from here on may not be comparable with those that are there"
+
+
+def _notes_on_direction(earlier: Experiment, settings: Settings) -> Iterator[str]:
+    """Yield a note where another direction makes other trials the best ones."""
+    there, here, history = earlier.settings.direction.value, settings.direction.value, earlier.history
+    if there == here:
+        return
+    stopped = history.counts[Status.STOPPED]
+    kept = ["what was run again with more"] if settings.levels else []
+    kept += [f"{count(stopped, 'trial')} stopped early"] if stopped else []
+    yield (
+        f"direction was {there}, and is {here}: from here on that says which trials of {earlier.name} are the best"
+        + (f"; decided to {there}, and kept: {', '.join(kept)}" if kept else "")
+    )
 
 
 def _choice_of(settings: Settings) -> object:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from candle_hpo.campaign import Campaign
+from candle_hpo.core.axes import key_of, same_value
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import USUAL_BUDGET, Settings
 from candle_hpo.core.news import Engine
@@ -20,7 +21,7 @@ from candle_hpo.record.earlier_results import EarlierResult, find_earlier_result
 from candle_hpo.record.folder import StoredExperiment, read_parameter_sets, read_search_space
 from candle_hpo.record.record import Record
 from candle_hpo.report.curves import Point
-from candle_hpo.report.words import count, number
+from candle_hpo.report.words import count, number, plain
 from candle_hpo.runner.listener import Progress, Say
 from candle_hpo.schedule.early_stopping import Asha, AtEachLevel, BestFew, EarlyStopping, Median, Rule, deciding_rungs
 from candle_hpo.schedule.scheduler import FirstCome, LongestFirst, Scheduler
@@ -203,7 +204,28 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, say: Say) -> 
             f"there, the aim was to {there.direction.value} {there.name}; here, to {here.direction.value} {here.name}"
         )
         say(f"  ({aims})")
+    others = list(_measured_with_others(space, settings, found.results))
+    if others:
+        say(f"  (not all were measured with what is fixed here: {', '.join(others)}; they may not be comparable)")
     return [EarlierResult(point.value, space.hyperparameters(point.coordinates)) for point in points]
+
+
+def _measured_with_others(
+    space: ParametricSpace, settings: Settings, results: Sequence[EarlierResult]
+) -> Iterator[str]:
+    """Yield what is fixed here, and has another value in results: `epochs=9 (there 3, 27)`."""
+    budget = None if settings.levels is None else settings.levels.name
+    for name, own in space.default_model.items():
+        if name in space.names or name == budget:
+            continue
+        there = {key_of(each.hyperparameters[name]): each for each in results if name in each.hyperparameters}
+        texts = [
+            plain(each.hyperparameters[name])
+            for each in there.values()
+            if not same_value(each.hyperparameters[name], own) and each.texts.get(name) != own
+        ]
+        if texts:
+            yield f"{name}={plain(own)} (there {', '.join(texts[:3])}{', …' if len(texts) > 3 else ''})"
 
 
 def notes_on_budget(settings: Settings, total: int) -> list[str]:
