@@ -7,8 +7,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--learning_rate", type=float, default=0.1)
 parser.add_argument("--num_leaves", type=int, default=31)
 args = parser.parse_args()
-x = np.arange(200.0).reshape(100, 2)
-y = np.where(x[:, 0] < 100, -1.0, 1.0)
+x = np.repeat([[0.0], [1.0]], 50, axis=0)
+y = 2 * x[:, 0] - 1
 train = lgb.Dataset(x, y)
 params = {
     "objective": "regression",
