@@ -1,9 +1,13 @@
 """Whether libraries behave the same warm and cold: each listed one that is there, in trials of both kinds.
 
-    python tools/warm_libraries.py [PYTHON [MODULE ...]]     writes docs/warm-libraries.md
+    python tools/warm_libraries.py [PYTHON [SUBJECT ...]]       writes its part of docs/warm-libraries.md
+    python tools/warm_libraries.py PYTHON --times [SUBJECT ...] writes the other part, how long a trial takes to start
+    python tools/warm_libraries.py PYTHON --all-at-once [MODULE ...]  compares them in the same trials; prints JSON
 
-PYTHON is an interpreter that has the libraries. For each, two trials start in a fresh interpreter and two from a
-warm host. What is the same in all the first must be the same in the others; what differs there must differ here.
+PYTHON is an interpreter that has the libraries; a subject is a module, or a module with a variable of its environment
+(keras,KERAS_BACKEND=torch). Where subjects are named, the other rows of the table stay as they are. For each, two
+trials start in a fresh interpreter and two from a warm host. What is the same in all the first must be the same in the
+others; what differs there must differ here.
 """
 
 from __future__ import annotations
@@ -13,16 +17,18 @@ import json
 import os
 import platform
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
-from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.paths import ExperimentPaths, TrialPaths
 from candle_hpo.core.trial import Attempt, Configuration, Trial
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.preload import known_libraries
@@ -32,8 +38,14 @@ from candle_hpo.process.group import StopSwitch
 
 PROBE = Path(__file__).with_name("warm_libraries_probe.py")
 PAGE = Path(__file__).parents[1] / "docs" / "warm-libraries.md"
-TRIALS = 2
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "KERAS_BACKEND": "jax"}
+TRIALS, ROUNDS = 2, 3
+ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+VARIANTS = {"keras": [f"KERAS_BACKEND={backend}" for backend in ("jax", "tensorflow", "torch")]}
+# What people tune, of which the start of a trial is timed.
+TIMED = (
+    "numpy", "pandas", "sklearn", "xgboost", "lightgbm", "torch", "torchvision", "torchmetrics", "lightning",
+    "transformers", "jax", "keras", "tensorflow",
+)  # fmt: skip
 
 # What is used of a library, besides its import: `seeded` must be the same in all trials, `drawn` another in each.
 USES = {
@@ -83,6 +95,33 @@ import matplotlib.pyplot
 matplotlib.pyplot.plot([1, 2])
 matplotlib.pyplot.savefig("figure.png")""",
     "numba": "seeded = numba.njit(lambda x: x * 2.5)(3)",
+    "keras": """
+import numpy
+drawn = keras.random.uniform((2,)).__array__().tolist()
+keras.utils.set_random_seed(1)
+model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+x = numpy.arange(60.0).reshape(20, 3) / 60
+seeded = model.fit(x, x.sum(axis=1), epochs=2, batch_size=5, verbose=0).history["loss"]""",
+    "tensorflow": """
+generator = tensorflow.random.Generator.from_non_deterministic_state()
+drawn = [tensorflow.random.uniform((2,)).numpy().tolist(), generator.normal(()).numpy().item()]
+tensorflow.random.set_seed(1)
+weight = tensorflow.Variable(tensorflow.random.normal((50, 50)))
+with tensorflow.GradientTape() as tape:
+    loss = tensorflow.reduce_sum((weight @ weight) ** 2)
+seeded = [loss.numpy().item(), tensorflow.reduce_sum(tape.gradient(loss, weight)).numpy().item()]
+rows = tensorflow.data.Dataset.range(20).shuffle(20, seed=1).map(lambda x: x * 2, num_parallel_calls=2).batch(3)
+seeded += [batch.numpy().tolist() for batch in rows]""",
+    "torchvision": """
+import torch
+torch.manual_seed(1)
+model = torchvision.models.resnet18()
+seeded = model.eval()(torch.ones(1, 3, 64, 64)).sum().item()
+drawn = torchvision.transforms.RandomCrop(8).get_params(torch.ones(3, 64, 64), (8, 8))""",
+    "torchmetrics": """
+import torch
+seeded = torchmetrics.functional.auroc(torch.tensor([0.1, 0.8, 0.4]), torch.tensor([0, 1, 1]), "binary").item()""",
     "h5py": """
 file_left_open = h5py.File("left.h5", "w")
 file_left_open["x"] = [1] * 1000""",
@@ -111,6 +150,26 @@ class Finding(NamedTuple):
     left: list[str]
 
 
+class Subject(NamedTuple):
+    """Libraries that are compared together, and a variable of the environment that they read."""
+
+    modules: tuple[str, ...]
+    variable: str = ""
+
+    @classmethod
+    def called(cls, name: str) -> Subject:
+        module, _, variable = name.partition(",")
+        return cls((module,), variable)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        name, _, value = self.variable.partition("=")
+        return {name: value} if name else {}
+
+    def __str__(self) -> str:
+        return ",".join(filter(None, ("+".join(self.modules), self.variable)))
+
+
 def script_of(modules: Sequence[str]) -> str:
     """Return a model script that imports libraries, uses them, and writes down all that can be seen."""
     imports = "\n".join(f"import {module}" for module in modules)
@@ -137,36 +196,57 @@ val_to_return = 1
 """
 
 
-def trials_of(
-    python: str, modules: Sequence[str], folder: Path, preload: tuple[str, ...], left: list[str]
-) -> Iterator[dict[str, str]]:
-    """Run trials; yield what each of them saw, its output and the files that it left among it.
+class Trials:
+    """Runs trials of a script, warm or cold, one after the other.
 
-    Modules that were not imported beforehand, although the list allows it, are added to `left`, with the reasons.
+    Modules that were not imported beforehand, although the list allows it, are in `left`, with the reasons.
     """
-    script = folder / "model.py"
-    script.write_text(script_of(modules))
-    settings = Settings(model_script=str(script), workflow="grid", preload=preload, nthreads=1)
-    paths = ExperimentPaths(folder / ("cold" if preload else "warm"))
-    paths.runs.mkdir(parents=True)
-    model = model_command(settings, python, seed=1, experiment=folder)
-    host, switch = WarmHost(model), StopSwitch()
-    for number in range(TRIALS):
-        trial = paths.trial(f"t{number}")
-        attempt = Attempt(Trial(Configuration(number, f"t{number}", {})))
-        outcome = run_attempt(model, attempt, trial, {}, switch, warm=host)
+
+    def __init__(self, python: str, subject: Subject, script: str, folder: Path, *, warm: bool) -> None:
+        file = folder / "model.py"
+        file.write_text(script)
+        settings = Settings(model_script=str(file), workflow="grid", preload=() if warm else ("none",), nthreads=1)
+        self.paths = ExperimentPaths(folder / ("warm" if warm else "cold"))
+        self.paths.runs.mkdir(parents=True)
+        self._model = model_command(settings, python, seed=1, experiment=folder)
+        self._subject, self._warm = subject, warm
+        self._host, self._switch = WarmHost(self._model), StopSwitch()
+        self._number = 0
+        self.left: list[str] = []
+
+    def run(self) -> TrialPaths:
+        """Run a trial; return where it is."""
+        name = f"t{self._number}"
+        trial, attempt = self.paths.trial(name), Attempt(Trial(Configuration(self._number, name, {})))
+        self._number += 1
+        outcome = run_attempt(self._model, attempt, trial, self._subject.environment, self._switch, warm=self._host)
         if outcome.value_of(THE_VALUE) is None:
-            raise SystemExit(f"{', '.join(modules)}: {outcome.reason}; see {trial.output}")
-        left += [f"{slow.module}: {slow.because}" for slow in outcome.slow_imports]
-        left += outcome.notes if not preload else ()
+            raise SystemExit(f"{self._subject}: {outcome.reason}; see {trial.output}")
+        if self._warm:
+            self.left += [f"{slow.module}: {slow.because}" for slow in outcome.slow_imports]
+            self.left += outcome.notes
+        return trial
+
+    def close(self) -> None:
+        """End the warm host."""
+        self._host.close()
+
+
+def fingerprints(trials: Trials) -> Iterator[dict[str, str]]:
+    """Run trials; yield what each of them saw, its output and the files that it left among it."""
+    for number in range(TRIALS):
+        trial = trials.run()
         fingerprint: dict[str, str] = json.loads((trial.run / "fingerprint.json").read_text())
-        fingerprint["output"] = trial.output.read_text(errors="replace")
+        fingerprint["output"] = _OF_ABSL.sub(r"\1 ", trial.output.read_text(errors="replace"))
         for file in ("left.txt", "left.h5", "figure.png"):
             if (trial.run / file).exists():
                 fingerprint[file] = hashlib.sha256((trial.run / file).read_bytes()).hexdigest()
-        names = {str(trial.run): "RUN", str(paths.root): "EXPERIMENT", f"t{number}": "TRIAL"}
+        names = {str(trial.run): "RUN", str(trials.paths.root): "EXPERIMENT", f"t{number}": "TRIAL"}
         yield {place: _without(names, value) for place, value in fingerprint.items()}
-    host.close()
+    trials.close()
+
+
+_OF_ABSL = re.compile(r"(?m)^([IWEF])\d{4} \S+ +\d+ ")  # the time and the thread, of each line that TensorFlow logs
 
 
 def _without(names: Mapping[str, str], value: str) -> str:
@@ -192,12 +272,13 @@ PASSED_OVER = re.compile(
 )
 
 
-def compare(python: str, modules: Sequence[str]) -> Finding:
+def compare(python: str, subject: Subject) -> Finding:
     """Compare cold trials with warm ones."""
-    left: list[str] = []
+    script = script_of(subject.modules)
     with tempfile.TemporaryDirectory() as name:
-        cold = list(trials_of(python, modules, Path(name), ("none",), []))
-        warm = list(trials_of(python, modules, Path(name), (), left))
+        cold = list(fingerprints(Trials(python, subject, script, Path(name), warm=False)))
+        trials = Trials(python, subject, script, Path(name), warm=True)
+        warm = list(fingerprints(trials))
     places = {place for place in set.intersection(*map(set, cold)) if not PASSED_OVER.match(place)}
     differences = []
     for place in sorted(places):
@@ -205,7 +286,7 @@ def compare(python: str, modules: Sequence[str]) -> Finding:
         got = {trial.get(place, "nothing") for trial in warm}
         if (len(expected) == 1 and got != expected) or (len(expected) == TRIALS and len(got) == 1):
             differences.append(f"{place}: cold {sorted(expected)[0]:.80}, warm {sorted(got)[0]:.80}")
-    return Finding(len(places), differences, left)
+    return Finding(len(places), differences, trials.left)
 
 
 def versions(python: str) -> dict[str, str]:
@@ -228,45 +309,94 @@ print(json.dumps(found))
     return found
 
 
-def main(python: str = sys.executable, *modules: str) -> None:
+def time_of(trials: Trials) -> float:
+    """Return the seconds that a trial takes, from its hyperparameters to its outcome."""
+    began = time.monotonic()
+    trials.run()
+    return time.monotonic() - began
+
+
+def start_times(python: str, subject: Subject) -> list[tuple[float, float]]:
+    """Return the seconds that trials which only import a library take, cold and warm, in turn."""
+    script = "".join(f"import {module}\n" for module in subject.modules) + "val_to_return = 1\n"
+    with tempfile.TemporaryDirectory() as name:
+        cold, warm = (Trials(python, subject, script, Path(name), warm=warm) for warm in (False, True))
+        time_of(cold), time_of(warm)  # files of the libraries come from the disk, and the warm host has imported
+        found = [(time_of(cold), time_of(warm)) for _ in range(ROUNDS)]
+        warm.close()
+    return found
+
+
+def main(python: str = sys.executable, *arguments: str) -> None:
     there = versions(python)
-    if modules == ("--all-at-once",):
-        print(json.dumps({"modules": sorted(there), **compare(python, sorted(there))._asdict()}))
+    is_timed, names = "--times" in arguments, [each for each in arguments if not each.startswith("--")]
+    if "--all-at-once" in arguments:
+        modules = tuple(sorted(name for name in there if name in names or not names))
+        print(json.dumps({"modules": modules, **compare(python, Subject(modules))._asdict()}))
         return
-    findings = {}
-    for module in modules or there:
-        findings[module] = compare(python, [module])
-        print(module, there[module], *findings[module], sep="\n  ", flush=True)
-    if not modules:
-        PAGE.write_text(page(python, there, findings))
+    subjects = [Subject.called(name) for name in names] or [
+        Subject((module,), variable)
+        for module in there
+        if module in TIMED or not is_timed
+        for variable in VARIANTS.get(module, [""])
+    ]
+    part, head = ("times", HEAD_OF_TIMES) if is_timed else ("comparisons", HEAD_OF_COMPARISONS)
+    rows: dict[str, str] = {}
+    for subject in subjects:
+        if is_timed:
+            row = row_of_times(subject, start_times(python, subject))
+        else:
+            row = row_of(subject, there[subject.modules[0]], compare(python, subject))
+        print(row, flush=True)
+        rows[str(subject)] = row
+        write_part(part, head, rows, keep=bool(names))
 
 
-def page(python: str, there: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
-    """Return the page of the documentation with the table."""
-    version = subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    rows = ["| module | version | places compared | differences |", "| --- | --- | --- | --- |"]
-    for module, found in findings.items():
-        said = "; ".join(found.left or found.differences) or "none"
-        rows.append(f"| `{module}` | {there[module]} | {found.places:,} | {said} |")
-    return PAGE_TEXT.format(trials=TRIALS, version=version, system=platform.system(), table="\n".join(rows))
+HEAD_OF_COMPARISONS = f"""\
+{platform.system()}, with `PYTHONHASHSEED=0`; a variable beside a module is one that its import reads.
+
+| module | version | places compared | differences |
+| --- | --- | --- | --- |"""
+HEAD_OF_TIMES = f"""\
+{ROUNDS} trials of each kind, in turn, on {os.cpu_count()} cores; medians (least to most).
+
+| module | fresh interpreter, s | warm, ms | times |
+| --- | --- | --- | --- |"""
 
 
-PAGE_TEXT = """# Libraries that are imported beforehand
+def row_of(subject: Subject, version: str, found: Finding) -> str:
+    """Return the row of a comparison."""
+    said = "; ".join(found.left or found.differences) or "none"
+    return f"| {shown(subject)} | {version} | {found.places:,} | {said} |"
 
-Made by `make libraries`. Of each library that [a warm interpreter](model-scripts.md#warm-interpreters) may import
-before the trials, {trials} trials ran in a fresh interpreter and {trials} from a warm one ({version}, {system}, with
-`PYTHONHASHSEED=0`). Compared are the values of all variables of all modules, the states of generators of random
-numbers, values computed with seeds and without, threads, open files, the environment, signals, what runs at the end,
-the output, and files that the trial left. What is the same in all cold trials has to be the same in the warm ones, and
-what differs has to differ.
-Passed over is what cannot matter (addresses, names that need only differ within one process, tracebacks of imports);
-`tools/warm_libraries.py` has the list, with reasons.
 
-{table}
+def row_of_times(subject: Subject, found: Sequence[tuple[float, float]]) -> str:
+    """Return the row of the start of trials."""
+    cold, warm = [spread([pair[at] * unit for pair in found]) for at, unit in ((0, 1), (1, 1000))]
+    return f"| {shown(subject)} | {cold} | {warm} | {spread([pair[0] / pair[1] for pair in found])} |"
 
-A library that was left to the trials was not imported beforehand, so nothing can differ; the reason stands in its
-place.
-"""
+
+def shown(subject: Subject) -> str:
+    """Return a subject as the first cell of its row."""
+    return ", ".join(f"`{part}`" for part in str(subject).split(","))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median, the least and the most, in two digits."""
+    found = (statistics.median(values), min(values), max(values))
+    middle, least, most = (f"{float(f'{each:.2g}'):g}" for each in found)
+    return f"{middle} ({least} to {most})"
+
+
+def write_part(name: str, head: str, rows: Mapping[str, str], *, keep: bool) -> None:
+    """Write a table between its two marks of the page; `keep` the other rows that it has."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    old, _, after = rest.partition(end)
+    there = [row for row in old.splitlines() if row.startswith("| `")]
+    kept = {row.split("|")[1].replace("`", "").replace(" ", ""): row for row in there if keep}
+    text = "\n".join([head, *{**kept, **rows}.values()])
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

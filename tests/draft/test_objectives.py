@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.core.objective import Direction
-from candle_hpo.draft.objectives import file_candidates, judged, printed_candidates, with_name, worth_showing
+from candle_hpo.draft.objectives import (
+    file_candidates,
+    judged,
+    name_in_each_trial,
+    printed_candidates,
+    with_name,
+    worth_showing,
+)
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
 DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
@@ -47,6 +54,8 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("test R squared: -0.5", "test R squared", -0.5, UP),
         ("ELBO loss: -29.5", "ELBO loss", -29.5, DOWN),
         ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
+        ("[100]\ttraining's l2: 0.25\tvalid_1's l2: 0.5", "valid_1's l2", 0.5, DOWN),
+        ("[100]\tvalid_0's auc: 0.75", "valid_0's auc", 0.75, UP),
     ],
 )
 def test_the_likeliest_number_of_a_line(
@@ -57,6 +66,15 @@ def test_the_likeliest_number_of_a_line(
     output = tmp_path / "output.txt"
     output.write_text(f"starting\n{line}\ndone in 3 s\n")
     assert any(finds(pattern, output, value) for pattern in first.patterns)
+
+
+def test_a_pattern_does_not_depend_on_how_long_something_took(tmp_path: Path) -> None:
+    lines = "1/4 - 2s 450ms/step - loss: 0.5\n2/4 - 0s 78ms/step - loss: 0.25\n"
+    found = printed_candidates(lines)
+    assert [(each.name, each.value, each.times) for each in found] == [("loss", 0.25, 2)]
+    output = tmp_path / "output.txt"
+    output.write_text(lines.replace("78ms", "1.5s"))
+    assert all(finds(pattern, output, 0.25) for pattern in found[0].patterns)
 
 
 def finds(pattern: str, output: Path, value: float) -> bool:
@@ -158,13 +176,37 @@ def test_what_only_repeats_a_hyperparameter_is_not_shown() -> None:
         ("loss.json", "0.25", [("", 0.25, 1)]),
         ("a.jsonl", '{"step": 1, "reward": 1}\n{"step": 2, "reward": 3}\n', [("reward", 3.0, 2)]),
         ("a.json", "not JSON", []),
-        ("run_20260102.csv", "loss\n1\n", []),
+        ("history.json", '{"lr": [1, 2], "val_loss": [0.5, 0.25], "names": ["a"]}', [("val_loss[-1]", 0.25, 2)]),
+        (
+            "trainer_state.json",
+            '{"epoch": 2.0, "log_history": [{"loss": 1, "step": 1}, {"eval_loss": 0.5}, {"loss": 3, "step": 2}]}',
+            [("log_history[*].eval_loss", 0.5, 1), ("log_history[*].loss", 3.0, 2)],
+        ),
         ("a.txt", "loss,1", []),
     ],
 )
 def test_the_numbers_in_a_file(name: str, text: str, found: list[tuple[str, float, int]]) -> None:
     candidates = [each for each in file_candidates(name, text) if each.direction is not None]
     assert [(each.key, each.value, each.times) for each in candidates] == found
+
+
+@pytest.mark.parametrize(
+    ("name", "in_each_trial"),
+    [
+        ("log.csv", "log.csv"),
+        ("fold_1/log.csv", "fold_1/log.csv"),
+        ("lr0.1/layers3.json", "lr0.1/layers3.json"),
+        ("run_20260102_101500.csv", "run_*.csv"),
+        ("outputs/2026-01-02/10-15-00/log.csv", "outputs/*/*/log.csv"),
+        ("logs/version_0/metrics.csv", "logs/version_*/metrics.csv"),
+        ("out/checkpoint-500/trainer_state.json", "out/checkpoint-*/trainer_state.json"),
+        ("runs/exp2/results.csv", "runs/exp*/results.csv"),
+        ("runs/Jan02_10-15-00_node1/events.out.tfevents.1.node1.2.0", "runs/*/events.out.tfevents.*"),
+        ("tb/train/events.out.tfevents.1.node1.2.0.v2", "tb/train/events.out.tfevents.*"),
+    ],
+)
+def test_the_name_of_a_file_in_each_trial(name: str, in_each_trial: str) -> None:
+    assert name_in_each_trial(name) == in_each_trial
 
 
 def test_names_and_directions() -> None:

@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from candle_hpo.core.experiment import Language
-from candle_hpo.draft.given import options_as_given
-from candle_hpo.draft.options import Kind, Option, Way
+from candle_hpo.draft.given import options_as_given, with_given
+from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.options import Kind, Option, Options, Way
 from candle_hpo.draft.script_options import options_of_script, reads_command_line
 from candle_hpo.draft.text import said_of, style_of
 
@@ -292,3 +293,20 @@ def test_a_place_in_r_may_have_a_default(assignment: str, kind: Kind, default: o
     found = options(f"a <- commandArgs(trailingOnly = TRUE)\n{assignment}\nx <- 1\n", Language.R)["k"]
     assert (found.kind, found.default, found.is_required) == (kind, default, default is None)
     assert type(found.default) is type(default)
+
+
+def test_a_value_that_may_be_left_out_is_given_or_not() -> None:
+    text = """
+options:
+  --use_cpu [USE_CPU], --use-cpu [USE_CPU]
+                        Whether to use the CPU. (default: False)
+  --optim {adamw,sgd}   The optimizer. (default: adamw)
+"""
+    options = Options(Way.ARGUMENTS, options_in_help(text))
+    for given in (
+        ["--use_cpu", "--optim", "sgd"],
+        ["--use_cpu", "True", "--optim=sgd"],
+        ["--optim", "sgd", "--use_cpu"],
+    ):
+        found = with_given(options, given, "train.py").found
+        assert [(each.name, each.default) for each in found] == [("use_cpu", "True"), ("optim", "sgd")], given

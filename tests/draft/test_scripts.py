@@ -53,6 +53,16 @@ def of_two_processes(rate: float) -> float:
     return loss(rate) + 1
 
 
+def steps_of_descent(count: int) -> Callable[[float], float]:
+    """Return the loss after so many steps of gradient descent on (w - 1)², from w = 0."""
+    return lambda rate: (1 - 2 * rate) ** (2 * count)
+
+
+def steps_of_boosting(count: int, power: int) -> Callable[[float], float]:
+    """Return the error after so many trees, each of which takes a share of what is left of it."""
+    return lambda rate: (1 - rate) ** (power * count)
+
+
 STOPPING = '# stopping="asha"'
 SUPERVISOR = '[{"name": "learning_rate", "type": "float", "lower": 0.001, "upper": 0.1, "use_log_scale": true}]'
 TORCHRUN = 'model_command="torchrun --standalone --nproc-per-node=1 {script}"'
@@ -118,6 +128,9 @@ CASES = [
     Case("click_commands.py", "lr", "error_rate", loss, ('script_args="train {steps} {arguments}"',), given=("train",)),
     Case("environment.py", "LEARNING_RATE", "mean_absolute_error", loss, ("env LEARNING_RATE=",), given=("EPOCHS=3",)),
     Case("environment.sh", "LR", "auc", share, ('model_command="env LR={LR} bash {script}"',), "maximize"),
+    Case("jax_steps.py", "learning_rate", "validation_loss", steps_of_descent(30), ("# Or ",)),
+    Case("keras_fit.py", "lr", "val_loss", steps_of_descent(3), ('result_file="training.csv"', STOPPING)),
+    Case("lightgbm_evals.py", "learning_rate", "valid_1_l2", steps_of_boosting(4, 2), (STOPPING,)),
     Case("makes_no_folder.py", "lr", "mae", loss, ('prepare="mkdir -p results"', 'result_file="results/out.json"')),
     Case("of_candle.R", "learning_rate", "val_to_return", loss, ("a guess",)),
     Case("of_candle.py", "learning_rate", "val_to_return", loss, (STOPPING, "activation = 'relu'")),
@@ -149,14 +162,40 @@ CASES = [
         ('script_args="fit {data} {arguments}"',),
         given=("fit", "their_options.py"),
     ),
+    Case(
+        "standard_input.py",
+        "optimizer.lr",
+        "validation_loss",
+        loss,
+        ('stdin_file="standard_input.json"', STOPPING),
+        given=("<", "standard_input.json"),
+    ),
+    Case(
+        "tensorboard_events.py", "lr", "Loss/validation", loss, ('result_file="runs/*/events.out.tfevents.*"', STOPPING)
+    ),
+    Case(
+        "transformers_arguments.py",
+        "learning_rate",
+        "eval_loss",
+        steps_of_descent(3),
+        ('result_file="out/checkpoint-*/trainer_state.json"', STOPPING),
+        given=("--output_dir", "out"),
+    ),
     Case("with_absl.py", "learning_rate", "eval_loss", loss, ("--use_bias/--nouse_bias", "(?P<step>")),
     Case("with_cases.sh", "rate", "energy", loss, ("rounds = 5",)),
     Case("with_click.py", "learning_rate", "val_loss", loss, ("shuffle:--shuffle/--no-shuffle", '"low": 1, "high": 4')),
     Case("with_fire.py", "lr", "test_rmse", loss, ("augment:--augment/--noaugment",)),
     Case("with_getopts.sh", "learning_rate", "cost", loss, ("learning_rate:-l",)),
+    Case("xgboost_evals.py", "eta", "eval_rmse", steps_of_boosting(5, 1), (r"\[(?P<step>\d+)\]", STOPPING)),
     Case("with_typer.py", "lr", "validation_error", loss, ('# {"name": "kernel"', '"low": 4, "high": 64')),
     Case("with_tyro.py", "optim.lr", "val_loss", loss, ("optim.weight_decay = 0.0",)),
 ]
+
+
+OF_LIBRARIES = (
+    "jax_steps.py", "keras_fit.py", "lightgbm_evals.py", "standard_input.py", "tensorboard_events.py",
+    "transformers_arguments.py", "xgboost_evals.py",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +214,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         env={**os.environ, "PATH": path, "PYTHONPATH": str(HERE.parent)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3000,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -199,6 +238,8 @@ def test_a_script_has_a_file_that_runs_at_once(case: Case, tried: dict[str, dict
     assert found["status"] == 0
     assert [note for note in found["notes"] if "is a guess; if more is better" not in note] == []
     assert bool(found["notes"]) == ("QUESTION" in found["text"])
+    if case.script in OF_LIBRARIES:
+        assert found["problems"] == found["doubts"] == []
     assert case.rate in found["searched"]
     assert (found["objective"], found["direction"]) == (case.objective, case.direction)
     assert found["value"] == pytest.approx(case.value(found["hyperparameters"][case.rate]), rel=2e-3)
@@ -217,6 +258,7 @@ def test_each_script_is_tried() -> None:
 
 # Data, modules and parameters of scripts; a stand-in for a library, and for programs that start scripts.
 FOR_OTHERS = {
-    "their_options.py", "numbers", "config.json", "heat.nml", "relax.nml", "p1b1_like_default_model.txt",
+    "their_options.py", "numbers", "config.json", "standard_input.json",
+    "heat.nml", "relax.nml", "p1b1_like_default_model.txt",
     "model_params_def.py", "graphs_params.ini", "ml_data", "survey", "improvelib", "bin",
 }  # fmt: skip

@@ -33,6 +33,7 @@ def run_folder(here: Path) -> Path:
         "FileNotFoundError: [Errno 2] Unable to synchronously open file (unable to open file: name = '{}', errno = 2, "
         "error message = 'No such file or directory', flags = 0, o_flags = 0)",  # h5py
         "OSError: Unable to open file (unable to open file: name = '{}', errno = 2)",
+        "FileNotFoundError: ./{} not found.",  # NumPy
         "FileNotFoundError: [Errno 2] No such file or directory: '{run}/{}'",  # Pillow
         "  cannot open file '{}': No such file or directory",  # R
         "  cannot open compressed file '{}', probable reason 'No such file or directory'",

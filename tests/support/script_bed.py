@@ -19,8 +19,21 @@ from candle_hpo.core.errors import CandleError
 from candle_hpo.core.paths import check_run_paths
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.interpreter import find_interpreter
+from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.input_check import check_input_file
 from candle_hpo.runner.search_assembly import first_sets
 from candle_hpo.runner.single_run import run_trial_here
+
+
+class Doubts(Findings):
+    """What `candle check` finds, and what it doubts."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda *_: None)
+        self.doubts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.doubts.append(text)
 
 
 def made_and_tried(script: Path, given: list[str], changes: list[list[str]]) -> dict[str, object]:
@@ -41,8 +54,12 @@ def made_and_tried(script: Path, given: list[str], changes: list[list[str]]) -> 
     first = first_sets(request.space, request.settings, (), 1)[0].hyperparameters
     here, settings = check_run_paths(Path.cwd()), request.settings
     outcome = run_trial_here(request, first, find_interpreter(settings, ()), 1, here, here.run)
+    findings = Doubts()
+    check_input_file(target, (), False, findings)
     return {
         "status": status,
+        "problems": list(map(str, [*findings.problems, *findings.refusals])),
+        "doubts": findings.doubts,
         "said": said.getvalue(),
         "text": text,
         "notes": request.notes,

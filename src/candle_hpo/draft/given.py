@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,16 +17,25 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
     Raises `InputError` for what the script does not have.
     """
     found = {each.name: each for each in options.found}
-    words = iter(given)
+    known = {each.option for each in options.found}
+    words = list(given)
     places = [each.name for each in options.found if each.is_positional]
-    for word in words:
+    while words:
+        word = words.pop(0)
         written, _, joined = word.partition("=")
         option, value = _option_called(written, options.found)
         if option is None and not (word.startswith("-") and not _is_number(word)) and not joined and places:
             option, joined = found[places.pop(0)], word
         if option is None:
-            known = [each.option or each.name for each in options.found]
-            raise InputError(f"{script} has no {written}; {nearest(written, known)}")
+            valid = [each.option or each.name for each in options.found]
+            raise InputError(f"{script} has no {written}; {nearest(written, valid)}")
+        if (
+            value is None
+            and "=" not in word
+            and option.default in ("True", "False")
+            and (not words or words[0] in known)
+        ):
+            value = "True"  # --use_cpu, which is short for --use_cpu True
         if value is None:
             text = joined if "=" in word or option.is_positional else _next_of(words, written)
             value = _value(option, text)
@@ -94,11 +103,10 @@ def _option_called(written: str, options: Sequence[Option]) -> tuple[Option | No
     return None, None
 
 
-def _next_of(words: Iterator[str], option: str) -> str:
-    found = next(words, None)
-    if found is None:
+def _next_of(words: list[str], option: str) -> str:
+    if not words:
         raise InputError(f"there is no value behind {option}; write {option} VALUE")
-    return found
+    return words.pop(0)
 
 
 def _value(option: Option, text: str) -> object:

@@ -9,10 +9,12 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
+from typing import TypeGuard
 
 import msgspec
 
 from candle_hpo.core.objective import STEPS, Direction
+from candle_hpo.core.result_files import FileKind
 from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
@@ -61,6 +63,8 @@ _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
 SCORES_OF_IMPROVE = "val_scores.json"
+# Folders of which there is another one for each run, or after so many steps.
+_COUNTED = re.compile(r"^(.*(?:checkpoint|ckpt|step|epoch|iter|version|run|exp)[-_]?)\d+$", re.IGNORECASE)
 _TRAINED = {"train", "training", "trn", "tr"}
 
 
@@ -136,8 +140,6 @@ def _deciding_heading(headings: Sequence[str]) -> str:
 def file_candidates(name: str, text: str) -> list[Candidate]:
     """Return the numbers with names in a file that a script has written, the likeliest first."""
     suffix = PurePath(name).suffix.lower()
-    if re.search(r"\d{6}", name):  # a date, or a number that is another each time
-        return []
     found: Iterator[Candidate] = iter(())
     if suffix in (".csv", ".tsv"):
         found = _in_table(name, text)
@@ -175,7 +177,7 @@ def _in_json(name: str, text: str) -> Iterator[Candidate]:
             return
     if len(objects) == 1 and isinstance(objects[0], list):
         objects = objects[0]
-    if len(objects) == 1 and isinstance(objects[0], int | float) and not isinstance(objects[0], bool):
+    if len(objects) == 1 and _is_number(objects[0]):
         yield from _in_file(name, "", [float(objects[0])], has_step=False)
     dictionaries = [each for each in objects if isinstance(each, dict)]
     if not dictionaries or len(dictionaries) != len(objects):
@@ -184,14 +186,56 @@ def _in_json(name: str, text: str) -> Iterator[Candidate]:
     for key, value in _flat(dictionaries[-1], ""):
         series = [number for each in dictionaries if (number := dict(_flat(each, "")).get(key)) is not None]
         yield from _in_file(name, key, series or [value], has_step=has_step)
+    if len(dictionaries) == 1:
+        yield from _in_lists(name, dictionaries[0])
 
 
 def _flat(found: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
     for key, value in found.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif _is_number(value):
             yield f"{prefix}{key}", float(value)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _in_lists(name: str, found: Mapping[str, object]) -> Iterator[Candidate]:
+    """Yield the last numbers of what was measured one after the other: numbers, or objects with them."""
+    for key, value in found.items():
+        elements = value if isinstance(value, list) else []
+        numbers = [float(each) for each in elements if _is_number(each)]
+        if numbers and len(numbers) == len(elements):
+            yield from _in_file(name, f"{key}[-1]", numbers, has_step=True)
+        rows = [dict(_flat(each, "")) for each in elements if isinstance(each, dict)]
+        if not rows or len(rows) != len(elements):
+            continue
+        has_step = any(each.lower() in STEPS for row in rows for each in row)
+        for own in dict.fromkeys(each for row in rows for each in row):
+            series = [row[own] for row in rows if own in row]
+            yield from _in_file(name, f"{key}[*].{own}", series, has_step=has_step)
+
+
+def event_candidates(name: str, series: Mapping[str, Sequence[float]]) -> list[Candidate]:
+    """Return the tags of an event file of TensorBoard's with their numbers, the likeliest first."""
+    return _ordered(each for tag, numbers in series.items() for each in _in_file(name, tag, numbers, has_step=True))
+
+
+def name_in_each_trial(name: str) -> str:
+    """Return what stands for a file's path in each trial: `*` where a path has the time, or how far a run has come.
+
+    `logs/version_0/metrics.csv` is `logs/version_*/metrics.csv`, `outputs/2026-11-26/loss.csv` is `outputs/*/loss.csv`.
+    The names of event files, and of the folders that TensorBoard's writers make for them, have the time, the host and
+    the process in them.
+    """
+    *folders, file = name.split("/")
+    if FileKind.of(name) is FileKind.EVENTS:
+        found = ["*" if re.search(r"\d", each) else each for each in folders]
+        return "/".join([*found, f"{file[: file.index('tfevents')]}tfevents.*"])
+    found = [_COUNTED.sub(r"\1*", each) for each in folders]
+    return "/".join(re.sub(r"\d[\d._:T-]{4,}\d", "*", each) for each in [*found, file])
 
 
 def _in_file(name: str, key: str, numbers: Sequence[float], *, has_step: bool) -> Iterator[Candidate]:
@@ -217,7 +261,7 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     """
     words, around = _words_of(label), _words_of(before)
     direction = None
-    if words & _DOWN or "log_loss" in label.lower():
+    if words & _DOWN or re.search(r"log_loss|'s l[12]$", label.lower()):  # LightGBM: training's l2
         direction = Direction.MINIMIZE
     elif words & _UP:
         direction = Direction.MAXIMIZE

@@ -15,7 +15,8 @@ from candle_hpo.core.objective import STEPS
 _NUMBER = re.compile(
     r"(?<![\w.^@])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
 )
-_LABEL = re.compile(r"(?:[A-Za-z_][\w/@%.^-]*)(?:[ \t]+[A-Za-z_(][\w/@%.^()-]*){0,6}")
+_TIMED = re.compile(r"((?<![\w.])\d+(?:\.\d+)?(?:[mun\u00b5]?s|m|h|it)\b)")  # 2s 78ms/step
+_LABEL = re.compile(r"(?:[A-Za-z_][\w/@%.^'-]*)(?:[ \t]+[A-Za-z_(][\w/@%.^()'-]*){0,6}")
 _LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|from|across|every|per)$", re.IGNORECASE)
 _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
@@ -58,7 +59,7 @@ def slots_of(text: str) -> Iterator[Slot]:
             heading = line.strip(" \t=#*:-") or heading
         elif len(line) <= _LONGEST and (found := _split(line)).numbers:
             found = found._replace(heading=heading)
-            key = tuple(" ".join(piece.split()) for piece in found.pieces)
+            key = tuple(" ".join(_TIMED.sub("0", piece).split()) for piece in found.pieces)
             kinds.setdefault(key, []).append(found)
             kinds[key] = kinds.pop(key)  # as the last one
     for lines in reversed(kinds.values()):
@@ -188,12 +189,16 @@ def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator
 
 
 def _literal(text: str) -> str:
-    """Return what matches a text; white space beside a number, or of several characters, may have any width."""
+    """Return what matches a text; white space beside a number, or of several characters, may have any width.
+
+    How long something took is another number each time.
+    """
     parts = re.split(r"(\s+)", text)
     found = []
     for at, part in enumerate(parts):
         if not part.isspace():
-            found.append(re.escape(part).replace("'", r"\x27").replace(r"\-", "-"))
+            pieces = (r"[\d.]+\w+" if place % 2 else re.escape(each) for place, each in enumerate(_TIMED.split(part)))
+            found.append("".join(pieces).replace("'", r"\x27").replace(r"\-", "-"))
         elif part == " " and parts[at - 1] and parts[at + 1]:
             found.append(" ")
         else:
@@ -207,7 +212,7 @@ def _end(piece: str) -> str:
 
 
 def _group_name(label: str) -> str:
-    name = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_").lower()
+    name = re.sub(r"\W+", "_", label.replace("'s ", " "), flags=re.ASCII).strip("_").lower()  # valid_1's auc
     return name if name.isidentifier() and name not in STEPS else ""
 
 

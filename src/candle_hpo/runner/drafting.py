@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.experiment import InputFile, Language, Settings
 from candle_hpo.core.objective import Direction
-from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths, init_run_paths
+from candle_hpo.core.paths import TrialPaths, init_run_paths
 from candle_hpo.core.trial import FailureKind, Outcome, Status
 from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.candle_models import is_model_of_candle
-from candle_hpo.draft.objectives import Candidate, file_candidates, printed_candidates, with_name, worth_showing
+from candle_hpo.draft.objectives import Candidate, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import find_interpreter
-from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_text import as_read
-from candle_hpo.launch.measuring.report_watch import reports_in_file
-from candle_hpo.launch.measuring.result_file import read_file
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 from candle_hpo.report.words import count
+from candle_hpo.runner.measured_files import MeasuredFiles, with_steps
 from candle_hpo.runner.neighbours import remedy_of
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 from candle_hpo.runner.submission import uses_slurm
 from candle_hpo.script.reading import read_script, script_text
 
 MOST_SECONDS = 600  # of the run with its defaults
-_MOST_READ = 4_000_000  # bytes, of the output and of each file
+_MOST_READ = 4_000_000  # bytes of the output
 _END_OF_OUTPUT = 300_000  # characters, in which repeated measurements are counted
-_MOST_FILES = 200
 _MOST_WORKERS = 8  # where nobody knows how much memory a trial takes
-_TABLES_AND_OBJECTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -134,30 +129,18 @@ def _candidates(
         file.seek(max(0, file.seek(0, 2) - _MOST_READ))
         text = as_read(file.read())
     found = [with_name(each, *named) if named and each.is_bare else each for each in printed_candidates(text)]
-    for path in _files_in(where):
-        name = path.relative_to(where).as_posix()
-        found += file_candidates(name, path.read_text(encoding="utf-8", errors="replace"))
+    files = MeasuredFiles(where)
+    found += files.candidates()
     found = worth_showing(sorted(found, key=lambda each: -each.worth), names)
     seen = set()
     for candidate in found:
         if candidate.file:
-            confirmed = _confirmed_in_file(candidate, where)
+            confirmed = files.confirmed(candidate)
         else:
             confirmed = _confirmed_in_output(candidate, paths.output, text[-_END_OF_OUTPUT:])
         if confirmed is not None and (source := (confirmed.patterns, confirmed.file, confirmed.key)) not in seen:
             seen.add(source)
             yield confirmed
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """Return the tables and objects that a script has left in its folder, candle's own files apart."""
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in _TABLES_AND_OBJECTS and path.is_file() and not path.is_symlink()
-    ]
-    usable = [path for path in found if path.stat().st_size <= _MOST_READ]
-    return [path for path in usable if path.parent != folder or path.name not in NAMES_OF_CANDLE][:_MOST_FILES]
 
 
 def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candidate | None:
@@ -171,33 +154,5 @@ def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candid
         if is_same:
             found = [each for each in result.occurrences(end, 0) if not each.refused]
             steps = [float(at) if each.step is None else each.step for at, each in enumerate(found)]
-            return _with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), steps)
+            return with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), steps)
     return None
-
-
-def _confirmed_in_file(candidate: Candidate, where: Path) -> Candidate | None:
-    """Return a candidate whose keywords find its number, as a trial will; None where they do not."""
-    path, key = where / candidate.file, candidate.key or None
-    try:
-        if read_file(path, key).value != candidate.value:
-            return None
-    except ValueError:
-        return None
-    source = reports_in_file(ResultSource(file=candidate.file, key=key, objective=candidate.name), lambda _: None, path)
-    steps: list[float] = []
-    try:
-        while True:
-            found = source.look(is_last=True)
-            steps += [each.step for each in found.reports]
-            if found.is_all or not found.reports:
-                return _with_steps(candidate, steps)
-    finally:
-        source.close()
-
-
-def _with_steps(candidate: Candidate, steps: Sequence[float]) -> Candidate:
-    """Return a candidate with how often it is reported; once, where the steps are not those of one series."""
-    is_series = all(before < after for before, after in itertools.pairwise(steps))
-    return msgspec.structs.replace(
-        candidate, times=len(steps) if is_series else 1, has_step=candidate.has_step and is_series
-    )

@@ -28,7 +28,7 @@ from candle_hpo.script.questions import ask_for_help
 from candle_hpo.script.reading import read_script, script_text
 
 NOTEBOOK = ".ipynb"
-_SECONDS_FOR_HELP = 60.0
+_SECONDS_FOR_HELP = 180.0  # transformers alone may take a minute to import
 _MOST_READ = 4_000_000  # bytes, of a program
 _MOST_FILES = 200
 

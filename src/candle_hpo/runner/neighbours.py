@@ -46,6 +46,7 @@ def remedy_of(paths: TrialPaths, where: Path, settings: Settings) -> Remedy | No
     `where` is the working directory in which it failed.
     """
     here, script = Path.cwd(), Path(settings.model_script)
+    no_folder: Remedy | None = None  # what a line calls missing is known only when all its words were looked at
     for line in reversed(last_lines(paths.output, 10)):
         if (module := _MISSING_MODULE.search(line)) and settings.run_in != "script":
             found = next(_files_of_module(script.parent, module[1].partition(".")[0]), None)
@@ -59,13 +60,10 @@ def remedy_of(paths: TrialPaths, where: Path, settings: Settings) -> Remedy | No
                 return found_remedy
             if path.parts[0] != ".." and (here / path).exists():
                 return Remedy("link", path.parts[0], f"{name} is not in its folder")
-            if (
-                len(path.parts) > 1
-                and not (where / path.parent).exists()
-                and re.fullmatch(r"[\w/-]+", str(path.parent))
-            ):
-                return Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
-    return None
+            is_plain = re.fullmatch(r"[\w/-]+", str(path.parent)) is not None
+            if no_folder is None and len(path.parts) > 1 and is_plain and not (where / path.parent).exists():
+                no_folder = Remedy("prepare", f"mkdir -p {path.parent}", f"there is no folder {path.parent}")
+    return no_folder
 
 
 def _files_of_module(folder: Path, name: str) -> Iterator[Path]:
