@@ -85,7 +85,7 @@ def _found_beside(settings: Settings, name: str) -> Remedy | None:
         if copied is not None:
             return copied
     if parts[0] == "..":  # of a copy, that is the trial's folder, in which a link harms nobody
-        is_next = len(parts) > 1 and parts[1] != ".." and parts[1] not in NAMES_OF_CANDLE
+        is_next = len(parts) > 1 and parts[1] not in {"..", "script", *NAMES_OF_CANDLE}
         if not (settings.run_in == "script" and is_next):
             return None
         target = script.parent.parent / parts[1]
