@@ -111,7 +111,7 @@ def test_an_answer_has_numbers_or_names(answer: str, numbers: list[int]) -> None
 
 
 @pytest.mark.parametrize("answer", ["x", "d e", "1.5"])
-def test_an_answer_that_is_not_in_the_list_is_refused(answer: str) -> None:
+def test_what_is_not_in_the_list_is_asked_for_again(answer: str) -> None:
     with pytest.raises(ValueError, match="expected 1"):
         numbers_of(answer, ["lr", "depth", "degree"])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from candle_hpo.core.experiment import Settings
@@ -58,6 +60,22 @@ def test_what_a_run_that_failed_misses(said: str, keyword: str, value: str, scri
     paths.output.write_text(f"{said}\n")
     remedy = remedy_of(paths, paths.run, settings(script))
     assert (remedy.keyword, remedy.value) == (keyword, value) if remedy else not keyword
+
+
+def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(script: Path, here: Path) -> None:
+    (here / "more data").mkdir()
+    (here / "more data" / "x.csv").write_text("1\n")
+    paths = init_run_paths(here)
+    paths.copy_of_script.mkdir(parents=True)
+    paths.output.write_text("FileNotFoundError: ../more data/x.csv not found.\n")
+    first = remedy_of(paths, paths.run, settings(script))
+    assert first is not None
+    assert (first.keyword, first.value) == ("run_in", "script")
+    in_copy = msgspec.structs.replace(settings(script), run_in="script")
+    second = remedy_of(paths, paths.copy_of_script, in_copy)
+    assert second is not None
+    assert second.keyword == "prepare"
+    assert shlex.split(second.value) == ["ln", "-sfn", f"{here}/more data", "../more data"]
 
 
 def test_a_script_with_relative_imports_is_a_module_of_its_package(here: Path) -> None:

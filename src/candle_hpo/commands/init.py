@@ -31,7 +31,7 @@ from candle_hpo.draft.starts import words_of
 from candle_hpo.draft.text import Draft, input_text
 from candle_hpo.files import write_new_file
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
-from candle_hpo.launch.measuring.result import last_lines
+from candle_hpo.launch.measuring.result import lines_that_explain
 from candle_hpo.report.words import duration, location, number
 from candle_hpo.runner.drafting import (
     MOST_SECONDS,
@@ -221,7 +221,8 @@ def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) 
         draft = with_remedy(draft, ran.remedy)
         ran = _run(draft, say)
     if has_failed(ran.outcome):
-        say(*(f"  | {line}" for line in last_lines(ran.paths.output, 10)))
+        shown = lines_that_explain(ran.paths.output, _MOST_LISTED, ran.outcome.reason)
+        say(*(f"  | {line}" for line in shown))
         return without_objective(draft, leaves_value=leaves_value, reason="the run with these values failed"), ran
     took = f"{duration(ran.outcome.seconds)}"
     say(f"It ran for {took}; its output: {location(ran.paths.output)}")

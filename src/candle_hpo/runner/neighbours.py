@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import msgspec
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language, Settings
-from candle_hpo.core.paths import TrialPaths
+from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths
 from candle_hpo.draft.plan import Remedy
 from candle_hpo.draft.starts import files_beside
 from candle_hpo.launch.measuring.missing_file import missing_names
@@ -56,8 +57,9 @@ def remedy_of(paths: TrialPaths, where: Path, settings: Settings) -> Remedy | No
             path = Path(name)
             if path.is_absolute() or not path.parts or (where / path).exists():
                 continue
-            if (script.parent / path).exists() and (found_remedy := _found_beside(settings, name)):
-                return found_remedy
+            beside = _found_beside(settings, name) if (script.parent / path).exists() else None
+            if beside is not None:
+                return beside
             if path.parts[0] != ".." and (here / path).exists():
                 return Remedy("link", path.parts[0], f"{name} is not in its folder")
             is_plain = re.fullmatch(r"[\w/-]+", str(path.parent)) is not None
@@ -76,12 +78,16 @@ def _found_beside(settings: Settings, name: str) -> Remedy | None:
     parts, script = Path(name).parts, Path(settings.model_script)
     if settings.run_in != "script":
         target = script.parent / name
-        is_small = not target.is_file() or target.stat().st_size <= LARGEST
-        copied = _copied(settings, f"{name} is beside it") if parts[0] != ".." and is_small else None
+        is_small = parts[0] == ".." or not target.is_file() or target.stat().st_size <= LARGEST
+        copied = _copied(settings, f"{name} is beside it") if is_small else None
         if copied is not None:
             return copied
-    if parts[0] == "..":
-        return None
+    if parts[0] == "..":  # of a copy, that is the trial's folder, in which a link harms nobody
+        is_next = len(parts) > 1 and parts[1] not in {"..", "script", *NAMES_OF_CANDLE}
+        if not (settings.run_in == "script" and is_next):
+            return None
+        target = script.parent.parent / parts[1]
+        return Remedy("prepare", f"ln -sfn {shlex.quote(str(target))} ../{shlex.quote(parts[1])}", f"{name} is missing")
     found, here = script.parent / parts[0], Path.cwd()
     where = found.relative_to(here) if found.is_relative_to(here) else found
     return Remedy("link", str(where), f"{name} is not in its folder")

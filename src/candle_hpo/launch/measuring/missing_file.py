@@ -47,7 +47,7 @@ def missing_names(line: str, directory: Path) -> Iterator[str]:
     quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(line)]
     parts = [part for each in (*_SAYS_MISSING.split(line), line) for part in re.split(r": |, | \(|; ", each)]
     for text in [*quoted, *sorted(parts, key=len, reverse=True), *line.split()]:
-        name = text.rstrip(_AROUND_A_NAME).lstrip(_AROUND_A_NAME.replace(".", ""))
+        name = text.rstrip(_AROUND_A_NAME).lstrip(_AROUND_A_NAME.replace(".", ""))  # ../data begins with points
         name = name and str(Path(name))  # ./data/x.csv is data/x.csv
         if Path(name).is_absolute():  # made so by the library, in the working directory
             name = str(Path(name).relative_to(directory)) if Path(name).is_relative_to(directory) else ""
