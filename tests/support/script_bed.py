@@ -19,13 +19,13 @@ from candle_hpo.core.errors import CandleError
 from candle_hpo.core.paths import check_run_paths
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.interpreter import find_interpreter
-from candle_hpo.runner.findings import Findings
+from candle_hpo.runner.checklist import Checklist
 from candle_hpo.runner.input_check import check_input_file
 from candle_hpo.runner.search_assembly import first_sets
 from candle_hpo.runner.single_run import run_trial_here
 
 
-class Doubts(Findings):
+class Doubts(Checklist):
     """What `candle check` finds, and what it doubts."""
 
     def __init__(self) -> None:
