@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from candle_hpo.commands.init_questions import numbers_of
+from candle_hpo.commands.init_questions import NotAnAnswer, numbers_of
 from candle_hpo.commands.screen import Screen
 from conftest import Candle, gone
 
@@ -110,9 +110,17 @@ def test_an_answer_has_numbers_or_names(answer: str, numbers: list[int]) -> None
     assert numbers_of(answer, ["lr", "units", "depth", "Test loss"]) == numbers
 
 
-@pytest.mark.parametrize("answer", ["x", "d e", "1.5"])
-def test_what_is_not_in_the_list_is_asked_for_again(answer: str) -> None:
-    with pytest.raises(ValueError, match="expected 1"):
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("x", '"x" is none of these$'),
+        ("lr detph", '"detph" is none of these; did you mean "depth"?'),
+        ("d e", '"d" begins depth and degree'),
+        ("1.5", '"1.5" is none of these$'),
+    ],
+)
+def test_what_is_not_in_the_list_is_asked_for_again_with_the_reason(answer: str, said: str) -> None:
+    with pytest.raises(NotAnAnswer, match=said):
         numbers_of(answer, ["lr", "depth", "degree"])
 
 
@@ -131,6 +139,17 @@ def test_no_line_is_broken_within_a_word() -> None:
         "        which lr becomes",
     ]
     assert lines[-1].endswith("whatever its length")
+
+
+def test_a_value_that_is_asked_for_is_of_its_kind(script: Path, here: Path) -> None:
+    script.write_text(SCRIPT.replace('"--data", required=True', '"--data", type=float, required=True'))
+    terminal = Terminal(here, "init", "train.py")
+    terminal.answer("needs a value for --data:", "half")
+    terminal.answer('"half" is not a number; please answer with a value', "0.5")
+    terminal.answer("should be searched?", "")
+    terminal.answer("to see what it measures?", "no")
+    assert terminal.status() == 0, terminal.shown
+    assert "data = 0.5" in (here / "train.in").read_text()
 
 
 def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:

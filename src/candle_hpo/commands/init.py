@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
 from candle_hpo.core.trial import Status
-from candle_hpo.draft.given import missing, options_as_given, with_given, with_value
+from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
 from candle_hpo.draft.options import Options, with_command
 from candle_hpo.draft.plan import (
@@ -74,7 +75,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
     if found := neighbours(settings, [options.config]):
-        say(f"{script.name} is run where it finds {found.reason}: {found.keyword}={found.value}")
+        say(f'{found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
@@ -155,9 +156,8 @@ def _options(
             f"candle init {typed} --run -- {shown}"
         )
     for each in lacking:
-        options = with_value(
-            options, each.name, questions.text(f"{name} needs a value for {each.option or each.name}:")
-        )
+        question = f"{name} needs a value for {each.option or each.name}:"
+        options = with_value(options, each.name, questions.text(question, partial(wrong_with_value, each)))
     return options
 
 
@@ -272,7 +272,7 @@ def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: S
         return ExitStatus.ALL_WELL
     if draft.direction is None:
         say('It minimizes its value; where more is better, write direction="maximize"')
-    if draft.can_stop_early:
-        say(f'stopping="asha" in it {draft.can_stop_early}')
+    if draft.reports_each:
+        say('To stop bad trials early, remove the # before stopping="asha" in it')
     say(f"Next: candle submit-job {shlex.quote(str(target))}")
     return ExitStatus.ALL_WELL
