@@ -127,10 +127,8 @@ def test_what_is_not_in_the_list_is_asked_for_again_with_the_reason(answer: str,
 def test_no_line_is_broken_within_a_word() -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=40, highlight=False)
-    Screen(console).explain(
-        "  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes"
-    )
-    Screen(console).say("  a command that is to be copied as it is, whatever its length")
+    Screen(console).say("  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes")
+    Screen(console).copy("  a command that is to be copied as it is, whatever its length")
     lines = shown.getvalue().splitlines()
     assert lines[:-1] == [
         "  note  x.in:4: the script does not",
@@ -150,6 +148,26 @@ def test_a_value_that_is_asked_for_is_of_its_kind(script: Path, here: Path) -> N
     terminal.answer("to see what it measures?", "no")
     assert terminal.status() == 0, terminal.shown
     assert "data = 0.5" in (here / "train.in").read_text()
+
+
+def test_no_message_is_broken_within_a_word(script: Path, here: Path) -> None:
+    (here / "train.in").write_text(
+        f'&control\n  model_script="{script}"\n  workflow="random"\n  a_keyword_too_much="1"\n'
+    )
+    terminal = Terminal(here, "check", "train.in", "--set", f"link={'far/' * 9}data")
+    assert terminal.status() == 2
+    lines = terminal.shown.splitlines()
+    assert max(len(each) for each in lines if " " in each) <= 80
+    assert "relative paths and $(pwd) are taken from where you run candle" in " ".join(terminal.shown.split())
+
+
+def test_a_file_that_is_not_there_may_be_one_that_is(candle: Candle, script: Path, here: Path) -> None:
+    assert candle("init", "trian.py").stderr == 'trian.py: there is no such file; did you mean "train.py"?\n'
+    (here / "a.in").write_text('&control\n  model_script="$(pwd)/trains.py"\n  workflow="random"\n/\n')
+    assert 'trains.py does not exist; did you mean "train.py"?' in candle("check", "a.in").stderr
+    (here / "runs").mkdir()
+    gone = candle("check", "run/of/a.in").stderr
+    assert gone == 'run/of/a.in: there is no such file; did you mean "runs"?\n'
 
 
 def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:

@@ -16,6 +16,7 @@ from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
+from candle_hpo.core.paths import meant_instead
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
@@ -66,7 +67,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     Raises `InputError` where the script cannot be given anything, and `MachineError` where it does not run.
     """
     target = output or Path(f"{script.stem}.in")
-    say, questions = Screen(console).explain, Questions(console)
+    say, questions = Screen(console).say, Questions(console)
     _check_paths(script, target)
     is_of_improve, start = is_training_of_improve(script), start_of(script)
     settings = Settings(model_script=str(script.absolute()), workflow="bayesian", model_command=words_of(start))
@@ -108,7 +109,7 @@ def _check_paths(script: Path, target: Path) -> None:
         raise InputError(
             f"{script}: this is a folder; name the script in it"
             if script.is_dir()
-            else f"{script}: there is no such file; check the name and the folder"
+            else f"{script}: there is no such file; {meant_instead(script, 'check the name and the folder')}"
         )
 
 
@@ -255,7 +256,7 @@ def _direction_of(direction: Direction | None) -> str:
 
 def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: Screen) -> ExitStatus:
     """Say what was written, and what to do next; `retry` are the commands that make the file again."""
-    say = screen.explain
+    say = screen.say
     say("", f"{target} is written. It searches {', '.join(draft.searched)}")
     if ran is not None and has_failed(ran.outcome):
         say(
@@ -263,12 +264,12 @@ def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: S
             f"All that it printed: {location(ran.paths.output)}",
             "Fix it, or give it what it needs, behind --, and try again:",
         )
-        screen.say(f"  {retry}")  # whole, to be copied
+        screen.copy(f"  {retry}")  # whole, to be copied
         return ExitStatus.TRIALS_FAILED
     if draft.why_none:
         say(f"Its objective is not known: {draft.why_none}")
         say("Name it in the file, or let the script print it, and try again:" if ran else "To make the file again:")
-        screen.say(f"  {retry}")
+        screen.copy(f"  {retry}")
         return ExitStatus.ALL_WELL
     if draft.direction is None:
         say('It minimizes its value; where more is better, write direction="maximize"')

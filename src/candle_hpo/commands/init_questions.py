@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from candle_hpo.commands.screen import show_in_words
+from candle_hpo.commands.screen import show
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.spelling import misspelling_of
 
@@ -89,9 +89,9 @@ class Questions:
             try:
                 return read(answer.strip())
             except NotAnAnswer as error:
-                show_in_words(self._console, f"  {error}; please answer with {wanted}, or leave with Ctrl-C")
+                show(self._console, f"  {error}; please answer with {wanted}, or leave with Ctrl-C")
             except (KeyError, IndexError, ValueError):
-                show_in_words(self._console, f"  please answer with {wanted}, or leave with Ctrl-C")
+                show(self._console, f"  please answer with {wanted}, or leave with Ctrl-C")
 
 
 def numbers_of(text: str, names: Sequence[str]) -> list[int]:

@@ -19,6 +19,7 @@ from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
+from candle_hpo.report import words
 from candle_hpo.report.curves import WHOLE_BYTES, last_points
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.checklist import Checklist
@@ -79,7 +80,7 @@ def run_one_trial(
     """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
     hyperparameters = _first_set(request) if first is None else first
     paths = check_run_paths(Path.cwd())
-    checklist.say(f"Running one trial here: {hyperparameters}")
+    checklist.say(f"Running one trial here: {words.hyperparameters(hyperparameters, ())}")
     outcome: Outcome = run_trial_here(request, hyperparameters, interpreter, drawn_seed(request.settings), paths)
     value = outcome.value_of(request.settings.objective.name)
     if value is None:
