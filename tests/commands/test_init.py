@@ -128,6 +128,7 @@ def test_no_line_is_broken_within_a_word() -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=40, highlight=False)
     Screen(console).say("  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes")
+    Screen(console).say("Stopped by Ctrl-C, it says: candle resume X002 --retry-failed continues it")
     Screen(console).copy("  a command that is to be copied as it is, whatever its length")
     lines = shown.getvalue().splitlines()
     assert lines[:-1] == [
@@ -135,6 +136,9 @@ def test_no_line_is_broken_within_a_word() -> None:
         "        seem to have",
         "        --a-very-long-option-name,",
         "        which lr becomes",
+        "Stopped by Ctrl-C, it says:",
+        "candle resume X002 --retry-failed",
+        "continues it",
     ]
     assert lines[-1].endswith("whatever its length")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from candle_hpo.commands.progress import Progress
 
 
+_COMMAND = re.compile(r"candle [a-z]+(?:-[a-z]+)*(?: X\d+\b| --[a-z-]+| [\w./-]+\.in\b)*")
 _BEFORE_TEXT = re.compile(r" +(?:\d+ +|ok +|note +|\| )?")
 
 
@@ -65,7 +66,7 @@ def show_whole(console: Console, *lines: str) -> None:
 
 
 def show(console: Console, *lines: str) -> None:
-    """Print lines as they are, but where a terminal ends, in the middle of none of their words.
+    """Print lines as they are, but where a terminal ends, in the middle of none of their words and commands.
 
     What continues a line begins below its text: behind the bullet, the number or the label with which it starts.
     """
@@ -75,12 +76,14 @@ def show(console: Console, *lines: str) -> None:
             continue
         begin = _BEFORE_TEXT.match(line)
         indent = " " * min(len(begin[0]) if begin else 0, console.width // 2)
-        show_whole(
-            console,
-            *textwrap.wrap(
-                line, console.width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-            ),
+        pieces = textwrap.wrap(
+            _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line),
+            console.width - 1,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
+        show_whole(console, *(piece.replace("\0", " ") for piece in pieces))
 
 
 class Screen:
