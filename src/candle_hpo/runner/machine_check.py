@@ -14,7 +14,7 @@ from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import new_mark
-from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.devices import usable_cpus, visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
@@ -106,6 +106,9 @@ def show_cost(
         return
     workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
     text = f"{count(trials, 'trial')} on {count(workers, 'worker')}"
+    if not on_cluster and workers > usable_cpus():
+        cpus = count(usable_cpus(), "CPU")
+        checklist.mention(f"{workers} trials at a time share {cpus}: where each keeps one busy, they take longer")
     if on_cluster:
         most = workers * settings.walltime / 3600
         text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"
