@@ -211,6 +211,21 @@ def test_without_a_terminal_the_file_says_what_nobody_was_asked(candle: Candle, 
     assert max(map(len, [line for line in text.splitlines() if "result_pattern" not in line])) <= 100
 
 
+def test_a_value_that_is_only_usual_for_its_name_is_said_to_be_a_guess(
+    candle: Candle, script: Path, here: Path
+) -> None:
+    script.write_text(
+        SCRIPT.replace("a.units", "a.batch_size").replace(
+            '"--units", type=int, default=8', '"--batch-size", type=int, required=True'
+        )
+    )
+    done = candle("init", "train.py", "--output", "a.in", "--", "--data", "x")
+    assert "batch_size = 32 is a guess, as its text shows no value; batch_size=VALUE, behind --, sets it" in done.stdout
+    assert "a guess: its text shows no value" in (here / "a.in").read_text()
+    given = candle("init", "train.py", "--output", "b.in", "--", "--data", "x", "batch_size=16")
+    assert "guess" not in given.stdout + (here / "b.in").read_text()
+
+
 def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, here: Path) -> None:
     (here / "train.in").write_text("mine")
     done = candle("init", "train.py", "--", "--data", "x")

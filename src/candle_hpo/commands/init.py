@@ -74,6 +74,9 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
     options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
+    for each in (each for each in options.found if each.is_guessed):
+        name = each.name
+        say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
     if found := neighbours(settings, [options.config]):
         say(f'{found.reason}, so the file has {found.keyword}="{found.value}"')
