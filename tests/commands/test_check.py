@@ -465,7 +465,7 @@ def test_more_workers_than_cpus_are_noted(write_input: WriteInput, candle: Candl
         assert (f"trials at a time share {cpus}: where each keeps one busy" in done.stdout) == bool(extra)
 
 
-def test_a_value_that_is_printed_once_is_no_report(write_input: WriteInput, candle: Candle) -> None:
+def test_a_value_that_is_printed_once_is_not_shown_as_a_report(write_input: WriteInput, candle: Candle) -> None:
     done = candle("check", write_input("print('score: 3')", "result_pattern='score: (.*)'"), "--run")
     assert "ok    one trial: 3 after" in done.stdout
     assert "on its way" not in done.stdout
