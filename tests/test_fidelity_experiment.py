@@ -259,7 +259,7 @@ def test_an_experiment(
         assert (best.value, best.hyperparameters["epochs"]) == (1.0, 27)
     checked = candle("check", source, "--run")
     assert "grid, 7 trials if none fails, epochs = 3: 4 trials, 9: 2 trials, 27: 1 trial" in checked.stdout
-    assert "Running one trial here: {'epochs': 3, 'x': 4}" in checked.stdout
+    assert "Running one trial here: epochs=3, x=4" in checked.stdout
     # More sets continue it; other levels do not.
     source.write_text(source.read_text().replace('{"x": 3}', '{"x": 3}\n{"x": 0}\n{"x": 5}\n{"x": 6}'))
     text = source.read_text()

@@ -299,10 +299,10 @@ def _run() -> int:
 
 
 def _say(message: str) -> None:
-    try:
-        print(message, file=sys.stderr)  # noqa: T201
-    except (OSError, ValueError):
-        return  # nobody listens; the exit status says it too
+    from candle_hpo.commands.screen import open_screen, show
+
+    if sys.stderr is not None:  # else nobody listens; the exit status says it too
+        show(open_screen(sys.stderr), *message.split("\n"))
 
 
 def _console() -> Console:

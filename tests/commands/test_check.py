@@ -14,6 +14,8 @@ from rich.console import Console
 
 from candle_hpo.commands.check import check
 from candle_hpo.core.errors import MachineError
+from candle_hpo.engine.devices import usable_cpus
+from candle_hpo.report.words import count
 from candle_hpo.runner.machine_check import FILES_OF_A_TRIAL
 from conftest import Candle, WriteInput, input_text
 from support.slurm_cluster import SlurmCluster
@@ -268,7 +270,7 @@ def test_data_that_lies_where_the_user_stands(
     (here / "data" / "d.csv").write_text("1\n")
     done = candle(*command, write_input("val_to_return = float(open('data/d.csv').read())"))
     assert done.returncode != 0
-    hint = f"data/d.csv is in {here}: a trial runs in its own folder, so use the whole path in the script"
+    hint = f"data/d.csv is in {here}: a trial runs in its own folder, so use the whole path in the script, or run_in="
     assert hint in done.stdout + done.stderr
 
 
@@ -454,6 +456,19 @@ def test_a_trial_shows_whether_others_can_be_stopped_early(
     assert done.returncode == 0, done.stderr
     assert said in " ".join(done.stdout.split()).replace(" note ", " note  ").replace(" ok ", " ok    ")
     assert ("until step 9: 9 reports, from 9 to 1" in " ".join(done.stdout.split())) == (script is REPORTS)
+
+
+def test_more_workers_than_cpus_are_noted(write_input: WriteInput, candle: Candle) -> None:
+    sets, cpus = "\n".join(f'{{"x": {x}}}' for x in range(usable_cpus() + 1)), count(usable_cpus(), "CPU")
+    for extra in (0, 1):
+        done = candle("check", write_input(control=f"nworkers={usable_cpus() + extra}", param_space=sets))
+        assert (f"trials at a time share {cpus}: where each keeps one busy" in done.stdout) == bool(extra)
+
+
+def test_a_value_that_is_printed_once_is_not_shown_as_a_report(write_input: WriteInput, candle: Candle) -> None:
+    done = candle("check", write_input("print('score: 3')", "result_pattern='score: (.*)'"), "--run")
+    assert "ok    one trial: 3 after" in done.stdout
+    assert "on its way" not in done.stdout
 
 
 def test_a_trial_has_as_many_files_as_there_is_to_be_room_for(

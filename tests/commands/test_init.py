@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from candle_hpo.commands.init_questions import numbers_of
+from candle_hpo.commands.init_questions import NotAnAnswer, numbers_of
 from candle_hpo.commands.screen import Screen
 from conftest import Candle, gone
 
@@ -110,27 +110,68 @@ def test_an_answer_has_numbers_or_names(answer: str, numbers: list[int]) -> None
     assert numbers_of(answer, ["lr", "units", "depth", "Test loss"]) == numbers
 
 
-@pytest.mark.parametrize("answer", ["x", "d e", "1.5"])
-def test_what_is_not_in_the_list_is_asked_for_again(answer: str) -> None:
-    with pytest.raises(ValueError, match="expected 1"):
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("x", '"x" is none of these$'),
+        ("lr detph", '"detph" is none of these; did you mean "depth"?'),
+        ("d e", '"d" begins depth and degree'),
+        ("1.5", '"1.5" is none of these$'),
+    ],
+)
+def test_what_is_not_in_the_list_is_asked_for_again_with_the_reason(answer: str, said: str) -> None:
+    with pytest.raises(NotAnAnswer, match=said):
         numbers_of(answer, ["lr", "depth", "degree"])
 
 
 def test_no_line_is_broken_within_a_word() -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=40, highlight=False)
-    Screen(console).explain(
-        "  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes"
-    )
-    Screen(console).say("  a command that is to be copied as it is, whatever its length")
+    Screen(console).say("  note  x.in:4: the script does not seem to have --a-very-long-option-name, which lr becomes")
+    Screen(console).say("Stopped by Ctrl-C, it says: candle resume X002 --retry-failed continues it")
+    Screen(console).copy("  a command that is to be copied as it is, whatever its length")
     lines = shown.getvalue().splitlines()
     assert lines[:-1] == [
         "  note  x.in:4: the script does not",
         "        seem to have",
         "        --a-very-long-option-name,",
         "        which lr becomes",
+        "Stopped by Ctrl-C, it says:",
+        "candle resume X002 --retry-failed",
+        "continues it",
     ]
     assert lines[-1].endswith("whatever its length")
+
+
+def test_a_value_that_is_asked_for_is_of_its_kind(script: Path, here: Path) -> None:
+    script.write_text(SCRIPT.replace('"--data", required=True', '"--data", type=float, required=True'))
+    terminal = Terminal(here, "init", "train.py")
+    terminal.answer("needs a value for --data:", "half")
+    terminal.answer('"half" is not a number; please answer with a value', "0.5")
+    terminal.answer("should be searched?", "")
+    terminal.answer("to see what it measures?", "no")
+    assert terminal.status() == 0, terminal.shown
+    assert "data = 0.5" in (here / "train.in").read_text()
+
+
+def test_no_message_is_broken_within_a_word(script: Path, here: Path) -> None:
+    (here / "train.in").write_text(
+        f'&control\n  model_script="{script}"\n  workflow="random"\n  a_keyword_too_much="1"\n'
+    )
+    terminal = Terminal(here, "check", "train.in", "--set", f"link={'far/' * 9}data")
+    assert terminal.status() == 2
+    lines = terminal.shown.splitlines()
+    assert max(len(each) for each in lines if " " in each) <= 80
+    assert "relative paths and $(pwd) are taken from where you run candle" in " ".join(terminal.shown.split())
+
+
+def test_a_file_that_is_not_there_may_be_one_that_is(candle: Candle, script: Path, here: Path) -> None:
+    assert candle("init", "trian.py").stderr == 'trian.py: there is no such file; did you mean "train.py"?\n'
+    (here / "a.in").write_text('&control\n  model_script="$(pwd)/trains.py"\n  workflow="random"\n/\n')
+    assert 'trains.py does not exist; did you mean "train.py"?' in candle("check", "a.in").stderr
+    (here / "runs").mkdir()
+    gone = candle("check", "run/of/a.in").stderr
+    assert gone == 'run/of/a.in: there is no such file; did you mean "runs"?\n'
 
 
 def test_ctrl_c_leaves_nothing(script: Path, here: Path) -> None:
@@ -168,6 +209,21 @@ def test_without_a_terminal_the_file_says_what_nobody_was_asked(candle: Candle, 
     assert checked.returncode == 0, checked.stderr
     assert "Nothing is wrong" in checked.stdout
     assert max(map(len, [line for line in text.splitlines() if "result_pattern" not in line])) <= 100
+
+
+def test_a_value_that_is_only_usual_for_its_name_is_said_to_be_a_guess(
+    candle: Candle, script: Path, here: Path
+) -> None:
+    script.write_text(
+        SCRIPT.replace("a.units", "a.batch_size").replace(
+            '"--units", type=int, default=8', '"--batch-size", type=int, required=True'
+        )
+    )
+    done = candle("init", "train.py", "--output", "a.in", "--", "--data", "x")
+    assert "batch_size = 32 is a guess, as its text shows no value; batch_size=VALUE, behind --, sets it" in done.stdout
+    assert "a guess: its text shows no value" in (here / "a.in").read_text()
+    given = candle("init", "train.py", "--output", "b.in", "--", "--data", "x", "batch_size=16")
+    assert "guess" not in given.stdout + (here / "b.in").read_text()
 
 
 def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, here: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_set_is_added_to_a_completed_grid(candle: Candle, write_input: WriteIn
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    X000: 1 trial of 3 left to run" in done.stdout
     assert "New in this file, and added to X000: 1 set (hpset_00003)" in done.stdout
-    assert "Running one trial here: {'y': 2, 'x': 7}" in done.stdout
+    assert "Running one trial here: y=2, x=7" in done.stdout
     assert "1 trial on 1 worker" in done.stdout
     assert results() == {"hpset_00001": 3, "hpset_00002": 4}
     done = candle("submit-job", path)

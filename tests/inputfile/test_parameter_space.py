@@ -209,6 +209,10 @@ def test_conditions() -> None:
         ('{"type": "int"}', '"name" is missing, or not text; write for instance "name": "dropout"'),
         ('{"name": "x"}', 'x: "type" is missing, or not text; valid are float, int, integer, categorical'),
         ('{"name": "x", "type": "floot"}', 'x: "floot" is not a type; did you mean "float"?'),
+        (
+            '{"name": "x", "type": "int", "hihg": 1}',
+            'x: "hihg" does not apply to an int parameter; did you mean "high"?',
+        ),
         ('{"name": "x", "type": "float", "lo": 1}', 'x: "lo" does not apply to a float parameter; did you mean "low"?'),
         ('{"name": "x", "type": "float", "low": 1}', 'x: "high" is missing, or not a number'),
         ('{"name": "x", "type": "float", "low": "1", "high": 2}', 'x: "low" is missing, or not a number'),

@@ -378,6 +378,27 @@ def test_a_group_without_a_name_beside_the_value_is_noted(
     assert experiment.notes == tuple(said.format(name) for name in notes)
 
 
+@pytest.mark.parametrize(
+    ("control", "note"),
+    [
+        ("result_pattern='(?P<val_acc>\\S+)'", "direction is not given, so val_acc is minimized; where more is better"),
+        ("result_file=r.json\nresult_key=best.score", "direction is not given, so best.score is minimized"),
+        ("objectives=val_loss\ndirection=maximize", 'of val_loss, less is usually better; is "minimize" meant?'),
+        ("objectives=f1\ndirection=minimize", 'of f1, more is usually better; is "maximize" meant?'),
+        ("objectives=score\ndirection=minimize", None),  # of docking, say
+        ("objectives=neg_mse\ndirection=maximize", None),
+        ("objectives=yield\ndirection=maximize", None),
+        ("direction=maximize", None),
+        ("result_pattern='(?P<loss>\\S+)'", None),
+    ],
+)
+def test_a_direction_that_the_objectives_name_contradicts_is_noted(
+    write_input: WriteInput, control: str, note: str | None
+) -> None:
+    notes = read_input_file(write_input(control=control)).notes
+    assert [(note or "") in each for each in notes] == [True] * bool(note), notes
+
+
 def test_keywords_without_effect_are_noted(write_input: WriteInput) -> None:
     experiment = read_input_file(write_input(control="design_size=3\nmax_budget=5"))
     assert experiment.notes == ("design_size, max_budget: no effect on a grid",)
@@ -460,7 +481,7 @@ GROUPS = "result_pattern='epoch (?P<epoch>[0-9]+) loss (?P<loss>[0-9.]+) acc (?P
         ("", "val_to_return"),
         ("objectives=val_loss", "val_loss"),
         (GROUPS, "loss"),
-        (f"objectives=acc\n{GROUPS}", "acc"),
+        (f"objectives=acc\ndirection=maximize\n{GROUPS}", "acc"),
         ("objectives=loss\nresult_file=log.csv\nresult_key=loss", "loss"),
         ("objectives=eval_loss\nresult_file=s.json\nresult_key='log[*].eval_loss'", "eval_loss"),
     ],

@@ -276,7 +276,8 @@ def test_a_file_that_lies_beside_the_script_and_not_in_the_trials_folder(run: Ru
     )
     assert outcome.status is Status.FAILED
     assert outcome.reason.endswith(
-        f"; my data.csv is in {here}: a trial runs in its own folder, so use the whole path in the script"
+        f"; my data.csv is in {here}: a trial runs in its own folder, so use the whole path in the script, "
+        'or run_in="script" in the input file'
     )
 
 

@@ -97,3 +97,14 @@ def test_libraries_as_they_speak_today(run_folder: Path, here: Path, code: str) 
     assert done.returncode == 1
     lines = done.stderr.splitlines()[-10:]
     assert hint_of_missing_file(lines, run_folder, here / "model.py", [here]).startswith(f"d.csv is in {here}: "), lines
+
+
+def test_the_advice_is_a_keyword_that_helps(run_folder: Path, here: Path) -> None:
+    (here / "models").mkdir()
+    said, script = ["data/d.csv not found"], here / "models" / "model.py"
+    (here / "data").mkdir()
+    (here / "data" / "d.csv").touch()
+    elsewhere = hint_of_missing_file(said, run_folder, script, [script.parent, here])
+    assert elsewhere.endswith('use the whole path in the script, or link="data" in the input file')
+    beside = hint_of_missing_file(said, run_folder, here / "model.py", [here])
+    assert beside.endswith('use the whole path in the script, or run_in="script" in the input file')

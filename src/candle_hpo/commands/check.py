@@ -19,7 +19,7 @@ def check(input_file: Path, overrides: Sequence[str], run: bool, console: Consol
 
     Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
     """
-    say = Screen(console).explain
+    say = Screen(console).say
     say(f"Checking {input_file}")
     checklist = Checklist(say)
     check_input_file(input_file, overrides, run, checklist)

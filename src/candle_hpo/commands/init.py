@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ from candle_hpo.commands.screen import Screen
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE, Direction
+from candle_hpo.core.paths import meant_instead
 from candle_hpo.core.trial import Status
-from candle_hpo.draft.given import missing, options_as_given, with_given, with_value
+from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
 from candle_hpo.draft.options import Options, with_command
 from candle_hpo.draft.plan import (
@@ -65,16 +67,19 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     Raises `InputError` where the script cannot be given anything, and `MachineError` where it does not run.
     """
     target = output or Path(f"{script.stem}.in")
-    say, questions = Screen(console).explain, Questions(console)
+    say, questions = Screen(console).say, Questions(console)
     _check_paths(script, target)
     is_of_improve, start = is_training_of_improve(script), start_of(script)
     settings = Settings(model_script=str(script.absolute()), workflow="bayesian", model_command=words_of(start))
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
     options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
+    for each in (each for each in options.found if each.is_guessed):
+        name = each.name
+        say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
     if found := neighbours(settings, [options.config]):
-        say(f"{script.name} is run where it finds {found.reason}: {found.keyword}={found.value}")
+        say(f'{found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
@@ -107,7 +112,7 @@ def _check_paths(script: Path, target: Path) -> None:
         raise InputError(
             f"{script}: this is a folder; name the script in it"
             if script.is_dir()
-            else f"{script}: there is no such file; check the name and the folder"
+            else f"{script}: there is no such file; {meant_instead(script, 'check the name and the folder')}"
         )
 
 
@@ -155,9 +160,8 @@ def _options(
             f"candle init {typed} --run -- {shown}"
         )
     for each in lacking:
-        options = with_value(
-            options, each.name, questions.text(f"{name} needs a value for {each.option or each.name}:")
-        )
+        question = f"{name} needs a value for {each.option or each.name}:"
+        options = with_value(options, each.name, questions.text(question, partial(wrong_with_value, each)))
     return options
 
 
@@ -255,7 +259,7 @@ def _direction_of(direction: Direction | None) -> str:
 
 def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: Screen) -> ExitStatus:
     """Say what was written, and what to do next; `retry` are the commands that make the file again."""
-    say = screen.explain
+    say = screen.say
     say("", f"{target} is written. It searches {', '.join(draft.searched)}")
     if ran is not None and has_failed(ran.outcome):
         say(
@@ -263,16 +267,16 @@ def _conclude(draft: Draft, ran: Ran | None, target: Path, retry: str, screen: S
             f"All that it printed: {location(ran.paths.output)}",
             "Fix it, or give it what it needs, behind --, and try again:",
         )
-        screen.say(f"  {retry}")  # whole, to be copied
+        screen.copy(f"  {retry}")  # whole, to be copied
         return ExitStatus.TRIALS_FAILED
     if draft.why_none:
         say(f"Its objective is not known: {draft.why_none}")
         say("Name it in the file, or let the script print it, and try again:" if ran else "To make the file again:")
-        screen.say(f"  {retry}")
+        screen.copy(f"  {retry}")
         return ExitStatus.ALL_WELL
     if draft.direction is None:
         say('It minimizes its value; where more is better, write direction="maximize"')
-    if draft.can_stop_early:
-        say(f'stopping="asha" in it {draft.can_stop_early}')
+    if draft.reports_each:
+        say('To stop bad trials early, remove the # before stopping="asha" in it')
     say(f"Next: candle submit-job {shlex.quote(str(target))}")
     return ExitStatus.ALL_WELL

@@ -9,9 +9,15 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from candle_hpo.commands.screen import show
 from candle_hpo.core.objective import Direction
+from candle_hpo.core.spelling import misspelling_of
 
 T = TypeVar("T")
+
+
+class NotAnAnswer(ValueError):
+    """What was answered is none of what was asked for; its text says why."""
 
 
 class Questions:
@@ -26,9 +32,17 @@ class Questions:
         words = {"": True, "y": True, "yes": True, "n": False, "no": False}
         return self.can_ask and self._ask(f"{question} [yes]", lambda text: words[text.lower()], "yes or no")
 
-    def text(self, question: str) -> str:
-        """Return what the user writes, which is something."""
-        return self._ask(question, _something, "a value")
+    def text(self, question: str, wrong_with: Callable[[str], str]) -> str:
+        """Return what the user writes, which is something, and with which nothing is wrong."""
+
+        def read(text: str) -> str:
+            if not text:
+                raise ValueError
+            if problem := wrong_with(text):
+                raise NotAnAnswer(problem)
+            return text
+
+        return self._ask(question, read, "a value")
 
     def one(self, question: str, names: Sequence[str]) -> int:
         """Return the number of one of the names, counted from 1; either may be written, and the first is usual."""
@@ -44,7 +58,9 @@ class Questions:
 
         def read(text: str) -> list[int]:
             numbers = numbers_of(text, names) if text else list(usual)
-            if not all(1 <= each <= most for each in numbers) or (exactly_one and len(numbers) != 1):
+            if beyond := [each for each in numbers if not 1 <= each <= most]:
+                raise NotAnAnswer(f'"{beyond[0]}" is none of these numbers')
+            if not numbers or (exactly_one and len(numbers) != 1):
                 raise ValueError
             return numbers
 
@@ -72,14 +88,16 @@ class Questions:
                 raise KeyboardInterrupt
             try:
                 return read(answer.strip())
+            except NotAnAnswer as error:
+                show(self._console, f"  {error}; please answer with {wanted}, or leave with Ctrl-C")
             except (KeyError, IndexError, ValueError):
-                self._console.print(Text(f"  please answer with {wanted}, or leave with Ctrl-C"))
+                show(self._console, f"  please answer with {wanted}, or leave with Ctrl-C")
 
 
 def numbers_of(text: str, names: Sequence[str]) -> list[int]:
     """Return the numbers in an answer, in which names from a list may stand for theirs; `all` is each of them.
 
-    The beginning of a name is enough where no other begins so. Raises `ValueError` for what is neither.
+    The beginning of a name is enough where no other begins so. Raises `NotAnAnswer` for what is neither.
     """
     if text.lower() == "all" and "all" not in names:
         return list(range(1, len(names) + 1))
@@ -98,11 +116,9 @@ def _number_of(word: str, names: Sequence[str]) -> int:
         return int(word)
     same = [at for at, name in enumerate(names, start=1) if name.lower() == word.lower()]
     alike = same[:1] or [at for at, name in enumerate(names, start=1) if name.lower().startswith(word.lower())]
-    (number,) = alike
-    return number
-
-
-def _something(text: str) -> str:
-    if not text:
-        raise ValueError
-    return text
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise NotAnAnswer(f'"{word}" begins {" and ".join(names[at - 1] for at in alike)}')
+    near = misspelling_of(word, names)
+    raise NotAnAnswer(f'"{word}" is none of these' + (f'; did you mean "{near}"?' if near else ""))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from candle_hpo.commands.progress import Progress
 
 
+_COMMAND = re.compile(r"candle [a-z]+(?:-[a-z]+)*(?: X\d+\b| --[a-z-]+| [\w./-]+\.in\b)*")
 _BEFORE_TEXT = re.compile(r" +(?:\d+ +|ok +|note +|\| )?")
 
 
@@ -49,38 +50,40 @@ class LenientStream:
         return getattr(self._stream, name)
 
 
-def open_screen() -> Console:
+def open_screen(stream: TextIO | None = None) -> Console:
     """Return the console of this process's output; what goes to a file or a pipe is as wide as it needs to be."""
-    stream = sys.stdout or io.StringIO()  # it may have been closed
+    stream = stream or sys.stdout or io.StringIO()  # it may have been closed
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")  # of what the terminal cannot show
     terminal, lenient = stream.isatty(), cast("TextIO", LenientStream(stream))
     return Console(file=lenient, highlight=False, width=None if terminal else 10_000, force_terminal=terminal)
 
 
-def show(console: Console, *lines: str) -> None:
+def show_whole(console: Console, *lines: str) -> None:
     """Print lines as they are: nothing in them is markup, and none is broken where a terminal ends."""
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 
 
-def show_in_words(console: Console, *lines: str) -> None:
-    """Print lines as they are, but where a terminal ends, in the middle of none of their words.
+def show(console: Console, *lines: str) -> None:
+    """Print lines as they are, but where a terminal ends, in the middle of none of their words and commands.
 
     What continues a line begins below its text: behind the bullet, the number or the label with which it starts.
     """
     for line in lines:
         if not console.is_terminal or len(line) < console.width:
-            show(console, line)
+            show_whole(console, line)
             continue
         begin = _BEFORE_TEXT.match(line)
         indent = " " * min(len(begin[0]) if begin else 0, console.width // 2)
-        show(
-            console,
-            *textwrap.wrap(
-                line, console.width - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-            ),
+        pieces = textwrap.wrap(
+            _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line),
+            console.width - 1,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
+        show_whole(console, *(piece.replace("\0", " ") for piece in pieces))
 
 
 class Screen:
@@ -90,12 +93,12 @@ class Screen:
         self._console = console
 
     def say(self, *lines: str) -> None:
-        """Print lines as they are."""
+        """Print lines for people, which are not broken within words where a terminal ends."""
         show(self._console, *lines)
 
-    def explain(self, *lines: str) -> None:
-        """Print lines for people, which are not broken within words where a terminal ends."""
-        show_in_words(self._console, *lines)
+    def copy(self, *lines: str) -> None:
+        """Print lines that are to be copied, whole."""
+        show_whole(self._console, *lines)
 
     def best(self, rows: Sequence[TrialHistory], names: Sequence[str], direction: Direction) -> None:
         """Show the best trials as a table."""

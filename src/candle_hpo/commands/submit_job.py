@@ -170,8 +170,8 @@ def _show_plan(
     )
     if on_cluster:
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")
-        screen.say(
-            "Job script:",
+        screen.say("Job script:")
+        screen.copy(
             *(f"  {line}" for line in job_script_of(paths, settings, new_mark(), screen.say).splitlines()),
         )
     else:

@@ -124,6 +124,21 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def meant_instead(path: Path, otherwise: str) -> str:
+    """Return the end of a message about a path at which nothing is: a name that is there and near, else that text."""
+    import difflib  # only a mistake waits for it
+
+    gone = path.absolute()
+    while not is_there(gone.parent):
+        gone = gone.parent
+    try:
+        names = [each.name for each in gone.parent.iterdir()]
+    except (OSError, ValueError):
+        names = []
+    close = difflib.get_close_matches(gone.name, names, n=1, cutoff=0.8)
+    return f'did you mean "{close[0]}"?' if close and close[0] != gone.name else otherwise
+
+
 def experiments_folder(directory: Path) -> Path:
     """Return the folder that holds the experiments submitted from `directory`."""
     return directory / GENERATED_FILES / EXPERIMENTS

@@ -91,6 +91,14 @@ def with_value(options: Options, name: str, text: str) -> Options:
     return msgspec.structs.replace(options, found=tuple(found))
 
 
+def wrong_with_value(option: Option, text: str) -> str:
+    """Return why an option cannot have what is written there; nothing where it can."""
+    if option.kind in (Kind.INTEGER, Kind.NUMBER) and isinstance(_value(option, text), str):
+        return f'"{text}" is not {"a whole number" if option.kind is Kind.INTEGER else "a number"}'
+    choices = [str(each) for each in option.choices]
+    return f'"{text}" is not one of {", ".join(choices)}' if choices and text not in choices else ""
+
+
 def _option_called(written: str, options: Sequence[Option]) -> tuple[Option | None, object]:
     """Return the option that is written so, and the value that it thereby has, if it is a flag."""
     for each in options:

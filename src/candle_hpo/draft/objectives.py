@@ -13,27 +13,12 @@ from typing import TypeGuard
 
 import msgspec
 
+from candle_hpo.core.metric_names import direction_of_name, words_of
 from candle_hpo.core.objective import STEPS, Direction
 from candle_hpo.core.result_files import FileKind
 from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
-_DOWN = {
-    "loss", "losses", "error", "err", "rmse", "mse", "mae", "mape", "nll", "nlpd", "perplexity", "ppl", "cost",
-    "crossentropy", "entropy", "deviance", "rss", "aic", "bic", "logloss", "mlogloss", "wer", "cer", "brier",
-    "residual", "objective", "chi2", "rmsle", "regret", "misfit", "energy", "fid", "bpc", "bpd", "distance", "gap",
-    "violation", "hinge", "smape", "bouldin", "inertia",
-}  # fmt: skip
-_UP = {
-    "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "f1", "score", "r2", "precision", "recall", "dice", "iou",
-    "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
-    "pearson", "spearman", "pcc", "scc", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr",
-    "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
-    "concordance", "bacc", "aupr",
-}  # fmt: skip
-_NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
-_NEGATED = {"neg", "negative", "negated", "minus"}
-_OPPOSITE = {Direction.MINIMIZE: Direction.MAXIMIZE, Direction.MAXIMIZE: Direction.MINIMIZE}
 _NOT = {
     "time", "sec", "secs", "second", "seconds", "ms", "min", "minutes", "hours", "elapsed", "eta", "took", "duration",
     "epoch", "epochs", "step", "steps", "iter", "iters", "iteration", "iterations", "lr", "rate", "memory", "mem",
@@ -132,7 +117,7 @@ def _of_slot(slot: Slot) -> Candidate | None:
 
 def _deciding_heading(headings: Sequence[str]) -> str:
     """Return the last heading where one and the same line stands under those of training and of a test."""
-    words = [_words_of(each) for each in headings]
+    words = [words_of(each) for each in headings]
     has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)
     return headings[-1] if has_both and words[-1] & (_TRAINED | _HELD_OUT) else ""
 
@@ -259,16 +244,8 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     `before` is what stands before the name in its line, or the name of the file. An error that cannot be below 0, and
     has such a `value`, was negated, as scikit-learn's scores are, so that more is better.
     """
-    words, around = _words_of(label), _words_of(before)
-    direction = None
-    if words & _DOWN or re.search(r"log_loss|'s l[12]$", label.lower()):  # LightGBM: training's l2
-        direction = Direction.MINIMIZE
-    elif words & _UP:
-        direction = Direction.MAXIMIZE
-    is_below_0 = direction is Direction.MINIMIZE and words & _NEVER_NEGATIVE and value < 0
-    is_negated = words & _NEGATED or is_below_0
-    if direction and is_negated and not words & {"false", "true"}:
-        direction = _OPPOSITE[direction]  # neg_log_loss, negative log likelihood
+    words, around = words_of(label), words_of(before)
+    direction = direction_of_name(label, value)
     if label.startswith(COMPLEMENT):
         direction = Direction.MINIMIZE if direction is Direction.MAXIMIZE else None
     worth = 10 if direction else 0
@@ -288,11 +265,6 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     elif around & _TRAINED:
         worth -= 3
     return direction, max(worth, 0)
-
-
-def _words_of(text: str) -> set[str]:
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    return {each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each}
 
 
 def _ordered(found: Iterable[Candidate]) -> list[Candidate]:

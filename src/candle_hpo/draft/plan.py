@@ -123,7 +123,6 @@ def with_measured(
         reports = chosen.times
     elif outcome.last_report is not None:
         reports = math.floor(outcome.last_report.step)
-    stop = f"stops bad trials early; {reports} reports each" if reports >= _STEPS_TO_STOP else ""
     seconds = max(1.0, outcome.seconds) * math.ceil(draft.budget[0] / draft.workers[0])
     value = "" if chosen is None else f"{chosen.name}, {chosen.value:.6g} in one run with the values below"
     return msgspec.structs.replace(
@@ -132,7 +131,7 @@ def with_measured(
         others=tuple(others),
         direction=direction,
         value_comment=_LEAVES_VALUE if chosen is None else value,
-        can_stop_early=stop,
+        reports_each=reports if reports >= _STEPS_TO_STOP else 0,
         budget=(draft.budget[0], f"trials in all; about {_time(seconds)}"),
         cluster=tuple(_walltime(2 * seconds) if each.startswith("walltime") else each for each in draft.cluster),
     )

@@ -45,7 +45,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Candidate, ...] = ()
     value_comment: str = ""
     why_none: str = ""
-    can_stop_early: str = ""
+    reports_each: int = 0  # in one run, where that is enough to stop trials early
 
     @property
     def ranges_in_order(self) -> list[Range]:
@@ -121,8 +121,9 @@ def _objective(draft: Draft) -> Iterator[str]:
         yield _with_comment('direction="minimize"', 'QUESTION: or "maximize"?')
     else:
         yield f'direction="{draft.direction.value}"'
-    if draft.can_stop_early:
-        yield _with_comment('# stopping="asha"', draft.can_stop_early)
+    if draft.reports_each:
+        said = f"stops bad trials early; {draft.reports_each} reports each"
+        yield _with_comment('# stopping="asha"', said)
     for other in draft.others:
         yield f"# Or {other.name}, {other.value:.6g} in that run:"
         yield from (f"#   {line}" for line in keywords_of(other))

@@ -65,6 +65,11 @@ def hidden_gpus(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: "" for name in LISTS if name in environment and name != INTEL}
 
 
+def usable_cpus() -> int:
+    """Return how many CPUs this process, and thereby its trials, may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
 

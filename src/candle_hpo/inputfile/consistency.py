@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from candle_hpo.core.axes import key_of
 from candle_hpo.core.errors import nearest
 from candle_hpo.core.fidelity import Fidelity
-from candle_hpo.core.objective import measured_groups, name_of_value
+from candle_hpo.core.metric_names import direction_of_name, is_clear
+from candle_hpo.core.objective import THE_VALUE, Direction, measured_groups, name_of_value
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.result_files import FileKind
 from candle_hpo.core.space import GridSpace
@@ -37,6 +38,7 @@ def check_consistency(control: Control, findings: Findings) -> None:
         wrong = f"is not more than min_steps={least}" if "min_steps" in control.values else "is a single step"
         findings.wrong(control.line_of("max_steps"), f"max_steps={most} {wrong}: no trial could be stopped early")
     findings.notes.extend(_notes_on_groups(control.values))
+    findings.notes.extend(_notes_on_direction(control.values))
     findings.notes.extend(_notes_on_what_has_no_effect(control.lines, control.values))
 
 
@@ -125,6 +127,20 @@ def _notes_on_groups(values: Mapping[str, object]) -> Iterator[str]:
     if groups and groups.groupindex and len(groups.groupindex) < groups.groups:
         value = values.get("objectives") or next(iter(measured_groups(groups)))
         yield f"result_pattern: the value is the group {value}; groups without a name are not read"
+
+
+def _notes_on_direction(values: Mapping[str, object]) -> Iterator[str]:
+    """Yield a note where the name of the objective says that the other direction is meant."""
+    pattern, key = values.get("result_pattern"), values.get("result_key")
+    found = name_of_value(pattern if isinstance(pattern, str) else None, key if isinstance(key, str) else None)
+    name = str(values.get("objectives") or found)
+    shown = None if name == THE_VALUE else direction_of_name(name)
+    given = values.get("direction")
+    if given is None and shown is Direction.MAXIMIZE:
+        yield f'direction is not given, so {name} is minimized; where more is better, write direction="maximize"'
+    elif isinstance(given, Direction) and shown and given is not shown and is_clear(name):
+        better = "less" if shown is Direction.MINIMIZE else "more"
+        yield f'direction="{given.value}": of {name}, {better} is usually better; is "{shown.value}" meant?'
 
 
 def _notes_on_what_has_no_effect(there: Mapping[str, int], values: Mapping[str, object]) -> Iterator[str]:

@@ -114,7 +114,9 @@ class _Reader:
         kind = self._kind()
         for field in self._fields:
             if field not in _FIELDS[kind]:
-                what = f'"{self._called[field]}" does not apply to a {self._fields["type"]} parameter'
+                its_type = str(self._fields["type"])
+                article = "an" if its_type[:1].lower() == "i" else "a"
+                what = f'"{self._called[field]}" does not apply to {article} {its_type} parameter'
                 raise self._error(f"{what}; {nearest(field, _FIELDS[kind])}")
         transform: Expression | None = None
         if kind in ("categorical", "logical", "constant"):

@@ -15,6 +15,9 @@ from candle_hpo.core.experiment import NO_PRELOAD
 from candle_hpo.core.fidelity import Fidelity
 from candle_hpo.core.file_template import Placed
 from candle_hpo.core.objective import STEPS, Direction, ResultFrom, measured_groups
+from candle_hpo.core.paths import meant_instead
+
+_WHERE_PATHS_BEGIN = "relative paths and $(pwd) are taken from where you run candle"
 
 
 class KeywordValueError(ValueError):
@@ -35,10 +38,9 @@ def existing_file(text: str) -> str:
     """Return the absolute path of a file, taken from where the user stands; raise `KeywordValueError` for none."""
     path = Path.cwd() / text
     if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise KeywordValueError(
-            f"the file {path} {what}; relative paths and $(pwd) are taken from where you run candle"
-        )
+        if path.is_dir():
+            raise KeywordValueError(f"the file {path} is a folder, not a file; {_WHERE_PATHS_BEGIN}")
+        raise KeywordValueError(f"the file {path} does not exist; {meant_instead(path, _WHERE_PATHS_BEGIN)}")
     return str(path)
 
 
@@ -48,9 +50,7 @@ def folder(text: str) -> str:
     if path.is_file():
         raise KeywordValueError(f"{path} is a file; give its folder, {path.parent}")
     if not path.is_dir():
-        raise KeywordValueError(
-            f"the folder {path} does not exist; relative paths and $(pwd) are taken from where you run candle"
-        )
+        raise KeywordValueError(f"the folder {path} does not exist; {meant_instead(path, _WHERE_PATHS_BEGIN)}")
     return str(path)
 
 
@@ -65,9 +65,7 @@ def placed(text: str) -> tuple[Placed, ...]:
     for each in filter(None, map(str.strip, text.split(","))):
         path = Path.cwd() / each
         if not path.exists():
-            raise KeywordValueError(
-                f"{path} does not exist; relative paths and $(pwd) are taken from where you run candle"
-            )
+            raise KeywordValueError(f"{path} does not exist; {meant_instead(path, _WHERE_PATHS_BEGIN)}")
         found.append(_placed(str(path)))
     return tuple(found)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.errors import InputError, Problem, nearest
+from candle_hpo.core.paths import meant_instead
 
 SECTION_NAMES = ("control", "default_model", "param_space")
 
@@ -69,7 +70,8 @@ def read_text(path: Path, shown: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(Problem(shown, 0, "there is no such file; check the name and the folder")) from None
+        meant = meant_instead(path, "check the name and the folder")
+        raise InputError(Problem(shown, 0, f"there is no such file; {meant}")) from None
     except IsADirectoryError:
         raise InputError(Problem(shown, 0, "this is a folder; name a file in it")) from None
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ from candle_hpo import __version__
 from candle_hpo.core.errors import MachineError
 from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.batch.slurm_environment import for_questions
+from candle_hpo.engine.devices import usable_cpus
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.runner.doctor_experiment import experiment_questions
 from candle_hpo.runner.redaction import REMOVED, is_secret_name, redaction
@@ -99,11 +100,10 @@ def _system() -> list[str]:
     import psutil
 
     memory, load = psutil.virtual_memory(), os.getloadavg()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [
         platform.platform(),
         f"C library: {' '.join(platform.libc_ver()) or 'unknown'}",
-        f"CPUs: {usable} of {os.cpu_count()} usable; load {load[0]:.1f} {load[1]:.1f} {load[2]:.1f}",
+        f"CPUs: {usable_cpus()} of {os.cpu_count()} usable; load {load[0]:.1f} {load[1]:.1f} {load[2]:.1f}",
         f"memory: {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB available",
         f"time: {time.strftime('%Y-%m-%d %H:%M:%S %z')}",
         f"container: {_container()}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -19,7 +18,7 @@ from candle_hpo.draft.candle_models import is_model_of_candle
 from candle_hpo.draft.objectives import Candidate, printed_candidates, with_name, worth_showing
 from candle_hpo.draft.plan import Remedy, Workers
 from candle_hpo.engine.batch.site import choose_site
-from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.devices import usable_cpus, visible_gpus
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import find_interpreter
@@ -106,7 +105,7 @@ def workers_of_this_machine(settings: Settings) -> Workers:
         return Workers(
             gpus, f"at a time, each with one of the {gpus} GPUs" if gpus > 1 else "at a time, on the one GPU"
         )
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = usable_cpus()
     return Workers(min(cpus, _MOST_WORKERS), f"at a time; this machine has {count(cpus, 'CPU')}")
 
 

@@ -14,11 +14,12 @@ from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import new_mark
-from candle_hpo.engine.devices import visible_gpus
+from candle_hpo.engine.devices import usable_cpus, visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.record.folder import check_last_experiment
+from candle_hpo.report import words
 from candle_hpo.report.curves import WHOLE_BYTES, last_points
 from candle_hpo.report.words import count, duration, location, number
 from candle_hpo.runner.checklist import Checklist
@@ -79,7 +80,7 @@ def run_one_trial(
     """Run the first set here, as a trial would be; return its duration in seconds, if it completed."""
     hyperparameters = _first_set(request) if first is None else first
     paths = check_run_paths(Path.cwd())
-    checklist.say(f"Running one trial here: {hyperparameters}")
+    checklist.say(f"Running one trial here: {words.hyperparameters(hyperparameters, ())}")
     outcome: Outcome = run_trial_here(request, hyperparameters, interpreter, drawn_seed(request.settings), paths)
     value = outcome.value_of(request.settings.objective.name)
     if value is None:
@@ -105,6 +106,9 @@ def show_cost(
         return
     workers = settings.nworkers if on_cluster else len(share_out(settings, visible_gpus(), trials).workers)
     text = f"{count(trials, 'trial')} on {count(workers, 'worker')}"
+    if not on_cluster and workers > usable_cpus():
+        cpus = count(usable_cpus(), "CPU")
+        checklist.mention(f"{workers} trials at a time share {cpus}: where each keeps one busy, they take longer")
     if on_cluster:
         most = workers * settings.walltime / 3600
         text += f"; at most {most:,.1f} worker-hours in a walltime of {duration(settings.walltime)}"

@@ -110,6 +110,8 @@ def check_of_stopping(
     `points` are all that it has kept of them, and `last` is the last one of all.
     """
     asked = f"stopping={', '.join(settings.stopping)}"
+    if len(points) == 1 and not settings.stopping:
+        return  # it is the value, which was printed once, at the end
     if last is None or not last.has(settings.objective.name):
         if settings.stopping:
             yield (
@@ -122,10 +124,9 @@ def check_of_stopping(
         return
     said = f"it reported {settings.objective.name} on its way, until step {last.step:g}"
     if points:
-        values = " to ".join(
-            "no number" if value is None else number(value) for value in (points[0].value, points[-1].value)
-        )
-        said += f": {count(len(points), 'report')}, from {values}"
+        ends = (points[0].value, points[-1].value)
+        values = " to ".join("no number" if value is None else number(value) for value in ends)
+        said += f": {count(len(points), 'report')}" + (f", from {values}" if len(points) > 1 else "")
     yield "right", said
     rule = _rule(settings) if settings.stopping else Asha(settings.reduction_factor)
     length = settings.max_steps or last.step

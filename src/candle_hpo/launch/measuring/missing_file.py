@@ -23,9 +23,9 @@ def hint_of_missing_file(
     directory: Path,
     script: Path,
     folders: Iterable[Path],
-    advice: str = "a trial runs in its own folder, so use the whole path in the script",
+    advice: str = "",
 ) -> str:
-    """Return where a file is that a model's last words call missing, and this advice; "" where none is to be found.
+    """Return where a file is that a model's last words call missing, and what to do; "" where none is to be found.
 
     `directory` is the model's working directory; `folders` are those in which its user may expect relative paths to
     begin. A word is the name of a file if one of that name is there, and not in the working directory.
@@ -35,8 +35,17 @@ def hint_of_missing_file(
         for name in dict.fromkeys(missing_names(line, directory)):
             for place in places:
                 if Path(name).name != script.name and is_there(place / name) and not is_there(directory / name):
-                    return f"{name} is in {place}: {advice}"
+                    return f"{name} is in {place}: {advice or _advice(name, place, script)}"
     return ""
+
+
+def _advice(name: str, place: Path, script: Path) -> str:
+    """Return how a script finds a file that is in this place, from the folder of a trial."""
+    first = Path(name).parts[0]
+    keyword = 'run_in="script"' if place == script.parent else f'link="{first}"'
+    return "a trial runs in its own folder, so use the whole path in the script" + (
+        f", or {keyword} in the input file" if first != ".." else ""
+    )
 
 
 def missing_names(line: str, directory: Path) -> Iterator[str]:
