@@ -27,6 +27,9 @@ from candle_hpo.launch.measuring.result_pattern import NothingFoundError, Result
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 _LONGEST_REPORT = 1 << 22
 
+# What a Keras history is taken for where nobody says more: it is no second value beside what `objectives` names there.
+_LOSS_OF_KERAS = "val_loss"
+
 
 class ResultSource(msgspec.Struct, frozen=True):
     """Where the value is: in matches of `pattern`, in the output or in `file`; at `key` in `file`; else it is returned.
@@ -234,7 +237,9 @@ def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE
         return Measured(finite(found, "val_to_return"), {})
     if objective in found:
         value = found.pop(objective)
-        raise_if_two(found.pop(THE_VALUE, value), value, objective)
+        unnamed = found.pop(THE_VALUE, value)
+        if str(unnamed) != str(found.get(_LOSS_OF_KERAS)):  # as texts, nan is nan
+            raise_if_two(unnamed, value, objective)
         return Measured(finite(value, objective), metrics_of(found))
     if found.keys() != {THE_VALUE}:
         there = shortened(", ".join(sorted(found))) or "nothing"
