@@ -148,6 +148,8 @@ def test_a_model_of_candle_has_the_values_of_its_file() -> None:
     assert is_model_of_candle(text)
     assert parameter_file_of(text) == "p1b1.txt"
     assert not is_model_of_candle("def run(params): ...")
+    assert not is_model_of_candle(f"{text}val_to_return = run(initialize_parameters())"), "run as it stands"
+    assert not is_model_of_candle("def initialize_parameters(): ...\nclass Trainer:\n    def run(self): ...")
     values = ["dense=[20, 6]", "learning_rate=None", "base_lr=None", "Drop=0.1", "name='x'", "url = %(x)s"]
     parameters = "\n".join(["[Global_Params]", *values, "[Monitor_Params]", "timeout=1"])
     found = {each.name: each for each in options_of_parameter_file(parameters, "p1b1.txt").found}
