@@ -227,6 +227,20 @@ def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, her
     assert "\n  rm train.in; candle init train.py --run -- --data x\n" in done.stdout
 
 
+@pytest.mark.parametrize("printed", ["", "loss 0.5"])
+def test_a_run_without_the_value_that_the_text_promises_is_said(printed: str, candle: Candle, here: Path) -> None:
+    (here / "train.py").write_text(
+        f"lr = hyperparams['lr'] if 'lr' in hyperparams else 0.1\nprint({printed!r})\nif lr > 1: val_to_return = lr\n"
+    )
+    done = candle("init", "train.py", "--run", "--", "lr=0.1")
+    shown = " ".join(done.stdout.split())
+    assert "By its text it leaves a value, and it left none: it ended without a value;" in shown
+    text = (here / "train.in").read_text()
+    assert "leaves in val_to_return" not in text
+    assert ("result_pattern=" in text) == bool(printed)
+    assert ("Its objective is not known: no number with a name" in shown) != bool(printed)
+
+
 def test_names_with_blanks_are_quoted_in_what_is_to_be_typed(candle: Candle, here: Path) -> None:
     (here / "my folder").mkdir()
     (here / "my folder" / "my train.py").write_text(SCRIPT)
