@@ -192,6 +192,8 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
         (["own.py"], "neither its text nor its --help shows its options; name those that may vary"),
         (["empty.py"], "neither its text nor its --help shows anything that it can be given"),
         (["fixed.py"], "nothing has a range that could be proposed"),
+        (["train.py", "--", "<", "none.nml"], "train.py: none.nml, for its standard input, is not a file"),
+        (["train.py", "--", "<empty.py"], "train.py: empty.py has no numbers with names that could vary"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:

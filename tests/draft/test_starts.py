@@ -80,7 +80,12 @@ def test_a_notebook_has_what_its_tagged_cell_sets() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(notebook("x = 1", []), "no cell with the tag parameters"), ("{}", "not a notebook"), ("x", "not a")],
+    [
+        (notebook("x = 1", []), "no cell with the tag parameters"),
+        (notebook("x = 1", ["parameters"]).replace('"x = 1"', "5"), "not a notebook"),
+        ("{}", "not a notebook"),
+        ("x", "not a"),
+    ],
 )
 def test_a_notebook_that_papermill_could_not_vary(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

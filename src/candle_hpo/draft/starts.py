@@ -65,6 +65,7 @@ def options_of_notebook(text: str, name: str) -> Options:
     try:
         cells = [each for each in json.loads(text)["cells"] if each["cell_type"] == "code"]
         tagged = next((each for each in cells if "parameters" in each.get("metadata", {}).get("tags", ())), None)
+        source = "" if tagged is None else "".join(tagged["source"])  # a text, or its lines
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{name} is not a notebook in the present format of Jupyter") from None
     if tagged is None:
@@ -72,7 +73,6 @@ def options_of_notebook(text: str, name: str) -> Options:
             f"{name} has no cell with the tag parameters, whose values papermill could replace; in Jupyter, put what "
             "is to vary into its own cell, and give that the tag parameters (property inspector, cell tags)"
         )
-    source = tagged["source"] if isinstance(tagged["source"], str) else "".join(tagged["source"])
     found = tuple(_constants(source))
     return Options(Way.VARIABLES, found, "its cell with the tag parameters")
 
