@@ -10,14 +10,19 @@ import pytest
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.objective import Direction
+from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.candle_models import is_model_of_candle, options_of_parameter_file, parameter_file_of
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.improve import of_training, options_in_files, score_of, stage_of
 from candle_hpo.draft.improve import parameter_file_of as parameter_file_of_improve
 from candle_hpo.draft.objectives import printed_candidates
 from candle_hpo.draft.options import Kind, Option
+from candle_hpo.draft.python_reads import numbers_of_script
+from candle_hpo.draft.python_values import tree_of
 from candle_hpo.draft.starts import files_beside, options_of_notebook, start_of_text, words_of
 from candle_hpo.draft.text import style_of
+from candle_hpo.script.reading import read_script
+from candle_hpo.script.words import ScriptReading
 
 
 @pytest.mark.parametrize(
@@ -182,3 +187,13 @@ def test_options_that_a_help_shows_joined_are_given_joined() -> None:
 def test_numbers_as_r_prints_them(text: str, name: str, value: float) -> None:
     found = {each.name: each.value for each in printed_candidates(text)}
     assert found[name] == value
+
+
+@pytest.mark.parametrize("text", ["def broken(:", f"x = {'-' * 100_000}1", "x = '\0'"], ids=["broken", "deep", "zero"])
+def test_a_text_that_this_python_cannot_parse_shows_nothing(text: str) -> None:
+    assert tree_of(text) is None
+    assert not is_model_of_candle(text)
+    assert options_in_files(text, "") == options_in_files("", "")
+    assert parameter_file_of_improve(text) == ""
+    assert (named_by_text(text, Language.PYTHON), numbers_of_script(text)) == (None, [])
+    assert read_script(text, Language.PYTHON) == ScriptReading()

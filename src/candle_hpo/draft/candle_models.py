@@ -7,7 +7,7 @@ import configparser
 from collections.abc import Iterator
 
 from candle_hpo.draft.options import Kind, Option, Options, Way, kind_of, without_doubles
-from candle_hpo.draft.python_values import Module
+from candle_hpo.draft.python_values import Module, tree_of
 from candle_hpo.script.python_script import has_functions_of_candle
 from candle_hpo.script.words import VALUE_NAMES
 
@@ -64,7 +64,5 @@ def _parameters(text: str) -> Iterator[Option]:
 
 
 def _module(text: str) -> Module | None:
-    try:
-        return Module(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = tree_of(text)
+    return Module(tree) if tree else None

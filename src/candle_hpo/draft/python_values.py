@@ -38,6 +38,14 @@ class Annotation(NamedTuple):
     nested: ast.ClassDef | None = None
 
 
+def tree_of(text: str) -> ast.Module | None:
+    """Return the syntax tree of a text in Python; None where this Python cannot parse it."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: the parser's own stack
+        return None
+
+
 class Module:
     """A script's syntax tree: its constants, functions and classes by their names."""
 

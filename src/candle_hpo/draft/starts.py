@@ -15,6 +15,7 @@ from candle_hpo.core.command_words import PYTHON
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language
 from candle_hpo.draft.options import Option, Options, Way, kind_of, number_or_text
+from candle_hpo.draft.python_values import tree_of
 
 _PAPERMILL = "papermill {script} out.ipynb -f {CANDLE_PARAMS_FILE} --log-output --no-progress-bar"
 _TORCHRUN = "torchrun --standalone --nproc-per-node=1 {script}"
@@ -120,11 +121,8 @@ def _is_relative_path(text: str) -> bool:
 
 def _opened_in_python(text: str) -> Iterator[str]:
     """Yield the constants that are the first argument of a call, or set a name, and look like paths."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
+    tree = tree_of(text)
+    for node in ast.walk(tree) if tree else ():
         match node:
             case ast.Call(args=[ast.Constant(value=str() as found), *_]) if not _is_option(node, found):
                 yield found
