@@ -27,7 +27,7 @@ from candle_hpo.launch.measuring.result_pattern import NothingFoundError, Result
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 _LONGEST_REPORT = 1 << 22
 
-# What a Keras history is taken for where nobody says more: it is no second value beside what `objectives` names there.
+# What a Keras history stands for where nobody says more; beside what `objectives` names there, it does not count.
 _LOSS_OF_KERAS = "val_loss"
 
 
