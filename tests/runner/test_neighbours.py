@@ -99,5 +99,7 @@ def test_a_script_with_relative_imports_is_a_module_of_its_package(here: Path) -
     assert start_of(folder / "train.py").command == "{python} -m inner.train"
     (here / "top" / "__init__.py").write_text("")
     assert start_of(folder / "train.py").command == "{python} -m top.inner.train"
+    (folder / "train.py").write_text(f"from {'.' * 99} import data\n")
+    assert start_of(folder / "train.py").command.endswith(".top.inner.train"), "Python says what is wrong with it"
     (folder / "train.py").write_text("try:\n    from . import data\nexcept ImportError:\n    import data\n")
     assert start_of(folder / "train.py").command == ""

@@ -84,7 +84,7 @@ def start_of(script: Path) -> Start:
 
 def _name_in_package(script: Path, imported: str) -> str:
     """Return the name of a script as a module of its package, from which it imports by so many points."""
-    levels = len(imported) - len(imported.lstrip("."))
+    levels = min(len(imported) - len(imported.lstrip(".")), len(script.parents) - 1)  # there may be more points
     while (script.parents[levels] / "__init__.py").is_file():
         levels += 1
     return ".".join([*(each.name for each in reversed(script.parents[:levels])), script.stem])
