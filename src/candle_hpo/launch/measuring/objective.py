@@ -155,9 +155,17 @@ class Measurement:
             )
         found = chosen(_reports(paths.reports, source.objective, is_over=is_over), source.choice, "its reports")
         if found is None:
-            what = "nothing" if source.objective == THE_VALUE else f"no {source.objective}"
-            raise ValueError(f"it reported {what} on its way{'' if is_over else ' so far'}; candle_report does that")
+            raise ValueError(self._why_none_was_reported(is_over=is_over))
         return found
+
+    def _why_none_was_reported(self, *, is_over: bool) -> str:
+        objective = self._source.objective
+        first = next(filter(None, _reports_in_lines(self._paths.reports, objective, is_over=is_over)), None)
+        what = "nothing" if objective == THE_VALUE and first is None else f"no {objective}"
+        reason = f"it reported {what} on its way{'' if is_over else ' so far'}"
+        if first is None:
+            return f"{reason}; candle_report does that"
+        return f"{reason} (but {shortened(', '.join(first.metrics))}); objectives names what is optimized"
 
 
 def _printed(pattern: ResultPattern, output: Path, choice: Choice, part: slice, *, is_over: bool = True) -> Measured:
