@@ -48,6 +48,8 @@ def test_what_starts_a_script(text: str, module: str, command: str) -> None:
     [
         ("open('data.csv')\npd.read_csv('in/x.csv', sep=';')", Language.PYTHON, ["data.csv", "in/x.csv"]),
         ("FILE = 'weights.npz'\nload(path='a.txt')", Language.PYTHON, ["weights.npz", "a.txt"]),
+        ("open('a.csv', 'w')\nopen('b.csv', mode='ab')\nio.open('c.csv', 'x')", Language.PYTHON, []),
+        ("open('a.csv', 'r+')\nopen('b.csv', encoding='utf-8')", Language.PYTHON, ["a.csv", "b.csv"]),
         ("open(HERE / 'x.csv')\nos.path.join(here, 'y.csv')", Language.PYTHON, []),
         ("p.add_argument('data.csv')\nd.get('x.csv')\nprint('a.txt')", Language.PYTHON, []),
         ("open('/data/x.csv')\nopen('~/x')\nopen('https://x')\nopen('*.csv')\nopen('./')", Language.PYTHON, []),

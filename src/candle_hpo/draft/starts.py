@@ -124,7 +124,7 @@ def _opened_in_python(text: str) -> Iterator[str]:
     tree = tree_of(text)
     for node in ast.walk(tree) if tree else ():
         match node:
-            case ast.Call(args=[ast.Constant(value=str() as found), *_]) if not _is_option(node, found):
+            case ast.Call(args=[ast.Constant(value=str() as found), *_]) if not _is_not_read(node, found):
                 yield found
             case (
                 ast.Assign(value=ast.Constant(value=str() as found))
@@ -133,8 +133,14 @@ def _opened_in_python(text: str) -> Iterator[str]:
                 yield found
 
 
-def _is_option(call: ast.Call, text: str) -> bool:
-    """Return whether a constant is a name, and no path, to what is called: `add_argument("data")`, `get("data")`."""
+def _is_not_read(call: ast.Call, text: str) -> bool:
+    """Return whether a constant is a name to what is called, `add_argument("data")`, or a file that it writes."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     opens = re.search(r"open|load|read|path|file|folder|listdir|scandir|glob|walk|chdir|data", name, re.IGNORECASE)
-    return opens is None or text.startswith("-")
+    return opens is None or text.startswith("-") or (name == "open" and _only_writes(call))
+
+
+def _only_writes(call: ast.Call) -> bool:
+    """Return whether a file is opened to be written, so that one that lies there is of an earlier run."""
+    mode = next((each.value for each in call.keywords if each.arg == "mode"), next(iter(call.args[1:2]), None))
+    return isinstance(mode, ast.Constant) and re.fullmatch(r"[wxa][bt]?", str(mode.value)) is not None
