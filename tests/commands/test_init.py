@@ -248,6 +248,8 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
         (["own.py"], "neither its text nor its --help shows its options; name those that may vary"),
         (["empty.py"], "neither its text nor its --help shows anything that it can be given"),
         (["fixed.py"], "nothing has a range that could be proposed"),
+        (["train.py", "--", "<", "none.nml"], "train.py: none.nml, for its standard input, is not a file"),
+        (["train.py", "--", "<empty.py"], "train.py: empty.py has no numbers with names that could vary"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
@@ -281,6 +283,20 @@ def test_a_run_that_fails_leaves_a_file_without_an_objective(candle: Candle, her
     assert "# The objective is not known: the run with these values failed." in text
     assert "\n  result_pattern" not in text
     assert "\n  rm train.in; candle init train.py --run -- --data x\n" in done.stdout
+
+
+@pytest.mark.parametrize("printed", ["", "loss 0.5"])
+def test_a_run_without_the_value_that_the_text_promises_is_said(printed: str, candle: Candle, here: Path) -> None:
+    (here / "train.py").write_text(
+        f"lr = hyperparams['lr'] if 'lr' in hyperparams else 0.1\nprint({printed!r})\nif lr > 1: val_to_return = lr\n"
+    )
+    done = candle("init", "train.py", "--run", "--", "lr=0.1")
+    shown = " ".join(done.stdout.split())
+    assert "By its text it leaves a value, and it left none: it ended without a value;" in shown
+    text = (here / "train.in").read_text()
+    assert "leaves in val_to_return" not in text
+    assert ("result_pattern=" in text) == bool(printed)
+    assert ("Its objective is not known: no number with a name" in shown) != bool(printed)
 
 
 def test_names_with_blanks_are_quoted_in_what_is_to_be_typed(candle: Candle, here: Path) -> None:

@@ -35,6 +35,10 @@ def argparse_option(arguments: str, before: str = "", after: str = "") -> Option
         ("'--x', type=int, default=N", "N = 1\nN += 1", ""),
         ("'--x', type=int, default=N", "N = 1\nfor N in range(3): ...", ""),
         ("'--x', type=int, default=N", "N = 1\nfrom settings import N", ""),
+        ("'--x', type=int, default=N", "N = 1\nfrom settings import *", ""),
+        ("'--x', type=int, default=N", "N = 1\ntry: ...\nexcept OSError as N: ...", ""),
+        ("'--x', type=int, default=N", "N = 1\ndef N(): ...", ""),
+        ("'--x', type=int, default=N", "N = 1", "def later():\n    global N\n    N = 2"),
         ("'--x', type=int, default=int(os.environ.get('N', 3))", "import os", ""),
         ("'--x', type=float, default=best()", "def best(): return 3", ""),
         ("'--x', type=float, default=float('inf')", "", ""),
@@ -51,6 +55,9 @@ def test_a_default_that_may_be_another_one_is_not_known(arguments: str, before: 
 
 def test_what_is_set_afterwards_counts() -> None:
     assert argparse_option("'--x', type=float, default=0.1", after="p.set_defaults(x=0.3)").default == 0.3
+    assert (
+        argparse_option("'-x', '--x', dest='y', type=float, default=0.1", after="p.set_defaults(y=0.3)").default == 0.3
+    )
     assert argparse_option("'--x', type=int, default=N", before="N = 1", after="N = 2").default == 1
     assert argparse_option("'--x', type=int, default=1e3").default == 1000
 

@@ -295,6 +295,16 @@ def test_a_place_in_r_may_have_a_default(assignment: str, kind: Kind, default: o
     assert type(found.default) is type(default)
 
 
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("--shuffle", True), ("--noshuffle", False), ("--shuffle=false", False), ("--shuffle=true", True)],
+)
+def test_a_flag_of_absl_may_have_its_value_behind_it(given: str, value: bool) -> None:
+    shuffle = Option(name="shuffle", option="--shuffle", if_false="--noshuffle", kind=Kind.FLAG, default=not value)
+    (found,) = with_given(Options(Way.ARGUMENTS, (shuffle,)), [given], "train.py").found
+    assert found.default is value
+
+
 def test_a_value_that_may_be_left_out_is_given_or_not() -> None:
     text = """
 options:
@@ -307,6 +317,7 @@ options:
         ["--use_cpu", "--optim", "sgd"],
         ["--use_cpu", "True", "--optim=sgd"],
         ["--optim", "sgd", "--use_cpu"],
+        ["--use_cpu", "--optim=sgd"],
     ):
         found = with_given(options, given, "train.py").found
         assert [(each.name, each.default) for each in found] == [("use_cpu", "True"), ("optim", "sgd")], given

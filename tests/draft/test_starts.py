@@ -10,14 +10,19 @@ import pytest
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.objective import Direction
+from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.candle_models import is_model_of_candle, options_of_parameter_file, parameter_file_of
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.improve import of_training, options_in_files, score_of, stage_of
 from candle_hpo.draft.improve import parameter_file_of as parameter_file_of_improve
 from candle_hpo.draft.objectives import printed_candidates
 from candle_hpo.draft.options import Kind, Option
+from candle_hpo.draft.python_reads import numbers_of_script
+from candle_hpo.draft.python_values import tree_of
 from candle_hpo.draft.starts import files_beside, options_of_notebook, start_of_text, words_of
 from candle_hpo.draft.text import style_of
+from candle_hpo.script.reading import read_script
+from candle_hpo.script.words import ScriptReading
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,8 @@ def test_what_starts_a_script(text: str, module: str, command: str) -> None:
     [
         ("open('data.csv')\npd.read_csv('in/x.csv', sep=';')", Language.PYTHON, ["data.csv", "in/x.csv"]),
         ("FILE = 'weights.npz'\nload(path='a.txt')", Language.PYTHON, ["weights.npz", "a.txt"]),
+        ("open('a.csv', 'w')\nopen('b.csv', mode='ab')\nio.open('c.csv', 'x')", Language.PYTHON, []),
+        ("open('a.csv', 'r+')\nopen('b.csv', encoding='utf-8')", Language.PYTHON, ["a.csv", "b.csv"]),
         ("open(HERE / 'x.csv')\nos.path.join(here, 'y.csv')", Language.PYTHON, []),
         ("p.add_argument('data.csv')\nd.get('x.csv')\nprint('a.txt')", Language.PYTHON, []),
         ("open('/data/x.csv')\nopen('~/x')\nopen('https://x')\nopen('*.csv')\nopen('./')", Language.PYTHON, []),
@@ -80,7 +87,12 @@ def test_a_notebook_has_what_its_tagged_cell_sets() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(notebook("x = 1", []), "no cell with the tag parameters"), ("{}", "not a notebook"), ("x", "not a")],
+    [
+        (notebook("x = 1", []), "no cell with the tag parameters"),
+        (notebook("x = 1", ["parameters"]).replace('"x = 1"', "5"), "not a notebook"),
+        ("{}", "not a notebook"),
+        ("x", "not a"),
+    ],
 )
 def test_a_notebook_that_papermill_could_not_vary(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -148,6 +160,8 @@ def test_a_model_of_candle_has_the_values_of_its_file() -> None:
     assert is_model_of_candle(text)
     assert parameter_file_of(text) == "p1b1.txt"
     assert not is_model_of_candle("def run(params): ...")
+    assert not is_model_of_candle(f"{text}val_to_return = run(initialize_parameters())"), "run as it stands"
+    assert not is_model_of_candle("def initialize_parameters(): ...\nclass Trainer:\n    def run(self): ...")
     values = ["dense=[20, 6]", "learning_rate=None", "base_lr=None", "Drop=0.1", "name='x'", "url = %(x)s"]
     parameters = "\n".join(["[Global_Params]", *values, "[Monitor_Params]", "timeout=1"])
     found = {each.name: each for each in options_of_parameter_file(parameters, "p1b1.txt").found}
@@ -175,3 +189,13 @@ def test_options_that_a_help_shows_joined_are_given_joined() -> None:
 def test_numbers_as_r_prints_them(text: str, name: str, value: float) -> None:
     found = {each.name: each.value for each in printed_candidates(text)}
     assert found[name] == value
+
+
+@pytest.mark.parametrize("text", ["def broken(:", f"x = {'-' * 100_000}1", "x = '\0'"], ids=["broken", "deep", "zero"])
+def test_a_text_that_this_python_cannot_parse_shows_nothing(text: str) -> None:
+    assert tree_of(text) is None
+    assert not is_model_of_candle(text)
+    assert options_in_files(text, "") == options_in_files("", "")
+    assert parameter_file_of_improve(text) == ""
+    assert (named_by_text(text, Language.PYTHON), numbers_of_script(text)) == (None, [])
+    assert read_script(text, Language.PYTHON) == ScriptReading()

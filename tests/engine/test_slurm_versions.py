@@ -47,6 +47,8 @@ def job(fields: str) -> Job:
         ("22.05", "SUSPENDED|None|9:59|n1|2026-11-26T12:00:00", JobState.RUNNING, 599, False),
         ("23.11", "COMPLETING|None|INVALID|c5n[0010-0012]|2024-07-26T10:00:00", JobState.ENDING, None, False),
         ("23.11", "OUT_OF_MEMORY|OutOfMemory|INVALID|n1|2024-07-26T10:00:00", JobState.ENDED, None, False),
+        ("23.11", "PENDING|JobHoldMaxRequeue|20:00||N/A", JobState.PENDING, 1200, True),
+        ("24.05", "PENDING|QOSUsageThreshold|20:00||N/A", JobState.PENDING, 1200, False),
         ("24.05", "PENDING|QOSGrpCpuLimit|20:00||2026-01-10T08:00:00", JobState.PENDING, 1200, False),
         ("24.05", "SIGNALING|None|1:00:00|n[1-2]|2026-11-26T12:00:00", JobState.RUNNING, 3600, False),
         ("24.11", "STAGE_OUT|None|0:00|n1|2026-11-26T12:00:00", JobState.ENDING, 0, False),

@@ -120,6 +120,15 @@ def test_what_python_really_prints(script: str, expected: str, here: Path) -> No
             "cannot read mesh.dat\n" + "=" * 83 + "\n=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES",
             "cannot read mesh.dat",
         ),
+        (
+            f"Summary\n{'=' * 65}\n{BROKEN}{'-' * 74}\nmpirun noticed that process rank 0 exited",
+            REASON,
+        ),
+        (
+            f"{BROKEN}{'-' * 74}\nPrimary job  terminated normally, but 1 process returned\na non-zero exit code.\n"
+            f"{'-' * 74}\n{'-' * 74}\nmpirun detected that one or more processes exited",
+            REASON,
+        ),
         ("".join(f"[1,0]<stderr>:{line}\n" for line in BROKEN.splitlines()), REASON),
         (
             "model: model.c:12: main: Assertion `x > 0' failed.\nmodel.sh: line 4: 20819 Aborted   ./model",

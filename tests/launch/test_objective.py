@@ -178,6 +178,28 @@ def test_metrics_of_a_keras_history_beside_a_value(here: Path) -> None:
     assert run(here, script).metrics == {THE_VALUE: 1.0, "loss": 2.5, "val_loss": 3.5}
 
 
+@pytest.mark.parametrize("last_loss", ["3.5", "float('nan')"])
+@pytest.mark.parametrize("left", ["history = History()", "val_to_return = History()"])
+def test_objectives_names_another_metric_of_a_keras_history_than_its_loss(
+    here: Path, left: str, last_loss: str
+) -> None:
+    script = f"""
+        class History: history = {{"val_loss": [4, {last_loss}], "val_accuracy": [0.5, 0.75]}}
+        {left}
+    """
+    outcome = run(here, script, objectives="val_accuracy")
+    assert (outcome.reason, outcome.value_of("val_accuracy")) == ("", 0.75)
+
+
+def test_a_value_without_a_name_beside_a_keras_history_is_a_second_one(here: Path) -> None:
+    script = """
+        class History: history = {"val_loss": [4, 3.5], "val_accuracy": [0.5, 0.75]}
+        history = History()
+        val_to_return = 0.5
+    """
+    assert "there are two values, 0.5 without a name" in run(here, script, objectives="val_accuracy").reason
+
+
 def test_metrics_are_columns_of_the_results(candle: Candle, here: Path) -> None:
     (here / "model.py").write_text("val_to_return = {'val_to_return': hyperparams['x'], 'acc': 0.5, 'x': 7}")
     control = 'model_script="model.py"\nworkflow="grid"\nengine="local"'

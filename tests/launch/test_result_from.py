@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from candle_hpo.core.objective import Direction, ResultFrom
+from candle_hpo.core.objective import THE_VALUE, Direction, ResultFrom
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Report
 from candle_hpo.inputfile.keyword_values import KeywordValueError, result_from
@@ -246,7 +246,9 @@ def test_reports_are_the_value_where_nothing_is_returned_and_the_user_says_so(tm
 def test_the_value_by_the_name_that_objectives_has(tmp_path: Path) -> None:
     named = '{"step": 1, "acc": 0.5, "loss": 2}\n{"step": 2, "acc": 0.7, "loss": 1}\n{"step": 3, "loss": 0.5}\n'
     assert Trial(tmp_path, which="last", objective="acc").run(("reports.jsonl", named))[:2] == (0.7, {"loss": 1})
-    assert "it reported no f1 on its way" in Trial(tmp_path, which="last", objective="f1").fails()
+    why = "it reported no {} on its way (but acc, loss); objectives names what is optimized"
+    for objective in ("f1", THE_VALUE):
+        assert Trial(tmp_path, which="last", objective=objective).fails() == why.format(objective)
     returned = tmp_path / "reported_result.json"
     returned.write_text('{"acc": 0.9, "loss": 0.25}')
     assert Trial(tmp_path, which="last", objective="acc").run()[:2] == (0.9, {"loss": 0.25})

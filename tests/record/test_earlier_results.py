@@ -24,6 +24,9 @@ SPACE = 'makeNumericParam("x", lower = 0, upper = 1)'
         ("a,0.1,3\nb,0.2,3", [1.0, 2.0]),
         ("a,0.1,3\nb@home,0.2,3", [1.0, 2.0]),
         ("a,0.1,3\na@10,0.1,10\na@9,0.1,9", [2.0]),
+        ("a,9,3\nb,0.2,3\na@9,9,9", [3.0]),
+        ("a,9,3\nb,0.2,3\na@9,9,9\nb@9,0.2,9", [3.0, 4.0]),
+        ("b,0.2,3\nb@9,0.2,9\na,9,3\na@9,9,9", [2.0, 4.0]),
     ],
 )
 def test_only_the_highest_level_of_a_table_counts(rows: str, values: list[float], tmp_path: Path) -> None:

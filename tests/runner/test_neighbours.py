@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -38,6 +40,18 @@ def test_what_a_script_opens_beside_itself_is_copied(script: Path) -> None:
 def test_of_a_large_folder_only_what_is_missing_is_linked(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_BYTES", 1000)
     assert neighbours(settings(script), []) == Remedy("link", "model/data.csv", "data.csv is not in its folder")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_git_ignores_is_linked_since_no_copy_has_it(script: Path) -> None:
+    (script.parent / "data").mkdir()
+    (script.parent / "data" / "x.csv").write_text("1\n")
+    script.write_text("open('data/x.csv')\nopen('data.csv')\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=script.parent, check=True)
+    assert neighbours(settings(script), []) == Remedy("run_in", "script", "data/x.csv is beside it")
+    (script.parent / ".gitignore").write_text("data/\n")
+    assert neighbours(settings(script), []) == Remedy("link", "model/data", "data/x.csv is not in its folder")
+    assert neighbours(settings(script), ["data/x.csv"]) == Remedy("run_in", "script", "data.csv is beside it")
 
 
 @pytest.mark.parametrize(
@@ -85,5 +99,7 @@ def test_a_script_with_relative_imports_is_a_module_of_its_package(here: Path) -
     assert start_of(folder / "train.py").command == "{python} -m inner.train"
     (here / "top" / "__init__.py").write_text("")
     assert start_of(folder / "train.py").command == "{python} -m top.inner.train"
+    (folder / "train.py").write_text(f"from {'.' * 99} import data\n")
+    assert start_of(folder / "train.py").command.endswith(".top.inner.train"), "Python says what is wrong with it"
     (folder / "train.py").write_text("try:\n    from . import data\nexcept ImportError:\n    import data\n")
     assert start_of(folder / "train.py").command == ""

@@ -19,9 +19,9 @@ def check(input_file: Path, overrides: Sequence[str], run: bool, console: Consol
 
     Raises `InputError` with everything that is wrong, and `MachineError` where only the machine is.
     """
-    say = Screen(console).say
-    say(f"Checking {input_file}")
-    checklist = Checklist(say)
+    screen = Screen(console)
+    screen.say(f"Checking {input_file}")
+    checklist = Checklist(screen.say)
     check_input_file(input_file, overrides, run, checklist)
     if checklist.problems:
         raise InputError(*checklist.problems, *checklist.refusals)
@@ -29,4 +29,4 @@ def check(input_file: Path, overrides: Sequence[str], run: bool, console: Consol
         raise MachineError("\n".join(checklist.refusals))
     given = [word for override in overrides for word in ("--set", override)]
     doubt = "Nothing is certainly wrong (see the notes)" if checklist.has_doubts else "Nothing is wrong"
-    say(f"{doubt}; candle submit-job {shlex.join([str(input_file), *given])} runs it")
+    screen.copy(f"{doubt}; candle submit-job {shlex.join([str(input_file), *given])} runs it")  # whole, to be copied

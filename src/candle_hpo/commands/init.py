@@ -230,15 +230,17 @@ def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) 
         return without_objective(draft, leaves_value=leaves_value, reason="the run with these values failed"), ran
     took = f"{duration(ran.outcome.seconds)}"
     say(f"It ran for {took}; its output: {location(ran.paths.output)}")
-    if leaves_value or ran.outcome.status is Status.COMPLETED:  # it has left a value, whatever its text shows of that
+    has_left_none = ran.outcome.status is Status.FAILED
+    if ran.outcome.status is Status.COMPLETED or (leaves_value and not has_left_none):  # whatever its text shows
         loss = ran.outcome.metrics.get("val_loss")  # of a history as Keras has it
         is_loss = loss is not None and loss == ran.outcome.metrics.get(THE_VALUE)
         return with_measured(draft, ran.outcome, None, (), Direction.MINIMIZE if is_loss else None), ran
+    if leaves_value:
+        say(f"By its text it leaves a value, and it left none: {ran.outcome.reason}")
     candidates = ran.candidates[:_MOST_LISTED]
     if not candidates:
-        return without_objective(
-            draft, leaves_value=False, reason="no number with a name was found in what it printed or wrote"
-        ), ran
+        nothing = "no number with a name was found in what it printed or wrote"
+        return without_objective(draft, leaves_value=False, reason=nothing), ran
     say("", "What it measured:")
     say(
         *(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.objective import Direction
 from candle_hpo.draft.objectives import judged
+from candle_hpo.draft.python_values import tree_of
 
 _IN_R = re.compile(r"\b(?:print|cat)\(\s*([A-Za-z][\w.$]*)\s*(?:,\s*(?:\"\\n\"|'\\n'|sep\s*=[^)]*)\s*)*\)")
 _IN_BASH = re.compile(r"(?m)\becho\s+\"?\$\{?(\w+)\}?\"?\s*$")
@@ -35,11 +36,8 @@ def named_by_text(text: str, language: Language) -> tuple[str, Direction] | None
 
 def _in_python(text: str) -> Iterator[str]:
     """Yield what each `print` of a value names: `accuracy` for `print(round(accuracy, 3))`; "" where unclear."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    for call in ast.walk(tree):
+    tree = tree_of(text)
+    for call in ast.walk(tree) if tree else ():
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print" and call.args:
             value = _value_of(call.args)
             if value is not None:

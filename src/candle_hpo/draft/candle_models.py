@@ -7,16 +7,19 @@ import configparser
 from collections.abc import Iterator
 
 from candle_hpo.draft.options import Kind, Option, Options, Way, kind_of, without_doubles
-from candle_hpo.draft.python_values import Module
+from candle_hpo.draft.python_values import Module, tree_of
+from candle_hpo.script.python_script import has_functions_of_candle
+from candle_hpo.script.words import VALUE_NAMES
 
 _SECTION = "Global_Params"
 _NONE = "None in its file"
 
 
 def is_model_of_candle(text: str) -> bool:
-    """Return whether a script has the two functions by which CANDLE, and candle, run it."""
+    """Return whether a script is run by CANDLE's two functions; one that leaves a value of its own accord is not."""
     module = _module(text)
-    return module is not None and {"initialize_parameters", "run"} <= module.functions.keys()
+    leaves_a_value = any(name in text for name in VALUE_NAMES)
+    return module is not None and has_functions_of_candle(module.tree) and not leaves_a_value
 
 
 def parameter_file_of(text: str) -> str:
@@ -61,7 +64,5 @@ def _parameters(text: str) -> Iterator[Option]:
 
 
 def _module(text: str) -> Module | None:
-    try:
-        return Module(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = tree_of(text)
+    return Module(tree) if tree else None

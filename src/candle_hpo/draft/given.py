@@ -17,7 +17,6 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
     Raises `InputError` for what the script does not have.
     """
     found = {each.name: each for each in options.found}
-    known = {each.option for each in options.found}
     words = list(given)
     places = [each.name for each in options.found if each.is_positional]
     while words:
@@ -29,12 +28,10 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
         if option is None:
             valid = [each.option or each.name for each in options.found]
             raise InputError(f"{script} has no {written}; {nearest(written, valid)}")
-        if (
-            value is None
-            and "=" not in word
-            and option.default in ("True", "False")
-            and (not words or words[0] in known)
-        ):
+        if "=" in word and option.kind is Kind.FLAG and written != option.if_false:
+            value = _value(option, joined)  # --shuffle=false, of absl
+        is_last = not words or words[0].startswith("-")
+        if value is None and "=" not in word and option.default in ("True", "False") and is_last:
             value = "True"  # --use_cpu, which is short for --use_cpu True
         if value is None:
             text = joined if "=" in word or option.is_positional else _next_of(words, written)

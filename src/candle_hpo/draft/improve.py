@@ -16,7 +16,7 @@ import msgspec
 from candle_hpo.core.objective import Direction
 from candle_hpo.draft.objectives import SCORES_OF_IMPROVE, Candidate, judged
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, number_or_text, without_doubles
-from candle_hpo.draft.python_values import Module, called, keywords_of
+from candle_hpo.draft.python_values import Module, called, keywords_of, tree_of
 from candle_hpo.draft.ranges import is_rate
 
 DEFINITIONS = "model_params_def.py"
@@ -50,11 +50,11 @@ def stage_of(text: str, name: str) -> str:
 
 def parameter_file_of(text: str) -> str:
     """Return the name of the file of parameters that a script reads, beside itself; "" where its text shows none."""
-    try:
-        module = Module(ast.parse(text))
-    except (SyntaxError, ValueError):
+    tree = tree_of(text)
+    if tree is None:
         return ""
-    for call in ast.walk(module.tree):
+    module = Module(tree)
+    for call in ast.walk(tree):
         if isinstance(call, ast.Call) and called(call) == "initialize_parameters":
             name = module.value_or_none(keywords_of(call).get("default_config"))
             return name if isinstance(name, str) else ""
@@ -94,11 +94,11 @@ def _set_in(parameters: str) -> Iterator[tuple[str, str]]:
 
 def _declared(definitions: str) -> Iterator[Option]:
     """Yield what the list `train_params` declares; a truth value is a text, `True`, since no flag is meant."""
-    try:
-        module = Module(ast.parse(definitions))
-    except (SyntaxError, ValueError):
+    tree = tree_of(definitions)
+    if tree is None:
         return
-    for node in module.tree.body:
+    module = Module(tree)
+    for node in tree.body:
         if not (isinstance(node, ast.Assign) and called(node.targets[0]) == "train_params"):
             continue
         for each in node.value.elts if isinstance(node.value, ast.List) else ():

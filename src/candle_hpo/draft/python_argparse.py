@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -91,18 +91,28 @@ def _agreed(found: Iterable[Option]) -> list[Option]:
 
 def with_defaults_set(module: Module, found: list[Option]) -> list[Option]:
     """Return the options with the defaults that `set_defaults` gives them, all unknown where it gives others."""
+    dests = dict(_dests_of_options(module))
     for call in calls_in(module.tree):
         if called(call) != "set_defaults":
             continue
         given = keywords_of(call)
         is_open = len(given) < len(call.keywords)  # **values
         for at, each in enumerate(found):
-            dest = each.name
+            dest = dests.get(each.name, each.name)
             if dest in given or is_open:
                 value = fitting(module.value_or_none(given.get(dest)), each.kind)
                 default = bool(value) if each.kind is Kind.FLAG and value is not None else value
                 found[at] = _always(each, default) if each.kind is Kind.FLAG else _with_default(each, default)
     return found
+
+
+def _dests_of_options(module: Module) -> Iterator[tuple[str, str]]:
+    """Yield the name of each option that is called otherwise in the script, and how."""
+    for call in calls_in(module.tree):
+        dest = module.value_or_none(keywords_of(call).get("dest")) if called(call) in _DECLARES else None
+        names = [each for each in map(module.value_or_none, call.args) if isinstance(each, str)]
+        if isinstance(dest, str) and names:
+            yield name_of(longest(names)), dest
 
 
 def _with_default(option: Option, default: object) -> Option:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, may_be_secret, name_of
-from candle_hpo.draft.python_values import Module, called, calls_in
+from candle_hpo.draft.python_values import Module, called, calls_in, tree_of
 
 
 def environment_options(module: Module) -> list[Option]:
@@ -142,10 +142,8 @@ def hyperparameter_options(module: Module, names: Sequence[str]) -> list[Option]
 
 def numbers_of_script(text: str) -> list[Option]:
     """Return the names that a script sets to a number once, outside of functions: `RATE = 0.1`."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return []
+    tree = tree_of(text)
+    body = tree.body if tree else []
     found = {}
     for each in body:
         match each:

@@ -38,6 +38,14 @@ class Annotation(NamedTuple):
     nested: ast.ClassDef | None = None
 
 
+def tree_of(text: str) -> ast.Module | None:
+    """Return the syntax tree of a text in Python; None where this Python cannot parse it."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: the parser's own stack
+        return None
+
+
 class Module:
     """A script's syntax tree: its constants, functions and classes by their names."""
 
@@ -51,10 +59,20 @@ class Module:
             match node:
                 case ast.FunctionDef(name=name):
                     self.functions.setdefault(name, node)
+                    self._lines.setdefault(name, []).append(node.lineno)
                 case ast.ClassDef(name=name):
                     self.classes.setdefault(name, node)
-                case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
                     self._lines.setdefault(name, []).append(node.lineno)
+                case (
+                    ast.Name(id=name, ctx=ast.Store() | ast.Del())
+                    | ast.arg(arg=name)
+                    | ast.ExceptHandler(name=str() as name)
+                    | ast.MatchAs(name=str() as name)
+                ):
+                    self._lines.setdefault(name, []).append(node.lineno)
+                case ast.Global(names=names):  # what sets it may stand below, and run before
+                    for name in names:
+                        self._lines.setdefault(name, []).append(0)
                 case ast.alias(name=name, asname=asname):
                     self._lines.setdefault(asname or name, []).append(node.lineno)
         for statement in tree.body:
@@ -108,7 +126,9 @@ class Module:
 
     def _is_set_once(self, name: str, line: int) -> bool:
         """Return whether nothing before this line gives a name anything but its constant."""
-        return sum(each <= line for each in self._lines[name]) == 1 and self._constants[name].lineno <= line
+        begin = self._constants[name].lineno
+        is_imported_over = any(begin <= each <= line for each in self._lines.get("*", ()))
+        return sum(each <= line for each in self._lines[name]) == 1 and begin <= line and not is_imported_over
 
     def value_or_none(self, node: ast.expr | None) -> object:
         """Return the value of a node as `value` does, and None where the text does not show it."""

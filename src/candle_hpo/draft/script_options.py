@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
@@ -28,7 +27,7 @@ from candle_hpo.draft.python_reads import (
     positional_options,
 )
 from candle_hpo.draft.python_signatures import dataclass_options, fire_options, typer_options, tyro_options
-from candle_hpo.draft.python_values import Module
+from candle_hpo.draft.python_values import Module, tree_of
 from candle_hpo.script.reading import read_script
 
 # Libraries whose options may be declared in other files, or in ways that are not read here.
@@ -73,10 +72,10 @@ def reads_command_line(text: str, language: Language) -> bool:
 
 
 def _of_python(text: str, names: list[str]) -> Options:
-    try:
-        module = Module(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: the parser's own stack
+    tree = tree_of(text)
+    if tree is None:
         return Options(Way.ARGUMENTS, is_elsewhere=True)
+    module = Module(tree)
     if names:
         return Options(Way.VARIABLES, tuple(hyperparameter_options(module, names)), "hyperparams")
     found, by, commands, is_elsewhere = _declared(module)

@@ -15,6 +15,7 @@ from candle_hpo.core.command_words import PYTHON
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language
 from candle_hpo.draft.options import Option, Options, Way, kind_of, number_or_text
+from candle_hpo.draft.python_values import tree_of
 
 _PAPERMILL = "papermill {script} out.ipynb -f {CANDLE_PARAMS_FILE} --log-output --no-progress-bar"
 _TORCHRUN = "torchrun --standalone --nproc-per-node=1 {script}"
@@ -65,6 +66,7 @@ def options_of_notebook(text: str, name: str) -> Options:
     try:
         cells = [each for each in json.loads(text)["cells"] if each["cell_type"] == "code"]
         tagged = next((each for each in cells if "parameters" in each.get("metadata", {}).get("tags", ())), None)
+        source = "" if tagged is None else "".join(tagged["source"])  # a text, or its lines
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{name} is not a notebook in the present format of Jupyter") from None
     if tagged is None:
@@ -72,7 +74,6 @@ def options_of_notebook(text: str, name: str) -> Options:
             f"{name} has no cell with the tag parameters, whose values papermill could replace; in Jupyter, put what "
             "is to vary into its own cell, and give that the tag parameters (property inspector, cell tags)"
         )
-    source = tagged["source"] if isinstance(tagged["source"], str) else "".join(tagged["source"])
     found = tuple(_constants(source))
     return Options(Way.VARIABLES, found, "its cell with the tag parameters")
 
@@ -120,13 +121,10 @@ def _is_relative_path(text: str) -> bool:
 
 def _opened_in_python(text: str) -> Iterator[str]:
     """Yield the constants that are the first argument of a call, or set a name, and look like paths."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
+    tree = tree_of(text)
+    for node in ast.walk(tree) if tree else ():
         match node:
-            case ast.Call(args=[ast.Constant(value=str() as found), *_]) if not _is_option(node, found):
+            case ast.Call(args=[ast.Constant(value=str() as found), *_]) if not _is_not_read(node, found):
                 yield found
             case (
                 ast.Assign(value=ast.Constant(value=str() as found))
@@ -135,8 +133,14 @@ def _opened_in_python(text: str) -> Iterator[str]:
                 yield found
 
 
-def _is_option(call: ast.Call, text: str) -> bool:
-    """Return whether a constant is a name, and no path, to what is called: `add_argument("data")`, `get("data")`."""
+def _is_not_read(call: ast.Call, text: str) -> bool:
+    """Return whether a constant is a name to what is called, `add_argument("data")`, or a file that it writes."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     opens = re.search(r"open|load|read|path|file|folder|listdir|scandir|glob|walk|chdir|data", name, re.IGNORECASE)
-    return opens is None or text.startswith("-")
+    return opens is None or text.startswith("-") or (name == "open" and _only_writes(call))
+
+
+def _only_writes(call: ast.Call) -> bool:
+    """Return whether a file is opened to be written, so that one that lies there is of an earlier run."""
+    mode = next((each.value for each in call.keywords if each.arg == "mode"), next(iter(call.args[1:2]), None))
+    return isinstance(mode, ast.Constant) and re.fullmatch(r"[wxa][bt]?", str(mode.value)) is not None

@@ -98,13 +98,13 @@ def _of_table(path: Path, named: str) -> list[EarlierResult]:
 
 def _at_highest_level(rows: list[dict[str | None, str]]) -> list[dict[str | None, str]]:
     """Return the rows that have the most of a fidelity: what was run again with 9 epochs is called `hpset_00001@9`."""
-    again = {row["id"].rpartition("@")[2]: row for row in rows if "@" in (row.get("id") or "")}
-    most = max(again, key=lambda text: _number(text) or -math.inf, default=None)
-    if most is None:
+    again = [(row, row["id"].rpartition("@")[2]) for row in rows if "@" in (row.get("id") or "")]
+    most = max((level for _, level in again), key=lambda text: _number(text) or -math.inf, default=None)
+    columns = [name for name in (rows[0] if rows else ()) if name and name not in OWN_COLUMNS]
+    budgets = [name for name in columns if all(row.get(name) == level for row, level in again)]
+    if most is None or not budgets:
         return rows
-    columns = [name for name in rows[0] if name and name not in OWN_COLUMNS]
-    budget = next((name for name in columns if all(row.get(name) == text for text, row in again.items())), None)
-    return rows if budget is None else [row for row in rows if row.get(budget) == most]
+    return [row for row in rows if all(row.get(name) == most for name in budgets)]  # another may be equal by chance
 
 
 def _number(cell: str | None) -> float | None:

@@ -62,6 +62,8 @@ def _values_in(path: Path) -> Iterator[Option]:
         if path.stat().st_size > _MOST_READ:
             return
         text, form = path.read_text(encoding="utf-8"), form_of(path)
+        if form == "text":  # in which nothing has a name
+            return
         names = [each.name for each in places_of(form, text, ())]
         above = {each.rpartition(".")[0] for each in names}
         places = places_of(form, text, [each for each in names if each not in above])

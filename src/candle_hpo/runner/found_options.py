@@ -84,7 +84,7 @@ def start_of(script: Path) -> Start:
 
 def _name_in_package(script: Path, imported: str) -> str:
     """Return the name of a script as a module of its package, from which it imports by so many points."""
-    levels = len(imported) - len(imported.lstrip("."))
+    levels = min(len(imported) - len(imported.lstrip(".")), len(script.parents) - 1)  # there may be more points
     while (script.parents[levels] / "__init__.py").is_file():
         levels += 1
     return ".".join([*(each.name for each in reversed(script.parents[:levels])), script.stem])
@@ -117,17 +117,20 @@ def with_configuration_file(options: Options, settings: Settings) -> Options:
 def of_standard_input(given: Sequence[str], script: str) -> Options | None:
     """Return what a script reads on its standard input, where that is given as by hand: `< run.nml`; else None.
 
-    Raises `InputError` for a file in which nothing is found that could vary.
+    Raises `InputError` for a file that is not there, or in which nothing is found that could vary.
     """
     words = [part for word in given for part in (("<", word[1:]) if word[:1] == "<" and word != "<" else (word,))]
     if "<" not in words[:-1]:
         return None
     at = words.index("<")
-    options = with_standard_input(Path(words[at + 1]), [*words[:at], *words[at + 2 :]])
+    file = Path(words[at + 1])
+    if not file.is_file():
+        raise InputError(f"{script}: {file}, for its standard input, is not a file; write its path as from here")
+    options = with_standard_input(file, [*words[:at], *words[at + 2 :]])
     if options.found:
         return options
     raise InputError(
-        f"{script}: {words[at + 1]} has no numbers with names that could vary, as a namelist or a file in YAML, JSON, "
+        f"{script}: {file} has no numbers with names that could vary, as a namelist or a file in YAML, JSON, "
         "TOML or INI has; write {{ name }} in the place of each value that is to vary, and name the file in stdin_file "
         "(docs/model-scripts.md)"
     )

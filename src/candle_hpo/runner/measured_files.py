@@ -36,8 +36,8 @@ class MeasuredFiles:
             own = path.relative_to(folder).as_posix()
             name = name_in_each_trial(own)
             files = ResultFiles(folder, name).paths()
-            newest = max(files, key=lambda each: each.stat().st_mtime_ns)
-            is_clear = newest.parent == files[-1].parent and path in files
+            # A pattern takes brackets for a set of characters, so it does not find a name that has some.
+            is_clear = path in files and _newest(files).parent == files[-1].parent
             self._files[name if is_clear else own] = files if is_clear else [path]
 
     def candidates(self) -> Iterator[Candidate]:
@@ -75,6 +75,10 @@ def with_steps(candidate: Candidate, steps: Sequence[float]) -> Candidate:
     return msgspec.structs.replace(
         candidate, times=len(steps) if is_series else 1, has_step=candidate.has_step and is_series
     )
+
+
+def _newest(files: Sequence[Path]) -> Path:
+    return max(files, key=lambda each: each.stat().st_mtime_ns)
 
 
 def _is_of_interest(path: Path) -> bool:

@@ -79,7 +79,7 @@ def _found_beside(settings: Settings, name: str) -> Remedy | None:
     if settings.run_in != "script":
         target = script.parent / name
         is_small = parts[0] == ".." or not target.is_file() or target.stat().st_size <= LARGEST
-        copied = _copied(settings, f"{name} is beside it") if is_small else None
+        copied = _copied(settings, f"{name} is beside it", name) if is_small else None
         if copied is not None:
             return copied
     if parts[0] == "..":  # of a copy, that is the trial's folder, in which a link harms nobody
@@ -93,16 +93,22 @@ def _found_beside(settings: Settings, name: str) -> Remedy | None:
     return Remedy("link", str(where), f"{name} is not in its folder")
 
 
-def _copied(settings: Settings, reason: str) -> Remedy | None:
-    """Return that each trial has a copy of the script's folder; None where that is large, or it runs as a module."""
+def _copied(settings: Settings, reason: str, name: str = "") -> Remedy | None:
+    """Return that each trial has a copy of the script's folder, with what is called so in it.
+
+    None where that is large, or it runs as a module, or git ignores what is called so.
+    """
     if settings.start and settings.start.module:
         return None
     try:
         copied, large = files_around_script(msgspec.structs.replace(settings, run_in="script"))
     except InputError:
         return None
-    folder = Path(settings.model_script).parent
-    size = sum((folder / name).lstat().st_size for name in copied)
+    folder, needed = Path(settings.model_script).parent, Path(name)
+    is_there = any(Path(each).is_relative_to(needed) or needed.is_relative_to(each) for each in copied)
+    if not is_there and needed.parts[0] != "..":
+        return None
+    size = sum((folder / each).lstat().st_size for each in copied)
     if large or len(copied) > _MOST_COPIED or size > _MOST_BYTES:
         return None
     return Remedy("run_in", "script", reason)

@@ -35,13 +35,18 @@ def read_python(text: str, file: str) -> ScriptReading:
     tree = ast.parse(text)
     reader = _Reader(*names_and_copies(tree, set(HYPERPARAMETER_NAMES)))
     reader.visit(tree)
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if functions >= {"initialize_parameters", "run"}:  # it gets them as an argument, and returns the value
+    if has_functions_of_candle(tree):  # it gets them as an argument, and returns the value
         reader.hands_on = reader.hides_value = True
     if any(f'"{name}"' in text or f"'{name}'" in text for name in (*VALUE_NAMES, "CANDLE_RESULT_FILE")):
         reader.hides_value = True  # by globals(), as a key of what it leaves, or in the file itself
     reader.hands_on |= "CANDLE_PARAMS_FILE" in text  # all of them are in that file
     return reader.finish(read_imports(tree, file))
+
+
+def has_functions_of_candle(tree: ast.Module) -> bool:
+    """Return whether a script has the two functions by which CANDLE, and `python_host.py`, run it."""
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return functions >= {"initialize_parameters", "run"}
 
 
 @dataclass

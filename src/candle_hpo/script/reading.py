@@ -61,7 +61,7 @@ def read_script(text: str, language: Language, file: str = "") -> ScriptReading:
 def _of_python(text: str, file: str) -> ScriptReading:
     try:
         return read_python(text, file)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ScriptReading()  # the user's own Python, which may be newer than ours, judges that
 
 

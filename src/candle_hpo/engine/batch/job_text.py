@@ -21,7 +21,7 @@ _MARK = re.compile(r"candle:[0-9a-f]{16}")
 
 
 # Reasons and states of a job that waits for somebody to release it, and for nothing else.
-_HELD = re.compile(r"held|_hold|special_exit", re.IGNORECASE)
+_HELD = re.compile(r"held|_hold|jobhold|special_exit", re.IGNORECASE)
 
 
 class JobState(str, Enum):

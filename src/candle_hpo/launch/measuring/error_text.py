@@ -19,7 +19,8 @@ _LOG_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:|\*{9}|Setting OMP_NUM_THREADS| 
 _CALLS = "Calls: "  # of R
 _OF_SET_E = "candle: set -e ended"  # bash_host.sh: there is news in that only where no error is seen
 # What programs that start others with MPI say behind what these have printed.
-_RULE, _OF_MPI = re.compile(r"[-=]{40,}$"), re.compile(r"\b(?:mpirun|mpiexec|prterun|MPI_ABORT|BAD TERMINATION)\b")
+_RULE = re.compile(r"[-=]{40,}$")
+_OF_MPI = re.compile(r"\b(?:mpirun|mpiexec|prterun|MPI_ABORT|BAD TERMINATION)\b|Primary job ")
 _OF_SIGNALS = ("Fatal Python error: ", "Program received signal ")
 _IN_A_THREAD = "Exception in "  # it may be why the program ended itself
 _WARNING = re.compile(r"\S+:\d+: \w*Warning: ")
@@ -49,7 +50,7 @@ def last_words(lines: Sequence[str], *, with_errors: bool) -> list[str]:
 def _without_launcher(lines: Sequence[str]) -> Sequence[str]:
     """Return the lines before those with which mpirun says that a process has failed, if there are any."""
     for number, _ in at(_RULE, lines):
-        if number and any(_OF_MPI.search(line) for line in lines[number:]):
+        if number and _OF_MPI.search(" ".join(lines[number + 1 : number + 2])):  # a program may print such rules, too
             return lines[:number]
     return lines
 

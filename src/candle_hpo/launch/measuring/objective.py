@@ -27,6 +27,9 @@ from candle_hpo.launch.measuring.result_pattern import NothingFoundError, Result
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 _LONGEST_REPORT = 1 << 22
 
+# What a Keras history stands for where nobody says more; beside what `objectives` names there, it does not count.
+_LOSS_OF_KERAS = "val_loss"
+
 
 class ResultSource(msgspec.Struct, frozen=True):
     """Where the value is: in matches of `pattern`, in the output or in `file`; at `key` in `file`; else it is returned.
@@ -152,9 +155,17 @@ class Measurement:
             )
         found = chosen(_reports(paths.reports, source.objective, is_over=is_over), source.choice, "its reports")
         if found is None:
-            what = "nothing" if source.objective == THE_VALUE else f"no {source.objective}"
-            raise ValueError(f"it reported {what} on its way{'' if is_over else ' so far'}; candle_report does that")
+            raise ValueError(self._why_none_was_reported(is_over=is_over))
         return found
+
+    def _why_none_was_reported(self, *, is_over: bool) -> str:
+        objective = self._source.objective
+        first = next(filter(None, _reports_in_lines(self._paths.reports, objective, is_over=is_over)), None)
+        what = "nothing" if objective == THE_VALUE and first is None else f"no {objective}"
+        reason = f"it reported {what} on its way{'' if is_over else ' so far'}"
+        if first is None:
+            return f"{reason}; candle_report does that"
+        return f"{reason} (but {shortened(', '.join(first.metrics))}); objectives names what is optimized"
 
 
 def _printed(pattern: ResultPattern, output: Path, choice: Choice, part: slice, *, is_over: bool = True) -> Measured:
@@ -234,7 +245,9 @@ def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE
         return Measured(finite(found, "val_to_return"), {})
     if objective in found:
         value = found.pop(objective)
-        raise_if_two(found.pop(THE_VALUE, value), value, objective)
+        unnamed = found.pop(THE_VALUE, value)
+        if str(unnamed) != str(found.get(_LOSS_OF_KERAS)):  # as texts, nan is nan
+            raise_if_two(unnamed, value, objective)
         return Measured(finite(value, objective), metrics_of(found))
     if found.keys() != {THE_VALUE}:
         there = shortened(", ".join(sorted(found))) or "nothing"

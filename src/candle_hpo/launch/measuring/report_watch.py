@@ -271,7 +271,7 @@ def _which_is_it(names: Sequence[str]) -> str:
     return (
         f"it reports {', '.join(names[:_MOST_NAMES])}{more}, and the input file does not say {which} is optimized: "
         f'write {lines}{more} (with direction="maximize" where more is better), or give candle_report the value '
-        "without a name"
+        "without a name, at the first step already"
     )
 
 
