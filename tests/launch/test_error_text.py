@@ -65,6 +65,20 @@ def printed_by(script: str, here: Path) -> str:
             "subprocess.run([sys.executable, '-c', 'raise ValueError(3)'], check=True)",
             "ValueError: 3 / subprocess.CalledProcessError: Command",
         ),
+        (
+            "import subprocess\ntry:\n    subprocess.run('echo Error: no mesh >&2; exit 7', shell=True, check=True)\n"
+            "except subprocess.CalledProcessError as error:\n    raise",
+            "Error: no mesh / subprocess.CalledProcessError: Command",
+        ),
+        (
+            "import subprocess, traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
+            "subprocess.run('seq 4 >&2; echo no mesh >&2; exit 7', shell=True, check=True)",
+            "no mesh / subprocess.CalledProcessError: Command",
+        ),
+        (
+            "import subprocess\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    subprocess.run('false', check=True)",
+            "ZeroDivisionError: division by zero (model.py, line 3) / subprocess.CalledProcessError: Command",
+        ),
         ("import sys\nsys.exit('no data for this set')", "no data for this set"),
         (
             "import sys, traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
