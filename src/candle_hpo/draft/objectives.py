@@ -15,6 +15,7 @@ import msgspec
 
 from candle_hpo.core.objective import STEPS, Direction
 from candle_hpo.core.result_files import FileKind
+from candle_hpo.draft.lines_alike import HELD_OUT, TRAINED, deciding_heading, words_of
 from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
@@ -41,23 +42,6 @@ _NOT = {
     "speed", "throughput", "n", "workers", "gpu", "cpu", "threads", "port", "pid", "date", "id", "support", "it/s",
     "fold", "shape", "train_size", "learning", "patience", "grad", "norm", "weight", "decay", "momentum", "dropout",
 }  # fmt: skip
-_HELD_OUT = {
-    "val",
-    "valid",
-    "validation",
-    "test",
-    "dev",
-    "eval",
-    "evaluation",
-    "cv",
-    "holdout",
-    "heldout",
-    "oob",
-    "unseen",
-    "validated",
-    "testing",
-    "oof",
-}
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
@@ -65,7 +49,6 @@ _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|thresh
 SCORES_OF_IMPROVE = "val_scores.json"
 # Folders of which there is another one for each run, or after so many steps.
 _COUNTED = re.compile(r"^(.*(?:checkpoint|ckpt|step|epoch|iter|version|run|exp)[-_]?)\d+$", re.IGNORECASE)
-_TRAINED = {"train", "training", "trn", "tr"}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +97,7 @@ def printed_candidates(text: str) -> list[Candidate]:
 
 
 def _of_slot(slot: Slot) -> Candidate | None:
-    heading = _deciding_heading(slot.headings)
+    heading = deciding_heading(slot.headings)
     direction, worth = judged(slot.label, f"{heading} {slot.before}", slot.value)
     if worth < 0 or not math.isfinite(slot.value):
         return None
@@ -128,13 +111,6 @@ def _of_slot(slot: Slot) -> Candidate | None:
         worth=worth + min(slot.times, 2) - 1 + slot.has_step,
         is_bare=not slot.label,
     )
-
-
-def _deciding_heading(headings: Sequence[str]) -> str:
-    """Return the last heading where one and the same line stands under those of training and of a test."""
-    words = [_words_of(each) for each in headings]
-    has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)
-    return headings[-1] if has_both and words[-1] & (_TRAINED | _HELD_OUT) else ""
 
 
 def file_candidates(name: str, text: str) -> list[Candidate]:
@@ -259,7 +235,7 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     `before` is what stands before the name in its line, or the name of the file. An error that cannot be below 0, and
     has such a `value`, was negated, as scikit-learn's scores are, so that more is better.
     """
-    words, around = _words_of(label), _words_of(before)
+    words, around = words_of(label), words_of(before)
     direction = None
     if words & _DOWN or re.search(r"log_loss|'s l[12]$", label.lower()):  # LightGBM: training's l2
         direction = Direction.MINIMIZE
@@ -276,23 +252,18 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
         return None, -1
-    if words & _TRAINED and words & _HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
+    if words & TRAINED and words & HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
     worth += bool(words & _OF_MANY)
-    if words & _HELD_OUT:
+    if words & HELD_OUT:
         worth += 5
-    elif words & _TRAINED:
+    elif words & TRAINED:
         worth -= 3
-    elif around & _HELD_OUT:
+    elif around & HELD_OUT:
         worth += 4
-    elif around & _TRAINED:
+    elif around & TRAINED:
         worth -= 3
     return direction, max(worth, 0)
-
-
-def _words_of(text: str) -> set[str]:
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    return {each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each}
 
 
 def _ordered(found: Iterable[Candidate]) -> list[Candidate]:
