@@ -74,7 +74,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
     if found := neighbours(settings, [options.config]):
-        say(f"{script.name} is run where it finds {found.reason}: {found.keyword}={found.value}")
+        say(f"{script.name}: {found.reason}, so {found.keyword}={found.value}")
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
