@@ -45,6 +45,14 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("accuracy: 0.99 (train), 0.7 (test)", "accuracy (test)", 0.7, UP),
         ("RMSE 1.5 (val) / 0.5 (train)", "RMSE (val)", 1.5, DOWN),
         ("adjusted R^2: 0.81", "adjusted R^2", 0.81, UP),
+        ("F1-score (macro): 0.5", "F1-score (macro)", 0.5, UP),
+        (
+            "Fold 1\n epoch 1: val_loss=0.3\n epoch 2: val_loss=0.2\nFold 2\n epoch 1: val_loss=0.1\n"
+            "Mean val_loss: 0.15",
+            "Mean val_loss",
+            0.15,
+            DOWN,
+        ),
         ("mAP@0.5: 0.43", "mAP@0.5", 0.43, UP),
         ("1 - loss: 0.5\n2 - loss: 0.25", "loss", 0.25, DOWN),
         ("test_neg_log_loss: -0.0888 +/- 0.01", "test_neg_log_loss", -0.0888, UP),

@@ -43,6 +43,7 @@ _NOT = {
     "fold", "shape", "train_size", "learning", "patience", "grad", "norm", "weight", "decay", "momentum", "dropout",
 }  # fmt: skip
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
+_FOLD, _OF_FOLDS = re.compile(r"\bfold\W{0,3}(\d+)", re.IGNORECASE), {"average", "avg", "mean", "overall", "cv"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
@@ -92,15 +93,18 @@ def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Ca
 
 def printed_candidates(text: str) -> list[Candidate]:
     """Return the numbers with names in what a script has printed, the likeliest first."""
-    found = [_of_slot(slot) for slot in slots_of(text)]
+    has_folds = len(set(_FOLD.findall(text))) > 1
+    found = [_of_slot(slot, has_folds=has_folds) for slot in slots_of(text)]
     return _ordered(each for each in found if each is not None)
 
 
-def _of_slot(slot: Slot) -> Candidate | None:
+def _of_slot(slot: Slot, *, has_folds: bool) -> Candidate | None:
     heading = deciding_heading(slot.headings)
     direction, worth = judged(slot.label, f"{heading} {slot.before}", slot.value)
     if worth < 0 or not math.isfinite(slot.value):
         return None
+    if has_folds and words_of(slot.label) & _OF_FOLDS:  # of each fold there is another number
+        worth += 3
     return Candidate(
         name=f"{heading}: {slot.label}" if heading and slot.label else slot.label or "value",
         value=slot.value,

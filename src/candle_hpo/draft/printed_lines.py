@@ -152,6 +152,8 @@ def _label(piece: str) -> str:
     own = re.split(r"[:,;|\[\]{}\"]|(?<!\w)'|'(?!\w)|\s-+\s|\s{2,}|\t", text.rstrip(")]\"'"))[-1]
     words = own.split()[-7:]
     label = " ".join(words)
+    if label.count("(") > label.count(")") and f"{label})" in piece:
+        label += ")"  # F1-score (macro)
     return label if _LABEL.fullmatch(label) else (words[-1] if words and _LABEL.fullmatch(words[-1]) else "")
 
 
