@@ -234,7 +234,8 @@ def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE
         return Measured(finite(found, "val_to_return"), {})
     if objective in found:
         value = found.pop(objective)
-        raise_if_two(found.pop(THE_VALUE, value), value, objective)
+        if THE_VALUE in found:
+            raise_if_two(found.pop(THE_VALUE), value, objective)
         return Measured(finite(value, objective), metrics_of(found))
     if found.keys() != {THE_VALUE}:
         there = shortened(", ".join(sorted(found))) or "nothing"
