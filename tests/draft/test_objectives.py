@@ -45,6 +45,14 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("accuracy: 0.99 (train), 0.7 (test)", "accuracy (test)", 0.7, UP),
         ("RMSE 1.5 (val) / 0.5 (train)", "RMSE (val)", 1.5, DOWN),
         ("adjusted R^2: 0.81", "adjusted R^2", 0.81, UP),
+        ("F1-score (macro): 0.5", "F1-score (macro)", 0.5, UP),
+        (
+            "Fold 1\n epoch 1: val_loss=0.3\n epoch 2: val_loss=0.2\nFold 2\n epoch 1: val_loss=0.1\n"
+            "Mean val_loss: 0.15",
+            "Mean val_loss",
+            0.15,
+            DOWN,
+        ),
         ("mAP@0.5: 0.43", "mAP@0.5", 0.43, UP),
         ("1 - loss: 0.5\n2 - loss: 0.25", "loss", 0.25, DOWN),
         ("test_neg_log_loss: -0.0888 +/- 0.01", "test_neg_log_loss", -0.0888, UP),
@@ -158,6 +166,39 @@ def test_a_pattern_misses_no_line_in_which_another_number_is_not_one(tmp_path: P
     output.write_text(line.format(1, 0.5, 0.25) + line.format(2, 0.5, "nan"))
     with pytest.raises(ValueError, match="nan"):
         ResultPattern(pattern).find(output)
+
+
+@pytest.mark.parametrize(
+    ("printed", "later", "names", "value"),
+    [
+        ("Epoch 1 loss: 0.5 acc: 0.1\nEpoch 2 acc: 0.2 loss: 0.4", "Epoch 1 loss: 0.3 acc: 0.3", {"loss", "acc"}, 0.3),
+        ("Epoch 1 [best] loss: 0.5\nEpoch 2 loss: 0.6", "Epoch 1 [best] loss: 0.3", {"loss"}, 0.3),
+        ("Epoch 1 loss: 0.5\nEpoch 2 * loss: 0.4", "Epoch 1 loss: 0.3", {"loss"}, 0.3),
+        ("loss: 0.5, best loss: 0.5", "loss: 0.4, best loss: 0.25", {"loss", "best loss"}, 0.4),
+        ("epoch 1: loss 0.5\nFinal loss 0.5", "epoch 1: loss 0.3\nFinal loss 0.25", {"loss", "Final loss"}, 0.25),
+        (
+            "train | epoch 1 | loss 0.1\nvalid | epoch 1 | loss 0.4",
+            "valid | epoch 1 | loss 0.3\ntrain | epoch 1 | loss 0.2",
+            {"loss"},
+            0.3,
+        ),
+    ],
+)
+def test_a_pattern_finds_the_same_in_other_kinds_of_lines_and_nothing_else(
+    printed: str, later: str, names: set[str], value: float, tmp_path: Path
+) -> None:
+    found = [each for each in printed_candidates(printed) if each.name in names]
+    assert {each.name for each in found} == names
+    (tmp_path / "out.txt").write_text(f"{printed}\n{later}\n")
+    likeliest = next(each for each in found if "acc" not in each.name)
+    assert ResultPattern(likeliest.patterns[0]).find(tmp_path / "out.txt").value == value
+
+
+def test_lines_of_one_measurement_are_counted_together() -> None:
+    lines = "".join(f"Epoch {number}{' [best]' * (number % 2)} loss: {1 / number}\n" for number in range(1, 7))
+    assert [(each.name, each.times) for each in printed_candidates(lines)] == [("loss", 6)]
+    headings = "".join(f"Training\n  loss: 0.{number}\nValidation\n  loss: 0.9\n" for number in range(1, 4))
+    assert [(each.name, each.times) for each in printed_candidates(headings)] == [("Validation: loss", 3)]
 
 
 def test_what_only_repeats_a_hyperparameter_is_not_shown() -> None:

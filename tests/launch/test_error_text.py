@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from candle_hpo.core.trial import Status
 from candle_hpo.launch.measuring.error_text import explaining_lines, last_error, last_words
+from candle_hpo.launch.measuring.result import outcome_of
+from candle_hpo.process.group import Ended
 
 LIBRARY = "/opt/venv/lib/python3.11/site-packages/torch"
 
@@ -64,6 +67,20 @@ def printed_by(script: str, here: Path) -> str:
             "import subprocess, sys\n"
             "subprocess.run([sys.executable, '-c', 'raise ValueError(3)'], check=True)",
             "ValueError: 3 / subprocess.CalledProcessError: Command",
+        ),
+        (
+            "import subprocess\ntry:\n    subprocess.run('echo Error: no mesh >&2; exit 7', shell=True, check=True)\n"
+            "except subprocess.CalledProcessError as error:\n    raise",
+            "Error: no mesh / subprocess.CalledProcessError: Command",
+        ),
+        (
+            "import subprocess, traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
+            "subprocess.run('seq 4 >&2; echo no mesh >&2; exit 7', shell=True, check=True)",
+            "no mesh / subprocess.CalledProcessError: Command",
+        ),
+        (
+            "import subprocess\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    subprocess.run('false', check=True)",
+            "ZeroDivisionError: division by zero (model.py, line 3) / subprocess.CalledProcessError: Command",
         ),
         ("import sys\nsys.exit('no data for this set')", "no data for this set"),
         (
@@ -239,3 +256,13 @@ def test_which_lines_explain_most(output: str, expected: list[str]) -> None:
 def test_an_error_before_a_signal_is_perhaps_not_the_reason() -> None:
     assert said(f"{FRAMES}epoch 3 of 5", with_errors=False) == "epoch 3 of 5"
     assert said(FRAMES, with_errors=False).startswith("RuntimeError: mat1")
+
+
+def test_the_reason_of_a_lack_of_memory_speaks_of_it(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("CUDA out of memory. Tried to allocate 2.00 GiB\nno other device is left\n")
+    outcome = outcome_of(Ended(1, 0.5, False, None), tmp_path / "out", lambda: ({}, ()))
+    assert outcome.status is Status.OUT_OF_MEMORY
+    assert outcome.reason == (
+        "exit status 1; last output: no other device is left; "
+        "before that: CUDA out of memory. Tried to allocate 2.00 GiB"
+    )

@@ -273,9 +273,18 @@ def test_a_script_whose_reports_name_no_objective_is_ended_at_its_second_step(he
     )
 
 
+HISTORY = "class History:\n    history = dict(loss=[2, 1], val_loss=[4, 3], {})\nhistory = History()"
 RETURNED = {
     "Python": Speech("model.py", 'candle_report(loss=1, acc=0.5)\nval_to_return = {"loss": 1, "acc": 0.25}'),
     "Python, at last": Speech("model.py", "candle_report(loss=1, acc=0.25)"),
+    "a Keras history": Speech("model.py", HISTORY.format("acc=[0.5, 0.25]") + "\ncandle_report(acc=0.5)"),
+    "a Keras history, returned": Speech(
+        "model.py", HISTORY.format("acc=[0.5, 0.25]") + "\ncandle_report(acc=0.5); val_to_return = history"
+    ),
+    "a Keras history without validation": Speech(
+        "model.py", "candle_report(acc=0.5)\nhistory = dict(loss=[2, 1], acc=[0.5, 0.25])"
+    ),
+    "a Keras history without it": Speech("model.py", HISTORY.format("f1=[3]") + "\ncandle_report(loss=1, acc=0.25)"),
     "R": Speech(
         "model.R", "candle_report(loss = 1, acc = .5); val_to_return <- list(loss = 1, acc = 0.25)", needs="Rscript"
     ),
@@ -289,7 +298,15 @@ def test_what_objectives_names_is_the_value_in_what_is_returned_or_else_reported
         campaign.engine.start(attempt_at(1))
         campaign.hear(Reported)
         (ended,) = campaign.hear(Ended)
-    assert ended.outcome.metrics == {"loss": 1, "acc": 0.25}, ended.outcome
+    assert {name: ended.outcome.metrics[name] for name in ("loss", "acc")} == {"loss": 1, "acc": 0.25}, ended.outcome
+    assert "val_to_return" not in ended.outcome.metrics
+
+
+def test_a_keras_history_without_what_objectives_names_has_no_value(here: Path) -> None:
+    with campaign_with(here, Speech("model.py", HISTORY.format("f1=[3]"), {"objectives": "acc"})) as campaign:
+        campaign.engine.start(attempt_at(1))
+        (ended,) = campaign.hear(Ended)
+    assert "holds no acc (it has: f1, loss, val_loss); objectives names" in ended.outcome.reason
 
 
 def test_numbers_of_libraries_are_numbers_and_what_the_script_defines_wins(here: Path) -> None:

@@ -256,6 +256,8 @@ def test_the_value_by_the_name_that_objectives_has(tmp_path: Path) -> None:
     for one_value in ("0.9", '{"val_to_return": 0.9}', '{"acc": 0.9, "val_to_return": 0.9}'):
         returned.write_text(one_value)
         assert Trial(tmp_path, objective="acc").run()[:2] == (0.9, {})
+    returned.write_text('{"acc": null, "loss": 1}')
+    assert Trial(tmp_path, objective="acc").fails() == "acc is None, not a number"
     returned.write_text('{"acc": 0.9, "val_to_return": 0.5}')
     assert "there are two values, 0.5 without a name and 0.9 as acc" in Trial(tmp_path, objective="acc").fails()
 

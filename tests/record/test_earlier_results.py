@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.inputfile.read import read_input_file
 from candle_hpo.record.earlier_results import find_earlier_results
 from candle_hpo.runner.search_assembly import earlier_results_of
-from conftest import WriteInput
+from conftest import Candle, WriteInput
 
 SPACE = 'makeNumericParam("x", lower = 0, upper = 1)'
+SPACE_OF_2 = 'makeNumericParam("x", lower = 0, upper = 2)'
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,37 @@ def test_what_is_fixed_here_and_was_something_else_is_noted(
     assert [each.value for each in found] == [1.0, 2.0]
     assert note is None or note in "\n".join(said)
     assert ("may not be comparable" in "\n".join(said)) == (note is not None)
+
+
+def _append(said: list[str], *lines: str) -> None:
+    said.extend(lines)
+
+
+def test_what_is_optimized_now_counts_where_it_was_measured_beside_something_else(
+    write_input: WriteInput, here: Path
+) -> None:
+    (here / "r.csv").write_text(
+        "result,id,x,acc,f1,status\n1,a,0.1,0.25,,completed\n2,b,0.2,,,completed\n,c,0.3,9,,failed\n"
+    )
+    for name, values in [("acc", [0.25]), ("f1", [1.0, 2.0]), ("x", [1.0, 2.0])]:
+        path = write_input("", f"warm_start=r.csv\nobjectives={name}", "", SPACE)
+        request = read_input_file(path, overrides=["workflow=bayesian"])
+        assert isinstance(request.space, ParametricSpace)
+        said: list[str] = []
+        found = earlier_results_of(request.space, request.settings, partial(_append, said))
+        assert [each.value for each in found] == values, name
+        assert (said[1:] == ["  (acc counts, which was measured there beside what was optimized)"]) == (name == "acc")
+
+
+def test_what_is_optimized_now_counts_in_an_experiment_too(write_input: WriteInput, candle: Candle, here: Path) -> None:
+    script = 'x = hyperparams["x"]\nval_to_return = {"loss": x, "acc": x / 4} if x < 2 else {"loss": x}'
+    candle("submit-job", write_input(script, "objectives=loss\nengine=local", "", '{"x": 1}\n{"x": 2}'))
+    path = write_input("val_to_return = 1", "warm_start=X000\nmax_budget=9\ndry_run=1\nengine=local", "", SPACE_OF_2)
+    path.write_text(path.read_text().replace('"grid"', '"bayesian"'))
+    shown = candle("submit-job", path).stdout
+    assert "the search knows 2 of 2 results in X000" in shown
+    assert "nothing is learned" not in shown
+    for name, values in [("acc", [0.25]), ("f1", [1.0, 2.0]), ("loss", [1.0, 2.0])]:
+        found = find_earlier_results("X000", here, name)
+        assert [each.value for each in found.results] == values
+        assert found.beside == (name if name == "acc" else "")

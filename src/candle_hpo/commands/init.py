@@ -79,7 +79,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
         say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
     if found := neighbours(settings, [options.config]):
-        say(f'{found.reason}, so the file has {found.keyword}="{found.value}"')
+        say(f'{script.name}: {found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None

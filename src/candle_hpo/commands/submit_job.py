@@ -72,7 +72,7 @@ def submit_job(input_file: Path, overrides: Sequence[str], console: Console) -> 
     if isinstance(request.space, ParametricSpace):
         earlier = earlier_results_of(request.space, settings, screen.say)
     total = configurations_of(request.space, settings, earlier)
-    screen.say(*notes_on_budget(settings, total))
+    screen.say(*notes_on_budget(settings, total, len(earlier)))
     if total == 0:
         raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
     if not on_cluster:

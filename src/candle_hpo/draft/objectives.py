@@ -16,6 +16,7 @@ import msgspec
 from candle_hpo.core.metric_names import direction_of_name, words_of
 from candle_hpo.core.objective import STEPS, Direction
 from candle_hpo.core.result_files import FileKind
+from candle_hpo.draft.lines_alike import HELD_OUT, TRAINED, deciding_heading
 from candle_hpo.draft.printed_lines import COMPLEMENT, Slot, slots_of
 from candle_hpo.launch.measuring.number_texts import as_number
 
@@ -26,31 +27,14 @@ _NOT = {
     "speed", "throughput", "n", "workers", "gpu", "cpu", "threads", "port", "pid", "date", "id", "support", "it/s",
     "fold", "shape", "train_size", "learning", "patience", "grad", "norm", "weight", "decay", "momentum", "dropout",
 }  # fmt: skip
-_HELD_OUT = {
-    "val",
-    "valid",
-    "validation",
-    "test",
-    "dev",
-    "eval",
-    "evaluation",
-    "cv",
-    "holdout",
-    "heldout",
-    "oob",
-    "unseen",
-    "validated",
-    "testing",
-    "oof",
-}
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
+_FOLD, _OF_FOLDS = re.compile(r"\bfold\W{0,3}(\d+)", re.IGNORECASE), {"average", "avg", "mean", "overall", "cv"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
 SCORES_OF_IMPROVE = "val_scores.json"
 # Folders of which there is another one for each run, or after so many steps.
 _COUNTED = re.compile(r"^(.*(?:checkpoint|ckpt|step|epoch|iter|version|run|exp)[-_]?)\d+$", re.IGNORECASE)
-_TRAINED = {"train", "training", "trn", "tr"}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,15 +78,18 @@ def worth_showing(found: Sequence[Candidate], names: Collection[str]) -> list[Ca
 
 def printed_candidates(text: str) -> list[Candidate]:
     """Return the numbers with names in what a script has printed, the likeliest first."""
-    found = [_of_slot(slot) for slot in slots_of(text)]
+    has_folds = len(set(_FOLD.findall(text))) > 1
+    found = [_of_slot(slot, has_folds=has_folds) for slot in slots_of(text)]
     return _ordered(each for each in found if each is not None)
 
 
-def _of_slot(slot: Slot) -> Candidate | None:
-    heading = _deciding_heading(slot.headings)
+def _of_slot(slot: Slot, *, has_folds: bool) -> Candidate | None:
+    heading = deciding_heading(slot.headings)
     direction, worth = judged(slot.label, f"{heading} {slot.before}", slot.value)
     if worth < 0 or not math.isfinite(slot.value):
         return None
+    if has_folds and words_of(slot.label) & _OF_FOLDS:  # of each fold there is another number
+        worth += 3
     return Candidate(
         name=f"{heading}: {slot.label}" if heading and slot.label else slot.label or "value",
         value=slot.value,
@@ -113,13 +100,6 @@ def _of_slot(slot: Slot) -> Candidate | None:
         worth=worth + min(slot.times, 2) - 1 + slot.has_step,
         is_bare=not slot.label,
     )
-
-
-def _deciding_heading(headings: Sequence[str]) -> str:
-    """Return the last heading where one and the same line stands under those of training and of a test."""
-    words = [words_of(each) for each in headings]
-    has_both = any(each & _TRAINED for each in words) and any(each & _HELD_OUT for each in words)
-    return headings[-1] if has_both and words[-1] & (_TRAINED | _HELD_OUT) else ""
 
 
 def file_candidates(name: str, text: str) -> list[Candidate]:
@@ -253,16 +233,16 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
         return None, -1
     if words <= {"n", "i", "k", "x", "y"} and words:
         return None, -1
-    if words & _TRAINED and words & _HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
+    if words & TRAINED and words & HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
     worth += bool(words & _OF_MANY)
-    if words & _HELD_OUT:
+    if words & HELD_OUT:
         worth += 5
-    elif words & _TRAINED:
+    elif words & TRAINED:
         worth -= 3
-    elif around & _HELD_OUT:
+    elif around & HELD_OUT:
         worth += 4
-    elif around & _TRAINED:
+    elif around & TRAINED:
         worth -= 3
     return direction, max(worth, 0)
 

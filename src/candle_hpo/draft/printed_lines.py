@@ -11,6 +11,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from candle_hpo.core.objective import STEPS
+from candle_hpo.draft.lines_alike import (
+    Kind,
+    Line,
+    LinesAlike,
+    Measurement,
+    deciding_heading,
+    headings_of,
+    measurements,
+)
 
 _NUMBER = re.compile(
     r"(?<![\w.^@])[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w]|\.\d)|(?<![\w.])[+-]?(?:nan|inf|NaN|Inf)(?!\w)"
@@ -42,17 +51,9 @@ class Slot(NamedTuple):
     headings: tuple[str, ...] = ()
 
 
-class _Line(NamedTuple):
-    """A line in pieces: what stands around its numbers, one piece more than there are numbers."""
-
-    pieces: tuple[str, ...]
-    numbers: tuple[str, ...]
-    heading: str = ""
-
-
 def slots_of(text: str) -> Iterator[Slot]:
     """Yield the slots of the kinds of lines in a text, in the order of their last lines, the last first."""
-    kinds: dict[tuple[str, ...], list[_Line]] = {}
+    kinds: dict[tuple[str, ...], list[Line]] = {}
     heading = ""
     for line in text.split("\n")[-_MOST_LINES:]:
         if not any(each.isdigit() for each in line):
@@ -62,23 +63,27 @@ def slots_of(text: str) -> Iterator[Slot]:
             key = tuple(" ".join(_TIMED.sub("0", piece).split()) for piece in found.pieces)
             kinds.setdefault(key, []).append(found)
             kinds[key] = kinds.pop(key)  # as the last one
-    for lines in reversed(kinds.values()):
-        yield from _slots_of_kind(lines)
+    labelled = [Kind(lines, _labels(lines[-1])) for lines in kinds.values()]
+    alike, done = LinesAlike(labelled), set[Measurement]()
+    for kind in reversed(labelled):
+        yield from _slots_of_kind(kind, alike, done)
     yield from _columns(text)
 
 
-def _split(line: str) -> _Line:
+def _split(line: str) -> Line:
     pieces, numbers, end = [], [], 0
     for match in _NUMBER.finditer(line):
         pieces.append(line[end : match.start()])
         numbers.append(match[0])
         end = match.end()
-    return _Line((*pieces, line[end:]), tuple(numbers))
+    return Line((*pieces, line[end:]), tuple(numbers))
 
 
-def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
-    last = lines[-1]
-    labels = _labels(last)
+def _slots_of_kind(kind: Kind, alike: LinesAlike, done: set[Measurement]) -> Iterator[Slot]:
+    """Yield the slots of a kind of lines, but for those that are `done`: a pattern finds them in other kinds, too."""
+    lines, labels = kind.lines, list(kind.labels)
+    last, headings = lines[-1], headings_of(lines)
+    measured = measurements(last, labels, with_heading=bool(deciding_heading(headings)))
     step = _step_of(lines, labels)
     has_words = any(each.strip() for each in last.pieces)
     is_alone = _is_of_r(last) or (not has_words and len(last.numbers) == (1 if step is None else 2))
@@ -95,27 +100,33 @@ def _slots_of_kind(lines: Sequence[_Line]) -> Iterator[Slot]:
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
+        times = len(values)
+        if label and labels[place] == kind.labels[place] and not is_behind_1:
+            if measured[place] in done:
+                continue
+            patterns, is_sole = alike.in_order(patterns, measured[place])
+            times = alike.times(measured[place])
+            done.update([measured[place]] if is_sole else [])
         if is_behind_1:
             label = f"{COMPLEMENT}{label}"
         if said := _SAID_BEHIND.match(last.pieces[place + 1]):
             label, before = f"{label} ({said[1]})", f"{before} {said[1]}"
-        headings = tuple(reversed(dict.fromkeys(line.heading for line in reversed(lines))))
-        yield Slot(label, before, values[-1], len(values), step is not None and step < place, patterns, headings)
+        yield Slot(label, before, values[-1], times, step is not None and step < place, patterns, headings)
 
 
-def _is_complement(lines: Sequence[_Line], place: int) -> bool:
+def _is_complement(lines: Sequence[Line], place: int) -> bool:
     """Return whether a number is always the 1 of `1 - accuracy: 0.1`."""
     before, after = lines[-1].pieces[place : place + 2]
     is_written_so = before.strip()[-1:] in ("", "(") and re.match(r"\s*[-\u2212\u2013]\s*[A-Za-z]", after) is not None
     return is_written_so and all(line.numbers[place] == "1" for line in lines)
 
 
-def _is_of_r(line: _Line) -> bool:
+def _is_of_r(line: Line) -> bool:
     """Return whether a line is a number as R prints it: `[1] 0.25`."""
     return line.numbers[:1] == ("1",) and [each.strip() for each in line.pieces] == ["[", "]", ""]
 
 
-def _labels(line: _Line) -> list[str]:
+def _labels(line: Line) -> list[str]:
     """Return the name of each number of a line, "" for what has none.
 
     In `accuracy on the 1000 test images: 54`, the first number is a part of the name of the second.
@@ -141,10 +152,12 @@ def _label(piece: str) -> str:
     own = re.split(r"[:,;|\[\]{}\"]|(?<!\w)'|'(?!\w)|\s-+\s|\s{2,}|\t", text.rstrip(")]\"'"))[-1]
     words = own.split()[-7:]
     label = " ".join(words)
+    if label.count("(") > label.count(")") and f"{label})" in piece:
+        label += ")"  # F1-score (macro)
     return label if _LABEL.fullmatch(label) else (words[-1] if words and _LABEL.fullmatch(words[-1]) else "")
 
 
-def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
+def _step_of(lines: Sequence[Line], labels: Sequence[str]) -> int | None:
     """Return the place of the number that counts the lines of this kind; None where there is none."""
     for place, label in enumerate(labels):
         if any(word in STEPS for word in re.split(r"[\W_]+", label.lower())) and lines[-1].numbers[place].isdigit():
@@ -157,7 +170,7 @@ def _step_of(lines: Sequence[_Line], labels: Sequence[str]) -> int | None:
     return None
 
 
-def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator[str]:
+def _patterns(line: Line, place: int, label: str, step: int | None) -> Iterator[str]:
     """Yield patterns for the number in this place, those first that are to be preferred."""
     name = _group_name(label) or ("value" if step is not None else "")
     number = f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})"
@@ -183,7 +196,8 @@ def _patterns(line: _Line, place: int, label: str, step: int | None) -> Iterator
     if _is_of_r(line):
         yield rf"{_BEGINNING}\[1\] +{number}$"
     for each in range(place):
-        whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + r"\S+?"
+        counter = f"(?P<{_step_name(_label(line.pieces[each]))}>\\d+)" if each == step else r"\S+?"
+        whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + counter
     whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])
     yield from (whole + number, whole + number + (end or "$"))[:: 1 if label else -1]
 

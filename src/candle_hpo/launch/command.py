@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.command_words import CONFIG, CONFIG_VARIABLE, OF_A_TRIAL, PYTHON, SCRIPT, placeholders
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.core.file_template import FileTemplate, Placed, names_in
-from candle_hpo.core.objective import ResultFrom
+from candle_hpo.core.objective import THE_VALUE, ResultFrom
 from candle_hpo.core.paths import TrialPaths
 from candle_hpo.core.trial import Trial
 from candle_hpo.launch.handover.arguments import CommandLine
@@ -232,8 +232,10 @@ def trial_environment(
 def _for_its_host(model: ModelCommand, environment: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return what the language's model host learns from the environment; the host takes it away again."""
     match model.host:
-        case Language.PYTHON if model.module:
-            return {"CANDLE_MODEL_MODULE": model.module}
+        case Language.PYTHON:
+            named = model.result.objective if model.result.is_reported and model.result.objective != THE_VALUE else ""
+            variables = {"CANDLE_MODEL_MODULE": model.module, "CANDLE_OBJECTIVE": named}
+            return {name: value for name, value in variables.items() if value}
         case Language.R:
             return {"CANDLE_MODEL_SCRIPT": model.script_in(directory)}
         case Language.BASH:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from candle_hpo.core.errors import InputError, RecordError
-from candle_hpo.core.objective import Objective
+from candle_hpo.core.objective import THE_VALUE, Objective
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file
@@ -34,35 +34,48 @@ class EarlierResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EarlierResults(NamedTuple):
-    """Results, and where they are from, for people; the objective of their experiment, where that is known."""
+    """Results, and where they are from, for people; the objective of their experiment, where that is known.
+
+    With `beside`, they are what was measured by that name beside the objective.
+    """
 
     results: list[EarlierResult]
     source: str
     objective: Objective | None = None
+    beside: str = ""
 
 
-def find_earlier_results(named: str, directory: Path) -> EarlierResults:
+def find_earlier_results(named: str, directory: Path, measured: str = THE_VALUE) -> EarlierResults:
     """Return the completed trials of an experiment (`X003`, or its folder), or the rows with a result of a CSV file.
 
     With several levels of fidelity, the highest counts at which any has completed: a value of a lower one is
-    another measurement.
+    another measurement. Where something else was optimized, and what is now was `measured` beside it, that counts.
 
     Raises `InputError` where there is no such thing, `RecordError` where a record cannot be read.
     """
     path = directory / named
     if path.suffix.lower() == ".csv":
-        return EarlierResults(_of_table(path, named), named)
+        return _of_table(path, named, measured)
     paths = find_experiment(named, directory)
     objective = read_experiment_settings(paths).settings.objective
     history = History(objective, read_events(paths.record) if paths.record.exists() else ())
     trials = [row.trial for row in history.trials.values() if row.value is not None]
     level = max((trial.configuration.level for trial in trials), default=1)
-    results = [
-        EarlierResult(row.value, row.trial.hyperparameters)
+    rows = [
+        row
         for _, row in sorted(history.trials.items())
         if row.value is not None and row.trial.configuration.level == level
     ]
-    return EarlierResults(results, paths.root.name, objective)
+    name = objective.name
+    if name != measured and any(_number(row.other_metrics.get(measured)) is not None for row in rows):
+        name = measured
+    values = [row.value if name == objective.name else _number(row.other_metrics.get(name)) for row in rows]
+    results = [
+        EarlierResult(value, row.trial.hyperparameters)
+        for row, value in zip(rows, values, strict=True)
+        if value is not None
+    ]
+    return EarlierResults(results, paths.root.name, objective, "" if name == objective.name else name)
 
 
 def write_earlier_results(paths: ExperimentPaths, results: Sequence[EarlierResult]) -> None:
@@ -82,7 +95,7 @@ def read_earlier_results(paths: ExperimentPaths) -> list[EarlierResult]:
         raise RecordError(f"{paths.earlier_results} cannot be read: {error}") from None
 
 
-def _of_table(path: Path, named: str) -> list[EarlierResult]:
+def _of_table(path: Path, named: str, measured: str) -> EarlierResults:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -92,8 +105,10 @@ def _of_table(path: Path, named: str) -> list[EarlierResult]:
         raise InputError(
             f'warm_start: {named} has no row with a column "result"; candle aggregate-results writes such tables'
         )
-    completed = [row for row in rows if _number(row["result"]) is not None]
-    return [_result(float(row["result"]), row) for row in _at_highest_level(completed)]
+    name = measured if any(_number(row.get(measured)) is not None for row in rows) else "result"
+    completed = [row for row in rows if _number(row["result"]) is not None and _number(row.get(name)) is not None]
+    results = [_result(float(row[name]), row) for row in _at_highest_level(completed)]
+    return EarlierResults(results, named, beside="" if name == "result" else name)
 
 
 def _at_highest_level(rows: list[dict[str | None, str]]) -> list[dict[str | None, str]]:
@@ -107,9 +122,11 @@ def _at_highest_level(rows: list[dict[str | None, str]]) -> list[dict[str | None
     return [row for row in rows if all(row.get(name) == most for name in budgets)]  # another may be equal by chance
 
 
-def _number(cell: str | None) -> float | None:
+def _number(cell: object) -> float | None:
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        return None
     try:
-        value = float(cell or "")
+        value = float(cell)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -153,5 +153,6 @@ def _confirmed_in_output(candidate: Candidate, output: Path, end: str) -> Candid
         if is_same:
             found = [each for each in result.occurrences(end, 0) if not each.refused]
             steps = [float(at) if each.step is None else each.step for at, each in enumerate(found)]
-            return with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), steps)
+            with_others = len(found) > candidate.times  # numbers of other lines among them: no series
+            return with_steps(msgspec.structs.replace(candidate, patterns=(pattern,)), [] if with_others else steps)
     return None

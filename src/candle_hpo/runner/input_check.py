@@ -155,7 +155,7 @@ def _check_search(reading: Reading, settings: Settings, checklist: Checklist) ->
         with checklist.step():
             check_search(settings)
             earlier = earlier_results_of(reading.space, settings, checklist.say)
-            for note in notes_on_budget(settings, configurations_of(reading.space, settings, earlier)):
+            for note in notes_on_budget(settings, configurations_of(reading.space, settings, earlier), len(earlier)):
                 checklist.note(note)
 
 

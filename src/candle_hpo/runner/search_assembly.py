@@ -189,7 +189,9 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, say: Say) -> 
     """
     if settings.warm_start is None or settings.workflow == "random":
         return ()
-    found = find_earlier_results(settings.warm_start, Path.cwd())
+    measured = settings.objective.name
+    is_metric = measured not in space.names and measured not in space.default_model
+    found = find_earlier_results(settings.warm_start, Path.cwd(), *([measured] if is_metric else []))
     points = known_points(space, found.results)
     if not points:
         raise InputError(
@@ -200,7 +202,9 @@ def earlier_results_of(space: ParametricSpace, settings: Settings, say: Say) -> 
         f"warm_start: the search knows {len(points)} of {count(len(found.results), 'result')} in {found.source}",
     )
     there, here = found.objective, settings.objective
-    if there is not None and there != here:
+    if found.beside:
+        say(f"  ({found.beside} counts, which was measured there beside what was optimized)")
+    elif there is not None and there != here:
         aims = (
             f"there, the aim was to {there.direction.value} {there.name}; here, to {here.direction.value} {here.name}"
         )
@@ -229,8 +233,8 @@ def _measured_with_others(
             yield f"{name}={plain(own)} (there {', '.join(texts[:3])}{', …' if len(texts) > 3 else ''})"
 
 
-def notes_on_budget(settings: Settings, total: int) -> list[str]:
-    """Return notes on a budget that is perhaps not meant so."""
+def notes_on_budget(settings: Settings, total: int, known: int = 0) -> list[str]:
+    """Return notes on a budget that is perhaps not meant so; `known` results replace as many of the first points."""
     if settings.workflow != "bayesian":
         return []
     from candle_hpo.search.budget import budget_of, points_in_flight
@@ -243,7 +247,7 @@ def notes_on_budget(settings: Settings, total: int) -> list[str]:
             f"max_iterations={settings.max_iterations} ends the search at {reached} trials, before "
             f"max_budget={settings.max_budget}; max_iterations={needed} reaches that"
         )
-    if settings.design_size >= total > 1:
+    if settings.design_size - known >= total > 1:
         notes.append(
             f"all {total} trials are points spread over the space (design_size={settings.design_size}), and nothing is "
             "learned from them; lower design_size, or raise max_budget"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HYPERPARAMETER_NAMES = ("hyperparams", "candle_params")
 SCRIPT_VARIABLE = "CANDLE_MODEL_SCRIPT"
 MODULE_VARIABLE = "CANDLE_MODEL_MODULE"  # the script's name as a module, where it is run as `python -m NAME` runs it
+OBJECTIVE_VARIABLE = "CANDLE_OBJECTIVE"  # what is optimized, where the input file names it
 
 
 def load(name: str) -> Any:
@@ -64,6 +65,7 @@ def become_the_script(host: str, arguments: list[str]) -> None:
 def run_as_main(host: str) -> None:
     """Run the script named by `sys.argv` as `__main__` and report what it leaves; exit as it does, if it does."""
     script, me, result_file = sys.argv[0], os.getpid(), os.environ["CANDLE_RESULT_FILE"]
+    objective = os.environ.pop(OBJECTIVE_VARIABLE, None)
     follow_into_child_processes(host)
     hyperparameters = read_hyperparameters()
     module = types.ModuleType("__main__")
@@ -75,13 +77,13 @@ def run_as_main(host: str) -> None:
         run(script, module.__dict__)
     except SystemExit as end:
         if end.code in (None, 0) and os.getpid() == me:  # not in a process that the script has forked
-            value.write_value(module.__dict__, result_file)
+            value.write_value(module.__dict__, result_file, objective)
         raise
     except BaseException as error:
         show(error, host, hyperparameters)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
     if os.getpid() == me:
-        value.write_value(module.__dict__, result_file)
+        value.write_value(module.__dict__, result_file, objective)
 
 
 def end_with_parent() -> None:

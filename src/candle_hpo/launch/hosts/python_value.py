@@ -77,11 +77,12 @@ def append_report(line: bytes) -> None:
     os.write(descriptor, line)
 
 
-def write_value(namespace: dict[str, object], file_name: str) -> None:
+def write_value(namespace: dict[str, object], file_name: str, objective: str | None = None) -> None:
     """Write what the script left to a file, if it left a value; threads that Python would wait for may leave it yet.
 
-    The value is a number, or a dict with `val_to_return`, or the objective by its name, and other metrics; those of a
-    Keras history count, too.
+    The value is a number, or a dict with `val_to_return`, or the `objective` by its name, and other metrics; those of a
+    Keras history count, too. Its last `val_loss` is the value unless another objective is named, and a history that
+    has none of that name says nothing against reports that may have it.
     """
     pools: Any = sys.modules.get("concurrent.futures.thread")
     if pools is not None:
@@ -103,6 +104,11 @@ def write_value(namespace: dict[str, object], file_name: str) -> None:
     if isinstance(value, dict) and VALUE_NAMES[0] in value:
         found.update(value)
         value = value[VALUE_NAMES[0]]
+    elif objective in last_of_each(value) or (losses_of(value) and objective is not None):
+        found.update(last_of_each(value))
+        if not left and objective not in found and "file" in reporting:
+            return
+        is_named = True
     elif losses_of(value):
         found.update(last_of_each(value))
         value = losses_of(value)[-1]  # type: ignore[index]

@@ -17,6 +17,8 @@ _OF_TORCHRUN, _OF_A_PROGRAM = "ChildFailedError", "CalledProcessError"
 _ROOT_CAUSE, _KILLED = re.compile("Root Cause"), re.compile(r" +(exitcode +: -\d+ .*)")
 _LOG_OF_TORCHRUN = re.compile(r"[EWI]\d{4} \d\d:|\*{9}|Setting OMP_NUM_THREADS| ")
 _CALLS = "Calls: "  # of R
+_LINES_BETWEEN = 3  # at most, an error of a program and the one that says that it has failed
+_OF_A_CHAIN = re.compile(r"During handling of the above exception|The above exception was the direct cause")
 _OF_SET_E = "candle: set -e ended"  # bash_host.sh: there is news in that only where no error is seen
 # What programs that start others with MPI say behind what these have printed.
 _RULE = re.compile(r"[-=]{40,}$")
@@ -96,8 +98,8 @@ def last_error(lines: Sequence[str]) -> ErrorText | None:
     name = last.text.partition(":")[0].rpartition(".")[2]
     if name == _OF_TORCHRUN:
         return _of_torchrun(lines, before[-1] if before else None, last)
-    if name == _OF_A_PROGRAM and before:
-        return last._replace(text=f"{before[-1]} / {last.text}")
+    if name == _OF_A_PROGRAM and (said := _of_a_program(lines, before[-1] if before else None, last)):
+        return last._replace(text=f"{said} / {last.text}")
     if before and before[-1].text == last.text and _DIRECT_CAUSE in lines[before[-1].end : last.begin]:
         return last._replace(place=before[-1].place or last.place, frame=before[-1].frame or last.frame)
     return last
@@ -105,6 +107,17 @@ def last_error(lines: Sequence[str]) -> ErrorText | None:
 
 def _errors(lines: Sequence[str]) -> list[ErrorText]:
     return sorted((error for read in _READERS for error in read(lines)), key=lambda error: (error.begin, error.end))
+
+
+def _of_a_program(lines: Sequence[str], before: ErrorText | None, error: ErrorText) -> str:
+    """Return what a program that failed has said, before the error that says so: its own error, and its last line.
+
+    An error further away is another one's, after which the script went on.
+    """
+    begin = 0 if before is None else before.end
+    between = [line for line in lines[begin : error.begin] if not _OF_A_CHAIN.match(line)]
+    near = [str(before)] if before is not None and len(between) <= _LINES_BETWEEN else []
+    return " / ".join([*near, *(line[:LONGEST] for line in between[-1:])])
 
 
 def _of_torchrun(lines: Sequence[str], error: ErrorText | None, summary: ErrorText) -> ErrorText:

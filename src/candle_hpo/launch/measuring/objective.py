@@ -27,9 +27,6 @@ from candle_hpo.launch.measuring.result_pattern import NothingFoundError, Result
 _MOST_BYTES = 1_000_000  # of a reported result; what is longer is none
 _LONGEST_REPORT = 1 << 22
 
-# What a Keras history stands for where nobody says more; beside what `objectives` names there, it does not count.
-_LOSS_OF_KERAS = "val_loss"
-
 
 class ResultSource(msgspec.Struct, frozen=True):
     """Where the value is: in matches of `pattern`, in the output or in `file`; at `key` in `file`; else it is returned.
@@ -245,9 +242,8 @@ def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE
         return Measured(finite(found, "val_to_return"), {})
     if objective in found:
         value = found.pop(objective)
-        unnamed = found.pop(THE_VALUE, value)
-        if str(unnamed) != str(found.get(_LOSS_OF_KERAS)):  # as texts, nan is nan
-            raise_if_two(unnamed, value, objective)
+        if THE_VALUE in found:
+            raise_if_two(found.pop(THE_VALUE), value, objective)
         return Measured(finite(value, objective), metrics_of(found))
     if found.keys() != {THE_VALUE}:
         there = shortened(", ".join(sorted(found))) or "nothing"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from candle_hpo.core.trial import Failure, FailureKind, Metrics, Outcome, Status
+from candle_hpo.launch.measuring.error_found import LONGEST
 from candle_hpo.launch.measuring.error_text import explaining_lines, last_error, last_words
 from candle_hpo.process.group import Ended
 from candle_hpo.process.memory import speaks_of_memory
@@ -91,7 +92,9 @@ def _without_success(ended: Ended, output: Path, killed_for_memory: Callable[[],
         if any(text in line for line in words):
             return _without_value(Status.INTERRUPTED, FailureKind.MACHINE, f"{reason}; its last output: {text}", ended)
     reason = _with_last_words(reason, lines, with_errors=_signal_of(ended.status) in (0, signal.SIGABRT))
-    if ended.status > 0 and speaks_of_memory(words):
+    if ended.status > 0 and (of_memory := [word for word in words if speaks_of_memory([word])]):
+        said = of_memory[-1][:LONGEST]
+        reason += "" if said in reason else f"; before that: {said}"
         return _without_value(Status.OUT_OF_MEMORY, FailureKind.MEMORY, reason, ended)
     kind = FailureKind.EXIT_STATUS if ended.status > 0 else FailureKind.SIGNAL
     return _without_value(Status.FAILED, kind, reason, ended)
