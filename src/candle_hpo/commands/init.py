@@ -78,7 +78,7 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
         name = each.name
         say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
-    if found := neighbours(settings, [options.config]):
+    if not is_of_improve and (found := neighbours(settings, [options.config])):
         say(f'{script.name}: {found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
