@@ -360,4 +360,4 @@ def test_a_model_dies_with_its_worker(here: Path) -> None:
 
 def test_a_reason_has_no_control_characters(run: Runner) -> None:
     outcome = run("import sys; print('\\x1b[31mred\\x07', file=sys.stderr); sys.exit(1)")
-    assert outcome.reason == "exit status 1; last output: [31mred"
+    assert outcome.reason == "exit status 1; last output: red"
