@@ -9,7 +9,7 @@ MEASURED := core inputfile record report test_campaign.py
 MEASURED_SOURCE := */campaign.py,*/core/*,*/inputfile/*,*/record/*,*/report/*
 FLOOR := 88
 IN_PARTS = PATH="$(BIN):$$PATH" CANDLE_TESTS_MEASURED="$(MEASURED)"
-# Files of tests side by side, as many as there are CPUs, at most four. A cluster has the machine for itself.
+# Files of quick tests side by side, as many as there are CPUs, at most four. The others want the machine for themselves.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -36,8 +36,7 @@ test: $(VENV)/has-test lint
 	@$(IN_PARTS) "$(BIN)/coverage" run -m pytest -m measured $(addprefix tests/,$(MEASURED))
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report --include="$(MEASURED_SOURCE)" --fail-under=$(FLOOR)
-	@$(IN_PARTS) "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "not measured and not slurm"
-	@$(IN_PARTS) "$(BIN)/python" -m pytest -m slurm
+	@$(IN_PARTS) "$(BIN)/python" -m pytest -m "not measured"
 
 test-quick: $(VENV)/has-test
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "$(QUICK)"

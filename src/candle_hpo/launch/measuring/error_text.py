@@ -112,7 +112,7 @@ def _errors(lines: Sequence[str]) -> list[ErrorText]:
 def _of_a_program(lines: Sequence[str], before: ErrorText | None, error: ErrorText) -> str:
     """Return what a program that failed has said, before the error that says so: its own error, and its last line.
 
-    An error further away is another one's, after which the script went on.
+    An error further away is another one's, after which the script continued.
     """
     begin = 0 if before is None else before.end
     between = [line for line in lines[begin : error.begin] if not _OF_A_CHAIN.match(line)]
