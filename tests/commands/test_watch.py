@@ -158,7 +158,7 @@ class Terminal:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "candle_hpo", *map(str, command)],
             cwd=cwd,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm-256color"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

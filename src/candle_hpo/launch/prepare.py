@@ -13,11 +13,13 @@ from candle_hpo.core.paths import TrialPaths
 # command that runs it. The line has `candle_get_param`; what it exports, the model has. Where another interpreter is
 # first on the PATH after it, a file in the trial's folder says which. Where the shell is not asked to start the model,
 # another one says whether anything has changed that a process inherits, or something of the line still runs; if so, the
-# shell starts the model all the same.
+# shell starts the model all the same. Its pipe to that shell does not count, of which this one may not have closed its
+# end yet; nor blocked signals: bash blocks some for a moment whenever it starts something, and cannot otherwise.
 _TEXT = """candle_look() {{
   export -p; export -pf; pwd -P; umask; ulimit -S -a; ulimit -H -a
-  echo /proc/$$/fd/*; readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2
-  grep -E '^(Sig(Blk|Ign)|Cpus_allowed|Mems_allowed|Groups|NoNewPrivs):' /proc/$$/status
+  for each in /proc/$$/fd/*; do [ "$each" -ef /proc/self/fd/1 ] || echo "$each"; done
+  readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2
+  grep -E '^(SigIgn|Cpus_allowed|Mems_allowed|Groups|NoNewPrivs):' /proc/$$/status
   cut -d ' ' -f 19 /proc/$$/stat
   pgrep -c -g $$ || echo "unknown $1"
 }}
