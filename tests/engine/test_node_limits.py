@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,8 @@ def test_sockets_lie_where_they_can(tmpdir: str, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.getuid() != 0, reason="mounting a tmpfs needs root on Linux")
-def test_sockets_do_not_lie_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full, other = tmp_path / "full", "/dev/shm"  # noqa: S108
-    full.mkdir()
+def test_sockets_do_not_lie_on_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    full, other = Path(tempfile.mkdtemp(dir="/tmp")), "/dev/shm"  # noqa: S108  # a short path: it is the disk that is full
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", full], check=True)
     try:
         (full / "fill").write_bytes(bytes(4096))
@@ -52,6 +52,7 @@ def test_sockets_do_not_lie_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.M
             socket_folder([])
     finally:
         subprocess.run(["umount", "--lazy", full], check=True)
+        full.rmdir()
 
 
 @pytest.mark.parametrize(
