@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make exercise   run the tutorial: a variational autoencoder, once and as a grid search"
 	@echo "make test       lint, types and all tests"
-	@echo "make test-quick the tests for daily work, in about two minutes on two cores"
+	@echo "make test-quick the tests for daily work, in about three minutes on two cores"
 	@echo "make test-other-slurm SUITE=sid  the tests on a cluster, with the SLURM of another Debian (root, on Debian)"
 	@echo "make coverage   which lines and branches the quick tests reach"
 	@echo "make docs       write again what is generated from the code (references of keywords, commands, contracts)"
