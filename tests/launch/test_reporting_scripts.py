@@ -253,24 +253,30 @@ def test_what_is_not_a_number_is_said_once_and_the_script_continues(here: Path, 
 
 NAMES_ALONE = {
     "Python": Speech(
-        "model.py", "for step in (1, 2, 3): candle_report(loss=step, acc=1)\nimport time; time.sleep(600)"
+        "model.py",
+        "for step in (1, 2, 3): candle_report(loss=step, acc=1)\ncandle_report(0.5, step=4)\nval_to_return = 2",
     ),
-    "R": Speech("model.R", "for (step in 1:3) candle_report(loss = step, acc = 1); Sys.sleep(600)", needs="Rscript"),
-    "bash": Speech("model.sh", "for step in 1 2 3; do candle_report loss=$step acc=1; done; sleep 600", needs="bash"),
+    "R": Speech(
+        "model.R",
+        "for (step in 1:3) candle_report(loss = step, acc = 1); candle_report(0.5, step = 4); val_to_return <- 2",
+        needs="Rscript",
+    ),
+    "bash": Speech(
+        "model.sh",
+        "for step in 1 2 3; do candle_report loss=$step acc=1; done; candle_report 0.5 4; val_to_return=2",
+        needs="bash",
+    ),
 }
 
 
 @pytest.mark.parametrize("language", NAMES_ALONE)
-def test_a_script_whose_reports_name_no_objective_is_ended_at_its_second_step(here: Path, language: str) -> None:
+def test_a_script_may_report_its_value_at_some_steps_only(here: Path, language: str) -> None:
     with campaign_with(here, NAMES_ALONE[language]._replace(settings={"stopping": ("asha",)})) as campaign:
         campaign.engine.start(attempt_at(1))
-        campaign.hear(Reported, 3)
+        assert [each.report.value_of("val_to_return") for each in campaign.hear(Reported, 4)] == [None, None, None, 0.5]
         (ended,) = campaign.hear(Ended)
-    assert ended.outcome.status is Status.FAILED
-    assert ended.outcome.reason.startswith(
-        "it reports loss, acc, and the input file does not say which of these is optimized: write "
-        'objectives="loss" or objectives="acc" (with direction="maximize" where more is better), or'
-    )
+    assert (ended.outcome.status, ended.outcome.value_of("val_to_return")) == (Status.COMPLETED, 2.0)
+    assert ended.outcome.notes == ()
 
 
 HISTORY = "class History:\n    history = dict(loss=[2, 1], val_loss=[4, 3], {})\nhistory = History()"

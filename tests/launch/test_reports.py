@@ -192,44 +192,6 @@ def test_a_line_that_is_wrong_is_left_out_and_said(tmp_path: Path, line: str, wh
     assert why in trial.watch.left_out
 
 
-NEEDED = ResultSource(needs_reports=True)
-
-
-@pytest.mark.parametrize(
-    ("lines", "says"),
-    [
-        (
-            ['{"step": 1, "val_loss": 0.5}', '{"step": 2, "val_loss": 0.4}'],
-            "reports val_loss, and the input file does not",
-        ),
-        (
-            ['{"val_loss": 0.5, "acc": NaN, "by": "me"}'] * 2,
-            'objectives="val_loss" or objectives="acc" (with direction',
-        ),
-        (['{"step": 1, "a": 1}', '{"step": 1, "b": 1}', '{"step": 2, "a": 1}'], 'objectives="a" or objectives="b" ('),
-        (['{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}'] * 2, 'objectives="d", … ('),
-        (['{"step": 1, "by": "me"}', '{"step": 2, "a": 1}', '{"step": 3, "a": 1}'], "reports a, and"),
-        (['{"step": 1, "val_loss": 0.5}', '{"step": 1, "acc": 0.4}'], ""),  # the value of this step may still come
-        (['{"step": 1, "a": 1}', "0.5", '{"step": 3, "a": 1}'], ""),
-        (['{"step": 1, "a": 1}', '{"step": 2, "a": 1, "val_to_return": 1}', '{"step": 3, "a": 1}'], ""),
-        (["0.5", '{"a": 1}', '{"a": 1}'], ""),
-    ],
-)
-def test_reports_with_names_alone_decide_nothing_and_end_the_trial_where_they_have_to(
-    tmp_path: Path, lines: list[str], says: str
-) -> None:
-    ends: list[str] = []
-    trial = Trial(tmp_path, NEEDED)
-    trial.watch = ReportWatch(NEEDED, tmp_path, trial.paths, trial.heard.append, lambda: ends.append(""))
-    trial.write("".join(f"{line}\n" for line in lines))
-    assert says in trial.watch.objection
-    assert (bool(trial.watch.objection), len(ends)) == (bool(says), int(bool(says)))
-    assert not (trial.watch.objection and trial.watch.notes), "one of them says it"
-    (tmp_path / "b").mkdir()
-    not_needed = reported(tmp_path / "b", *(f"{line}\n" for line in lines))
-    assert not_needed.watch.objection == ""
-
-
 def test_what_objectives_names_is_what_is_optimized(tmp_path: Path) -> None:
     trial = Trial(tmp_path, ResultSource(objective="acc"))
     trial.write('{"loss": 1, "acc": 0.5}\n', '{"loss": 1}\n0.7\n', '{"val_to_return": 0.8, "acc": 0.8}\n')

@@ -97,3 +97,30 @@ def test_what_was_found_and_left_out_is_quoted(tmp_path: Path) -> None:
     experiment = Experiment(tmp_path / "X000", result_pattern=PATTERN)
     experiment.write(1, "reports.left_out.txt", 'a report was left out: result_pattern found 1, a part of "1e-5"\n')
     assert experiment.hint() == 'hpset_00001: a report was left out: result_pattern found 1, a part of "1e-5"'
+
+
+NAMES = '{"step": 1, "loss": 1, "acc": 2}\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "reports", "says"),
+    [
+        ({}, NAMES, "hpset_00001 reports loss, acc, and not the value without a name, so no trial is stopped early"),
+        ({"objectives": "f1"}, NAMES, "hpset_00001 reports loss, acc, and not f1, so no trial is stopped early"),
+        ({}, 'no report\n{"step": 1, "loss"', ""),
+        ({}, f'{NAMES}{{"step": 2, "val_to_return": 1}}\n', ""),  # a script may have its value at some steps only
+        ({"objectives": "acc"}, NAMES, ""),
+        ({"stopping": ()}, NAMES, ""),
+    ],
+)
+def test_reports_without_what_is_optimized_are_said(
+    tmp_path: Path, settings: dict[str, object], reports: str, says: str
+) -> None:
+    experiment = Experiment(tmp_path / "X000", **{"stopping": ("asha",)} | settings)
+    experiment.write(1, "reports.jsonl", reports)
+    assert experiment.hint(PATIENCE_SECONDS - 1) == ""
+    assert experiment.hint().startswith(says)
+    assert bool(experiment.hint()) == bool(says)
+    measured = {str(settings.get("objectives", "val_to_return")): 1.0}
+    experiment.end(Outcome(Status.COMPLETED, measured, last_report=Report(9, measured)))
+    assert experiment.hint() == ""

@@ -127,8 +127,8 @@ class ModelCommand(msgspec.Struct, frozen=True):
 
 def result_source(settings: Settings) -> ResultSource:
     """Return where the value of a trial is: of a script that reports what `objectives` names, in its last report."""
-    is_named, choice = settings.objectives is not None, settings.result_from
-    if is_named and settings.result_pattern is None and settings.result_file is None:
+    choice = settings.result_from
+    if settings.objectives is not None and settings.result_pattern is None and settings.result_file is None:
         choice = choice or ResultFrom("last")
     return ResultSource(
         settings.result_pattern,
@@ -138,7 +138,6 @@ def result_source(settings: Settings) -> ResultSource:
         choice,
         settings.direction,
         tuple(map(settings.place_of, settings.link)),
-        needs_reports=not is_named and (bool(settings.stopping) or choice is not None),
     )
 
 

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,6 @@ import msgspec
 from candle_hpo.core.experiment import Language
 from candle_hpo.core.file_template import NotWritable
 from candle_hpo.core.paths import TrialPaths, folders_submitted_from
-from candle_hpo.core.stopping import StopHow
 from candle_hpo.core.trial import Attempt, Failure, FailureKind, Outcome, Place, Report, Status, Trial
 from candle_hpo.files import replace_file
 from candle_hpo.launch.command import ModelCommand, trial_environment
@@ -72,7 +70,7 @@ def run_attempt(
         failure = Failure(FailureKind.NOT_STARTED, str(error))
         failed = Outcome(Status.FAILED, failure=failure, place=place, script=before)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
-    watch = ReportWatch(model.result, where, paths, report, partial(switch.stop, StopHow.PURPOSE))
+    watch = ReportWatch(model.result, where, paths, report)
     try:
         outcome = _run_process(model, program, paths, switch, warm, watch)
     finally:
@@ -162,9 +160,6 @@ def _run_process(
     so_far = measurement.metrics_so_far if model.takes_value_so_far else None
     outcome = outcome_of(ended, paths.output, measurement.metrics, memory.has_killed, so_far)
     watch.keep_less()  # all reports may have been needed until now
-    if watch.objection and outcome.status in (Status.STOPPED, Status.COMPLETED):
-        failure = Failure(FailureKind.NO_VALUE, watch.objection)
-        return Outcome(Status.FAILED, failure=failure, seconds=outcome.seconds)
     return _with_advice(outcome, model, program.directory, paths) if outcome.status is Status.FAILED else outcome
 
 

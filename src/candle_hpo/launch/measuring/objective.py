@@ -33,8 +33,7 @@ class ResultSource(msgspec.Struct, frozen=True):
 
     `objective` is its name among the metrics; `result_from` says which of several is the value, by `direction`, and
     that what a script reports counts where it returns none. With None it is the last one, and no report. `shared` are
-    what all trials share, links in their working directories. `needs_reports` is whether what is reported decides over
-    a trial, and nobody has said by which name.
+    what all trials share, links in their working directories.
     """
 
     pattern: str | None = None
@@ -44,7 +43,6 @@ class ResultSource(msgspec.Struct, frozen=True):
     result_from: ResultFrom | None = None
     direction: Direction = Direction.MINIMIZE
     shared: tuple[str, ...] = ()
-    needs_reports: bool = False
 
     @property
     def is_reported(self) -> bool:

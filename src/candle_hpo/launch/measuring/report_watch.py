@@ -38,7 +38,6 @@ _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
 _GROWTH_AT_ONCE = 1.1
 _LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
-_MOST_NAMES = 4  # that a message lists
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)
@@ -87,21 +86,13 @@ class ReportWatch:
     """Reads what a trial reports, while the block lasts and again at its end, and passes it on to `report`.
 
     `folder` is where the model runs. What is found in the output or a file of the model's is kept in
-    `TrialPaths.reports`; what the model itself has written there is replaced at the end where it is long. `end` is
-    called where what it reports cannot be used, and the trial is in vain: `objection` says why.
+    `TrialPaths.reports`; what the model itself has written there is replaced at the end where it is long.
     """
 
     def __init__(
-        self,
-        source: ResultSource,
-        folder: Path,
-        paths: TrialPaths,
-        report: Callable[[Report], None] | None = None,
-        end: Callable[[], None] = lambda: None,
+        self, source: ResultSource, folder: Path, paths: TrialPaths, report: Callable[[Report], None] | None = None
     ) -> None:
         self.is_finished = False  # the trial has ended by itself, so that its last line is whole
-        self.objection = ""
-        self._end, self._needs_name = end, source.needs_reports and source.is_reported
         self.also_look: Callable[[], None] = lambda: None
         self._has_all = self._has_written_left_out = False
         self._report, self._paths, self._is_own_file = report, paths, source.is_reported
@@ -134,7 +125,7 @@ class ReportWatch:
             notes.append(f"reports of some trials were left out; {name} in the trial's folder quotes the first")
         if self._series.late:
             notes.append("reports were left out whose step is not beyond that of the report before")
-        if self.last is not None and not self._series.has_objective and not self.objection:
+        if self.last is not None and not self._series.has_objective:
             notes.append(
                 f"its reports have {', '.join(self.last.metrics)}, and none has {self._series.objective}, which is "
                 "what is optimized: give candle_report that value without a name or by this one, or name another in "
@@ -185,7 +176,7 @@ class ReportWatch:
         reports: list[Report] = []
         for _ in range(_LAST_LOOKS if is_last else 1):
             found = self._source.look(is_last=is_last, is_finished=is_last and self.is_finished)
-            news = (self._add(report, is_again=found.is_again) for report in found.reports)
+            news = (self._series.add(report, is_again=found.is_again) for report in found.reports)
             kept = [report for report in news if report is not None]
             self._keep(kept)
             reports += kept
@@ -193,20 +184,6 @@ class ReportWatch:
                 break
         self._pass_on(reports)
         return found.is_all
-
-    def _add(self, report: Report, *, is_again: bool) -> Report | None:
-        """Add a report; object once a step is over in which there were names alone, and nobody has said which counts.
-
-        Not before: a script may report by several calls what it has measured by one step.
-        """
-        last = self._series.last
-        if self._needs_name and last is not None and report.step > last.step and not report.has(self._series.objective):
-            names = [name for name, value in last.metrics.items() if not isinstance(value, str | bool)]
-            self._needs_name = not names
-            if names and not self._series.has_objective:
-                self.objection = _which_is_it(names)
-                self._end()
-        return self._series.add(report, is_again=is_again)
 
     def _refuse(self, why: str) -> None:
         self._refusals += 1
@@ -261,18 +238,6 @@ class ReportWatch:
         with _Guard(self._faults), suppress(FileNotFoundError):
             if self._paths.reports.stat().st_size > _LARGE_FILE:
                 replace_file(self._paths.reports, b"".join(self._lines))
-
-
-def _which_is_it(names: Sequence[str]) -> str:
-    """Return what is to be done about reports that have names alone."""
-    more = ", …" if len(names) > _MOST_NAMES else ""
-    which = "which of these" if len(names) > 1 else "that this is what"
-    lines = " or ".join(f'objectives="{name}"' for name in names[:_MOST_NAMES])
-    return (
-        f"it reports {', '.join(names[:_MOST_NAMES])}{more}, and the input file does not say {which} is optimized: "
-        f'write {lines}{more} (with direction="maximize" where more is better), or give candle_report the value '
-        "without a name, at the first step already"
-    )
 
 
 def _line_of(report: Report) -> bytes:
