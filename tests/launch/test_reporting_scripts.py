@@ -308,6 +308,20 @@ def test_what_objectives_names_is_the_value_in_what_is_returned_or_else_reported
     assert "val_to_return" not in ended.outcome.metrics
 
 
+@pytest.mark.parametrize(("returned", "is_said"), [("0.25", False), ("min(0.5, 0.25)", False), ("0.75", True)])
+def test_a_returned_value_that_no_report_of_the_objective_has_is_noted(
+    here: Path, returned: str, is_said: bool
+) -> None:
+    text = f"candle_report(acc=0.25)\ncandle_report(acc=0.5, loss=3)\nval_to_return = {returned}"
+    with campaign_with(here, Speech("model.py", text, {"objectives": "acc"})) as campaign:
+        campaign.engine.start(attempt_at(1))
+        campaign.hear(Reported, 2)
+        (ended,) = campaign.hear(Ended)
+    assert ended.outcome.value_of("acc") == (0.75 if is_said else 0.25)
+    said = "what it returned counts as acc, and is none of the acc that it reported"
+    assert ended.outcome.notes == ((said,) if is_said else ())
+
+
 def test_a_keras_history_without_what_objectives_names_has_no_value(here: Path) -> None:
     with campaign_with(here, Speech("model.py", HISTORY.format("f1=[3]"), {"objectives": "acc"})) as campaign:
         campaign.engine.start(attempt_at(1))

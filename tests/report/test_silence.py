@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from candle_hpo.core.trial import Outcome, Report, Status
+from candle_hpo.core.trial import Metrics, Outcome, Report, Status
 from candle_hpo.record.events import AnyEvent, TrialFinished, TrialStarted
 from candle_hpo.record.folder import StoredExperiment, read_experiment_settings
 from candle_hpo.record.history import History
@@ -121,6 +121,6 @@ def test_reports_without_what_is_optimized_are_said(
     assert experiment.hint(PATIENCE_SECONDS - 1) == ""
     assert experiment.hint().startswith(says)
     assert bool(experiment.hint()) == bool(says)
-    measured = {str(settings.get("objectives", "val_to_return")): 1.0}
+    measured: Metrics = {str(settings.get("objectives", "val_to_return")): 1.0}
     experiment.end(Outcome(Status.COMPLETED, measured, last_report=Report(9, measured)))
     assert experiment.hint() == ""

@@ -143,7 +143,7 @@ class Measurement:
         if is_over and paths.reported.exists():
             returned = read_reported(paths.reported, self._how, source.objective)
             if source.choice.is_last:
-                return returned
+                return returned._replace(notes=(*returned.notes, *self._notes_on_returned(returned.value)))
             raise ValueError(
                 f"it returned a value, {returned.value:g}, and result_from={source.result_from} chooses among its "
                 "reports; leave one of them out"
@@ -152,6 +152,14 @@ class Measurement:
         if found is None:
             raise ValueError(self._why_none_was_reported(is_over=is_over))
         return found
+
+    def _notes_on_returned(self, value: float) -> Iterator[str]:
+        """Yield a note on a value that is taken for what `objectives` names, though no report of that has it."""
+        objective = self._source.objective
+        with suppress(ValueError):  # of a line that cannot be read, other notes speak
+            reported = {reading.value for reading in _reports(self._paths.reports, objective, is_over=True)}
+            if objective != THE_VALUE and reported and value not in reported:
+                yield f"what it returned counts as {objective}, and is none of the {objective} that it reported"
 
     def _why_none_was_reported(self, *, is_over: bool) -> str:
         objective = self._source.objective
