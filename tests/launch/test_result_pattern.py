@@ -74,6 +74,10 @@ def found(output: str | bytes, pattern: str) -> float:
         ("loss: 0.5 (validation)\nloss: nan (training)\n", r"loss: ([0-9.]+) \(validation\)", 0.5),
         ("loss: 0.5 - val_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
         ("loss: 0.5\nval_loss: 0.7\n", r"\bloss: ([0-9.]+)", 0.5),
+        ("loss: 0.5, best loss: 0.3\n", r"^loss: ([0-9.]+)", 0.5),
+        ("loss: 0.5, best loss: 0.3\n", r"best loss: ([0-9.]+)", 0.3),
+        ("loss: 0.5\nbest loss: 0.3\n", r"loss: ([0-9.]+)", 0.3),
+        ("loss: 0.5 loss: 0.3\n", r"loss: ([0-9.]+)", 0.3),
         ("loss: 0.5\nval/loss: 0.7\n", r"^loss: ([0-9.]+)", 0.5),
         ("val_loss: 0.7\nloss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
         ("val_loss: 0.7\nval_loss: 0.5\n", r"loss: ([0-9.]+)", 0.5),
@@ -167,6 +171,8 @@ def test_the_last_number_that_is_printed_is_the_value(output: str | bytes, patte
         # Of two values, the last is another one's.
         ("val_loss: 0.51 - train_loss: 0.3\n", r"loss: ([0-9.]+)", "fits two labels"),
         ("top1_acc: 0.5\ntop5_acc: 0.9\n", r"acc: ([0-9.]+)", "fits two labels"),
+        ("loss: 0.5, best loss: 0.3\n", r"loss: ([0-9.]+)", 'fits two labels in "loss: 0.5, best loss: 0.3"'),
+        ("train loss: 0.5 | test loss: 0.3\n", r"loss: ([0-9.]+)", "fits two labels in"),
         ("loss: 0.5\nval_loss: 0.7\n", r"(?<=loss: )[0-9.]+", 'and last in "val_loss: 0.7"'),
         (
             "loss: 0.5 - val_loss: 0.7\n",

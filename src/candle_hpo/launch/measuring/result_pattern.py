@@ -98,6 +98,8 @@ class ResultPattern:
         for text in blocks_from_the_end(output, part, with_sequences=self._has_sequences):
             is_empty = False
             if match is None and (match := self._last_match(text, is_over=is_over)):
+                if not end_of_word_before(self._label_of(match)):
+                    self._raise_if_two_in_line(match)
                 value = self._number(match, self._its.value)
                 others = {name: number for name, number in self._its.metrics.items() if number != self._its.value}
                 found = Measured(value, {name: self._metric(match, number) for name, number in others.items()})
@@ -224,6 +226,17 @@ class ResultPattern:
             what = f'fits two labels, in "{lines_of(other, other.end())}" and last in'
             advice = "write the whole label, or begin it with \\b or ^"
             raise self._error(what, match, match.end(), advice)
+
+    def _raise_if_two_in_line(self, match: re.Match[str]) -> None:
+        """Raise `ValueError` where a match in the same line has other words before its label: `loss`, `best loss`."""
+        text, word = match.string, self._words_of(match)
+        begin = text.rfind("\n", 0, match.start()) + 1
+        if any(self._words_of(each) != word for each in self._its.itself.finditer(text, begin, match.start())):
+            raise self._error("fits two labels in", match, match.end(), "write the whole label, or begin it with ^")
+
+    def _words_of(self, match: re.Match[str]) -> str:
+        label = self._label_of(match)
+        return " ".join([word_before(label), *measured_on(match)])
 
     def _metric(self, match: re.Match[str], group: int) -> float | str | None:
         text = match[group]
