@@ -20,7 +20,7 @@ from candle_hpo.core.stopping import StopHow
 from candle_hpo.process.awake import AwakeClock
 from candle_hpo.process.forwarding import let_group_write, let_output_arrive
 from candle_hpo.process.guard import Guard
-from candle_hpo.process.leftovers import left_by_trial
+from candle_hpo.process.leftovers import TRIAL, left_by_trial
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
@@ -105,6 +105,7 @@ class StopSwitch:
         self._killer = threading.Timer(grace, self.kill)
         self._killer.daemon = True
         self._is_killed = False
+        self._trial: str | None = None  # whose processes these are, where they show it
 
     def stop(self, how: StopHow = StopHow.INTERRUPT) -> None:
         """Ask it to end, and end it after the grace period; when called again, the first time counts."""
@@ -128,12 +129,20 @@ class StopSwitch:
     def close(self) -> None:
         """Forget the grace period; for when nothing runs any more."""
         self._killer.cancel()
+        if self._guard is not None and self._trial is not None:
+            self._guard.end_trial(self._trial)
 
-    def add(self, process: Process) -> None:
-        """Take care of a process, from now until `discard`."""
+    def add(self, process: Process, trial: str | None = None) -> None:
+        """Take care of a process, from now until `discard`, and of what its trial leaves behind until `close`.
+
+        The trial is known by the file of its hyperparameters, which its processes' environment names.
+        """
         with self._lock:
             if self._guard is not None:
                 self._guard.begin(process.pid)
+                if trial is not None:
+                    self._guard.begin_trial(trial)
+                    self._trial = trial
             self._running.add(process)
             if self.how is not None:
                 self._signal(process)
@@ -190,7 +199,7 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     def is_over() -> bool:
         return switch.how is not None or clock.now() > deadline or program.has_printed_too_much()
 
-    switch.add(process)
+    switch.add(process, program.environment.get(TRIAL))
     stopped, is_cut_off, printed = None, False, 0
     try:
         timed_out, printed_too_much = _wait_within(process, clock, deadline, program)

@@ -22,7 +22,7 @@ from candle_hpo.process.forwarding import children
 _PR_SET_CHILD_SUBREAPER = 36
 _WAIT_SECONDS = 2.0  # for a process to go that was killed; one that hangs in a system call is left
 _EXPERIMENT = "CANDLE_EXPERIMENT_DIR"
-_TRIAL = "CANDLE_PARAMS_FILE"
+TRIAL = "CANDLE_PARAMS_FILE"  # the variable that says to which trial a process belongs
 _OF_NO_TRIAL: set[int] = set()  # children that are not orphans of a trial: older than any, or candle's own
 
 
@@ -48,7 +48,7 @@ def end_leftovers_of_trial(hyperparameters: Path) -> int:
 
     What it left that clears its environment is ended with the last trial, by `end_all_orphans`.
     """
-    return _end_orphans(lambda process: _has(process, _TRIAL, str(hyperparameters)))
+    return _end_orphans(lambda process: _has(process, TRIAL, str(hyperparameters)))
 
 
 def left_by_trial(leader: int, environment: Mapping[str, str]) -> list[int]:
@@ -57,7 +57,7 @@ def left_by_trial(leader: int, environment: Mapping[str, str]) -> list[int]:
     for number in _own_children():
         with suppress(OSError, psutil.Error):  # it has ended
             if number != leader and (
-                os.getsid(number) == leader or _has(psutil.Process(number), _TRIAL, environment.get(_TRIAL, ""))
+                os.getsid(number) == leader or _has(psutil.Process(number), TRIAL, environment.get(TRIAL, ""))
             ):
                 found += _with_descendants(number)
     return found

@@ -138,8 +138,8 @@ class _WorkerProcess:
         set_user_environment(for_models(user_environment()))
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(signal.SIGTERM)
-        adopt_orphans()
         self.guard = Guard()
+        adopt_orphans()
 
     def warm_host(self, model: ModelCommand) -> WarmHost:
         """Return what starts the processes of this worker's trials; all are of one experiment."""

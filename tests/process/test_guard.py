@@ -1,0 +1,93 @@
+"""What a guard ends when whoever waited for the trials dies without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from candle_hpo.process.guard import Guard
+from candle_hpo.process.leftovers import TRIAL
+from conftest import gone
+
+LINUX = sys.platform == "linux"
+STUBBORN = "trap '' TERM HUP INT; echo ready; while true; do sleep 0.1; done"
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are ended with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def stubborn(started: list[subprocess.Popen[bytes]], trial: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a process in its own session, of a trial."""
+    environment = {**os.environ, TRIAL: str(trial)} if trial else dict(os.environ)
+    process = subprocess.Popen(
+        ["bash", "-c", STUBBORN], env=environment, start_new_session=True, stdout=subprocess.PIPE
+    )
+    started.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def test_a_guard_ends_the_groups_that_it_watches_over_and_no_others(started: list[subprocess.Popen[bytes]]) -> None:
+    watched, left, other = (stubborn(started) for _ in range(3))
+    guard = Guard()
+    guard.begin(watched.pid)
+    guard.begin(left.pid)
+    guard.end(left.pid)
+    guard.close()
+    assert watched.wait(10) == -signal.SIGKILL
+    assert left.poll() is None
+    assert other.poll() is None
+
+
+@pytest.mark.skipif(not LINUX, reason="other systems do not show each process's environment")
+@pytest.mark.parametrize("name", ["hpset_00001", 'it\'s [1] of $HOME; "x" *', " ends with a space "])
+def test_a_guard_ends_what_a_trial_has_started_in_its_own_session(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path, name: str
+) -> None:
+    trial, finished, longer = tmp_path / name / "params.json", tmp_path / name, tmp_path / name / "params.json.more"
+    own, of_finished, of_longer = (stubborn(started, each) for each in (trial, finished, longer))
+    guard = Guard()
+    guard.begin_trial(str(trial))
+    guard.begin_trial(str(finished))
+    guard.end_trial(str(finished))
+    guard.close()
+    assert own.wait(10) == -signal.SIGKILL
+    assert of_finished.poll() is None
+    assert of_longer.poll() is None
+
+
+def test_a_guard_outlives_whatever_ends_all_that_descends_from_its_process(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    watched = stubborn(started)
+    program = tmp_path / "waits.py"
+    program.write_text(
+        "import sys, psutil\n"
+        "from candle_hpo.process.guard import Guard\n"
+        "guard = Guard()\n"
+        f"guard.begin({watched.pid})\n"
+        "print(len(psutil.Process().children(recursive=True)), guard._number, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    waits = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    started.append(waits)
+    assert waits.stdout is not None
+    descendants, guard = waits.stdout.readline().split()
+    assert descendants == b"0"
+    waits.kill()
+    assert watched.wait(10) == -signal.SIGKILL
+    assert gone(int(guard))
