@@ -11,7 +11,7 @@ from candle_hpo.process.leftovers import TRIAL, leave_alone
 # Notified of each group of processes as it begins ("+group 4711") and before its number is given back ("-group 4711"),
 # and in the same way of each trial, by the file of its hyperparameters. Each word ends with a NUL. The end of its input
 # is the end of whoever wrote it. It is in its own session, and nobody's child, so that what ends those does not end it:
-# SLURM without cgroups ends what descends from its step. What a trial has started in a session of its own, its
+# SLURM without cgroups ends what descends from its step. What a trial has started in another session, its
 # environment shows; one look may miss what is just being forked.
 _GUARD = rf"""
 trap '' HUP INT TERM
