@@ -223,11 +223,13 @@ def cancel(experiment: ExperimentArgument = None) -> None:
 
 
 @app.command("site")
-def site() -> None:
+def site(
+    new: Annotated[bool, typer.Option("--new", help="Ask SLURM, and write a site file for you to look over.")] = False,
+) -> None:
     """Show what candle knows of this cluster."""
-    from candle_hpo.commands.site import site as command
+    from candle_hpo.commands.site import new_site, site
 
-    command(_console())
+    (new_site if new else site)(_console())
 
 
 @app.command("doctor")

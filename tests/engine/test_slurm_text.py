@@ -11,9 +11,10 @@ import pytest
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgumentError, sbatch_arguments
+from candle_hpo.core.site import Site, WorkerType
 from candle_hpo.engine.batch.job_text import time_left
 from candle_hpo.engine.batch.layout import Allocation
-from candle_hpo.engine.batch.site import Site, WorkerType, choose_site
+from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.batch.slurm_text import (
     job_script,
     sbatch_options,

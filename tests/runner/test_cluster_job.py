@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from candle_hpo.core.errors import InputError, MachineError, RecordError
 from candle_hpo.core.experiment import Settings
+from candle_hpo.core.site import ChosenSite, Site, WorkerType
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
 from candle_hpo.record.events import JobEnd, JobRefused, JobRequested, JobSubmitted
@@ -75,6 +77,18 @@ def test_a_job_that_is_submitted_is_recorded(opened: Experiment, fake: Fake) -> 
     assert f"--comment={request.mark}\n" in script
     assert script.endswith(f" {opened.paths.root} {request.mark}\n")
     assert opened.history.job == Experiment(opened.paths).history.job
+
+
+def test_a_job_uses_the_site_of_its_submission(opened: Experiment, fake: Fake) -> None:
+    """A next job is submitted by the one before, on a node by whose name another site may be chosen."""
+    fake("sbatch", "echo 7")
+    site = Site(worker_types={"cpu": WorkerType("far")}, sbatch_args=("--account=mine",))
+    with opened.claim(job_has_ended(opened)) as claim:
+        claim.keep(msgspec.structs.replace(opened.stored, site=ChosenSite("hill", "hill.toml", "", site)))
+        submit_experiment(claim, lambda _: None, patience=0.1)
+    script = Experiment(opened.paths).paths.job_script.read_text()
+    assert "--partition=far\n" in script
+    assert "--account=mine" in script
 
 
 def test_a_job_that_cannot_be_recorded_is_cancelled(opened: Experiment, fake: Fake) -> None:
@@ -246,7 +260,7 @@ def test_an_answer_that_is_none_ends_no_job(opened: Experiment, fake: Fake) -> N
 def test_a_job_on_another_cluster_is_asked_for_and_cancelled_there(
     opened: Experiment, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "clusters_of", lambda _: "other")
+    monkeypatch.setattr(submission, "clusters_of", lambda *_: "other")
     submitted, cancelled = fake("sbatch", "echo '9;other'"), fake("scancel", "")
     asked = fake("squeue", "echo CLUSTER: other\n" + squeue_that_shows(opened.paths.job_script, "9|RUNNING"))
     assert submit(opened) == ["JOB_ID=9;other"]
@@ -467,4 +481,5 @@ def test_the_clusters_of_an_experiment(
 ) -> None:
     monkeypatch.setattr(submission, "user_environment", lambda: environment)
     settings = Settings(model_script="/m.py", workflow="grid", custom_sbatch_args=arguments)
-    assert submission.clusters_of(settings) == clusters
+    chosen = ChosenSite("generic", "generic.toml", "", Site())
+    assert submission.clusters_of(settings, chosen) == clusters

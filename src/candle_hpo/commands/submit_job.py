@@ -15,6 +15,7 @@ from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import ExperimentPaths, experiments_folder
 from candle_hpo.core.space import ParameterSet
 from candle_hpo.engine.batch.job_text import new_mark
+from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.batch.slurm import NoAnswer
 from candle_hpo.engine.devices import visible_gpus
 from candle_hpo.engine.workers import share_out
@@ -101,7 +102,8 @@ def _run_workflow(
     handed = request.settings.handed_besides(request.templates)
     varied = tuple(name for name in varied if name not in handed)
     found = find_surroundings(request.settings, interpreter.path, on_cluster, request.default_model, varied)
-    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found, copied)
+    site = choose_site() if on_cluster else None
+    paths, _ = create_experiment(here, request, total, seed, interpreter.path, found, copied, site)
     keep_the_script(request.settings, found.script, paths.script, screen.say)
     try:
         write_earlier_results(paths, earlier)
@@ -172,7 +174,10 @@ def _show_plan(
         paths = ExperimentPaths(experiments_folder(Path.cwd()) / "X…")
         screen.say("Job script:")
         screen.copy(
-            *(f"  {line}" for line in job_script_of(paths, settings, new_mark(), screen.say).splitlines()),
+            *(
+                f"  {line}"
+                for line in job_script_of(paths, settings, choose_site(), new_mark(), screen.say).splitlines()
+            ),
         )
     else:
         screen.say(*share_out(settings, visible_gpus(), total).notes)

@@ -23,6 +23,7 @@ from candle_hpo.core.file_template import FileTemplate
 from candle_hpo.core.parameters import ParametricSpace
 from candle_hpo.core.paths import LAST_EXPERIMENT, ExperimentPaths, experiments_folder
 from candle_hpo.core.provenance import Surroundings
+from candle_hpo.core.site import ChosenSite
 from candle_hpo.core.space import GridSpace, ParameterSet
 from candle_hpo.core.trial import Hyperparameters
 from candle_hpo.files import replace_file, replacing
@@ -70,7 +71,8 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     ones have added; where those changed values, `later_defaults` has theirs.
     `templates` are the script's files in which hyperparameters are written, as they were submitted;
     `copied` are the files of its folder that each trial gets a copy of (`run_in="script"`).
-    `provenance` is that of its submission; `resumed` has one for each time that somebody resumed it.
+    `site` is the cluster that it was submitted or resumed on, if it was on one: its jobs use that, whatever their
+    nodes are called. `provenance` is that of its submission; `resumed` has one for each time that somebody resumed it.
     """
 
     input_file: str
@@ -86,6 +88,7 @@ class StoredExperiment(msgspec.Struct, frozen=True):
     resumed: tuple[Provenance, ...] = ()
     templates: tuple[FileTemplate, ...] = ()
     copied: tuple[str, ...] = ()
+    site: ChosenSite | None = None
 
     def trials(self, history: History) -> int:
         """Return how many trials there are in all, the promotions that may follow from the record's included."""
@@ -106,6 +109,7 @@ def create_experiment(
     interpreter: str,
     found: Surroundings = Surroundings(),  # noqa: B008  # it is frozen
     copied: tuple[str, ...] = (),
+    site: ChosenSite | None = None,
 ) -> tuple[ExperimentPaths, StoredExperiment]:
     """Make the folder of a new experiment of `total` configurations below `directory`; `found` is what they run with.
 
@@ -124,6 +128,7 @@ def create_experiment(
         provenance=Provenance.of_this_process(found),
         templates=request.templates,
         copied=copied,
+        site=site,
     )
     root: Path | None = None
     try:

@@ -18,7 +18,6 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import EndBySlurm, end_by_slurm, job_id, seconds_of_signal
-from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.batch.slurm_text import workers_by_node
 from candle_hpo.engine.devices import GpuShare
 from candle_hpo.engine.pilot.parsl_workers import log_faults
@@ -38,7 +37,7 @@ from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.signals import calling_on_signals
-from candle_hpo.runner.submission import sbatch_arguments_of, submit_experiment
+from candle_hpo.runner.submission import sbatch_arguments_of, site_of, submit_experiment
 from candle_hpo.script.surroundings import gpus_of_this_machine
 
 _logger = logging.getLogger(__name__)
@@ -70,9 +69,8 @@ def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) 
         )
     job = job_id(number, os.environ.get("SLURM_CLUSTER_NAME", "") if request.clusters else "")
     refuse_what_cannot_run(opened.paths, opened.stored)
-    clock = JobClock(
-        job, opened.settings.walltime, seconds_of_signal(value_of(sbatch_arguments_of(opened.settings), "--signal"))
-    )
+    arguments = sbatch_arguments_of(opened.settings, site_of(opened.stored))
+    clock = JobClock(job, opened.settings.walltime, seconds_of_signal(value_of(arguments, "--signal")))
     signals = _HeardSignals(clock, is_continued=opened.settings.auto_resubmit)
     with calling_on_signals(signals.hear, _SIGNALS):
         # Whoever has submitted this job holds the experiment until SLURM has answered, and the job is recorded.
@@ -177,7 +175,7 @@ def _run_campaign(
     from candle_hpo.engine.pilot.pool import ClusterPool  # only a job needs Parsl
     from candle_hpo.engine.pilot.worker import cluster_runner
 
-    settings, site = stored.settings, choose_site().site
+    settings, site = stored.settings, site_of(stored).site
     names = slurm.node_names(os.environ["SLURM_JOB_NODELIST"])
     nodes = dict(zip(names, workers_by_node(os.environ["SLURM_TASKS_PER_NODE"]), strict=True))
     listener.say(f"Job {job}: {count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}")

@@ -11,6 +11,7 @@ import msgspec
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgument
+from candle_hpo.core.site import WorkerType
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.layout import (
     Allocation,
@@ -22,7 +23,6 @@ from candle_hpo.engine.batch.layout import (
     too_many_for_a_trial,
     unlimited,
 )
-from candle_hpo.engine.batch.site import WorkerType
 from candle_hpo.engine.devices import GpuShare
 from candle_hpo.runner.listener import Say
 

@@ -14,6 +14,7 @@ from candle_hpo.core.paths import ExperimentPaths, check_run_paths, experiments_
 from candle_hpo.core.trial import Hyperparameters, Outcome
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import new_mark
+from candle_hpo.engine.batch.site import choose_site
 from candle_hpo.engine.devices import usable_cpus, visible_gpus
 from candle_hpo.engine.workers import share_out
 from candle_hpo.launch.interpreter import Interpreter
@@ -61,8 +62,9 @@ def check_batch_system(settings: Settings, checklist: Checklist) -> None:
     with checklist.step(), tempfile.TemporaryDirectory() as folder:
         paths = ExperimentPaths(Path(folder) / "check")
         paths.root.mkdir()
-        paths.job_script.write_text(job_script_of(paths, settings, new_mark(), checklist.say))
-        answer = slurm.would_start(paths.job_script, clusters_of(settings))
+        chosen = choose_site()
+        paths.job_script.write_text(job_script_of(paths, settings, chosen, new_mark(), checklist.say))
+        answer = slurm.would_start(paths.job_script, clusters_of(settings, chosen))
         checklist.right(f"SLURM would take the job: {' '.join(answer.removeprefix('sbatch: ').split())}")
 
 

@@ -70,7 +70,10 @@ def note_resumption(claim: Claim, on_cluster: bool, say: Say) -> None:
     if state is not None and (submitted is None or state.version != submitted.version):
         keep_the_script(settings, state, paths.script_version(state.version), say)
     say(*changes_text(found.changes_since(before)))
-    changed = msgspec.structs.replace(stored, resumed=(*stored.resumed, Provenance.of_this_process(found)))
+    site = choose_site() if on_cluster else stored.site
+    if site is not None and stored.site is not None and site.site != stored.site.site:
+        say(f"Site: {site.name} as it is now ({site.file}), not {stored.site.name} as it was")
+    changed = msgspec.structs.replace(stored, resumed=(*stored.resumed, Provenance.of_this_process(found)), site=site)
     try:
         claim.keep(changed)
     except OSError as error:

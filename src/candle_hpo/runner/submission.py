@@ -6,6 +6,7 @@ from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments, value_of
+from candle_hpo.core.site import ChosenSite
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import with_mark
 from candle_hpo.engine.batch.layout import Allocation
@@ -14,6 +15,7 @@ from candle_hpo.engine.batch.slurm_environment import not_followed
 from candle_hpo.engine.batch.slurm_text import job_script, sbatch_options, with_arguments
 from candle_hpo.engine.pilot.parsl_workers import own_program
 from candle_hpo.record.experiment import Claim
+from candle_hpo.record.folder import StoredExperiment
 from candle_hpo.runner.gpu_layout import gpu_layout
 from candle_hpo.runner.jobs import FINDING_SECONDS, submit_job
 from candle_hpo.runner.listener import Say
@@ -26,15 +28,16 @@ def uses_slurm(settings: Settings) -> bool:
 
 
 def job_script_of(
-    paths: ExperimentPaths, settings: Settings, mark: str, say: Say, *, retry_failed: bool = False
+    paths: ExperimentPaths, settings: Settings, chosen: ChosenSite, mark: str, say: Say, *, retry_failed: bool = False
 ) -> str:
-    """Return the job script of an experiment on the site in use. Raises `InputError` for what the site lacks."""
-    worker = choose_site().site.worker_type(settings.worker_type)
-    arguments = sbatch_arguments_of(settings)
+    """Return the job script of an experiment on its site. Raises `InputError` for what the site lacks."""
+    worker = chosen.site.worker_type(settings.worker_type)
+    arguments = sbatch_arguments_of(settings, chosen)
     allocation = Allocation(settings.nworkers)
     if worker.gpu is not None:
         partition = value_of(arguments, "--partition") or settings.queue or worker.partition
-        worker, allocation = gpu_layout(worker, worker.gpu, settings, partition, clusters_of(settings), arguments, say)
+        clusters = clusters_of(settings, chosen)
+        worker, allocation = gpu_layout(worker, worker.gpu, settings, partition, clusters, arguments, say)
     if allocation.workers != settings.nworkers:
         say(
             f"{settings.nworkers} workers become {allocation.workers}: {allocation.nodes} nodes with "
@@ -51,10 +54,15 @@ def job_script_of(
     return job_script(options, with_mark(extra, mark), [*command, "--retry-failed"] if retry_failed else command)
 
 
-def clusters_of(settings: Settings) -> str:
+def site_of(stored: StoredExperiment) -> ChosenSite:
+    """Return the site that was in use when an experiment was submitted or resumed; a job's node may show another."""
+    return stored.site or choose_site()
+
+
+def clusters_of(settings: Settings, chosen: ChosenSite) -> str:
     """Return the clusters to which an experiment's jobs are to go; "" for the one of this machine."""
     environment = user_environment()
-    named = value_of(sbatch_arguments_of(settings), "--clusters")
+    named = value_of(sbatch_arguments_of(settings, chosen), "--clusters")
     return named or environment.get("SBATCH_CLUSTERS") or environment.get("SLURM_CLUSTERS") or ""
 
 
@@ -63,20 +71,19 @@ def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False, pat
 
     Raises `MachineError`, or `NoAnswer`, as `submit_job` does.
     """
-    paths, settings = claim.experiment.paths, claim.experiment.settings
+    paths, settings, chosen = claim.experiment.paths, claim.experiment.settings, site_of(claim.experiment.stored)
     submit_job(
         claim,
-        lambda mark: job_script_of(paths, settings, mark, say, retry_failed=retry_failed),
-        clusters_of(settings),
+        lambda mark: job_script_of(paths, settings, chosen, mark, say, retry_failed=retry_failed),
+        clusters_of(settings, chosen),
         say,
         patience,
     )
 
 
-def sbatch_arguments_of(settings: Settings) -> list[SbatchArgument]:
+def sbatch_arguments_of(settings: Settings, chosen: ChosenSite) -> list[SbatchArgument]:
     """Return the arguments that the site and the experiment add, which wins. Raises `InputError`."""
     found: list[SbatchArgument] = []
-    chosen = choose_site()
     of_both = {
         f"{chosen.file}: sbatch_args": chosen.site.sbatch_args,
         "custom_sbatch_args": settings.custom_sbatch_args,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from candle_hpo.core.site import WorkerType
+from candle_hpo.engine.batch.site import read_site
 from conftest import Candle, WriteInput
 from support.slurm_cluster import SlurmCluster, why_not
 
@@ -80,3 +82,18 @@ def test_workers_are_laid_out_on_the_gpus_that_nodes_have_and_what_cannot_be_is_
     assert {cuda for _, cuda, _ in seen} == {None}
     assert len({(node, gpu) for node, _, gpu in seen}) == 6, seen
     assert {gpu for _, _, gpu in seen} == {"0", "1"}
+
+
+def test_a_site_file_is_written_from_what_slurm_says(here: Path, candle: Candle, slurm: SlurmCluster) -> None:
+    environment = {**slurm.environment, "XDG_CONFIG_HOME": str(here / "config")}
+    done = candle("site", "--new", **environment)
+    assert done.returncode == 0, done.stderr
+    file = here / "config/candle/sites/candletest.toml"
+    assert file.read_text() in done.stdout
+    assert "It is in use here from now on" in done.stdout
+    site = read_site(file)
+    assert site.worker_types == {"cpu": WorkerType("norm"), "MI250": WorkerType("norm", "MI250")}
+    assert f"Site: {file.stem} " in candle("site", **environment).stdout
+    again = candle("site", "--new", **environment)
+    assert again.returncode == 2
+    assert f"{file} is there already, and is kept" in again.stderr

@@ -1,64 +1,18 @@
-"""Sites: what candle has to know of a cluster, as data, one TOML file each."""
+"""Which site is in use here, and what its file says of it."""
 
 from __future__ import annotations
 
 import fnmatch
 import os
 import socket
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.errors import InputError, Problem, nearest
-
-
-class WorkerType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a kind of worker is on a cluster.
-
-    `gpu` is the GPU's name in SLURM's generic resources; None: the worker has none. `gpus_per_node` is how
-    many a node has at most; None: SLURM is asked.
-    """
-
-    partition: str | None = None
-    gpu: str | None = None
-    gpus_per_node: int | None = None
-
-
-class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One cluster. `hosts` are patterns of the names of its machines, by which it is recognized.
-
-    `modules` are environment modules that every model needs there; `sbatch_args` are arguments of every job.
-    """
-
-    description: str = ""
-    hosts: tuple[str, ...] = ()
-    worker_types: dict[str, WorkerType] = {}
-    modules: tuple[str, ...] = ()
-    sbatch_args: tuple[str, ...] = ()
-
-    def worker_type(self, name: str | None) -> WorkerType:
-        """Return the kind of worker that an experiment asks for; the default is `cpu`.
-
-        A site that lists no kinds knows them all: any name but `cpu` is that of a GPU. Names may be in any case. Raises
-        `InputError` for a name that the site does not have.
-        """
-        name = name or "cpu"
-        found = {each.lower(): each for each in self.worker_types}.get(name.lower())
-        if found is not None:
-            return self.worker_types[found]
-        if self.worker_types:
-            raise InputError(f'worker_type: this site has no "{name}"; ' + nearest(name, self.worker_types))
-        return WorkerType(gpu=None if name == "cpu" else name)
-
-
-class ChosenSite(msgspec.Struct, frozen=True):
-    """A site, its name and file, and why it is the one in use."""
-
-    name: str
-    file: str
-    reason: str
-    site: Site
+from candle_hpo.core.site import ChosenSite, Site
 
 
 def choose_site(environment: dict[str, str] | None = None, host: str | None = None) -> ChosenSite:
@@ -98,10 +52,15 @@ def read_site(file: Path) -> Site:
         ) from None
 
 
+def folder_of_own_sites(environment: Mapping[str, str]) -> Path:
+    """Return the folder of the user's own site files."""
+    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '~')}/.config"
+    return Path(home).expanduser() / "candle" / "sites"
+
+
 def _site_files(environment: dict[str, str]) -> dict[str, Path]:
     """Return the files of all sites by name: the user's own first, which hide ours of the same name."""
-    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '~')}/.config"
-    own = sorted(Path(home).expanduser().glob("candle/sites/*.toml"))
+    own = sorted(folder_of_own_sites(environment).glob("*.toml"))
     ours = sorted(Path(str(files("candle_hpo"))).glob("sites/*.toml"))
     found: dict[str, Path] = {}
     for file in (*own, *ours):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from candle_hpo.engine.batch.job_text import (
     what_slurm_heard,
 )
 from candle_hpo.engine.batch.layout import NODES_FORMAT, Node, nodes_of
+from candle_hpo.engine.batch.new_site import PARTITIONS_FORMAT, Partition, partitions_of
 from candle_hpo.engine.batch.slurm_environment import for_questions, for_submission
 from candle_hpo.user_environment import user_environment
 
@@ -166,6 +168,19 @@ def nodes(clusters: str = "", partitions: str | None = None) -> list[Node]:
     """Return the nodes of these partitions, or of all that are not hidden, once in each. Raises `MachineError`."""
     named = [] if partitions is None else [f"--partition={partitions}"]
     return nodes_of(_run(["sinfo", "--noheader", "--Node", f"--format={NODES_FORMAT}", *named, *_on(clusters)]))
+
+
+def partitions() -> list[Partition]:
+    """Return the partitions that are not hidden, the default one first. Raises `MachineError`."""
+    return partitions_of(_run(["sinfo", "--noheader", f"--format={PARTITIONS_FORMAT}"]))
+
+
+def cluster_name() -> str:
+    """Return what this machine's cluster is called. Raises `MachineError`."""
+    named = re.search(r"^ClusterName\s*=\s*(\S+)", _run(["scontrol", "show", "config"]), re.MULTILINE)
+    if named is None:
+        raise MachineError("scontrol show config names no cluster")
+    return named[1]
 
 
 def node_names(nodes: str) -> list[str]:

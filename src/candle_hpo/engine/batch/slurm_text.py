@@ -11,8 +11,8 @@ from pathlib import PurePath
 from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError
+from candle_hpo.core.site import WorkerType
 from candle_hpo.engine.batch.layout import UNTYPED_GPU, Allocation
-from candle_hpo.engine.batch.site import WorkerType
 
 # How long before the end of the walltime SLURM warns the campaign, and with which signal. SLURM looks at its
 # clock only now and then, so a warning can come up to a minute early; it never comes late.
