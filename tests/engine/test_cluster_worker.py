@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from textwrap import dedent
 from types import SimpleNamespace
 
 import pytest
@@ -117,3 +118,29 @@ def test_a_fork_server_and_its_workers_end_with_the_manager() -> None:
         server = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
         manager.kill()
     assert gone(worker, server)
+
+
+def test_a_worker_that_is_asked_to_end_twice_clears_up_once_and_wholly() -> None:
+    """Its manager, its step and SLURM each send SIGTERM."""
+    program = """
+        import time
+        from candle_hpo.engine.pilot.worker import _WorkerProcess
+
+        def attempt():
+            try:
+                print("runs", flush=True)
+                time.sleep(60)
+            finally:
+                print("clears up", flush=True)
+                time.sleep(1)
+                print("has cleared up", flush=True)
+
+        _WorkerProcess().run(attempt)
+    """
+    worker = subprocess.Popen([sys.executable, "-c", dedent(program)], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    for said in ("runs\n", "clears up\n"):
+        assert worker.stdout.readline() == said
+        worker.send_signal(signal.SIGTERM)
+    assert worker.stdout.read() == "has cleared up\n"
+    assert worker.wait() == 128 + signal.SIGTERM

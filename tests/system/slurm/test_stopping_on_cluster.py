@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -224,7 +225,8 @@ def test_what_was_decided_stands_when_a_node_a_campaign_and_jobs_end(
     # Its trials have ended with it. The job of the next one is cancelled; a last one runs to the end.
     its.run("resume")
     its.wait_until(lambda: len(its.history.campaigns) == 3 and len(its.history.running) == 5)
-    assert gone(*(process for processes in ran for process in processes))
+    left = [process for processes in ran for process in processes if not gone(process)]
+    assert not left, subprocess.run(["ps", "-fp", ",".join(map(str, left))], capture_output=True, text=True).stdout
     its.let_report(9, 10)
     its.wait_until(lambda: its.history.counts[Status.STOPPED] + len(its.asked()) == 9)
     its.run("cancel")

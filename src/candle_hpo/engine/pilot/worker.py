@@ -180,6 +180,7 @@ class _WorkerProcess:
             self._busy = False
 
     def _end(self, number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # its manager, its step and SLURM may all ask: the way out is taken once
         if self._busy:
             raise _ManagerEnded
         os._exit(128 + number)
