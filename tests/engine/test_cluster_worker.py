@@ -137,10 +137,10 @@ def test_a_worker_that_is_asked_to_end_twice_clears_up_once_and_wholly() -> None
 
         _WorkerProcess().run(attempt)
     """
-    worker = subprocess.Popen([sys.executable, "-c", dedent(program)], stdout=subprocess.PIPE, text=True)
-    assert worker.stdout is not None
-    for said in ("runs\n", "clears up\n"):
-        assert worker.stdout.readline() == said
-        worker.send_signal(signal.SIGTERM)
-    assert worker.stdout.read() == "has cleared up\n"
-    assert worker.wait() == 128 + signal.SIGTERM
+    with subprocess.Popen([sys.executable, "-c", dedent(program)], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        for said in ("runs\n", "clears up\n"):
+            assert worker.stdout.readline() == said
+            worker.send_signal(signal.SIGTERM)
+        assert worker.stdout.read() == "has cleared up\n"
+        assert worker.wait() == 128 + signal.SIGTERM
