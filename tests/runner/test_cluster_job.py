@@ -22,8 +22,9 @@ from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.holder import Life
 from candle_hpo.record.log import read_events
 from candle_hpo.runner import cluster_job, jobs, submission
+from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
-from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, record_end_of_last_job
+from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, record_ends_of_jobs
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.liveness import job_has_ended, look
 from candle_hpo.runner.submission import submit_experiment
@@ -190,10 +191,10 @@ def test_a_submitter_that_died_leaves_a_job_that_is_found(opened: Experiment, fa
     assert seen.job is not None
     assert seen.job.slurm_state in ("PENDING", "RUNNING")
     with again.claim(job_has_ended(again)) as claim, pytest.raises(InputError, match="is job 6, which is RUNNING"):
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
     fake("squeue", squeue_that_shows(opened.paths.job_script, "6|CANCELLED"))
     with again.claim(job_has_ended(again)) as claim:
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
     ended = Experiment(opened.paths).history.jobs["6"].ended
     assert ended is not None
     assert ended.state == "CANCELLED"
@@ -204,7 +205,7 @@ def test_a_submission_of_which_nothing_came_is_recorded_as_that(opened: Experime
         claim.record.append([JobRequested(time.time(), MARK, "other")])
     asked = fake("squeue", squeue_that_shows(opened.paths.job_script, "6|RUNNING", mark="candle:fedcba9876543210"))
     with opened.claim(job_has_ended(opened)) as claim:
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
     assert "--clusters=other" in asked.read_text()
     *_, last = read_events(opened.paths.record)
     assert isinstance(last, JobRefused)
@@ -228,7 +229,7 @@ def test_the_end_of_a_job_that_was_killed_is_recorded_once(
     submit(opened)
     for _ in range(2):
         with opened.claim(job_has_ended(opened)) as claim:
-            record_end_of_last_job(claim)
+            record_ends_of_jobs(claim)
         job = Experiment(opened.paths).history.job
         assert job is not None
         assert job.ended is not None
@@ -243,7 +244,7 @@ def test_an_experiment_whose_job_has_not_ended_gets_no_other(opened: Experiment,
     fake("squeue", squeue_that_shows(opened.paths.job_script, f"7|{state}"))
     submit(opened)
     with opened.claim(job_has_ended(opened)) as claim, pytest.raises(InputError, match=f"is job 7, which is {state}; "):
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
     job = Experiment(opened.paths).history.job
     assert job is not None
     assert job.ended is None
@@ -254,7 +255,7 @@ def test_an_answer_that_is_none_ends_no_job(opened: Experiment, fake: Fake) -> N
     fake("squeue", r"printf 'Welcome to the cluster of the Universit\xe9\n'")
     submit(opened)
     with opened.claim(job_has_ended(opened)) as claim, pytest.raises(MachineError, match="there is no list of jobs"):
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
 
 
 def test_a_job_on_another_cluster_is_asked_for_and_cancelled_there(
@@ -431,7 +432,7 @@ def test_which_jobs_are_continued(
         return False
 
     monkeypatch.setattr(cluster_job, "continue_in_a_next_job", in_a_next_job)
-    signals = cluster_job._HeardSignals(JobClock("7", 86_400), is_continued=True)
+    signals = HeardSignals(JobClock("7", 86_400), is_continued=True)
     stop = None if reason is None else Stop(reason)
     if stop in (Stop(StopReason.JOB_CANCELLED), Stop(StopReason.PREEMPTED)):
         signals.heard.append(stop)
@@ -447,11 +448,11 @@ def test_which_jobs_are_continued(
 def test_a_warning_that_comes_early_is_a_preemptions_and_hands_on_what_continues(fake: Fake) -> None:
     asked = fake("squeue", queue_with("1:00:00"))
     for is_continued, heard in ((True, [Stop(StopReason.PREEMPTED)]), (False, [])):
-        signals = cluster_job._HeardSignals(JobClock("7", 3600), is_continued=is_continued)
+        signals = HeardSignals(JobClock("7", 3600), is_continued=is_continued)
         signals.hear(Stop(StopReason.WALLTIME))
         assert signals.heard == heard
         assert not asked.exists(), "a signal handler asks SLURM"
-    near = cluster_job._HeardSignals(JobClock("7", 100), is_continued=True)
+    near = HeardSignals(JobClock("7", 100), is_continued=True)
     near.hear(Stop(StopReason.WALLTIME))
     assert near.heard == []
     assert near.clock.deadline is not None

@@ -17,13 +17,19 @@ from candle_hpo.runner.liveness import look
 
 
 def cancel(experiment: str | None, console: Console) -> None:
-    """Cancel an experiment's job, or ask the process that runs it here to stop."""
+    """Cancel an experiment's jobs, or ask the process that runs it here to stop."""
     opened = Experiment.open(experiment)
     name, seen = opened.name, look(opened.paths, opened.history)
-    holder, job = seen.holder, seen.job
-    if job is not None and job.found is not None and job.found.state in (JobState.PENDING, JobState.RUNNING):
-        slurm.cancel(job.id)
-        show(console, f"{name}: job {job_text(job.id)} is cancelled; candle resume {name} continues it")
+    holder = seen.holder
+    found = [job.found for job in (*seen.others, seen.job) if job is not None and job.found is not None]
+    jobs = [job for job in found if job.state in (JobState.PENDING, JobState.RUNNING)]
+    if jobs:
+        jobs.sort(key=lambda job: job.state is JobState.RUNNING)  # none that waits is to take the place of another
+        for job in jobs:
+            slurm.cancel(job.id)
+        named = ", ".join(job_text(job.id) for job in jobs)
+        are = f"job {named} is" if len(jobs) == 1 else f"jobs {named} are"
+        show(console, f"{name}: {are} cancelled; candle resume {name} continues it")
         return
     if holder is None or not seen.is_held:
         raise InputError(f"{name} is not running; see candle status")

@@ -16,7 +16,7 @@ from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
-from candle_hpo.runner.jobs import record_end_of_last_job
+from candle_hpo.runner.jobs import record_ends_of_jobs
 from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import note_resumption, refuse_what_cannot_run
@@ -32,7 +32,7 @@ def resume(experiment: str | None, retry_failed: bool, console: Console) -> Exit
     """
     screen, opened = Screen(console), Experiment.open(experiment)
     with opened.claim(job_has_ended(opened), screen.say) as claim:
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
         screen.say(*_notes_on_changed_files(opened))
         return _resume_rest(claim, screen, retry_failed=retry_failed or opened.settings.retry_failed > 0)
 
@@ -65,7 +65,7 @@ def resume_with(request: InputFile, interpreter: Interpreter, screen: Screen) ->
     earlier = Experiment.open(request.settings.restart_from_exp)
     with earlier.claim(job_has_ended(earlier), screen.say) as claim:
         restart = plan_restart(request, interpreter.path, earlier)
-        record_end_of_last_job(claim)
+        record_ends_of_jobs(claim)
         if request.settings.dry_run:
             screen.say(*restart.notes, f"dry_run=1: {earlier.name} was not continued")
             return ExitStatus.ALL_WELL
@@ -112,6 +112,6 @@ def _resume_rest(claim: Claim, screen: Screen, *, retry_failed: bool) -> ExitSta
     on_cluster = uses_slurm(opened.settings)
     note_resumption(claim, on_cluster, screen.say)
     if on_cluster:
-        submit_experiment(claim, screen.say, retry_failed=retry_failed)
+        submit_experiment(claim, screen.say, retry_failed=retry_failed, jobs=opened.settings.jobs)
         return ExitStatus.ALL_WELL
     return run_here(claim, screen, retry_failed=retry_failed)

@@ -78,6 +78,7 @@ def submit_job(input_file: Path, overrides: Sequence[str], console: Console) -> 
         raise InputError(f"{input_file}: nothing is left to try: warm_start knows every point of this search space")
     if not on_cluster:
         useless = [name for name in _ONLY_ON_A_CLUSTER if getattr(settings, name)]
+        useless += ["jobs"] if settings.jobs > 1 else []
         screen.say(*([f"{', '.join(useless)}: no effect on this machine, only on a cluster"] if useless else []))
     if settings.dry_run:
         return _show_plan(request, total, first_sets(request.space, settings, earlier, 3), on_cluster, screen)
@@ -114,7 +115,7 @@ def _run_workflow(
     if on_cluster:
         try:
             with opened.claim(job_has_ended(opened)) as claim:
-                submit_experiment(claim, screen.say)
+                submit_experiment(claim, screen.say, jobs=request.settings.jobs)
         except NoAnswer:  # a job of it may come: nobody else gets the name of its folder
             point_last_experiment(here, paths)
             raise

@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model_script: str
     workflow: Literal["grid", "bayesian", "random"]
     nworkers: int = 1
+    jobs: int = 1
     worker_type: str | None = None
     trials_per_gpu: int = 1
     gpus_per_trial: int = 1
@@ -181,9 +182,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.fidelity is None else self.fidelity.levels(self.reduction_factor)
 
     @property
+    def workers_of_a_job(self) -> int:
+        """How many workers each of the jobs has on a cluster: as many in each, `nworkers` in all at least."""
+        return -(-self.nworkers // self.jobs)
+
+    @property
     def failure_policy(self) -> FailurePolicy:
         """What is attempted again, and when failures end the experiment."""
-        return FailurePolicy(self.retries, self.retry_failed, self.max_failures)
+        # Each of several jobs that ends interrupts what it runs: that is nobody's fault.
+        return FailurePolicy(self.retries + self.jobs - 1, self.retry_failed, self.max_failures)
 
 
 class InputFile(msgspec.Struct, frozen=True):

@@ -33,6 +33,9 @@ def check_consistency(control: Control, findings: Findings) -> None:
     if all(control.values.get(name, 1) != 1 for name in ("trials_per_gpu", "gpus_per_trial")):
         where = control.line_of("gpus_per_trial")
         findings.wrong(where, "trials_per_gpu shares a GPU, gpus_per_trial gives several to each trial; keep one")
+    jobs, workers = control.values.get("jobs", 1), control.values.get("nworkers", 1)
+    if isinstance(jobs, int) and isinstance(workers, int) and jobs > workers:
+        findings.wrong(control.line_of("jobs"), f"jobs={jobs} is more than nworkers={workers}: a job without a worker")
     least, most = control.values.get("min_steps", 1), control.values.get("max_steps")
     if _rule(control.values) and isinstance(least, int) and isinstance(most, int) and most <= least:
         wrong = f"is not more than min_steps={least}" if "min_steps" in control.values else "is a single step"

@@ -37,6 +37,12 @@ KEYWORDS = (
     ),
     Keyword("nworkers", values.whole_number(1), "trials at a time", also="ngpus"),
     Keyword(
+        "jobs",
+        values.whole_number(1),
+        "on a cluster: so many jobs share `nworkers`, and trials start with the first of them; see "
+        "[several jobs](slurm.md#several-jobs)",
+    ),
+    Keyword(
         "worker_type",
         values.worker_type,
         "what a worker has: `cpu`, or a type of GPU such as `k80`; on one machine, any type stands for the "

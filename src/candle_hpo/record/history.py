@@ -114,7 +114,7 @@ class History:
                 return
             case JobSubmitted():
                 self.jobs.pop(event.job, None)  # a number that the batch system has given again
-                self.jobs[event.job] = JobHistory(event.job, mark=event.mark)
+                self.jobs[event.job] = JobHistory(event.job, None, event.mark, len(self.campaigns))
                 self.unresolved = self.refused = None
                 return
             case JobRefused():

@@ -88,3 +88,4 @@ class JobHistory(NamedTuple):
     id: str
     ended: JobEnded | None = None
     mark: str = ""
+    campaigns_before: int = 0  # that had begun when it was submitted

@@ -30,6 +30,10 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _logger = logging.getLogger(__name__)
 
 
+class Held(InputError):
+    """Somebody else holds the experiment, and lives."""
+
+
 class ExperimentLock:
     """Holds an experiment from its making until `release`.
 
@@ -153,7 +157,7 @@ def _take(path: Path, holder: Holder, job_has_ended: Callable[[str], bool | None
         finally:
             succession.unlink(missing_ok=True)
             os.close(claim)
-    raise InputError(f"{path.parent.name} was taken by another process just now; look at candle status")
+    raise Held(f"{path.parent.name} was taken by another process just now; look at candle status")
 
 
 def _make(path: Path, holder: Holder) -> int | None:
@@ -222,7 +226,7 @@ def _refuse_if_alive(
         say(f"{name} is held by {holder}; waiting up to {LEASE_SECONDS:.0f} s for a sign of life from it ...")
         life = Life.ALIVE if _shows_life(path) else Life.DEAD
     if life is Life.ALIVE:
-        raise InputError(f"{name} is being run by {holder}; wait for it, or stop it with candle cancel")
+        raise Held(f"{name} is being run by {holder}; wait for it, or stop it with candle cancel")
 
 
 def _shows_life(path: Path) -> bool:

@@ -8,9 +8,10 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from candle_hpo.campaign import Campaign
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.sbatch_arguments import value_of
@@ -18,24 +19,30 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import EndBySlurm, end_by_slurm, job_id, seconds_of_signal
-from candle_hpo.engine.batch.slurm_text import workers_by_node
 from candle_hpo.engine.devices import GpuShare
+from candle_hpo.engine.pilot.guests import invite
 from candle_hpo.engine.pilot.parsl_workers import log_faults
 from candle_hpo.engine.pooled import PooledEngine
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
 from candle_hpo.record.events import JobEnd, JobEnded, JobSubmitted
 from candle_hpo.record.experiment import Claim, Experiment
-from candle_hpo.record.folder import StoredExperiment
-from candle_hpo.record.record import Record
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
+from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job
 from candle_hpo.runner.listener import Listener, Say
 from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
+from candle_hpo.runner.several_jobs import (
+    dismiss_others,
+    is_final,
+    run_as_one_of_several,
+    stopping_in_time,
+    workers_of_nodes,
+)
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.runner.submission import sbatch_arguments_of, site_of, submit_experiment
 from candle_hpo.script.surroundings import gpus_of_this_machine
@@ -71,27 +78,42 @@ def run_job(experiment: str, mark: str, retry_failed: bool, listener: Listener) 
     refuse_what_cannot_run(opened.paths, opened.stored)
     arguments = sbatch_arguments_of(opened.settings, site_of(opened.stored))
     clock = JobClock(job, opened.settings.walltime, seconds_of_signal(value_of(arguments, "--signal")))
-    signals = _HeardSignals(clock, is_continued=opened.settings.auto_resubmit)
+    signals = HeardSignals(clock, is_continued=opened.settings.auto_resubmit)
+    lead = partial(_lead, job, mark, signals, retry_failed, listener)
     with calling_on_signals(signals.hear, _SIGNALS):
+        if opened.settings.jobs > 1:
+            clock.ask()
+            return run_as_one_of_several(opened, job, signals, lead, listener.say)
         # Whoever has submitted this job holds the experiment until SLURM has answered, and the job is recorded.
         patience = slurm.ANSWER_SECONDS + FINDING_SECONDS + _RECORDING_SECONDS
         with opened.claim(job_has_ended(opened), job=job, patience=patience) as claim:
-            record, history = claim.record, claim.record.history
-            if job not in history.jobs:  # whoever has submitted it died before that was recorded
-                record.append([JobSubmitted(time.time(), job, mark=mark)])
-            completed_before = history.counts[Status.COMPLETED]
-            is_requeued = history.campaign is not None and history.campaign.job == job  # requeued
-            retry_failed = retry_failed and not is_requeued
-            clock.ask()
-            stop = _run_campaign(job, opened.paths, opened.stored, record, signals, retry_failed, listener)
-            status = conclude(history, opened.stored, opened.paths, stop, listener)
-            completed = history.counts[Status.COMPLETED] - completed_before
-            if not _may_run_again(claim, job, stop, completed, signals, listener.say):
-                record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
+            return lead(claim)
+
+
+def _lead(
+    job: str, mark: str, signals: HeardSignals, retry_failed: bool, listener: Listener, claim: Claim
+) -> ExitStatus:
+    """Run the campaign in this job, and let another one continue where that is to be."""
+    opened, record, history = claim.experiment, claim.record, claim.record.history
+    if job not in history.jobs:  # whoever has submitted it died before that was recorded
+        record.append([JobSubmitted(time.time(), job, mark=mark)])
+    completed_before = history.counts[Status.COMPLETED]
+    # Once for all jobs that were submitted together, and requeued.
+    has_begun = history.campaign is not None and (
+        history.campaign.job == job or len(history.campaigns) > history.jobs[job].campaigns_before
+    )
+    signals.clock.ask()
+    stop = _run_campaign(job, claim, signals, retry_failed and not has_begun, listener)
+    status = conclude(history, opened.stored, opened.paths, stop, listener)
+    completed = history.counts[Status.COMPLETED] - completed_before
+    if not _may_run_again(claim, job, stop, completed, signals, listener.say):
+        record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
+    if opened.settings.jobs > 1 and is_final(stop):
+        dismiss_others(claim, listener.say)
     return status
 
 
-def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, signals: _HeardSignals, say: Say) -> bool:
+def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, signals: HeardSignals, say: Say) -> bool:
     """Let another job continue, where that is to be and there is reason to; return whether this very job may do so.
 
     That is so where it waits in the queue again, and where it is ended from outside: SLURM may requeue it.
@@ -113,7 +135,7 @@ def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, si
     )
 
 
-def _end_from_outside(job: str, signals: _HeardSignals) -> tuple[bool, EndBySlurm | None]:
+def _end_from_outside(job: str, signals: HeardSignals) -> tuple[bool, EndBySlurm | None]:
     """Return whether somebody has cancelled the job, and else why SLURM ends it, if it does."""
     if Stop(StopReason.JOB_CANCELLED) not in signals.heard:
         return False, None
@@ -132,52 +154,15 @@ def _end_of_standard_error() -> str:
         return ""
 
 
-class _HeardSignals:
-    """What signals have asked of the job, before there is a campaign and after it too.
-
-    SLURM's warning alone stops nothing: the clock does, and asks SLURM then. But one that comes early is that of a
-    preemption, and a job that `is_continued` hands on at once: later there may be no time for it.
-    """
-
-    def __init__(self, clock: JobClock, *, is_continued: bool) -> None:
-        self.heard: list[Stop] = []
-        self.clock, self._is_continued = clock, is_continued
-        self._campaign: Campaign | None = None
-
-    def hear(self, stop: Stop) -> None:
-        """Remember a reason to stop, and let it be news; called by signal handlers."""
-        if stop.reason is StopReason.WALLTIME:
-            if not self._is_continued or self.clock.is_near:
-                self.clock.warn()
-                return
-            stop = Stop(StopReason.PREEMPTED)
-        self.heard.append(stop)
-        if self._campaign is not None:
-            self._campaign.stop(stop)
-
-    def hand_to(self, campaign: Campaign) -> None:
-        """Let a campaign know what was heard before it, and what will be."""
-        self._campaign = campaign
-        for stop in self.heard:
-            campaign.stop(stop)
-
-
-def _run_campaign(
-    job: str,
-    paths: ExperimentPaths,
-    stored: StoredExperiment,
-    record: Record,
-    signals: _HeardSignals,
-    retry_failed: bool,
-    listener: Listener,
-) -> Stop | None:
+def _run_campaign(job: str, claim: Claim, signals: HeardSignals, retry_failed: bool, listener: Listener) -> Stop | None:
     """Run the campaign on the workers of this job; return why it stopped before its end, if it did."""
     from candle_hpo.engine.pilot.pool import ClusterPool  # only a job needs Parsl
     from candle_hpo.engine.pilot.worker import cluster_runner
 
+    paths, stored, record = claim.experiment.paths, claim.experiment.stored, claim.record
     settings, site = stored.settings, site_of(stored).site
-    names = slurm.node_names(os.environ["SLURM_JOB_NODELIST"])
-    nodes = dict(zip(names, workers_by_node(os.environ["SLURM_TASKS_PER_NODE"]), strict=True))
+    nodes = workers_of_nodes()
+    guests = (settings.jobs - 1) * settings.workers_of_a_job
     listener.say(f"Job {job}: {count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}")
     model = model_command(
         settings,
@@ -190,7 +175,8 @@ def _run_campaign(
     )
     has_gpu = site.worker_type(settings.worker_type).gpu is not None
     gpus = GpuShare(settings.trials_per_gpu, settings.gpus_per_trial) if has_gpu else None
-    pool = ClusterPool(_workers_folder(paths), nodes)
+    folder = _workers_folder(paths)
+    pool = ClusterPool(folder, nodes, guests)
     try:
         engine = PooledEngine(
             pool,
@@ -201,17 +187,20 @@ def _run_campaign(
             collect=collector(paths, settings.objective.name),
             job=job,
             gpus=_gpus_here(),
-            clock=signals.clock,
-            nodes=len(nodes),
+            clock=None if guests else signals.clock,  # with others, places remain when this job ends
+            nodes=len(nodes) * settings.jobs,
             withhold=pool.withhold,
             workers_on=pool.workers_on,
         )
         pool.start_workers(engine.announce, engine.report)
+        if guests:
+            invite(folder, job, pool.contact)
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
             campaign = campaign_of(search, settings, engine, record, progress, retry_failed)
             signals.hand_to(campaign)
-            return campaign.run()
+            with stopping_in_time(signals) if guests else nullcontext():
+                return campaign.run()
     finally:
         pool.shutdown()
 

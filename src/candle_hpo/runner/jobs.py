@@ -158,15 +158,15 @@ def _resolve(claim: Claim) -> str | None:
     return None if found.has_ended else found.id
 
 
-def record_end_of_last_job(claim: Claim) -> None:
-    """Record that the last job of an experiment has ended, where that is not known yet.
+def record_ends_of_jobs(claim: Claim) -> None:
+    """Record that the last jobs of an experiment have ended, where that is not known yet.
 
-    Raises `InputError` where it waits in the queue or is not over, `MachineError` where SLURM does not answer.
+    Raises `InputError` where one waits in the queue or is not over, `MachineError` where SLURM does not answer.
     """
     opened = claim.experiment
     _resolve(claim)
-    job = look(opened.paths, opened.history).job
-    if job is not None and job.ended is None:
+    seen = look(opened.paths, opened.history)
+    for job in (each for each in (seen.job, *seen.others) if each is not None and each.ended is None):
         if not job.is_over:
             raise InputError(
                 f"{opened.name} is job {job_text(job.id)}, which is {job.slurm_state}; wait for it, or stop it with "

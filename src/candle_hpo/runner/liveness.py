@@ -20,6 +20,8 @@ from candle_hpo.record.lock import LEASE_SECONDS, quiet_seconds
 from candle_hpo.report.summary import stop_text
 from candle_hpo.report.words import count, duration, location
 
+_MOST_JOBS = 4  # of those that are named
+
 CAMPAIGN_DIED = "its campaign died"  # why a trial that it ran has ended
 
 
@@ -63,11 +65,16 @@ class LastJob(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """What can be seen of an experiment besides its record; `life` is that of the holder, if there is one."""
+    """What can be seen of an experiment besides its record; `life` is that of the holder, if there is one.
+
+    `job` is the one that counts, where there are several: the one that leads, or else may soon; `others` are those
+    besides of whose end the record knows nothing.
+    """
 
     holder: Holder | None
     life: Life | None
     job: LastJob | None
+    others: tuple[LastJob, ...] = ()
 
     @property
     def is_held(self) -> bool:
@@ -100,14 +107,15 @@ def _is_yet_to_run(job: LastJob, campaign: CampaignStarted | None) -> bool:
 
 
 def look(paths: ExperimentPaths, history: History) -> Sighting:
-    """Look at an experiment's lock and its last job; SLURM is asked once, and only of a job that may still run it.
+    """Look at an experiment's lock and its jobs; SLURM is asked once, and only of jobs that may still run it.
 
     Raises `MachineError` where SLURM does not answer, or the lock cannot be read.
     """
-    job, holder = history.job, read_holder(paths.lock)
+    last, holder = history.job, read_holder(paths.lock)
     if history.unresolved is not None and (submitted := marked_job(paths, history)) is not None:
-        job = JobHistory(submitted.id, mark=history.unresolved.mark)
-    asked = {} if job is None or job.ended else {job.id: job.mark}
+        last = JobHistory(submitted.id, mark=history.unresolved.mark)
+    jobs = {each.id: each for each in (*history.jobs.values(), last) if each is not None and not each.ended}
+    asked = {each.id: each.mark for each in jobs.values()}
     if holder is not None and holder.job:
         asked.setdefault(holder.job, _mark_of(holder.job, history))
     answer = slurm.find_jobs(list(asked)) if asked else []
@@ -120,7 +128,25 @@ def look(paths: ExperimentPaths, history: History) -> Sighting:
     life = None if holder is None else life_of(holder, has_ended)
     if holder is not None and holder.job and life is Life.UNKNOWN and quiet_seconds(paths.lock) > LEASE_SECONDS:
         life = Life.DEAD  # neither SLURM nor its lock knows of it
-    return Sighting(holder, life, None if job is None else LastJob(job.id, found.get(job.id), job.ended))
+    if last is not None:
+        jobs.setdefault(last.id, last)
+    return Sighting(
+        holder, life, *_by_weight([LastJob(each.id, found.get(each.id), each.ended) for each in jobs.values()], history)
+    )
+
+
+def _by_weight(jobs: list[LastJob], history: History) -> tuple[LastJob | None, tuple[LastJob, ...]]:
+    """Return the job that counts, and the others: one that leads, or runs, or waits comes first, and else the last."""
+    leader = history.campaign.job if history.campaign is not None and history.stopped is None else ""
+    waits = (JobState.PENDING, JobState.ENDED)
+
+    def weight(place: int) -> tuple[bool, bool, bool, int]:
+        job = jobs[place]
+        runs = job.found is not None and job.found.state not in waits
+        return not job.is_over, job.id == leader, runs, place
+
+    order = sorted(range(len(jobs)), key=weight, reverse=True)
+    return (jobs[order[0]] if order else None), tuple(jobs[place] for place in sorted(order[1:]))
 
 
 def marked_job(paths: ExperimentPaths, history: History) -> Job | None:
@@ -213,7 +239,7 @@ def _text(now: Liveness, paths: ExperimentPaths, history: History, seen: Sightin
             start = f", expected to start at {job.found.start}" if job.found.start not in ("", "N/A") else ""
             reason = "" if job.found.reason in ("", "None") else f" ({job.found.reason})"
             held = f"; it is held until {release_command(job.id)}" if job.found.is_held else ""
-            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}{held}"
+            return f"Waiting in the queue as job {job_text(job.id)}{reason}{start}{held}{_others_text(seen)}"
         case Liveness.STARTING if job is not None and job.found is not None and not job.is_over:
             return f"Job {job_text(job.id)} is starting its workers on {job.found.nodes}"
         case Liveness.DONE if stopped is not None:
@@ -256,6 +282,7 @@ def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen:
         where = f"job {job_text(job.id)} on {job.found.nodes}, {left}"
         if job.found.slurm_state in ("SUSPENDED", "STOPPED"):
             return f"SLURM has suspended {where}; it continues when SLURM resumes it"
+        where += _others_text(seen)
         if history.places > 0:
             return f"Running since {since} as {where}"
         if history.lacking:
@@ -267,6 +294,22 @@ def _running(name: str, campaign: CampaignStarted, paths: ExperimentPaths, seen:
     if quiet < LEASE_SECONDS:
         return running
     return f"{running}; no sign of life from it for {duration(quiet)}, candle resume {name} finds out"
+
+
+def _others_text(seen: Sighting) -> str:
+    """Return what the other jobs do, where there are some that are not over."""
+    there = [job.found for job in seen.others if job.found is not None and not job.is_over]
+    joined = [job for job in there if job.state is not JobState.PENDING]
+    waiting = [job for job in there if job.state is JobState.PENDING]
+    text = ""
+    if joined:
+        text += f"; with it {', '.join(f'job {job_text(job.id)} on {job.nodes}' for job in joined[:_MOST_JOBS])}"
+        text += f" and {len(joined) - _MOST_JOBS} more" if len(joined) > _MOST_JOBS else ""
+    if waiting:
+        reasons = dict.fromkeys(job.reason for job in waiting if job.reason not in ("", "None"))
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        text += f"; {count(len(waiting), 'job')} more in the queue{why}"
+    return text
 
 
 def _clock(seconds: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from candle_hpo.core.errors import InputError
+from msgspec.structs import replace
+
+from candle_hpo.core.errors import InputError, MachineError
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.sbatch_arguments import SbatchArgument, SbatchArgumentError, sbatch_arguments, value_of
@@ -33,6 +35,7 @@ def job_script_of(
     """Return the job script of an experiment on its site. Raises `InputError` for what the site lacks."""
     worker = chosen.site.worker_type(settings.worker_type)
     arguments = sbatch_arguments_of(settings, chosen)
+    settings = replace(settings, nworkers=settings.workers_of_a_job)
     allocation = Allocation(settings.nworkers)
     if worker.gpu is not None:
         partition = value_of(arguments, "--partition") or settings.queue or worker.partition
@@ -66,19 +69,28 @@ def clusters_of(settings: Settings, chosen: ChosenSite) -> str:
     return named or environment.get("SBATCH_CLUSTERS") or environment.get("SLURM_CLUSTERS") or ""
 
 
-def submit_experiment(claim: Claim, say: Say, *, retry_failed: bool = False, patience: float = FINDING_SECONDS) -> None:
-    """Submit a job for an experiment; with `retry_failed`, trials that failed in an earlier one are attempted again.
+def submit_experiment(
+    claim: Claim, say: Say, *, retry_failed: bool = False, patience: float = FINDING_SECONDS, jobs: int = 1
+) -> None:
+    """Submit jobs for an experiment; with `retry_failed`, trials that failed in an earlier one are attempted again.
 
-    Raises `MachineError`, or `NoAnswer`, as `submit_job` does.
+    Raises `MachineError`, or `NoAnswer`, as `submit_job` does, for the first; with fewer than all, it runs, too.
     """
     paths, settings, chosen = claim.experiment.paths, claim.experiment.settings, site_of(claim.experiment.stored)
-    submit_job(
-        claim,
-        lambda mark: job_script_of(paths, settings, chosen, mark, say, retry_failed=retry_failed),
-        clusters_of(settings, chosen),
-        say,
-        patience,
-    )
+    for number in range(jobs):
+        try:
+            submit_job(
+                claim,
+                lambda mark: job_script_of(paths, settings, chosen, mark, say, retry_failed=retry_failed),
+                clusters_of(settings, chosen),
+                say,
+                patience,
+            )
+        except MachineError as error:
+            if number == 0:
+                raise
+            say(f"{number} of {jobs} jobs were submitted, and run all trials; no more, for: {error}")
+            return
 
 
 def sbatch_arguments_of(settings: Settings, chosen: ChosenSite) -> list[SbatchArgument]:

@@ -51,7 +51,13 @@ class RunningStep(Protocol):
         """Wait for its end."""
 
 
+GUEST = "@"  # between the name of another job's manager and that job
 StartStep = Callable[[str, str, int], RunningStep]  # takes the node, the manager's name, the number of its workers
+
+
+def node_of(manager: str) -> str:
+    """Return the name of a manager's node."""
+    return manager.partition(GUEST)[0].rpartition(".")[0]
 
 
 class _Node:
@@ -137,11 +143,15 @@ class NodesOfJob:
         self._places, self._lacking = 0, ()  # type: int, tuple[str, ...]
         self._announced = self._last_there = now
         self._held: set[str] = set()
+        self._guests: dict[str, int] = {}  # managers of other jobs, and their workers
+        self._excluded: set[str] = set()
 
     def look(self, connected: Mapping[str, Connected], now: float) -> list[str]:
         """Act on which managers are connected; return those that are to be handed nothing more."""
         for node in self._nodes.values():
             node.look(connected, now)
+        guests = {name: each for name, each in connected.items() if GUEST in name}
+        self._guests = {name: each.workers for name, each in guests.items() if node_of(name) not in self._excluded}
         self._report(now)
         if self._places or any(each.tasks for each in connected.values()):
             self._last_there = now
@@ -150,22 +160,27 @@ class NodesOfJob:
             self._last_there = now
         # One that a node starts when it wakes, of an earlier try, is not the node's either.
         usable = {node.manager for node in self._nodes.values() if node.step is not None and not node.is_excluded}
+        usable.update(self._guests)
         held = [name for name in connected if name not in usable and name not in self._held]
         self._held.update(held)
         return held
 
     def exclude(self, name: str) -> None:
         """Let a node have no more trials."""
+        self._excluded.add(name)
         if name in self._nodes:
             self._nodes[name].exclude()
 
     def places(self) -> dict[str, int]:
         """Return how many places each node has now, as was announced or will be."""
-        return {node.name: node.places for node in self._nodes.values()}
+        places = {node.name: node.places for node in self._nodes.values()}
+        for name, workers in self._guests.items():
+            places[node_of(name)] = places.get(node_of(name), 0) + workers
+        return places
 
     def cause_of(self, manager: str) -> str:
         """Return why a manager has ended, as far as that is known."""
-        node = self._nodes.get(manager.rpartition(".")[0])
+        node = self._nodes.get(node_of(manager))
         return node.cause if node is not None and node.manager == manager else ""
 
     @property
@@ -179,7 +194,7 @@ class NodesOfJob:
         return [node.step for node in self._nodes.values() if node.step is not None]
 
     def _report(self, now: float) -> None:
-        places = sum(node.places for node in self._nodes.values())
+        places = sum(self.places().values())
         lacking = self._reasons()
         is_due = now - self._announced > _SAY_AGAIN_SECONDS
         if places != self._places or (lacking != self._lacking and is_due):

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import psutil
 
 from candle_hpo.core.errors import MachineError
@@ -32,6 +33,7 @@ from candle_hpo.user_environment import is_found_by_pythonpath, only_this_enviro
 _HEARTBEAT_SECONDS = 5
 LOST_AFTER_SECONDS = 30  # without a heartbeat, a manager is lost and its trials are attempted on others
 _ENDS_AFTER_SECONDS = 25  # without an answer, a manager ends, its trials with it: before they are attempted on others
+_POLL_MILLISECONDS = 10  # on the way of every trial to its worker and back
 _ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to answer
 
 WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
@@ -54,6 +56,41 @@ class Connected(NamedTuple):
 
     workers: int
     tasks: int
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """What a manager needs to find the campaign: addresses, a port, and the folders for its keys and for its log.
+
+    The keys are files that the user alone can read.
+    """
+
+    addresses: tuple[str, ...]
+    port: int
+    keys: str
+    logs: str
+
+    def manager(self, name: str, workers: int, seconds: float | None = None) -> list[str]:
+        """Return the command of a manager with so many workers; its name is to be its own among all that there were.
+
+        After so many seconds, it takes nothing more, and ends when it has nothing left.
+        """
+        options = {
+            "--uid": name,
+            "--block_id": name,
+            "--max_workers_per_node": workers,
+            "--addresses": ",".join(self.addresses),
+            "--port": self.port,
+            "--cert_dir": self.keys,
+            "--logdir": self.logs,
+            "--hb_period": _HEARTBEAT_SECONDS,
+            "--hb_threshold": _ENDS_AFTER_SECONDS,
+            "--poll": _POLL_MILLISECONDS,
+            "--cores_per_worker": 1e-6,  # the number of workers is ours to say, not derived from the cores
+            "--mem_per_worker": None,
+            "--drain_period": None if seconds is None else max(1, int(seconds)),
+            "--cpu-affinity": "none",
+        }
+        return [*_program(WORKER_POOL), *(f"{option}={value}" for option, value in options.items())]
 
 
 class ParslWorkers:
@@ -79,7 +116,7 @@ class ParslWorkers:
             encrypted=True,
             heartbeat_period=_HEARTBEAT_SECONDS,
             heartbeat_threshold=LOST_AFTER_SECONDS,
-            poll_period=10,  # milliseconds, on the way of every trial to its worker and back
+            poll_period=_POLL_MILLISECONDS,
             interchange_launch_cmd=_program(INTERCHANGE),
         )
         self._executor.run_dir = str(folder)
@@ -95,29 +132,17 @@ class ParslWorkers:
         future: Future[Any] = self._executor.submit(function, {}, *args)
         return future
 
-    def manager(self, name: str, workers: int) -> list[str]:
-        """Return the command of a manager with so many workers; its name is to be its own among all that there were."""
+    @property
+    def contact(self) -> Contact:
+        """How managers reach it."""
         executor = self._executor
-        options = {
-            "--uid": name,
-            "--block_id": name,
-            "--max_workers_per_node": workers,
-            "--addresses": ",".join(self.addresses),
-            "--port": executor.worker_port,
-            "--cert_dir": executor.cert_dir,
-            "--logdir": executor.logdir,
-            "--hb_period": _HEARTBEAT_SECONDS,
-            "--hb_threshold": _ENDS_AFTER_SECONDS,
-            "--poll": executor.poll_period,
-            "--cores_per_worker": 1e-6,  # the number of workers is ours to say, not derived from the cores
-            "--mem_per_worker": None,
-            "--drain_period": None,
-            "--cpu-affinity": "none",
-        }
-        return [*_program(WORKER_POOL), *(f"{option}={value}" for option, value in options.items())]
+        return Contact(self.addresses, executor.worker_port, str(executor.cert_dir), str(executor.logdir))
 
     def connected(self) -> dict[str, Connected]:
-        """Return the managers that are connected, by their names. Raises `MachineError` where none can be any more."""
+        """Return the managers that are connected and take tasks, by their names.
+
+        Raises `MachineError` where none can be any more.
+        """
         program = self._executor.interchange_proc
         if program is None or program.poll() is not None:
             status = "" if program is None else f" ({program.returncode})"
@@ -127,6 +152,7 @@ class ParslWorkers:
         return {
             each["manager"]: Connected(each["worker_count"], each["tasks"])
             for each in self._ask_interchange("MANAGERS")
+            if not each["draining"]
         }
 
     def hand_no_more_to(self, manager: str) -> None:

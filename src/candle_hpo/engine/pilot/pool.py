@@ -18,7 +18,7 @@ from candle_hpo.core.trial import Attempt, Report
 from candle_hpo.engine.channel import PORTS, Address, CampaignEnd
 from candle_hpo.engine.open_files import allow_connections
 from candle_hpo.engine.pilot.managers import Announce, Managers
-from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, ParslWorkers, log_faults
+from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, Contact, ParslWorkers, log_faults
 from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
 from candle_hpo.engine.pilot.worker import NotHere, WorkerStopped, call_on_worker
 
@@ -28,8 +28,8 @@ _PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds in which a worker that is to have 
 class ClusterPool(Executor):
     """Runs functions on the workers of this job, once there are some. `stop` for all gives up on what runs, at once."""
 
-    def __init__(self, folder: Path, workers_of_nodes: Mapping[str, int]) -> None:
-        """Prepare for so many workers on each node.
+    def __init__(self, folder: Path, workers_of_nodes: Mapping[str, int], guests: int = 0) -> None:
+        """Prepare for so many workers on each node, and for so many `guests`: workers of other jobs that join.
 
         `folder` is for files and keys: the user's own, shared by all nodes, and empty.
         """
@@ -38,13 +38,18 @@ class ClusterPool(Executor):
         self._folder, self._workers_of_nodes = folder, workers_of_nodes
         self._managers: Managers | None = None
         self._files = soft_limit_of_files()
-        allow_connections(sum(workers_of_nodes.values()))  # not for the workers and their models
-        self._workers = ParslWorkers(folder, PORTS, are_all_here=len(workers_of_nodes) == 1)
+        allow_connections(sum(workers_of_nodes.values()) + guests)  # not for the workers and their models
+        self._workers = ParslWorkers(folder, PORTS, are_all_here=len(workers_of_nodes) == 1 and not guests)
         try:
             self._channel = CampaignEnd(self._workers.addresses)
         except BaseException:
             self._workers.end()
             raise
+
+    @property
+    def contact(self) -> Contact:
+        """Where managers of other jobs reach it."""
+        return self._workers.contact
 
     @property
     def channel(self) -> Address:
@@ -65,7 +70,7 @@ class ClusterPool(Executor):
         )
 
     def _start_step(self, node: str, manager: str, workers: int) -> Step:
-        return Step(node, self._workers.manager(manager, workers), self._folder / f"{manager}.err", self._files)
+        return Step(node, self.contact.manager(manager, workers), self._folder / f"{manager}.err", self._files)
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a free worker. Raises `RuntimeError` when there will never be one again."""
@@ -129,11 +134,12 @@ class ClusterPool(Executor):
 
     def workers_on(self, node: str) -> int:
         """Return how many workers a node has, or is to have."""
-        return self._workers_of_nodes.get(node, 0)
+        there = self._managers.places() if self._managers is not None else {}
+        return max(self._workers_of_nodes.get(node, 0), there.get(node, 0))
 
     def exclude(self, where: str) -> None:
         """Hand nothing to a node any more; a worker is withheld for ever."""
-        if self._managers is not None and where in self._workers_of_nodes:
+        if self._managers is not None and ":" not in where:
             self._managers.exclude(where)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002

@@ -162,7 +162,7 @@ class _WorkerProcess:
         Where no channel can be made, it runs without. It is made here, for it would not survive a fork.
         """
         try:
-            self._channel = self._channel or WorkerEnd(campaign, str(place))
+            self._channel = self._channel or WorkerEnd(campaign, f"{place} {os.environ.get('SLURM_JOB_ID', '')}")
         except Exception as error:  # no threads, no sockets: whatever ZeroMQ says of it
             _logger.warning("%s cannot be reached while it runs %s: %s", place, attempt.name, error)
             return nullcontext()

@@ -1,0 +1,101 @@
+"""Workers of a job that join a campaign which another job runs: where they find it, and their managers.
+
+The campaign's job leaves its contact in the folder for its files and keys. Whoever joins starts a manager on each of
+its own nodes, in its own steps, as the campaign's job does on its own; from there on, the campaign's engine has them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from candle_hpo.core.news import PlacesChanged, StopAsked
+from candle_hpo.engine.pilot.managers import GUEST, Managers
+from candle_hpo.engine.pilot.parsl_workers import Connected, Contact
+from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
+
+_CONTACT, _GUESTS = "contact.json", "*.guest"
+
+_logger = logging.getLogger(__name__)
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """The contact of the campaign that runs in a job."""
+
+    job: str
+    contact: Contact
+
+
+def invite(folder: Path, job: str, contact: Contact) -> None:
+    """Let the workers of other jobs join, from this folder, which only the user can read. Raises `OSError`."""
+    aside = folder / f"{_CONTACT}.new"
+    aside.write_bytes(msgspec.json.encode(Invitation(job, contact)))
+    aside.replace(folder / _CONTACT)
+
+
+def invitations(experiment: Path) -> dict[Path, Invitation]:
+    """Return the invitations that lie in an experiment's folder, by their files; one that is just going is none."""
+    found: dict[Path, Invitation] = {}
+    for file in experiment.glob(f"workers_*/{_CONTACT}"):
+        with suppress(OSError, msgspec.MsgspecError):
+            found[file] = msgspec.json.decode(file.read_bytes(), type=Invitation)
+    return found
+
+
+def guests(experiment: Path) -> set[str]:
+    """Return the jobs that have joined a campaign of an experiment, and not left it yet."""
+    return {file.stem for file in experiment.glob(f"workers_*/{_GUESTS}")}
+
+
+class Guests:
+    """The managers on the nodes of this job, with the campaign that has invited them, until `leave`."""
+
+    def __init__(
+        self,
+        invitation: Path,
+        contact: Contact,
+        job: str,
+        workers_of_nodes: Mapping[str, int],
+        seconds_left: Callable[[], float | None],
+    ) -> None:
+        """Start them; they take trials for so many seconds from then on. Raises `OSError` where it is withdrawn."""
+        self._folder, self._contact, self._job = invitation.parent, contact, job
+        self._seconds_left = seconds_left
+        self._steps: dict[str, tuple[Step, int]] = {}  # by the names of their managers
+        self._files = soft_limit_of_files()
+        self._sign = self._folder / f"{job}{_GUESTS[1:]}"
+        self._sign.touch()
+        self._managers = Managers(workers_of_nodes, self._start, self._running, lambda _: None, _log)
+
+    def _start(self, node: str, manager: str, workers: int) -> Step:
+        name = f"{manager}{GUEST}{self._job}"
+        seconds = self._seconds_left()
+        if seconds is not None and seconds <= 0:
+            raise OSError("the time of its job is nearly over")
+        command = self._contact.manager(name, workers, seconds)
+        step = Step(node, command, self._folder / f"{name}.err", self._files)
+        self._steps[manager] = step, workers
+        return step
+
+    def _running(self) -> dict[str, Connected]:
+        """Return the managers that run: whether they are connected, only the campaign knows; else they end."""
+        return {name: Connected(workers, 0) for name, (step, workers) in self._steps.items() if step.status is None}
+
+    @property
+    def have_gone(self) -> bool:
+        """Whether none runs any more, and none will."""
+        seconds = self._seconds_left()
+        return seconds is not None and seconds <= 0 and not self._running()
+
+    def leave(self) -> None:
+        """End them, with what they run."""
+        self._managers.end()
+        self._sign.unlink(missing_ok=True)
+
+
+def _log(news: PlacesChanged | StopAsked) -> None:
+    _logger.info("%s", news)

@@ -1,0 +1,191 @@
+"""An experiment in several jobs: the first that starts leads, each later one joins with its workers.
+
+Who leads has the claim, as ever. The others look at its lock, and at the invitation that it leaves in the experiment's
+folder; they try to claim when the lock is gone, or gives no sign of life.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.core.paths import ExperimentPaths
+from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.engine.batch import slurm
+from candle_hpo.engine.batch.job_text import JobState, job_text
+from candle_hpo.engine.batch.slurm_text import workers_by_node
+from candle_hpo.engine.pilot.guests import Guests, guests, invitations
+from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS
+from candle_hpo.record.events import JobEnd, JobEnded
+from candle_hpo.record.experiment import Claim, Experiment
+from candle_hpo.record.holder import read_holder
+from candle_hpo.record.lock import SIGN_SECONDS, Held
+from candle_hpo.report.words import count
+from candle_hpo.runner.heard_signals import HeardSignals
+from candle_hpo.runner.listener import Say
+from candle_hpo.runner.liveness import job_has_ended
+
+_LOOK_SECONDS = 1.0
+_SILENT_SECONDS = 3 * SIGN_SECONDS  # without a sign of life of the leader, after which the batch system is asked
+_NO_MORE_TRIALS_SECONDS = 30.0  # before the end of a job, in which no trial is started on its workers
+
+# With these, one leader stops, and another continues. Any other reason ends the experiment for all its jobs.
+_OF_ONE_JOB = (StopReason.WALLTIME, StopReason.PREEMPTED, StopReason.JOB_CANCELLED, StopReason.NO_WORKERS)
+
+_logger = logging.getLogger(__name__)
+
+
+def workers_of_nodes() -> dict[str, int]:
+    """Return the nodes of this job, with the number of their workers."""
+    names = slurm.node_names(os.environ["SLURM_JOB_NODELIST"])
+    return dict(zip(names, workers_by_node(os.environ["SLURM_TASKS_PER_NODE"]), strict=True))
+
+
+def is_final(stop: Stop | None) -> bool:
+    """Return whether a campaign that stopped so leaves nothing to the other jobs."""
+    return stop is None or stop.reason not in _OF_ONE_JOB
+
+
+def run_as_one_of_several(
+    opened: Experiment, job: str, signals: HeardSignals, lead: Callable[[Claim], ExitStatus], say: Say
+) -> ExitStatus:
+    """Lead if nobody does, else join whoever does, until there is nothing left, or this job has to end."""
+    leader = _Leader(opened.paths)
+    while not (signals.heard or _is_over(signals)):
+        if leader.may_be_gone():
+            with suppress(Held), opened.claim(job_has_ended(opened), job=job) as claim:
+                if _is_done(claim, job):
+                    say(f"Job {job_text(job)}: nothing is left to do")
+                    return ExitStatus.ALL_WELL
+                _wait_for_guests_of_others(opened.paths, job)
+                return lead(claim)
+            leader.is_there()
+        if found := leader.invitation():
+            _join(found, opened.paths, job, signals, leader, say)
+        else:
+            time.sleep(_LOOK_SECONDS)
+    return ExitStatus.ALL_WELL
+
+
+def _is_over(signals: HeardSignals) -> bool:
+    deadline = signals.clock.deadline
+    return deadline is not None and time.monotonic() >= deadline and not signals.clock.renew()
+
+
+def _is_done(claim: Claim, job: str) -> bool:
+    """Return whether the campaign has ended, for good, since this job was submitted."""
+    history = claim.record.history
+    known = history.jobs.get(job)
+    has_run = known is not None and len(history.campaigns) > known.campaigns_before
+    return has_run and history.stopped is not None and is_final(history.stopped.stop)
+
+
+class _Leader:
+    """What the other jobs see of the one that leads: its lock, and its invitation."""
+
+    def __init__(self, paths: ExperimentPaths) -> None:
+        self._paths = paths
+        self._seen: tuple[int, int] | None = None  # file of the lock, and its last sign of life
+        self._since = time.monotonic()
+
+    def may_be_gone(self) -> bool:
+        """Return whether nobody holds the lock, or its holder has given no sign of life for a while."""
+        try:
+            with self._paths.lock.open("rb") as file:  # opened, since NFS answers from its memory otherwise
+                status = os.fstat(file.fileno())
+        except FileNotFoundError:
+            return True
+        seen = status.st_ino, status.st_mtime_ns
+        if seen != self._seen:
+            self._seen = seen
+            self.is_there()
+        return time.monotonic() - self._since > _SILENT_SECONDS
+
+    def is_there(self) -> None:
+        """Wait again for signs of life: it was asked for, and lives."""
+        self._since = time.monotonic()
+
+    def invitation(self) -> Path | None:
+        """Return the file by which the job that holds the lock invites others; None while it does not."""
+        with suppress(MachineError):
+            holder = read_holder(self._paths.lock)
+            if holder is not None and holder.job:
+                found = invitations(self._paths.root)
+                return next((file for file, each in found.items() if each.job == holder.job), None)
+        return None
+
+
+def _join(invitation: Path, paths: ExperimentPaths, job: str, signals: HeardSignals, leader: _Leader, say: Say) -> None:
+    """Lend this job's workers to the one that leads, until that withdraws its invitation or this job has to end."""
+    found = invitations(paths.root).get(invitation)
+    if found is None:
+        return
+    nodes = workers_of_nodes()
+
+    def seconds_left() -> float | None:
+        deadline = signals.clock.deadline
+        return None if deadline is None else deadline - _NO_MORE_TRIALS_SECONDS - time.monotonic()
+
+    try:
+        there = Guests(invitation, found.contact, job, nodes, seconds_left)
+    except OSError:  # it has just been withdrawn
+        return
+    workers = f"{count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}"
+    say(f"Job {job_text(job)} joins job {job_text(found.job)}, with {workers}")
+    try:
+        while invitation.exists() and not (signals.heard or there.have_gone or _is_over(signals)):
+            if leader.may_be_gone():
+                break
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        there.leave()
+
+
+def _wait_for_guests_of_others(paths: ExperimentPaths, job: str) -> None:
+    """Wait until all workers that joined an earlier leader have ended, and with them the trials that they ran.
+
+    Those that cannot end them any more have lost their contact, and end by themselves.
+    """
+    deadline = time.monotonic() + LOST_AFTER_SECONDS
+    while guests(paths.root) - {job} and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS / 2)
+
+
+@contextmanager
+def stopping_in_time(signals: HeardSignals) -> Iterator[None]:
+    """Stop the campaign when this job has to end; others continue."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            if _is_over(signals):
+                signals.end(Stop(StopReason.WALLTIME))
+                return
+
+    thread = threading.Thread(target=watch, name="walltime", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def dismiss_others(claim: Claim, say: Say) -> None:
+    """Cancel the jobs that wait to join: there is nothing left for them. Those that have joined end by themselves."""
+    record, others = claim.record, [each.id for each in claim.record.history.jobs.values() if each.ended is None]
+    try:
+        for found in slurm.find_jobs(others) if others else []:
+            mark, script = record.history.jobs[found.id].mark, str(claim.experiment.paths.job_script)
+            if found.state is JobState.PENDING and found.is_of(mark, script):
+                slurm.cancel(found.id)
+                say(f"Job {job_text(found.id)} is not needed any more, and cancelled")
+    except MachineError as error:
+        say(f"Jobs that are not needed any more could not be cancelled, and end as they start: {error}")
+    record.append([JobEnded(time.time(), each, JobEnd.CAMPAIGN_ENDED) for each in others])
