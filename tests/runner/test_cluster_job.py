@@ -26,7 +26,7 @@ from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job, record_ends_of_jobs
 from candle_hpo.runner.listener import Say
-from candle_hpo.runner.liveness import job_has_ended, look
+from candle_hpo.runner.sighting import job_has_ended, look
 from candle_hpo.runner.submission import submit_experiment
 from support.fake_slurm import squeue_that_shows
 from support.made_experiments import make_experiment

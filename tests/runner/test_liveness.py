@@ -33,7 +33,8 @@ from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.history import History
 from candle_hpo.record.holder import Holder, Life
 from candle_hpo.record.log import RecordFile
-from candle_hpo.runner.liveness import LastJob, Liveness, Sighting, liveness, replay_now, state_of
+from candle_hpo.runner.liveness import Liveness, liveness, replay_now, state_of
+from candle_hpo.runner.sighting import LastJob, Sighting
 from support.attempts import attempt_at
 from support.made_experiments import make_experiment
 

@@ -13,7 +13,7 @@ from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import JobState, job_text
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.record.holder import this_place
-from candle_hpo.runner.liveness import look
+from candle_hpo.runner.sighting import look
 
 
 def cancel(experiment: str | None, console: Console) -> None:

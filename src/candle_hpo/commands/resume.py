@@ -17,11 +17,11 @@ from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import point_last_experiment
 from candle_hpo.report.words import count, location
 from candle_hpo.runner.jobs import record_ends_of_jobs
-from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import note_resumption, refuse_what_cannot_run
 from candle_hpo.runner.restart import plan_restart
 from candle_hpo.runner.search_assembly import check_search
+from candle_hpo.runner.sighting import job_has_ended
 from candle_hpo.runner.submission import submit_experiment, uses_slurm
 
 

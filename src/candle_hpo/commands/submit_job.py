@@ -32,7 +32,6 @@ from candle_hpo.record.folder import (
     point_last_experiment,
 )
 from candle_hpo.report.words import count
-from candle_hpo.runner.liveness import job_has_ended, look
 from candle_hpo.runner.local_run import run_here
 from candle_hpo.runner.provenance import find_surroundings, keep_the_script, site_modules
 from candle_hpo.runner.script_check import notes_before_submission
@@ -45,6 +44,7 @@ from candle_hpo.runner.search_assembly import (
     notes_on_budget,
     trials_of,
 )
+from candle_hpo.runner.sighting import job_has_ended, look
 from candle_hpo.runner.single_run import drawn_seed, run_once
 from candle_hpo.runner.submission import job_script_of, submit_experiment, uses_slurm
 from candle_hpo.script.files_around_script import files_around_script, notes_on_large_files
@@ -163,10 +163,12 @@ def _show_plan(
 ) -> ExitStatus:
     """Show what would be run."""
     settings = request.settings
+    in_jobs = f" in {settings.jobs} jobs" if on_cluster and settings.jobs > 1 else ""
     is_drawn = settings.seed is None and settings.workflow != "grid"
     screen.say(
         f"Model script: {settings.model_script}",
-        f"{count(trials_of(settings, total), 'trial')}, {settings.nworkers} at a time, {settings.direction.value}",
+        f"{count(trials_of(settings, total), 'trial')}, {settings.nworkers} at a time{in_jobs}, "
+        f"{settings.direction.value}",
         *filter(None, [levels_text(settings, total)]),
         "First sets, for instance:" if is_drawn else "First sets:",
         *(f"  {one.id} {one.hyperparameters}" for one in first),

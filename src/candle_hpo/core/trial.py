@@ -148,14 +148,18 @@ class SlowImport(msgspec.Struct, frozen=True):
     because: str
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where an attempt runs: a node, and one of the slots for trials there, from 0."""
+class Place(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Where an attempt runs: a node, and one of the slots for trials there, from 0.
+
+    Those of a `job` that has joined another one's campaign have its name: both may be on that node.
+    """
 
     node: str
     slot: int
+    job: str = ""
 
     def __str__(self) -> str:
-        return f"{self.node}:{self.slot}"
+        return f"{self.node}:{self.slot}" + (f" of job {self.job}" if self.job else "")
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):

@@ -33,16 +33,17 @@ from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.jobs import FINDING_SECONDS, continue_in_a_next_job
 from candle_hpo.runner.listener import Listener, Say
-from candle_hpo.runner.liveness import job_has_ended
 from candle_hpo.runner.provenance import refuse_what_cannot_run
 from candle_hpo.runner.search_assembly import campaign_of, search_of
 from candle_hpo.runner.several_jobs import (
     dismiss_others,
+    fill_up,
     is_final,
     run_as_one_of_several,
     stopping_in_time,
     workers_of_nodes,
 )
+from candle_hpo.runner.sighting import job_has_ended
 from candle_hpo.runner.signals import calling_on_signals
 from candle_hpo.runner.submission import sbatch_arguments_of, site_of, submit_experiment
 from candle_hpo.script.surroundings import gpus_of_this_machine
@@ -103,6 +104,8 @@ def _lead(
         history.campaign.job == job or len(history.campaigns) > history.jobs[job].campaigns_before
     )
     signals.clock.ask()
+    if opened.settings.jobs > 1:
+        fill_up(claim, job, lambda missing: submit_experiment(claim, listener.say, jobs=missing), listener.say)
     stop = _run_campaign(job, claim, signals, retry_failed and not has_begun, listener)
     status = conclude(history, opened.stored, opened.paths, stop, listener)
     completed = history.counts[Status.COMPLETED] - completed_before

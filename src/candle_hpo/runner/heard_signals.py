@@ -31,7 +31,7 @@ class HeardSignals:
             self._campaign.stop(stop)
 
     def end(self, stop: Stop) -> None:
-        """Have the campaign stop, for a reason that is no signal's; called by any thread."""
+        """Have the campaign stop, for another reason than a signal; called by any thread."""
         if self._campaign is not None:
             self._campaign.stop(stop)
 

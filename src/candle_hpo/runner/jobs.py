@@ -17,7 +17,7 @@ from candle_hpo.record.events import JobEnd, JobEnded, JobRefused, JobRequested,
 from candle_hpo.record.experiment import Claim
 from candle_hpo.report.words import location
 from candle_hpo.runner.listener import Say
-from candle_hpo.runner.liveness import look, marked_job
+from candle_hpo.runner.sighting import look, marked_job
 
 FINDING_SECONDS = 60.0  # for a job to be in the queue of which `sbatch` did not hear whether it was taken
 _SHORTEST_ANSWER_SECONDS = 15.0  # for `sbatch`, which else has twice as long, near the end of a job not so long

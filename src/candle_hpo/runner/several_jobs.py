@@ -20,7 +20,7 @@ from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import JobState, job_text
 from candle_hpo.engine.batch.slurm_text import workers_by_node
-from candle_hpo.engine.pilot.guests import Guests, guests, invitations
+from candle_hpo.engine.pilot.guests import Guests, forget_guests, guests, invitations
 from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS
 from candle_hpo.record.events import JobEnd, JobEnded
 from candle_hpo.record.experiment import Claim, Experiment
@@ -29,7 +29,7 @@ from candle_hpo.record.lock import SIGN_SECONDS, Held
 from candle_hpo.report.words import count
 from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.listener import Say
-from candle_hpo.runner.liveness import job_has_ended
+from candle_hpo.runner.sighting import job_has_ended, look
 
 _LOOK_SECONDS = 1.0
 _SILENT_SECONDS = 3 * SIGN_SECONDS  # without a sign of life of the leader, after which the batch system is asked
@@ -153,8 +153,9 @@ def _wait_for_guests_of_others(paths: ExperimentPaths, job: str) -> None:
     Those that cannot end them any more have lost their contact, and end by themselves.
     """
     deadline = time.monotonic() + LOST_AFTER_SECONDS
-    while guests(paths.root) - {job} and time.monotonic() < deadline:
+    while (others := guests(paths.root) - {job}) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS / 2)
+    forget_guests(paths.root, others)
 
 
 @contextmanager
@@ -175,6 +176,26 @@ def stopping_in_time(signals: HeardSignals) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def fill_up(claim: Claim, job: str, submit: Callable[[int], None], say: Say) -> None:
+    """Submit as many jobs as are missing, where an experiment continues by itself; those that have ended are recorded.
+
+    Where that is refused, it runs on with those that there are.
+    """
+    opened, record = claim.experiment, claim.record
+    if len(record.history.campaigns) <= record.history.jobs[job].campaigns_before:
+        return  # the first to lead: all have just been submitted
+    try:
+        seen = look(opened.paths, record.history)
+        jobs = [each for each in (seen.job, *seen.others) if each is not None and each.id != job and not each.ended]
+        over = [each for each in jobs if each.is_over]
+        record.append([JobEnded(time.time(), each.id, JobEnd.ENDED, each.slurm_state) for each in over])
+        missing = opened.settings.jobs - 1 - (len(jobs) - len(over))
+        if opened.settings.auto_resubmit and missing > 0:
+            submit(missing)
+    except MachineError as error:
+        say(f"auto_resubmit=1: no more jobs could be submitted: {error}")
 
 
 def dismiss_others(claim: Claim, say: Say) -> None:

@@ -77,6 +77,9 @@ def submit_experiment(
     Raises `MachineError`, or `NoAnswer`, as `submit_job` does, for the first; with fewer than all, it runs, too.
     """
     paths, settings, chosen = claim.experiment.paths, claim.experiment.settings, site_of(claim.experiment.stored)
+    each, wanted = settings.workers_of_a_job, settings.nworkers
+    if each * settings.jobs != wanted:
+        say(f"{wanted} workers become {each * settings.jobs}: {settings.jobs} jobs of {each} each")
     for number in range(jobs):
         try:
             submit_job(

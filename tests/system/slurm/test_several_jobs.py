@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Status
-from candle_hpo.record.events import PlacesChanged
+from candle_hpo.record.events import CampaignStopped, PlacesChanged
 from candle_hpo.record.log import read_events
 from conftest import Candle, WriteInput
 from support.cluster_experiments import (
@@ -125,7 +126,22 @@ def test_all_jobs_of_an_experiment_are_cancelled_and_continue(here: Path, jobs: 
     assert resumed.returncode == 0, resumed.stderr
     again = Jobs(here, jobs.candle, slurm, resumed.stdout)
     assert len(again.ids) == 4
-    again.release(3, 2)
+    again.release(3)
+    again.wait_until_workers(1)
+    again.release(2)
+    again.wait_until_workers(2)
+
+    # The leader's time is over: the other one leads.
+    slurm.run("scontrol", "update", f"JobId={again.ids[3]}", "TimeLimit=1")
+    slurm.run("scancel", "--batch", "--signal=USR1", again.ids[3])
+    wait_until(lambda: again.leader == again.ids[2], 60, here, slurm)
+    *_, before, _ = history(here).campaigns
+    assert before.started.job == again.ids[3]
+    stops = [
+        event.stop for event in read_events(here / "last-candle-job/events.jsonl") if isinstance(event, CampaignStopped)
+    ]
+    assert stops[-1] == Stop(StopReason.WALLTIME)
+    again.release(0, 1)
     wait_until(lambda: completed(here) == 40, 180, here, slurm)
     slurm.wait_until_empty(60)
     assert_each_completed_once(here, 40)

@@ -7,18 +7,18 @@ its own nodes, in its own steps, as the campaign's job does on its own; from the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from candle_hpo.core.news import PlacesChanged, StopAsked
-from candle_hpo.engine.pilot.managers import GUEST, Managers
-from candle_hpo.engine.pilot.parsl_workers import Connected, Contact
+from candle_hpo.engine.pilot.managers import Managers
+from candle_hpo.engine.pilot.parsl_workers import GUEST, Connected, Contact
 from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
 
-_CONTACT, _GUESTS = "contact.json", "*.guest"
+_CONTACT, _GUESTS = "contact.json", "guests"
 
 _logger = logging.getLogger(__name__)
 
@@ -47,8 +47,16 @@ def invitations(experiment: Path) -> dict[Path, Invitation]:
 
 
 def guests(experiment: Path) -> set[str]:
-    """Return the jobs that have joined a campaign of an experiment, and not left it yet."""
-    return {file.stem for file in experiment.glob(f"workers_*/{_GUESTS}")}
+    """Return the jobs that have joined a campaign of an experiment, and have not said that they left it."""
+    return {file.name for file in (experiment / _GUESTS).iterdir()} if (experiment / _GUESTS).exists() else set()
+
+
+def forget_guests(experiment: Path, jobs: Iterable[str] = ()) -> None:
+    """Remove the signs of jobs that have joined and are known to have gone, and then the folder, if it is empty."""
+    with suppress(OSError):
+        for job in jobs:
+            (experiment / _GUESTS / job).unlink(missing_ok=True)
+        (experiment / _GUESTS).rmdir()
 
 
 class Guests:
@@ -63,11 +71,13 @@ class Guests:
         seconds_left: Callable[[], float | None],
     ) -> None:
         """Start them; they take trials for so many seconds from then on. Raises `OSError` where it is withdrawn."""
-        self._folder, self._contact, self._job = invitation.parent, contact, job
+        experiment, self._folder, self._contact, self._job = invitation.parents[1], invitation.parent, contact, job
         self._seconds_left = seconds_left
         self._steps: dict[str, tuple[Step, int]] = {}  # by the names of their managers
         self._files = soft_limit_of_files()
-        self._sign = self._folder / f"{job}{_GUESTS[1:]}"
+        # Not in the leader's folder, which goes with it: the next leader waits for those who have not left.
+        self._sign = experiment / _GUESTS / job
+        self._sign.parent.mkdir(exist_ok=True)
         self._sign.touch()
         self._managers = Managers(workers_of_nodes, self._start, self._running, lambda _: None, _log)
 
@@ -94,7 +104,7 @@ class Guests:
     def leave(self) -> None:
         """End them, with what they run."""
         self._managers.end()
-        self._sign.unlink(missing_ok=True)
+        forget_guests(self._sign.parents[1], [self._sign.name])
 
 
 def _log(news: PlacesChanged | StopAsked) -> None:

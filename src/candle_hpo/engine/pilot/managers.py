@@ -15,7 +15,7 @@ from typing import Protocol
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.news import PlacesChanged, StopAsked
 from candle_hpo.core.stopping import Stop, StopReason
-from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS, Connected
+from candle_hpo.engine.pilot.parsl_workers import GUEST, LOST_AFTER_SECONDS, Connected
 from candle_hpo.process.awake import AwakeClock
 
 LONGEST_PAUSE = 60.0  # seconds between two tries at a node, which are longer each time
@@ -51,7 +51,6 @@ class RunningStep(Protocol):
         """Wait for its end."""
 
 
-GUEST = "@"  # between the name of another job's manager and that job
 StartStep = Callable[[str, str, int], RunningStep]  # takes the node, the manager's name, the number of its workers
 
 

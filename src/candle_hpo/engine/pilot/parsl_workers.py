@@ -37,6 +37,8 @@ _POLL_MILLISECONDS = 10  # on the way of every trial to its worker and back
 _ANSWER_SECONDS = 60  # for the interchange, which runs beside the campaign, to answer
 
 WORKER_NUMBER = "PARSL_WORKER_RANK"  # where a worker finds its number on its node
+WORKERS_MANAGER = "PARSL_WORKER_BLOCK_ID"  # where a worker finds the name of its manager
+GUEST = "@"  # in the name of a manager that has joined from another job, before that job
 
 _HANDS_OUT = "the program that hands trials to the nodes"
 _LOOPBACK = "127.0.0.1"

@@ -23,7 +23,7 @@ from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
 from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import LISTS, VISIBLE, GpuShare, gpus_of_slot, hidden_gpus
-from candle_hpo.engine.pilot.parsl_workers import WORKER_NUMBER
+from candle_hpo.engine.pilot.parsl_workers import GUEST, WORKER_NUMBER, WORKERS_MANAGER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
@@ -60,7 +60,7 @@ def call_on_worker(
     a `pause`, and then it is handed out again. An exception that cannot be sent becomes a `RuntimeError` with its
     traceback: Parsl would lose all that comes after.
     """
-    here = Place(node_name(), int(os.environ[WORKER_NUMBER]))
+    here = own_place()
     if withheld.intersection((here.node, str(here))):
         time.sleep(pause)
         return NotHere
@@ -85,6 +85,12 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
+def own_place() -> Place:
+    """Return the place of this worker."""
+    _, _, job = os.environ.get(WORKERS_MANAGER, "").partition(GUEST)
+    return Place(node_name(), int(os.environ[WORKER_NUMBER]), job)
+
+
 def cluster_runner(
     model: ModelCommand, paths: ExperimentPaths, campaign: Address, *, gpus: GpuShare | None
 ) -> Callable[[Attempt], Outcome]:
@@ -99,10 +105,9 @@ class _OnAnyWorker:
         self._model, self._paths, self._campaign, self._gpus = model, paths, campaign, gpus
 
     def __call__(self, attempt: Attempt) -> Outcome:
-        slot = int(os.environ[WORKER_NUMBER])
-        place, began = Place(node_name(), slot), time.monotonic()
+        place, began = own_place(), time.monotonic()
         try:
-            devices = _gpus_of_slot(slot, self._gpus) if self._gpus else hidden_gpus(os.environ)
+            devices = _gpus_of_slot(place.slot, self._gpus) if self._gpus else hidden_gpus(os.environ)
             paths = self._paths.trial(attempt.trial.id, attempt.trial.id_of_line)
             process = _worker_process()
             warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
@@ -162,7 +167,7 @@ class _WorkerProcess:
         Where no channel can be made, it runs without. It is made here, for it would not survive a fork.
         """
         try:
-            self._channel = self._channel or WorkerEnd(campaign, f"{place} {os.environ.get('SLURM_JOB_ID', '')}")
+            self._channel = self._channel or WorkerEnd(campaign, str(place))
         except Exception as error:  # no threads, no sockets: whatever ZeroMQ says of it
             _logger.warning("%s cannot be reached while it runs %s: %s", place, attempt.name, error)
             return nullcontext()
