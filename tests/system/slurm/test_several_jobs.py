@@ -24,6 +24,7 @@ from support.cluster_experiments import (
 from support.slurm_cluster import SlurmCluster
 
 # Four workers in four jobs, which wait until they are released; two workers fit on a node of the cluster.
+TRIALS = 28
 CONTROL = "ngpus=4\njobs=4\ngpu_type=k80\nmem_per_cpu=1\nwalltime=00:05:00\ncustom_sbatch_args=--hold"
 
 
@@ -53,7 +54,7 @@ class Jobs:
 
 @pytest.fixture
 def jobs(write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster) -> Jobs:
-    done = on_cluster("submit-job", write_input(SCRIPT, CONTROL, "y = 0", grid(40, 2.0)))
+    done = on_cluster("submit-job", write_input(SCRIPT, CONTROL, "y = 0", grid(TRIALS, 1.5)))
     assert done.returncode == 0, done.stderr
     return Jobs(here, on_cluster, slurm, done.stdout)
 
@@ -83,11 +84,11 @@ def test_trials_start_with_the_first_job_and_jobs_join_and_leave(here: Path, job
     slurm.run("scancel", jobs.leader)
     wait_until(lambda: len(history(here).campaigns) == 3, 60, here, slurm)
     assert {campaign.started.job for campaign in history(here).campaigns} == {*jobs.ids[:3]}
-    wait_until(lambda: completed(here) == 40, 180, here, slurm)
+    wait_until(lambda: completed(here) == TRIALS, 180, here, slurm)
     slurm.wait_until_empty(60)
     slurm.wait_until_nothing_runs(30)
-    assert_each_completed_once(here, 40)
-    assert "40 trials: 40 completed" in jobs.status()
+    assert_each_completed_once(here, TRIALS)
+    assert f"{TRIALS} trials: {TRIALS} completed" in jobs.status()
     assert f"Job {jobs.ids[3]} is not needed any more, and cancelled" in (here / "last-candle-job/job.out").read_text()
     ended = history(here).jobs
     assert all(job.ended for job in ended.values())
@@ -100,12 +101,12 @@ def test_a_job_that_ends_leaves_the_others_with_its_trials(here: Path, jobs: Job
     jobs.wait_until_workers(4)
     slurm.run("scancel", jobs.ids[2])
     jobs.wait_until_workers(3, 90)
-    wait_until(lambda: completed(here) == 40, 180, here, slurm)
+    wait_until(lambda: completed(here) == TRIALS, 180, here, slurm)
     slurm.wait_until_empty(60)
-    assert_each_completed_once(here, 40)
+    assert_each_completed_once(here, TRIALS)
     found = history(here)
     assert len(found.campaigns) == 1
-    assert found.counts == {Status.COMPLETED: 40}
+    assert found.counts == {Status.COMPLETED: TRIALS}
     places = [
         event.places for event in read_events(here / "last-candle-job/events.jsonl") if isinstance(event, PlacesChanged)
     ]
@@ -142,6 +143,6 @@ def test_all_jobs_of_an_experiment_are_cancelled_and_continue(here: Path, jobs: 
     ]
     assert stops[-1] == Stop(StopReason.WALLTIME)
     again.release(0, 1)
-    wait_until(lambda: completed(here) == 40, 180, here, slurm)
+    wait_until(lambda: completed(here) == TRIALS, 180, here, slurm)
     slurm.wait_until_empty(60)
-    assert_each_completed_once(here, 40)
+    assert_each_completed_once(here, TRIALS)
