@@ -41,8 +41,8 @@ class Campaign:
     """Runs the trials that a search proposes, in the order that a scheduler chooses: else as they come.
 
     `policy` says what is attempted again, and when failures end it all; with `retry_failed`, a trial that failed in an
-    earlier campaign is attempted again, too, with the hyperparameters that `as_listed` gives it now. `watch` is called
-    after every change, and every half second while nothing changes.
+    earlier campaign is attempted again, too, where `is_retried` says so of its number, with the hyperparameters that
+    `as_listed` gives it now. `watch` is called after every change, and every half second while nothing changes.
     """
 
     def __init__(
@@ -55,11 +55,13 @@ class Campaign:
         *,
         scheduler: Scheduler | None = None,
         retry_failed: bool = False,
+        is_retried: Callable[[int], bool] = lambda _number: True,
         as_listed: Callable[[Configuration], Configuration] = lambda configuration: configuration,
     ) -> None:
         self._search, self._engine, self._record = search, engine, record
         self._scheduler = FirstCome() if scheduler is None else scheduler
-        self._watch, self._retry_failed, self._as_listed = watch, retry_failed, as_listed
+        self._watch, self._as_listed = watch, as_listed
+        self._is_retried = is_retried if retry_failed else lambda _number: False
         self._has_begun = False
         self._places = 0  # so many attempts can run at a time
         self._running: dict[int, Attempt] = {}  # by the number of the trial
@@ -137,7 +139,11 @@ class Campaign:
             self._failure_watch.add_earlier(outcome)
             place, failed = outcome.place, outcome.failure is not None
             if outcome.status is Status.INTERRUPTED or (
-                failed and (self._retry_failed or (place is not None and {place.node, str(place)} & out_of_use))
+                failed
+                and (
+                    self._is_retried(earlier.trial.number)
+                    or (place is not None and {place.node, str(place)} & out_of_use)
+                )
             ):
                 trial = Trial(self._as_listed(earlier.trial.configuration), earlier.trial.repeat)
                 self._again.add_waiting(Attempt(trial, earlier.attempt.number + 1))

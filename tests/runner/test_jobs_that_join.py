@@ -10,19 +10,24 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.pilot.guests import forget_guests, guests
-from candle_hpo.record.events import CampaignStarted, CampaignStopped, JobSubmitted
+from candle_hpo.record.events import CampaignStarted, CampaignStopped, JobSubmitted, TrialFinished, TrialStarted
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import write_experiment_settings
 from candle_hpo.record.holder import read_holder
 from candle_hpo.runner import several_jobs
+from candle_hpo.runner.heard_signals import HeardSignals
+from candle_hpo.runner.job_clock import JobClock
 from candle_hpo.runner.liveness import Liveness, state_of
 from candle_hpo.runner.several_jobs import dismiss_others, fill_up, is_final
 from candle_hpo.runner.sighting import job_has_ended
 from candle_hpo.runner.submission import submit_experiment
+from support.attempts import attempt_at
 from support.fake_slurm import HEADINGS
 from support.made_experiments import make_experiment
 
@@ -40,6 +45,10 @@ def opened(tmp_path: Path) -> Experiment:
         submitted = [JobSubmitted(time.time(), job, mark=mark(job)) for job in ("6", "7", "8")]
         claim.record.append([*submitted, CampaignStarted(time.time(), "n1", 4711, 4, "6")])
     return Experiment(opened.paths)
+
+
+def _signals() -> HeardSignals:
+    return HeardSignals(JobClock("6", 300), is_continued=False)
 
 
 def mark(job: str) -> str:
@@ -94,6 +103,11 @@ def test_a_leader_submits_the_jobs_that_are_missing_and_records_those_that_ended
     asked: list[int] = []
     with opened.claim(job_has_ended(opened), job="6") as claim:
         fill_up(claim, "6", asked.append, pytest.fail)
+        assert not asked, "nothing has completed since it was submitted"
+        attempt = attempt_at(7)
+        done = TrialFinished.of(attempt, Outcome(Status.COMPLETED, metrics={THE_VALUE: 1.0}), time.time())
+        claim.record.append([TrialStarted.of(attempt, time.time()), done])
+        fill_up(claim, "6", asked.append, pytest.fail)
         assert asked == [1]
         jobs = claim.record.history.jobs
         assert [job for job, each in jobs.items() if each.ended] == ["7"]
@@ -105,8 +119,8 @@ def test_jobs_that_are_not_needed_any_more_are_cancelled(
     slurm_says("6|RUNNING", "7|RUNNING", "8|PENDING")
     said: list[str] = []
     with opened.claim(job_has_ended(opened), job="6") as claim:
-        dismiss_others(claim, said.append)
-        assert all(job.ended for job in claim.record.history.jobs.values())
+        dismiss_others(claim, "6", said.append)
+        assert [job for job, each in claim.record.history.jobs.items() if each.ended] == ["7", "8"]
     assert (tmp_path / "cancelled").read_text() == "8\n"
     assert said == ["Job 8 is not needed any more, and cancelled"]
 
@@ -149,7 +163,7 @@ def test_whoever_leads_next_waits_for_the_guests_of_the_one_before(
             forget_guests(tmp_path, ["7"])
 
     monkeypatch.setattr("candle_hpo.runner.several_jobs.time.sleep", sleep)
-    several_jobs._wait_for_guests_of_others(paths, "6")
+    several_jobs._wait_for_guests_of_others(paths, "6", _signals())
     assert len(waits) == 3
     assert guests(tmp_path) == {"6"}
     forget_guests(tmp_path, ["6"])

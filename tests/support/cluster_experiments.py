@@ -45,8 +45,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, here: Path, slurm:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            output = here / "last-candle-job" / "job.out"
-            said = output.read_text() if output.exists() else "no job.out"
+            said = "".join(output.read_text() for output in here.glob("last-candle-job/job*.out")) or "no job.out"
             raise AssertionError(f"not after {seconds} s:\n{slurm.queue()}\n{said}")
         time.sleep(0.1)
 

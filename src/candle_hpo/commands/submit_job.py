@@ -164,11 +164,11 @@ def _show_plan(
     """Show what would be run."""
     settings = request.settings
     in_jobs = f" in {settings.jobs} jobs" if on_cluster and settings.jobs > 1 else ""
+    at_a_time = settings.workers_of_a_job * settings.jobs if in_jobs else settings.nworkers
     is_drawn = settings.seed is None and settings.workflow != "grid"
     screen.say(
         f"Model script: {settings.model_script}",
-        f"{count(trials_of(settings, total), 'trial')}, {settings.nworkers} at a time{in_jobs}, "
-        f"{settings.direction.value}",
+        f"{count(trials_of(settings, total), 'trial')}, {at_a_time} at a time{in_jobs}, {settings.direction.value}",
         *filter(None, [levels_text(settings, total)]),
         "First sets, for instance:" if is_drawn else "First sets:",
         *(f"  {one.id} {one.hyperparameters}" for one in first),

@@ -78,7 +78,7 @@ class _Part:
     """
 
     failed: dict[int, Attempt] = field(default_factory=dict)
-    slots: set[int] = field(default_factory=set)
+    slots: set[str] = field(default_factory=set)
     in_a_row: int = 0
     weight: int = 0
     elsewhere: _Ended | None = None
@@ -203,7 +203,7 @@ class NodeWatch:
         self._failed_on[attempt.trial.number].add(name)
         part.in_a_row += 1
         part.weight += WEIGHT_OF_THE_MACHINE if _is_of_the_machine(outcome) else 1
-        part.slots.add(place.slot)
+        part.slots.add(str(place))
         part.said = outcome.reason
         part.elsewhere = part.elsewhere or elsewhere
         self._touched[name] = None

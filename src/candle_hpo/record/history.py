@@ -114,7 +114,8 @@ class History:
                 return
             case JobSubmitted():
                 self.jobs.pop(event.job, None)  # a number that the batch system has given again
-                self.jobs[event.job] = JobHistory(event.job, None, event.mark, len(self.campaigns))
+                completed = self.counts[Status.COMPLETED]
+                self.jobs[event.job] = JobHistory(event.job, None, event.mark, len(self.campaigns), completed)
                 self.unresolved = self.refused = None
                 return
             case JobRefused():

@@ -89,3 +89,4 @@ class JobHistory(NamedTuple):
     ended: JobEnded | None = None
     mark: str = ""
     campaigns_before: int = 0  # that had begun when it was submitted
+    completed_before: int = 0  # trials, then

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
 from candle_hpo.record.events import JobEnd, JobEnded, JobSubmitted
 from candle_hpo.record.experiment import Claim, Experiment
+from candle_hpo.record.history import History
 from candle_hpo.report.words import count
 from candle_hpo.runner.conclusion import conclude
 from candle_hpo.runner.heard_signals import HeardSignals
@@ -39,6 +42,7 @@ from candle_hpo.runner.several_jobs import (
     dismiss_others,
     fill_up,
     is_final,
+    others_are_there,
     run_as_one_of_several,
     stopping_in_time,
     workers_of_nodes,
@@ -98,22 +102,40 @@ def _lead(
     opened, record, history = claim.experiment, claim.record, claim.record.history
     if job not in history.jobs:  # whoever has submitted it died before that was recorded
         record.append([JobSubmitted(time.time(), job, mark=mark)])
-    completed_before = history.counts[Status.COMPLETED]
-    # Once for all jobs that were submitted together, and requeued.
-    has_begun = history.campaign is not None and (
-        history.campaign.job == job or len(history.campaigns) > history.jobs[job].campaigns_before
-    )
+    are_several, completed_before = opened.settings.jobs > 1, history.counts[Status.COMPLETED]
     signals.clock.ask()
-    if opened.settings.jobs > 1:
+    if are_several and not signals.heard:
         fill_up(claim, job, lambda missing: submit_experiment(claim, listener.say, jobs=missing), listener.say)
-    stop = _run_campaign(job, claim, signals, retry_failed and not has_begun, listener)
+    try:
+        stop = _run_campaign(job, claim, signals, retry_failed, listener)
+    except BaseException:
+        if are_several:
+            dismiss_others(claim, job, listener.say)
+        raise
     status = conclude(history, opened.stored, opened.paths, stop, listener)
+    if are_several and is_final(stop):
+        record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
+        dismiss_others(claim, job, listener.say)
+        return status
+    if are_several and others_are_there(claim, job):
+        record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
+        listener.say("Another of its jobs leads from here on")
+        return status
     completed = history.counts[Status.COMPLETED] - completed_before
     if not _may_run_again(claim, job, stop, completed, signals, listener.say):
         record.append([JobEnded(time.time(), job, JobEnd.CAMPAIGN_ENDED)])
-    if opened.settings.jobs > 1 and is_final(stop):
-        dismiss_others(claim, listener.say)
     return status
+
+
+def _is_retried(history: History, job: str) -> Callable[[int], bool]:
+    """Return what says of a trial's number whether it had failed before this job was submitted, and not since then.
+
+    So what has failed is attempted again once, in whichever campaigns, of jobs that were submitted together, or of one
+    that was requeued.
+    """
+    since = next((each.started.time for each in history.campaigns[history.jobs[job].campaigns_before :]), math.inf)
+    ended = {each.attempt.trial.number: each.ended for each in history.attempts}
+    return lambda number: ended.get(number, 0.0) < since
 
 
 def _may_run_again(claim: Claim, job: str, stop: Stop | None, completed: int, signals: HeardSignals, say: Say) -> bool:
@@ -191,7 +213,7 @@ def _run_campaign(job: str, claim: Claim, signals: HeardSignals, retry_failed: b
             job=job,
             gpus=_gpus_here(),
             clock=None if guests else signals.clock,  # with others, places remain when this job ends
-            nodes=len(nodes) * settings.jobs,
+            nodes=len(nodes),
             withhold=pool.withhold,
             workers_on=pool.workers_on,
         )
@@ -200,7 +222,9 @@ def _run_campaign(job: str, claim: Claim, signals: HeardSignals, retry_failed: b
             invite(folder, job, pool.contact)
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
-            campaign = campaign_of(search, settings, engine, record, progress, retry_failed)
+            campaign = campaign_of(
+                search, settings, engine, record, progress, retry_failed, _is_retried(record.history, job)
+            )
             signals.hand_to(campaign)
             with stopping_in_time(signals) if guests else nullcontext():
                 return campaign.run()

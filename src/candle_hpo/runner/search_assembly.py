@@ -51,9 +51,17 @@ def search_of(paths: ExperimentPaths, stored: StoredExperiment) -> Search:
 
 
 def campaign_of(
-    search: Search, settings: Settings, engine: Engine, record: Record, progress: Progress, retry_failed: bool
+    search: Search,
+    settings: Settings,
+    engine: Engine,
+    record: Record,
+    progress: Progress,
+    retry_failed: bool,
+    is_retried: Callable[[int], bool] = lambda _number: True,
 ) -> Campaign:
     """Return the campaign that drives a search; with `retry_failed`, trials that failed before are attempted again.
+
+    `is_retried` says of which numbers that holds.
 
     A search that learns is asked for a trial only when a worker is free. One that lists its sets gives an earlier trial
     the hyperparameters that its set has now.
@@ -67,6 +75,7 @@ def campaign_of(
         progress.update,
         scheduler=_stopping_early(scheduler, settings),
         retry_failed=retry_failed,
+        is_retried=is_retried,
         as_listed=search.as_listed if isinstance(search, GridSearch | FidelitySearch) else lambda trial: trial,
     )
 

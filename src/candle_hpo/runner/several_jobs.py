@@ -1,12 +1,14 @@
 """An experiment in several jobs: the first that starts leads, each later one joins with its workers.
 
 Who leads has the claim, as ever. The others look at its lock, and at the invitation that it leaves in the experiment's
-folder; they try to claim when the lock is gone, or gives no sign of life.
+folder; they try to claim when the lock is gone, or gives no sign of life and nothing says that its holder lives.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import os
 import threading
 import time
@@ -14,9 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from candle_hpo.core.errors import ExitStatus, MachineError
+from candle_hpo.core.errors import CandleError, ExitStatus, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
+from candle_hpo.core.trial import Status
 from candle_hpo.engine.batch import slurm
 from candle_hpo.engine.batch.job_text import JobState, job_text
 from candle_hpo.engine.batch.slurm_text import workers_by_node
@@ -24,8 +27,9 @@ from candle_hpo.engine.pilot.guests import Guests, forget_guests, guests, invita
 from candle_hpo.engine.pilot.parsl_workers import LOST_AFTER_SECONDS
 from candle_hpo.record.events import JobEnd, JobEnded
 from candle_hpo.record.experiment import Claim, Experiment
-from candle_hpo.record.holder import read_holder
+from candle_hpo.record.holder import Life, life_of, read_holder
 from candle_hpo.record.lock import SIGN_SECONDS, Held
+from candle_hpo.report.summary import stop_text
 from candle_hpo.report.words import count
 from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.listener import Say
@@ -55,27 +59,39 @@ def is_final(stop: Stop | None) -> bool:
 def run_as_one_of_several(
     opened: Experiment, job: str, signals: HeardSignals, lead: Callable[[Claim], ExitStatus], say: Say
 ) -> ExitStatus:
-    """Lead if nobody does, else join whoever does, until there is nothing left, or this job has to end."""
-    leader = _Leader(opened.paths)
-    while not (signals.heard or _is_over(signals)):
+    """Lead if nobody does, else join whoever does, until there is nothing left, or this job is about to end."""
+    leader = _Leader(opened.paths, job)
+    while not signals.heard and _seconds_left(signals) > 0:
         if leader.may_be_gone():
+            vars(opened).pop("history", None)  # others may have been submitted since it was read
             with suppress(Held), opened.claim(job_has_ended(opened), job=job) as claim:
-                if _is_done(claim, job):
-                    say(f"Job {job_text(job)}: nothing is left to do")
+                stopped = claim.record.history.stopped
+                if stopped is not None and _is_done(claim, job):
+                    why = "nothing is left to do" if stopped.stop is None else stop_text(stopped.stop)
+                    say(f"Job {job_text(job)} is not needed: {why}")
                     return ExitStatus.ALL_WELL
-                _wait_for_guests_of_others(opened.paths, job)
+                _wait_for_guests_of_others(opened.paths, job, signals)
                 return lead(claim)
-            leader.is_there()
-        if found := leader.invitation():
-            _join(found, opened.paths, job, signals, leader, say)
-        else:
-            time.sleep(_LOOK_SECONDS)
+        found = leader.invitation()
+        if found is not None and (why := _join(found, leader, signals, say)):
+            say(f"Job {job_text(job)} ends, for its workers do not stay with the job that leads: {why}")
+            return ExitStatus.SYSTEM_ERROR
+        time.sleep(_LOOK_SECONDS)
     return ExitStatus.ALL_WELL
 
 
 def _is_over(signals: HeardSignals) -> bool:
     deadline = signals.clock.deadline
     return deadline is not None and time.monotonic() >= deadline and not signals.clock.renew()
+
+
+def _seconds_left(signals: HeardSignals) -> float:
+    """Return for how long trials may be started on this job's workers; infinite where its time has no limit."""
+    deadline = signals.clock.deadline
+    if deadline is None:
+        return math.inf
+    left = deadline - _NO_MORE_TRIALS_SECONDS - time.monotonic()
+    return _seconds_left(signals) if left <= 0 and signals.clock.renew() else left
 
 
 def _is_done(claim: Claim, job: str) -> bool:
@@ -87,73 +103,94 @@ def _is_done(claim: Claim, job: str) -> bool:
 
 
 class _Leader:
-    """What the other jobs see of the one that leads: its lock, and its invitation."""
+    """What another `job` sees of the one that leads: its lock, and its invitation."""
 
-    def __init__(self, paths: ExperimentPaths) -> None:
-        self._paths = paths
+    def __init__(self, paths: ExperimentPaths, job: str) -> None:
+        self.paths, self.job = paths, job
         self._seen: tuple[int, int] | None = None  # file of the lock, and its last sign of life
         self._since = time.monotonic()
 
     def may_be_gone(self) -> bool:
-        """Return whether nobody holds the lock, or its holder has given no sign of life for a while."""
+        """Return whether nobody holds the lock, or its holder gives no sign of life, and nothing says that it lives.
+
+        Only then is the batch system asked, and again after a while.
+        """
         try:
-            with self._paths.lock.open("rb") as file:  # opened, since NFS answers from its memory otherwise
+            with self.paths.lock.open("rb") as file:  # opened, since NFS answers from its memory otherwise
                 status = os.fstat(file.fileno())
         except FileNotFoundError:
             return True
+        except OSError as error:  # a file system that is out of order for a while says nothing of others
+            _logger.warning("the lock cannot be looked at: %s", error.strerror)
+            return False
         seen = status.st_ino, status.st_mtime_ns
         if seen != self._seen:
-            self._seen = seen
-            self.is_there()
-        return time.monotonic() - self._since > _SILENT_SECONDS
-
-    def is_there(self) -> None:
-        """Wait again for signs of life: it was asked for, and lives."""
+            self._seen, self._since = seen, time.monotonic()
+        if time.monotonic() - self._since <= _SILENT_SECONDS:
+            return False
         self._since = time.monotonic()
+        with suppress(CandleError):
+            holder = read_holder(self.paths.lock)
+            return holder is None or life_of(holder, job_has_ended(Experiment(self.paths)), self.job) is not Life.ALIVE
+        return False
 
     def invitation(self) -> Path | None:
         """Return the file by which the job that holds the lock invites others; None while it does not."""
         with suppress(MachineError):
-            holder = read_holder(self._paths.lock)
-            if holder is not None and holder.job:
-                found = invitations(self._paths.root)
+            holder = read_holder(self.paths.lock)
+            if holder is not None and holder.job and holder.job != self.job:
+                found = invitations(self.paths.root)
                 return next((file for file, each in found.items() if each.job == holder.job), None)
         return None
 
 
-def _join(invitation: Path, paths: ExperimentPaths, job: str, signals: HeardSignals, leader: _Leader, say: Say) -> None:
-    """Lend this job's workers to the one that leads, until that withdraws its invitation or this job has to end."""
-    found = invitations(paths.root).get(invitation)
+def _join(invitation: Path, leader: _Leader, signals: HeardSignals, say: Say) -> str:
+    """Lend this job's workers to the one that leads, until that withdraws its invitation or this job has to end.
+
+    Return why that cannot be, where none of them can stay.
+    """
+    found = invitations(leader.paths.root).get(invitation)
     if found is None:
-        return
+        return ""
     nodes = workers_of_nodes()
 
     def seconds_left() -> float | None:
-        deadline = signals.clock.deadline
-        return None if deadline is None else deadline - _NO_MORE_TRIALS_SECONDS - time.monotonic()
+        left = _seconds_left(signals)
+        return None if math.isinf(left) else left
 
     try:
-        there = Guests(invitation, found.contact, job, nodes, seconds_left)
-    except OSError:  # it has just been withdrawn
-        return
+        there = Guests(invitation, found.contact, leader.job, nodes, seconds_left)
+    except FileNotFoundError:  # it has just been withdrawn
+        return ""
     workers = f"{count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}"
-    say(f"Job {job_text(job)} joins job {job_text(found.job)}, with {workers}")
+    say(f"Job {job_text(leader.job)} joins job {job_text(found.job)}, with {workers}")
+    why = ""
     try:
-        while invitation.exists() and not (signals.heard or there.have_gone or _is_over(signals)):
-            if leader.may_be_gone():
+        while not (signals.heard or there.have_gone or _is_over(signals) or (why := there.why_none_stays())):
+            if _is_withdrawn(invitation) or leader.may_be_gone():
                 break
             time.sleep(_LOOK_SECONDS)
+        return why
     finally:
         there.leave()
 
 
-def _wait_for_guests_of_others(paths: ExperimentPaths, job: str) -> None:
+def _is_withdrawn(invitation: Path) -> bool:
+    """Return whether the file of an invitation is gone, as far as can be seen."""
+    try:
+        invitation.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ESTALE)
+    return False
+
+
+def _wait_for_guests_of_others(paths: ExperimentPaths, job: str, signals: HeardSignals) -> None:
     """Wait until all workers that joined an earlier leader have ended, and with them the trials that they ran.
 
     Those that cannot end them any more have lost their contact, and end by themselves.
     """
     deadline = time.monotonic() + LOST_AFTER_SECONDS
-    while (others := guests(paths.root) - {job}) and time.monotonic() < deadline:
+    while (others := guests(paths.root) - {job}) and time.monotonic() < deadline and not signals.heard:
         time.sleep(_LOOK_SECONDS / 2)
     forget_guests(paths.root, others)
 
@@ -181,11 +218,12 @@ def stopping_in_time(signals: HeardSignals) -> Iterator[None]:
 def fill_up(claim: Claim, job: str, submit: Callable[[int], None], say: Say) -> None:
     """Submit as many jobs as are missing, where an experiment continues by itself; those that have ended are recorded.
 
-    Where that is refused, it runs on with those that there are.
+    Where nothing has completed since this one was submitted, more of them would not help. Where SLURM or the site
+    refuses, it runs on with those that there are.
     """
     opened, record = claim.experiment, claim.record
-    if len(record.history.campaigns) <= record.history.jobs[job].campaigns_before:
-        return  # the first to lead: all have just been submitted
+    if record.history.counts[Status.COMPLETED] <= record.history.jobs[job].completed_before:
+        return
     try:
         seen = look(opened.paths, record.history)
         jobs = [each for each in (seen.job, *seen.others) if each is not None and each.id != job and not each.ended]
@@ -194,19 +232,30 @@ def fill_up(claim: Claim, job: str, submit: Callable[[int], None], say: Say) -> 
         missing = opened.settings.jobs - 1 - (len(jobs) - len(over))
         if opened.settings.auto_resubmit and missing > 0:
             submit(missing)
-    except MachineError as error:
+    except CandleError as error:
         say(f"auto_resubmit=1: no more jobs could be submitted: {error}")
 
 
-def dismiss_others(claim: Claim, say: Say) -> None:
-    """Cancel the jobs that wait to join: there is nothing left for them. Those that have joined end by themselves."""
-    record, others = claim.record, [each.id for each in claim.record.history.jobs.values() if each.ended is None]
+def others_are_there(claim: Claim, job: str) -> bool:
+    """Return whether another job of the experiment runs, or waits; not where SLURM does not say."""
     try:
-        for found in slurm.find_jobs(others) if others else []:
-            mark, script = record.history.jobs[found.id].mark, str(claim.experiment.paths.job_script)
-            if found.state is JobState.PENDING and found.is_of(mark, script):
+        seen = look(claim.experiment.paths, claim.record.history)
+    except MachineError:
+        return False
+    return any(each is not None and each.id != job and not each.is_over for each in (seen.job, *seen.others))
+
+
+def dismiss_others(claim: Claim, job: str, say: Say) -> None:
+    """Cancel the jobs that wait to join: there is nothing left for them. Those that have joined end by themselves."""
+    record, known = claim.record, claim.record.history.jobs
+    others = [each.id for each in known.values() if each.ended is None and each.id != job]
+    script = str(claim.experiment.paths.job_script)
+    try:
+        there = slurm.find_jobs(others) if others else []
+        for found in [each for each in there if each.id in others and each.is_of(known[each.id].mark, script)]:
+            if found.state is JobState.PENDING:
                 slurm.cancel(found.id)
                 say(f"Job {job_text(found.id)} is not needed any more, and cancelled")
+        record.append([JobEnded(time.time(), each, JobEnd.CAMPAIGN_ENDED) for each in others])
     except MachineError as error:
         say(f"Jobs that are not needed any more could not be cancelled, and end as they start: {error}")
-    record.append([JobEnded(time.time(), each, JobEnd.CAMPAIGN_ENDED) for each in others])

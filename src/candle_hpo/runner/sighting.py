@@ -81,7 +81,7 @@ def look(paths: ExperimentPaths, history: History) -> Sighting:
     found = {each.id: each for each in answer if each.id in asked and each.is_of(asked[each.id], script)}
 
     def has_ended(number: str) -> bool | None:
-        return found[number].has_ended if number in found else None
+        return _life_has_ended(found[number]) if number in found else None
 
     life = None if holder is None else life_of(holder, has_ended)
     if holder is not None and holder.job and life is Life.UNKNOWN and quiet_seconds(paths.lock) > LEASE_SECONDS:
@@ -129,9 +129,17 @@ def job_has_ended(opened: Experiment) -> Callable[[str], bool | None]:
             found = [each for each in slurm.find_jobs([job]) if each.id == job and each.is_of(mark, script)]
         except MachineError:  # which has been logged
             return None
-        return found[0].has_ended if found else None
+        return _life_has_ended(found[0]) if found else None
 
     return has_ended
+
+
+def _life_has_ended(job: Job) -> bool | None:
+    """Return whether no process of a job can be there any more; None for one that was requeued, and waits.
+
+    Its first node may be lost, and that process with it, or only out of sight: then the lock says more.
+    """
+    return None if job.state is JobState.PENDING else job.has_ended
 
 
 def _mark_of(job: str, history: History) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from candle_hpo.core.errors import InputError, MachineError
@@ -84,7 +86,7 @@ def submit_experiment(
         try:
             submit_job(
                 claim,
-                lambda mark: job_script_of(paths, settings, chosen, mark, say, retry_failed=retry_failed),
+                partial(_script, paths, settings, chosen, say if number == 0 else _say_nothing, retry_failed),
                 clusters_of(settings, chosen),
                 say,
                 patience,
@@ -94,6 +96,16 @@ def submit_experiment(
                 raise
             say(f"{number} of {jobs} jobs were submitted, and run all trials; no more, for: {error}")
             return
+
+
+def _script(
+    paths: ExperimentPaths, settings: Settings, chosen: ChosenSite, say: Say, retry_failed: bool, mark: str
+) -> str:
+    return job_script_of(paths, settings, chosen, mark, say, retry_failed=retry_failed)
+
+
+def _say_nothing(*_lines: str) -> None:
+    """Say nothing again: what was said of the first job holds for all."""
 
 
 def sbatch_arguments_of(settings: Settings, chosen: ChosenSite) -> list[SbatchArgument]:

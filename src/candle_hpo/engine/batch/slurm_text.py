@@ -30,7 +30,7 @@ def sbatch_options(
     name = re.sub(r"[^\w.-]", "_", PurePath(folder).name)
     options = [
         ("--job-name", f"candle_{name}"),
-        ("--output", output_in(folder)),
+        ("--output", output_in(folder, "job.%j.out" if settings.jobs > 1 else "job.out")),
         ("--open-mode", "append"),
         ("--time", walltime_text(settings.walltime)),
         # The campaign is warned in time to record what runs as interrupted, and to continue in a next job.
@@ -54,8 +54,8 @@ def sbatch_options(
     return options
 
 
-def output_in(folder: str) -> str:
-    """Return how `sbatch --output` names job.out in the folder where the job is submitted.
+def output_in(folder: str, name: str = "job.out") -> str:
+    """Return how `sbatch --output` names job.out, or a pattern, in the folder where the job is submitted.
 
     SLURM replaces `%j` and its like in the folder's name as well, where that is not named with `%%`; and of a backslash
     it makes nothing that it can open (sbatch(1), "filename pattern"). Raises `InputError` for such a folder.
@@ -65,7 +65,7 @@ def output_in(folder: str) -> str:
         raise InputError(
             f"{folder!r} has {what} in its name: SLURM cannot write a job's output there; rename the folder"
         )
-    return f"{folder}/job.out".replace("%", "%%") if "%" in folder else "job.out"
+    return f"{folder.replace('%', '%%')}/{name}" if "%" in folder else name
 
 
 def warning_seconds(walltime: int) -> int:

@@ -7,6 +7,8 @@ its own nodes, in its own steps, as the campaign's job does on its own; from the
 from __future__ import annotations
 
 import logging
+import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from candle_hpo.engine.pilot.managers import Managers
 from candle_hpo.engine.pilot.parsl_workers import GUEST, Connected, Contact
 from candle_hpo.engine.pilot.step import Step, soft_limit_of_files
 
+_TRIES, _LIVED_SHORTLY = 6, 60.0  # managers of a node, and seconds, after which none is tried any more
 _CONTACT, _GUESTS = "contact.json", "guests"
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +51,9 @@ def invitations(experiment: Path) -> dict[Path, Invitation]:
 
 def guests(experiment: Path) -> set[str]:
     """Return the jobs that have joined a campaign of an experiment, and have not said that they left it."""
-    return {file.name for file in (experiment / _GUESTS).iterdir()} if (experiment / _GUESTS).exists() else set()
+    with suppress(FileNotFoundError):
+        return {file.name for file in (experiment / _GUESTS).iterdir()}
+    return set()
 
 
 def forget_guests(experiment: Path, jobs: Iterable[str] = ()) -> None:
@@ -74,6 +79,9 @@ class Guests:
         experiment, self._folder, self._contact, self._job = invitation.parents[1], invitation.parent, contact, job
         self._seconds_left = seconds_left
         self._steps: dict[str, tuple[Step, int]] = {}  # by the names of their managers
+        self._starts: dict[str, list[float]] = {node: [] for node in workers_of_nodes}
+        # The interchange takes a name that it knows for the manager that had it, and forgets what that was doing.
+        self._token = secrets.token_hex(4)
         self._files = soft_limit_of_files()
         # Not in the leader's folder, which goes with it: the next leader waits for those who have not left.
         self._sign = experiment / _GUESTS / job
@@ -82,13 +90,14 @@ class Guests:
         self._managers = Managers(workers_of_nodes, self._start, self._running, lambda _: None, _log)
 
     def _start(self, node: str, manager: str, workers: int) -> Step:
-        name = f"{manager}{GUEST}{self._job}"
+        name = f"{manager}-{self._token}{GUEST}{self._job}"
         seconds = self._seconds_left()
         if seconds is not None and seconds <= 0:
             raise OSError("the time of its job is nearly over")
         command = self._contact.manager(name, workers, seconds)
         step = Step(node, command, self._folder / f"{name}.err", self._files)
         self._steps[manager] = step, workers
+        self._starts[node] = [*self._starts[node], time.monotonic()][-_TRIES:]
         return step
 
     def _running(self) -> dict[str, Connected]:
@@ -100,6 +109,13 @@ class Guests:
         """Whether none runs any more, and none will."""
         seconds = self._seconds_left()
         return seconds is not None and seconds <= 0 and not self._running()
+
+    def why_none_stays(self) -> str:
+        """Return why no manager lives for long, on no node; "" where one does, or not many were tried yet."""
+        soon = time.monotonic() - _TRIES * _LIVED_SHORTLY
+        if all(len(starts) == _TRIES and starts[0] > soon for starts in self._starts.values()):
+            return next((cause for step, _ in reversed(self._steps.values()) if (cause := step.cause())), "no reason")
+        return ""
 
     def leave(self) -> None:
         """End them, with what they run."""

@@ -149,8 +149,11 @@ class NodesOfJob:
         """Act on which managers are connected; return those that are to be handed nothing more."""
         for node in self._nodes.values():
             node.look(connected, now)
-        guests = {name: each for name, each in connected.items() if GUEST in name}
-        self._guests = {name: each.workers for name, each in guests.items() if node_of(name) not in self._excluded}
+        # Of each node of another job the latest: one that was lost before it is believed to live for a while.
+        latest = {(node_of(name), name.partition(GUEST)[2]): name for name in connected if GUEST in name}
+        self._guests = {
+            name: connected[name].workers for (node, _), name in latest.items() if node not in self._excluded
+        }
         self._report(now)
         if self._places or any(each.tasks for each in connected.values()):
             self._last_there = now

@@ -141,7 +141,7 @@ class ParslWorkers:
         return Contact(self.addresses, executor.worker_port, str(executor.cert_dir), str(executor.logdir))
 
     def connected(self) -> dict[str, Connected]:
-        """Return the managers that are connected and take tasks, by their names.
+        """Return the managers that are connected, by their names; one that takes no more tasks has as many workers.
 
         Raises `MachineError` where none can be any more.
         """
@@ -152,9 +152,10 @@ class ParslWorkers:
         if self._executor.bad_state_is_set:
             raise MachineError(f"no more trials are handed to the nodes: {self._executor.executor_exception}")
         return {
-            each["manager"]: Connected(each["worker_count"], each["tasks"])
+            each["manager"]: Connected(
+                min(each["worker_count"], each["tasks"]) if each["draining"] else each["worker_count"], each["tasks"]
+            )
             for each in self._ask_interchange("MANAGERS")
-            if not each["draining"]
         }
 
     def hand_no_more_to(self, manager: str) -> None:
