@@ -15,11 +15,13 @@ from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.stopping import Stop, StopReason
 from candle_hpo.core.trial import Outcome, Status
 from candle_hpo.engine.batch import slurm
-from candle_hpo.engine.pilot.guests import forget_guests, guests
+from candle_hpo.engine.pilot.guests import Guests, forget_guests, guests, invitations, invite
+from candle_hpo.engine.pilot.managers import node_of
+from candle_hpo.engine.pilot.parsl_workers import Contact
 from candle_hpo.record.events import CampaignStarted, CampaignStopped, JobSubmitted, TrialFinished, TrialStarted
 from candle_hpo.record.experiment import Claim, Experiment
 from candle_hpo.record.folder import write_experiment_settings
-from candle_hpo.record.holder import read_holder
+from candle_hpo.record.holder import Holder, read_holder
 from candle_hpo.runner import several_jobs
 from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
@@ -183,3 +185,60 @@ def test_whoever_leads_next_waits_for_the_guests_of_the_one_before(
 )
 def test_what_ends_all_jobs(stop: Stop | None, final: bool) -> None:
     assert is_final(stop) is final
+
+
+def test_a_leader_is_gone_when_its_lock_is_or_nothing_says_that_it_lives(
+    opened: Experiment, slurm_says: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, silence = several_jobs._Leader(opened.paths, "7"), 0.0
+    monkeypatch.setattr("candle_hpo.runner.several_jobs.time.monotonic", lambda: silence)
+    assert leader.may_be_gone(), "nobody holds it"
+    held = Holder("n1", 4711, time.time(), job="6", place="elsewhere")
+    opened.paths.lock.write_bytes(msgspec.json.encode(held))
+    gone: list[bool] = []
+    for says in ("6|RUNNING", "6|COMPLETED", "6|PENDING"):
+        slurm_says(says)
+        silence += 100
+        opened.paths.lock.touch()
+        assert not leader.may_be_gone(), "it has just given a sign of life"
+        silence += 16
+        gone.append(leader.may_be_gone())
+    assert gone == [False, True, True]
+    monkeypatch.setattr(type(opened.paths.lock), "open", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O error")))
+    assert not leader.may_be_gone(), "a file system that is out of order says nothing"
+
+
+def test_managers_that_join_again_have_other_names(opened: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interchange would take one with a known name for that one, and forget what that ran."""
+    started: list[str] = []
+
+    class FakeStep:
+        status = None
+
+        def __init__(self, node: str, command: list[str], output: Path, files: int) -> None:
+            started.append(next(word for word in command if word.startswith("--uid=")))
+
+        def cause(self) -> str:
+            return ""
+
+        def end(self) -> None:
+            self.status = 0
+
+        def wait(self, seconds: float) -> None:
+            pass
+
+    monkeypatch.setattr("candle_hpo.engine.pilot.guests.Step", FakeStep)
+    folder = opened.paths.root / "workers_x"
+    folder.mkdir()
+    contact = Contact(("127.0.0.1",), 54321, "keys", "logs")
+    invite(folder, "6", contact)
+    (invitation,) = invitations(opened.paths.root)
+    for _ in range(2):
+        there = Guests(invitation, contact, "7", {"n1": 2, "n2": 1}, lambda: None)
+        while len(started) % 2:
+            time.sleep(0.01)
+        assert guests(opened.paths.root) == {"7"}
+        there.leave()
+    assert not guests(opened.paths.root)
+    assert len(set(started)) == len(started) >= 2
+    assert all(name.endswith("@7") and node_of(name.removeprefix("--uid=")) in ("n1", "n2") for name in started)

@@ -79,7 +79,7 @@ class ExperimentPaths:
     lock = File("campaign.lock", "Who runs the experiment now; not there while nobody does.")
     log = File("campaign.log", "What happened to the campaigns: for whoever has to find out why a machine misbehaves.")
     job_script = File("job.sbatch", "On a cluster: what was submitted.")
-    job_output = File("job.out", "On a cluster: what the job printed.")
+    job_output = File("job.out", "On a cluster: what the job printed; of several, each has its own (`job.4711.out`).")
     runs = File("run", "The folder of all trials.")
 
     def script_version(self, version: str) -> Path:
