@@ -60,9 +60,9 @@ def run_as_one_of_several(
     opened: Experiment, job: str, signals: HeardSignals, lead: Callable[[Claim], ExitStatus], say: Say
 ) -> ExitStatus:
     """Lead if nobody does, else join whoever does, until there is nothing left, or this job is about to end."""
-    leader = _Leader(opened.paths, job)
+    leader, is_gone = _Leader(opened.paths, job), False
     while not signals.heard and _seconds_left(signals) > 0:
-        if leader.may_be_gone():
+        if is_gone or leader.may_be_gone():
             vars(opened).pop("history", None)  # others may have been submitted since it was read
             with suppress(Held), opened.claim(job_has_ended(opened), job=job) as claim:
                 stopped = claim.record.history.stopped
@@ -72,11 +72,14 @@ def run_as_one_of_several(
                     return ExitStatus.ALL_WELL
                 _wait_for_guests_of_others(opened.paths, job, signals)
                 return lead(claim)
-        found = leader.invitation()
-        if found is not None and (why := _join(found, leader, signals, say)):
-            say(f"Job {job_text(job)} ends, for its workers do not stay with the job that leads: {why}")
-            return ExitStatus.SYSTEM_ERROR
-        time.sleep(_LOOK_SECONDS)
+        found, is_gone = leader.invitation(), False
+        if found is not None:
+            try:
+                is_gone = _join(found, leader, signals, say)
+            except _NoneStays as error:
+                say(f"Job {job_text(job)} ends, for its workers do not stay with the job that leads: {error}")
+                return ExitStatus.SYSTEM_ERROR
+        time.sleep(0 if is_gone else _LOOK_SECONDS)
     return ExitStatus.ALL_WELL
 
 
@@ -100,6 +103,10 @@ def _is_done(claim: Claim, job: str) -> bool:
     known = history.jobs.get(job)
     has_run = known is not None and len(history.campaigns) > known.campaigns_before
     return has_run and history.stopped is not None and is_final(history.stopped.stop)
+
+
+class _NoneStays(Exception):
+    """No worker of this job stays with the one that leads; the text says why."""
 
 
 class _Leader:
@@ -144,14 +151,14 @@ class _Leader:
         return None
 
 
-def _join(invitation: Path, leader: _Leader, signals: HeardSignals, say: Say) -> str:
+def _join(invitation: Path, leader: _Leader, signals: HeardSignals, say: Say) -> bool:
     """Lend this job's workers to the one that leads, until that withdraws its invitation or this job has to end.
 
-    Return why that cannot be, where none of them can stay.
+    Return whether the leader may be gone. Raises `_NoneStays`.
     """
     found = invitations(leader.paths.root).get(invitation)
     if found is None:
-        return ""
+        return False
     nodes = workers_of_nodes()
 
     def seconds_left() -> float | None:
@@ -161,16 +168,17 @@ def _join(invitation: Path, leader: _Leader, signals: HeardSignals, say: Say) ->
     try:
         there = Guests(invitation, found.contact, leader.job, nodes, seconds_left)
     except FileNotFoundError:  # it has just been withdrawn
-        return ""
+        return False
     workers = f"{count(sum(nodes.values()), 'worker')} on {count(len(nodes), 'node')}"
     say(f"Job {job_text(leader.job)} joins job {job_text(found.job)}, with {workers}")
-    why = ""
     try:
-        while not (signals.heard or there.have_gone or _is_over(signals) or (why := there.why_none_stays())):
-            if _is_withdrawn(invitation) or leader.may_be_gone():
-                break
+        while not (signals.heard or there.have_gone or _is_over(signals) or _is_withdrawn(invitation)):
+            if leader.may_be_gone():
+                return True
+            if why := there.why_none_stays():
+                raise _NoneStays(why)
             time.sleep(_LOOK_SECONDS)
-        return why
+        return False
     finally:
         there.leave()
 
