@@ -218,6 +218,19 @@ def test_where_all_nodes_have_failed_for_three_minutes_the_campaign_stops_with_t
     ]
 
 
+def test_it_says_what_it_heard_last_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reasons are announced every few seconds: here the campaign stops before that of the last node would be."""
+    monkeypatch.setattr(managers, "HOPELESS_SECONDS", 5.0)
+    job = FakeJob("n1", "n2")
+    job.look()
+    job.fail("n1.1", "no route")
+    job.look(6)
+    assert job.news == [PlacesChanged(0, ("n1: no route",))]
+    job.fail("n2.1", "no such node")
+    job.look(1)
+    assert job.news[1:] == [StopAsked(Stop(StopReason.NO_WORKERS, last="n1: no route; n2: no such node"))]
+
+
 def test_a_silent_node_is_waited_for_longer() -> None:
     job = FakeJob("n1")
     job.look(600)

@@ -146,7 +146,7 @@ class NodesOfJob:
         if self._places or any(each.tasks for each in connected.values()):
             self._last_there = now
         elif now - self._last_there > HOPELESS_SECONDS and all(node.is_without_hope for node in self._nodes.values()):
-            self._announce(StopAsked(Stop(StopReason.NO_WORKERS, last="; ".join(self._lacking) or _NONE_LEFT)))
+            self._announce(StopAsked(Stop(StopReason.NO_WORKERS, last="; ".join(self._reasons()) or _NONE_LEFT)))
             self._last_there = now
         # One that a node starts when it wakes, of an earlier try, is not the node's either.
         usable = {node.manager for node in self._nodes.values() if node.step is not None and not node.is_excluded}
@@ -180,11 +180,15 @@ class NodesOfJob:
 
     def _report(self, now: float) -> None:
         places = sum(node.places for node in self._nodes.values())
-        lacking = _reasons({node.name: node.cause for node in self._nodes.values() if node.is_lacking})
+        lacking = self._reasons()
         is_due = now - self._announced > _SAY_AGAIN_SECONDS
         if places != self._places or (lacking != self._lacking and is_due):
             self._places, self._lacking, self._announced = places, lacking, now
             self._announce(PlacesChanged(places, lacking))
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Return why nodes have no workers, whether that was announced or not."""
+        return _in_lines({node.name: node.cause for node in self._nodes.values() if node.is_lacking})
 
 
 class Managers:
@@ -255,7 +259,7 @@ class Managers:
         self._announce(StopAsked(Stop(StopReason.NO_WORKERS, last=cause)))
 
 
-def _reasons(causes: Mapping[str, str]) -> tuple[str, ...]:
+def _in_lines(causes: Mapping[str, str]) -> tuple[str, ...]:
     """Return the causes with the names of their nodes: nodes of the same cause together, and a few of each."""
     nodes: dict[str, list[str]] = {}
     for name, cause in causes.items():
