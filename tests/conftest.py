@@ -28,6 +28,9 @@ WriteInput = Callable[..., Path]
 ROOT = Path(__file__).parents[1]
 COVERAGE = ["-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
 MEASURED = COVERAGE if os.environ.get("CANDLE_TESTS_COVERAGE") else []
+# What runs tests is looked at already, and nothing else that it starts.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 # `make test` runs the quick tests of these folders first, and looks at what they reach.
 MEASURED_PARTS = os.environ.get("CANDLE_TESTS_MEASURED", "").split()
@@ -110,6 +113,16 @@ def slurm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         cluster.stop()
 
 
+@pytest.fixture
+def on_cluster(candle: Candle, slurm: SlurmCluster) -> Candle:
+    """Run the command line where SLURM is."""
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return candle(*arguments, **slurm.environment, **environment)
+
+    return run
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `newer_slurm` on both clusters."""
     if metafunc.definition.get_closest_marker("newer_slurm") and INSTALLED is None:
@@ -133,11 +146,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     yield
     # All on the newer SLURM together, as one of the clusters alone is there at a time.
     items.sort(key=_is_on_newer_slurm)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _spread(items)
 
 
 def _is_on_newer_slurm(item: pytest.Item) -> bool:
     """Return whether a test is one on the newer SLURM, of a pair."""
     return hasattr(item, "callspec") and item.callspec.params.get("slurm") == NEWER
+
+
+def _spread(items: list[pytest.Item]) -> None:
+    """Let files that mostly wait for a cluster be evenly among the others, so that these use the CPUs meanwhile."""
+    files = dict.fromkeys(item.path for item in items)
+    waiting = [file for file in files if file.parent.name == "slurm"]
+    groups = waiting, [file for file in files if file not in waiting]
+    places = {file: (number + 0.5) / len(group) for group in groups for number, file in enumerate(group)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

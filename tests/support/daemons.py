@@ -105,9 +105,14 @@ class Daemons:
         time.sleep(0.1)
 
 
+# Below the ports that Linux gives to whoever asks for any; a hundred for each process that runs tests, side by side.
+_FIRST_PORT, _PORTS, _PORTS_OF_A_PROCESS = 17_000, 15_000, 100
+
+
 def free_ports(count: int) -> list[int]:
     """Return so many ports that follow each other and are free now."""
-    for first in range(17_000 + os.getpid() % 10_000, 60_000, count):
+    own = os.getpid() * _PORTS_OF_A_PROCESS % _PORTS
+    for first in (_FIRST_PORT + (own + further) % (_PORTS - count) for further in range(0, _PORTS, count)):
         sockets = [socket.socket() for _ in range(count)]
         try:
             for number, one in enumerate(sockets):

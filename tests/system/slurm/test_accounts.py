@@ -16,6 +16,9 @@ from conftest import Candle, WriteInput
 from support.accounts import Accounts, ClusterWithAccounts, why_no_accounts
 from support.slurm_cluster import why_not
 
+# The clusters are made once.
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("accounts")]
+
 # Two trials end at once, the others when the test says so.
 SCRIPT = """
     import os, time

@@ -20,6 +20,8 @@ from conftest import WriteInput
 from support.networks import CONTROLLER, DECOY, NETWORK, NOBODY, NetworkedCluster, why_no_networks
 from support.slurm_cluster import why_not
 
+pytestmark = pytest.mark.slurm
+
 SCRIPT = """
     import time
     for epoch in (1, 2):
