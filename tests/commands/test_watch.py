@@ -31,7 +31,6 @@ from candle_hpo.report.summary import failures_by_reason
 from conftest import Candle, WriteInput
 from support.attempts import attempt_at
 from support.made_experiments import BEGAN, make_experiment
-from support.slurm_cluster import SlurmCluster
 
 pytestmark = pytest.mark.slow
 
@@ -302,27 +301,3 @@ def test_logs(candle: Candle, write_input: WriteInput, here: Path) -> None:
         done = candle("logs", *arguments)
         assert done.returncode == 2
         assert message in done.stderr
-
-
-def test_watch_a_job_from_the_login_node(slurm: SlurmCluster, write_input: WriteInput, here: Path) -> None:
-    """From the queue to the end of the job, in a shell that only sees the folder."""
-    script = "import time; time.sleep(2); print('slept'); val_to_return = hyperparams['x'] * hyperparams['y']"
-    path = write_input(script, control="nworkers=2\nwalltime=00:03:00\nmem_per_cpu=1")
-    environment = {**os.environ, **slurm.environment}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "candle_hpo", *arguments],
-            cwd=here, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-
-    done = run("submit-job", str(path))
-    assert done.returncode == 0, done.stderr
-    watched = run("watch")
-    assert watched.returncode == 0, watched.stderr
-    assert re.search(r"^(Waiting in the queue as job|Job) \d+", watched.stdout, re.MULTILINE), watched.stdout
-    assert re.search(r"^Running since .* as job \d+ on n\d", watched.stdout, re.MULTILINE), watched.stdout
-    assert "4 trials: 4 completed" in watched.stdout
-    assert run("logs", "1").stdout == "slept\n"
-    done = run("report")
-    assert done.returncode == 0, done.stderr

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from support.cluster_experiments import (
     with_sbatch_that,
 )
 from support.slurm_cluster import SlurmCluster
+from support.waiting import unless_it_hangs
 
 
 @pytest.mark.newer_slurm
@@ -137,3 +141,45 @@ def test_what_a_user_cancels_does_not_continue_by_itself(
     slurm.wait_until_empty(60)
     assert len(history(here).jobs) == 1
     assert "candle resume X000 continues it" in on_cluster("status").stdout
+
+
+def test_watch_a_job_from_the_login_node(
+    write_input: WriteInput, here: Path, on_cluster: Candle, slurm: SlurmCluster
+) -> None:
+    """From the queue to the end of the job, in a shell that only sees the folder."""
+    script = """
+        import os, time
+        while not os.path.exists("../../go"):
+            time.sleep(0.1)
+        print("slept")
+        val_to_return = hyperparams["x"]
+    """
+    done = on_cluster("submit-job", write_input(script, "nworkers=2\nmem_per_cpu=1\ncustom_sbatch_args=--hold"))
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "candle_hpo", "watch"]
+    environment = {**os.environ, **slurm.environment}
+    seen: list[str] = []
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watch:
+
+        def read_until(start: str) -> None:
+            assert watch.stdout is not None
+            for line in watch.stdout:
+                seen.append(line)
+                if line.startswith(start):
+                    return
+            raise AssertionError(f"no line begins with {start!r}:\n{''.join(seen)}")
+
+        try:
+            unless_it_hangs(lambda: read_until("Waiting in the queue as job "))
+            (job,) = slurm.run("squeue", "--noheader", "--format=%i").split()
+            slurm.run("scontrol", "release", job)
+            unless_it_hangs(lambda: read_until("Running since "))
+            assert f" as job {job} on n" in seen[-1]
+            (here / "last-candle-job" / "go").touch()
+            unless_it_hangs(lambda: read_until("4 trials: 4 completed"))
+            assert watch.wait(60) == 0
+        finally:
+            watch.kill()
+    assert on_cluster("logs", "1").stdout == "slept\n"
+    done = on_cluster("report")
+    assert done.returncode == 0, done.stderr
