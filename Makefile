@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 QUICK := not (slow or slurm or browser)
-# Parts whose tests are many and quick, and run in one process: `make test` measures them. FLOOR is in per cent.
+# Parts whose tests are many and quick, and start few processes: `make test` measures them. FLOOR is in per cent.
 MEASURED := core inputfile record report test_campaign.py
 MEASURED_SOURCE := */campaign.py,*/core/*,*/inputfile/*,*/record/*,*/report/*
 FLOOR := 88
 IN_PARTS = PATH="$(BIN):$$PATH" CANDLE_TESTS_MEASURED="$(MEASURED)"
-# Files of quick tests side by side, as many as there are CPUs, at most four. The others want the machine for themselves.
+# Files of tests side by side: of the quick ones as many as there are CPUs, at most four; of all, always four, as those
+# of clusters mostly wait. They start in the order in which tests/conftest.py mixes these with the others.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
+MIXED := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help exercise test test-quick test-other-slurm coverage lint docs site pictures benchmark libraries clean
@@ -33,10 +35,10 @@ exercise: $(VENV)/has-exercise
 
 test: $(VENV)/has-test lint
 	@"$(BIN)/coverage" erase
-	@$(IN_PARTS) "$(BIN)/coverage" run -m pytest -m measured $(addprefix tests/,$(MEASURED))
+	@$(IN_PARTS) "$(BIN)/coverage" run -m pytest $(SIDE_BY_SIDE) -m measured $(addprefix tests/,$(MEASURED))
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report --include="$(MEASURED_SOURCE)" --fail-under=$(FLOOR)
-	@$(IN_PARTS) "$(BIN)/python" -m pytest -m "not measured"
+	@$(IN_PARTS) "$(BIN)/python" -m pytest $(MIXED) -m "not measured"
 
 test-quick: $(VENV)/has-test
 	@PATH="$(BIN):$$PATH" "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m "$(QUICK)"
@@ -44,12 +46,12 @@ test-quick: $(VENV)/has-test
 SUITE ?= trixie
 test-other-slurm: $(VENV)/has-test
 	@tools/unpack_slurm.sh $(SUITE)
-	@PATH="$(BIN):$$PATH" CANDLE_TESTS_SLURM=$(SUITE) "$(BIN)/python" -m pytest -m slurm
+	@PATH="$(BIN):$$PATH" CANDLE_TESTS_SLURM=$(SUITE) "$(BIN)/python" -m pytest $(MIXED) -m slurm
 
 # The commands that tests start are measured, too; `parallel` in pyproject.toml gives each its own file.
 coverage: $(VENV)/has-test
 	@"$(BIN)/coverage" erase
-	@PATH="$(BIN):$$PATH" CANDLE_TESTS_COVERAGE=1 "$(BIN)/coverage" run -m pytest -m "$(QUICK)"
+	@PATH="$(BIN):$$PATH" CANDLE_TESTS_COVERAGE=1 "$(BIN)/coverage" run -m pytest $(SIDE_BY_SIDE) -m "$(QUICK)"
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report
 
