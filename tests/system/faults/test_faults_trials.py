@@ -129,7 +129,7 @@ def test_each_failure_is_reported_as_what_it_is_and_leaves_nothing(
 ) -> None:
     path = write_input(
         DEATHS,
-        "nworkers=6\ntrial_timeout=00:00:06\nmax_output=1\nmax_failures=0",
+        "nworkers=6\ntrial_timeout=00:00:15\nmax_output=1\nmax_failures=0",
         "",
         sets(list(EXPECTED)),
     )
