@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,8 +157,12 @@ def _is_on_newer_slurm(item: pytest.Item) -> bool:
 
 
 def _spread(items: list[pytest.Item]) -> None:
-    """Let files that mostly wait for a cluster be evenly among the others, so that these use the CPUs meanwhile."""
-    files = dict.fromkeys(item.path for item in items)
+    """Let files that mostly wait for a cluster be evenly among the others, so that these use the CPUs meanwhile.
+
+    Those with many slow tests are the first, so that none of them is left over when all others have ended.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda file: -slow[file])
     waiting = [file for file in files if file.parent.name == "slurm"]
     groups = waiting, [file for file in files if file not in waiting]
     places = {file: (number + 0.5) / len(group) for group in groups for number, file in enumerate(group)}
