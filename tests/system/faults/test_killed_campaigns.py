@@ -61,7 +61,7 @@ class Killed(NamedTuple):
             for each in psutil.process_iter(["cmdline"])
             if "--norc" in (each.info["cmdline"] or ()) and pipes(each.pid) & pipes(self.process.pid)
         )
-        return guard
+        return int(guard)
 
     def kill(self) -> None:
         self.process.kill()
