@@ -191,8 +191,8 @@ def pytest_sessionfinish() -> None:
 
 
 def gone(*pids: int) -> bool:
-    """Wait for processes to be gone, or zombies that nobody reaps; at most half a minute."""
-    deadline = time.monotonic() + 30
+    """Wait for processes to be gone, or zombies that nobody reaps; at most two minutes, for machines are busy."""
+    deadline = time.monotonic() + 120
     while any(map(_runs, pids)):
         if time.monotonic() > deadline:
             return False
