@@ -34,7 +34,7 @@ class Killed(NamedTuple):
 
     process: subprocess.Popen[bytes]
     in_groups: list[int]
-    away: list[int]  # in sessions of their own
+    away: list[int]  # in other sessions
 
     @classmethod
     def starting(cls, write_input: WriteInput, here: Path, name: str) -> Killed:
