@@ -35,7 +35,7 @@ exercise: $(VENV)/has-exercise
 
 test: $(VENV)/has-test lint
 	@"$(BIN)/coverage" erase
-	@$(IN_PARTS) "$(BIN)/coverage" run -m pytest $(SIDE_BY_SIDE) -m measured $(addprefix tests/,$(MEASURED))
+	@$(IN_PARTS) CANDLE_TESTS_REACH=1 "$(BIN)/python" -m pytest $(SIDE_BY_SIDE) -m measured $(addprefix tests/,$(MEASURED))
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report --include="$(MEASURED_SOURCE)" --fail-under=$(FLOOR)
 	@$(IN_PARTS) "$(BIN)/python" -m pytest $(MIXED) -m "not measured"
@@ -51,7 +51,7 @@ test-other-slurm: $(VENV)/has-test
 # The commands that tests start are measured, too; `parallel` in pyproject.toml gives each its own file.
 coverage: $(VENV)/has-test
 	@"$(BIN)/coverage" erase
-	@PATH="$(BIN):$$PATH" CANDLE_TESTS_COVERAGE=1 "$(BIN)/coverage" run -m pytest $(SIDE_BY_SIDE) -m "$(QUICK)"
+	@PATH="$(BIN):$$PATH" CANDLE_TESTS_COVERAGE=1 "$(BIN)/coverage" run -m pytest -m "$(QUICK)"
 	@"$(BIN)/coverage" combine --quiet
 	@"$(BIN)/coverage" report
 

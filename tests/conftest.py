@@ -7,10 +7,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +23,8 @@ from support.slurm_cluster import INSTALLED, NEWER, SlurmCluster, why_not
 settings.register_profile("candle", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("candle")
 
+IS_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ  # a process that runs tests beside others
+
 Candle = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteInput = Callable[..., Path]
 
@@ -28,12 +32,14 @@ WriteInput = Callable[..., Path]
 ROOT = Path(__file__).parents[1]
 COVERAGE = ["-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
 MEASURED = COVERAGE if os.environ.get("CANDLE_TESTS_COVERAGE") else []
-# What runs tests is looked at already, and nothing else that it starts.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
-# `make test` runs the quick tests of these folders first, and looks at what they reach.
+# `make test` runs the quick tests of these folders first, and looks at what they reach: in each process that runs them,
+# and not in what these start. Nothing of candle is imported so far.
 MEASURED_PARTS = os.environ.get("CANDLE_TESTS_MEASURED", "").split()
+REACH: Coverage | None = None
+if IS_ONE_OF_SEVERAL and os.environ.get("CANDLE_TESTS_REACH"):
+    REACH = Coverage(config_file=str(ROOT / "pyproject.toml"), data_suffix=True)
+    REACH.start()
 
 SUM_OF_SQUARES = "val_to_return = hyperparams['x'] ** 2 + hyperparams['y'] ** 2\n"
 
@@ -146,7 +152,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     yield
     # All on the newer SLURM together, as one of the clusters alone is there at a time.
     items.sort(key=_is_on_newer_slurm)
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if IS_ONE_OF_SEVERAL:
         _spread(items)
 
 
@@ -156,8 +162,12 @@ def _is_on_newer_slurm(item: pytest.Item) -> bool:
 
 
 def _spread(items: list[pytest.Item]) -> None:
-    """Let files that mostly wait for a cluster be evenly among the others, so that these use the CPUs meanwhile."""
-    files = dict.fromkeys(item.path for item in items)
+    """Let files that mostly wait for a cluster be evenly among the others, so that these use the CPUs meanwhile.
+
+    Those with many slow tests are the first, so that none of them is left over when all others have ended.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda file: -slow[file])
     waiting = [file for file in files if file.parent.name == "slurm"]
     groups = waiting, [file for file in files if file not in waiting]
     places = {file: (number + 0.5) / len(group) for group in groups for number, file in enumerate(group)}
@@ -173,9 +183,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def pytest_sessionfinish() -> None:
+    """Write what the tests have reached; a process that takes long to end is killed."""
+    if REACH:
+        REACH.stop()
+        REACH.save()
+
+
 def gone(*pids: int) -> bool:
-    """Wait for processes to be gone, or zombies that nobody reaps; at most half a minute."""
-    deadline = time.monotonic() + 30
+    """Wait for processes to be gone, or zombies that nobody reaps; at most two minutes, for machines are busy."""
+    deadline = time.monotonic() + 120
     while any(map(_runs, pids)):
         if time.monotonic() > deadline:
             return False

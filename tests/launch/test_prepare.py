@@ -61,7 +61,7 @@ def test_a_line_that_leaves_all_as_it_was(here: Path, line: str) -> None:
         "exec 5< /dev/null",
         "sleep 600 &",
         "(sleep 600 &)",
-        "renice -n 5 $$ > /dev/null",
+        "renice -n 19 $$ > /dev/null",
     ],
 )
 def test_a_line_that_changes_what_a_process_inherits(here: Path, line: str) -> None:

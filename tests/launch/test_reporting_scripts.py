@@ -195,7 +195,8 @@ def test_reports_are_news_and_a_trial_is_stopped_after_its_third_one(here: Path,
 )
 def test_an_outcome_has_the_last_report_however_it_ended(here: Path, end: str, status: Status) -> None:
     text = f"import sys, time\ncandle_report(0.5)\ncandle_report(0.25)\n{end}\n"
-    with campaign_with(here, Speech("model.py", text, {"trial_timeout": 2})) as campaign:
+    limits = {"trial_timeout": 10} if status is Status.TIMED_OUT else {}
+    with campaign_with(here, Speech("model.py", text, limits)) as campaign:
         campaign.engine.start(attempt_at(1))
         assert [each.report.step for each in campaign.hear(Reported, 2)] == [1, 2]
         (ended,) = campaign.hear(Ended)
