@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -18,24 +18,38 @@ def replacing(path: Path, *, behind_link: bool = False, synced: bool = False) ->
     leads to. One that is `synced` is whole on the disk before it takes its place, whatever happens to the machine.
     Raises `OSError`.
     """
-    real = path.resolve() if behind_link else path
-    aside = real.with_name(f".{real.name}-{secrets.token_hex(4)}")
-    try:
-        with aside.open("xb") as file:
-            yield file
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
-        aside.replace(real)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with _aside(path.resolve() if behind_link else path) as descriptor, open(descriptor, "wb", closefd=False) as file:
+        yield file
+        file.flush()
+        if synced:
+            os.fsync(descriptor)
 
 
 def replace_file(path: Path, data: bytes, *, behind_link: bool = False, synced: bool = False) -> None:
-    """Put a whole file in place at once, as `replacing` does. Raises `OSError`."""
-    with replacing(path, behind_link=behind_link, synced=synced) as file:
-        file.write(data)
+    """Put a whole file in place at once, as `replacing` does, in few system calls. Raises `OSError`."""
+    with _aside(path.resolve() if behind_link else path) as descriptor:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        if synced:
+            os.fsync(descriptor)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[int]:
+    """Open a new file beside a path, which takes its place when the block ends well, and vanishes when it does not."""
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, f".{name}-{secrets.token_hex(4)}")  # noqa: PTH118  # a trial does this a few times
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        os.replace(aside, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(aside)  # noqa: PTH108
+        raise
 
 
 def new_file(paths: Iterable[Path]) -> TextIO:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from candle_hpo.process.guard import Guard
@@ -68,6 +69,41 @@ def test_a_guard_ends_what_a_trial_has_started_in_its_own_session(
     assert own.wait(10) == -signal.SIGKILL
     assert of_finished.poll() is None
     assert of_longer.poll() is None
+
+
+def test_a_guard_keeps_many_apart_that_begin_and_end_in_any_order(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    watched, left = stubborn(started), stubborn(started)
+    own, of_finished = (stubborn(started, tmp_path / name) for name in ("own", "finished"))
+    guard = Guard()
+    for number in range(100):
+        guard.begin_trial(f"{tmp_path}/{'long' * number}")
+    guard.begin(left.pid)
+    guard.begin_trial(str(tmp_path / "finished"))
+    for number in range(100):
+        guard.end_trial(f"{tmp_path}/{'long' * number}")
+        guard.end_trial(f"{tmp_path}/{'long' * number}")  # which is not there any more
+    guard.end_trial(str(tmp_path / "finished"))
+    guard.end(left.pid)
+    guard.begin(watched.pid)
+    guard.begin_trial(str(tmp_path / "own"))
+    guard.close()
+    assert watched.wait(10) == own.wait(10) == -signal.SIGKILL
+    assert left.poll() is None
+    assert of_finished.poll() is None
+
+
+@pytest.mark.skipif(not LINUX, reason="other systems do not show a process's time")
+def test_a_guard_has_nothing_to_do_while_trials_begin_and_end() -> None:
+    guard = Guard()
+    its = psutil.Process(guard._number).cpu_times()
+    for number in range(20_000):
+        guard.begin_trial(f"/experiment/run/hpset_{number}/params.json")
+        guard.end_trial(f"/experiment/run/hpset_{number}/params.json")
+    now = psutil.Process(guard._number).cpu_times()
+    guard.close()
+    assert now.user + now.system - its.user - its.system < 0.1  # to be notified of each took seconds
 
 
 def test_a_guard_outlives_whatever_ends_all_that_descends_from_its_process(
