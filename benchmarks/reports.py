@@ -87,14 +87,14 @@ def simulate(address: Address, numbers: range, seconds: int, campaign: Connectio
         took.setdefault(number, time.monotonic() - reported[number])
 
     with ExitStack() as stack:
-        reports = {
+        workers = {
             number: stack.enter_context(
                 WorkerEnd(address, f"n{number}:0").running(f"{default_trial_id(number)}/1", partial(stop, number))
             )
             for number in numbers
         }
-        for report in reports.values():
-            report(Report(0, {}))
+        for worker in workers.values():
+            worker.report(Report(0, {}))
         campaign.recv()
         began, said = time.monotonic(), 0
         while said < seconds * len(numbers):
@@ -102,7 +102,7 @@ def simulate(address: Address, numbers: range, seconds: int, campaign: Connectio
                 number, step = numbers[said % len(numbers)], 1 + said // len(numbers)
                 if number not in took:
                     reported[number] = time.monotonic()
-                    reports[number](Report(step, {"loss": 1 / (number + step), "accuracy": 0.5}))
+                    workers[number].report(Report(step, {"loss": 1 / (number + step), "accuracy": 0.5}))
                 said += 1
             time.sleep(0.005)
         time.sleep(MOST_SECONDS)  # for the last verdicts

@@ -66,9 +66,33 @@ def test_a_stop_that_is_there_before_its_attempt_waits_for_it_and_hits_no_other(
         campaign.stop("a/1", StopHow.PURPOSE)
         assert heard.get(timeout=HANG_SECONDS) == "a"
     with worker.running("b/1", lambda _: heard.put("b")):
+        worker.say()
         while (last := heard.get(timeout=HANG_SECONDS)) == "a":
             pass
         assert last == "b"
+
+
+def test_of_what_ends_in_a_moment_nothing_is_said(campaign: CampaignEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, said = WorkerEnd(campaign.address, "n1:0"), list[str]()
+    heard, wake = queue.SimpleQueue[str](), worker._wake
+    with worker.running("a/1", lambda _: heard.put("a")):
+        campaign.stop("a/1", StopHow.PURPOSE)
+        assert heard.get(timeout=HANG_SECONDS) == "a"
+
+    def counted() -> None:
+        said.append(worker._run.decode())
+        wake()
+
+    monkeypatch.setattr(worker, "_wake", counted)
+    for number in range(100):
+        with worker.running(f"b/{number}", lambda _: heard.put("b")):
+            pass
+    assert not said
+    campaign.stop("c/1", StopHow.PURPOSE)
+    with worker.running("c/1", lambda _: heard.put("c")):
+        worker.say()
+        assert heard.get(timeout=HANG_SECONDS) == "c"
+    assert said == ["c/1"]
 
 
 def test_a_stop_that_comes_after_the_end_does_not_stop_the_next_attempt(campaign: CampaignEnd) -> None:
@@ -78,6 +102,7 @@ def test_a_stop_that_comes_after_the_end_does_not_stop_the_next_attempt(campaign
         assert heard.get(timeout=HANG_SECONDS) == "a"
     campaign.stop("a/1", StopHow.PURPOSE)
     with worker.running("a/2", lambda how: heard.put(f"a again, {how.value}")):
+        worker.say()
         campaign.stop("a/1", StopHow.PURPOSE)
         campaign.stop("a/2", StopHow.INTERRUPT)
         assert heard.get(timeout=HANG_SECONDS) == "a again, interrupt"
@@ -91,15 +116,15 @@ def test_reports_arrive_in_their_order_each_once_and_with_what_they_are_of(
     campaign.report_to(lambda run, report: heard.put((run, report)))
     first, second = (WorkerEnd(campaign.address, f"n{number}:0") for number in (1, 2))
     reports = [Report(step, {"loss": 0.5, "note": "none", "nothing": None, "count": 3}) for step in (1, 2, 2.5)]
-    with first.running("a/1", lambda _: None) as report, second.running("b/1", lambda _: None) as of_other:
+    with first.running("a/1", lambda _: None), second.running("b/1", lambda _: None):
         for each in reports:
-            report(each)
+            first.report(each)
         assert [heard.get(timeout=HANG_SECONDS) for _ in reports] == [("a/1", each) for each in reports]
         threading.Event().wait(0.5)  # it is said again meanwhile
-        of_other(reports[0])
+        second.report(reports[0])
         assert heard.get(timeout=HANG_SECONDS) == ("b/1", reports[0])
-    with first.running("c/1", lambda _: None) as report:
-        report(reports[0])
+    with first.running("c/1", lambda _: None):
+        first.report(reports[0])
         assert heard.get(timeout=HANG_SECONDS) == ("c/1", reports[0])
 
 
@@ -111,12 +136,12 @@ def test_the_last_report_comes_through_a_channel_that_was_lost(
     campaign.report_to(lambda _, report: heard.put(report.step))
     relay = Relay(campaign.address.port)
     through_it = dataclasses.replace(campaign.address, hosts=("127.0.0.1",), port=relay.port)
-    with WorkerEnd(through_it, "n1:0").running("a/1", lambda _: None) as report:
-        report(Report(1, {}))
+    with WorkerEnd(through_it, "n1:0").running("a/1", lambda _: None) as worker:
+        worker.report(Report(1, {}))
         assert heard.get(timeout=HANG_SECONDS) == 1
         relay.cut()
         for step in range(2, 2002):  # far more than may wait: these are dropped, and nobody waits for them
-            report(Report(step, {}))
+            worker.report(Report(step, {}))
         relay.repair()
         while (last := heard.get(timeout=HANG_SECONDS)) < 2001:
             pass
@@ -135,8 +160,8 @@ def test_a_message_in_another_form_is_not_heeded(campaign: CampaignEnd) -> None:
         dealer.send_multipart([b"n1:0", b"a/1", b"no MessagePack"])
         campaign.stop("a/1", StopHow.PURPOSE)
         assert dealer.poll(HANG_SECONDS * 1000)
-    with WorkerEnd(address, "n2:0").running("b/1", lambda _: None) as report:
-        report(Report(1, {}))
+    with WorkerEnd(address, "n2:0").running("b/1", lambda _: None) as worker:
+        worker.report(Report(1, {}))
         assert heard.get(timeout=HANG_SECONDS) == Report(1, {})
 
 

@@ -1,6 +1,6 @@
 """The channel on which a campaign reaches its workers on other nodes while they run something.
 
-A worker says what it runs as it begins, and every few seconds; the campaign answers where that is to be stopped. So
+A worker says what it runs once that lasts, and every few seconds; the campaign answers where that is to be stopped. So
 whatever is lost is said again, a worker that is not reached runs on, and one that runs something else by then
 heeds nothing. ZeroMQ connects again by itself, encrypts, and knows both ends by their keys (CURVE, https://curvezmq.org).
 
@@ -147,7 +147,11 @@ class CampaignEnd:
 
 
 class WorkerEnd:
-    """A worker's end of the channel, as long as its process lives: it has a thread; `running` is for one other."""
+    """A worker's end of the channel, as long as its process lives: it has a thread; `running` is for one other.
+
+    While something runs, `report` reports to the campaign what that has measured, and `say` says what it is: by any
+    thread.
+    """
 
     def __init__(self, address: Address, name: str) -> None:
         """Call the campaign at all of its addresses, and stay with the first one that answers."""
@@ -159,25 +163,35 @@ class WorkerEnd:
         self._reports: deque[Report] = deque(maxlen=_MOST_REPORTS)  # that are to be sent
         self._last: Report | None = None
         self._own, its = _pair(self._context)
+        self._has_run = False
         _start(self._listen, its)
 
     @contextmanager
-    def running(self, run: str, stop: Callable[[StopHow], None]) -> Iterator[Callable[[Report], None]]:
+    def running(self, run: str, stop: Callable[[StopHow], None]) -> Iterator[WorkerEnd]:
         """Let the campaign know what runs within; `stop` is called, perhaps repeatedly, when that is to be stopped.
 
-        Yields what reports something to the campaign that the run has measured; it may be called by another thread.
+        It is said when `say` is called, when it reports something, and every few seconds: of what ends in a moment,
+        nobody need hear. Only of the first one it is said at once, for what there is to do before it can take long.
         """
         with self._lock:
             self._run, self._stop = run.encode(), stop
-            self._wake()
+            if not self._has_run:
+                self._wake()
+            self._has_run = True
         try:
-            yield self._report
+            yield self
         finally:
             with self._lock:
                 self._run, self._stop, self._last = b"", _nothing, None
                 self._reports.clear()
 
-    def _report(self, report: Report) -> None:
+    def say(self) -> None:
+        """Say what runs."""
+        with self._lock:
+            self._wake()
+
+    def report(self, report: Report) -> None:
+        """Report what the run has measured."""
         with self._lock:
             if not self._reports:
                 self._wake()

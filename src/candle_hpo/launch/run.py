@@ -26,7 +26,7 @@ from candle_hpo.launch.measuring.result import last_lines, outcome_of
 from candle_hpo.launch.prepare import note_on_prepare
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.launch.working_folder import WorkingFolder
-from candle_hpo.process.group import Program, StopSwitch, run_process
+from candle_hpo.process.group import Program, StopSwitch, nothing, run_process
 from candle_hpo.process.leftovers import end_leftovers_of_trial
 from candle_hpo.process.memory import MemoryWatch
 from candle_hpo.script.version import ScriptWatch
@@ -51,6 +51,7 @@ def run_attempt(
     warm: WarmHost | None = None,
     script: ScriptWatch | None = None,
     report: Callable[[Report], None] | None = None,
+    when_it_lasts: Callable[[], None] = nothing,
 ) -> Outcome:
     """Run one attempt at a trial and return how it ended.
 
@@ -58,7 +59,8 @@ def run_attempt(
     `directory` names another. `devices` is what the environment of this worker adds: its GPUs; `place` is its
     own, for the record; `warm` is its warm host, for trials that need not start cold; `script` knows which version of
     the model script runs; `report` is called with what the trial reports on its way, by another thread until that has
-    ended with its process. Raises `OSError` where the machine does not let the trial begin, or its outcome be written.
+    ended with its process; `when_it_lasts` is called where it has run for a moment. Raises `OSError` where the machine
+    does not let the trial begin, or its outcome be written.
     """
     if not _make_run_folder(paths):
         _clear_earlier_attempt(attempt, paths)
@@ -71,8 +73,13 @@ def run_attempt(
         failed = Outcome(Status.FAILED, failure=failure, place=place, script=before)
         return _leave_outcome(attempt, failed, paths, model.result.objective)
     watch = ReportWatch(model.result, where, paths, report)
+
+    def lasts() -> None:
+        watch.begin()
+        when_it_lasts()
+
     try:
-        outcome = _run_process(model, program, paths, switch, warm, watch)
+        outcome = _run_process(model, program._replace(when_it_lasts=lasts), paths, switch, warm, watch)
     finally:
         folder.clear()
     shared = folder.written_through_links()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,6 +25,7 @@ from candle_hpo.process.leftovers import TRIAL, left_by_trial
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
 _LOOK_SECONDS = 1.0  # between two looks at how much was printed, and at the clock
+MOMENT_SECONDS = 0.5  # from which on a process lasts
 GRACE_SECONDS = 10.0  # between asking a process to end (SIGTERM) and ending it (SIGKILL)
 
 
@@ -52,11 +53,16 @@ class Limits(NamedTuple):
     output_bytes: int | None = None
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Program(NamedTuple):
     """A program to be run: its command line, folder and environment, the file of its output and errors, its limits.
 
     `stdin` is the file that it reads on its standard input; None: nothing. With `shell`, that is what is started, with
     the command line after its own. Its output begins the file of output, unless it `continues` what is there.
+    `when_it_lasts` is called once it has run for a moment: most of what there is to do beside it can wait until then.
     """
 
     command: Sequence[str]
@@ -67,6 +73,7 @@ class Program(NamedTuple):
     stdin: Path | None = None
     shell: Sequence[str] = ()
     continues: bool = False
+    when_it_lasts: Callable[[], None] = nothing
 
     def has_printed_too_much(self) -> bool:
         """Return whether its output is larger than is allowed."""
@@ -232,6 +239,9 @@ def _wait_within(process: Process, clock: AwakeClock, deadline: float, program: 
 
     Its output goes to the file without a detour, which would cost every trial something; so the file is looked at.
     """
+    if process.wait(max(0.0, min(deadline - clock.now(), MOMENT_SECONDS))):
+        return False, False
+    program.when_it_lasts()
     if math.isinf(deadline) and program.limits.output_bytes is None:
         return not process.wait(None), False
     while True:

@@ -19,7 +19,7 @@ from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
-from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place, Report
+from candle_hpo.core.trial import Attempt, FailureKind, Outcome, Place
 from candle_hpo.engine.batch.slurm_environment import for_models
 from candle_hpo.engine.channel import Address, WorkerEnd
 from candle_hpo.engine.devices import LISTS, VISIBLE, GpuShare, gpus_of_slot, hidden_gpus
@@ -27,7 +27,7 @@ from candle_hpo.engine.pilot.parsl_workers import WORKER_NUMBER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
 from candle_hpo.launch.warm_host import WarmHost
-from candle_hpo.process.group import StopSwitch
+from candle_hpo.process.group import StopSwitch, nothing
 from candle_hpo.process.guard import Guard
 from candle_hpo.process.leftovers import adopt_orphans
 from candle_hpo.process.parent import end_with_parent
@@ -110,8 +110,9 @@ class _OnAnyWorker:
             run = partial(
                 run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
             )
-            with process.reachable(self._campaign, attempt, place, switch) as report, closing(switch):
-                return process.run(lambda: _unless_ended_too(run(report=report)))
+            with process.reachable(self._campaign, attempt, place, switch) as channel, closing(switch):
+                report, say = (channel.report, channel.say) if channel else (None, nothing)
+                return process.run(lambda: _unless_ended_too(run(report=report, when_it_lasts=say)))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
 
@@ -155,12 +156,10 @@ class _WorkerProcess:
 
     def reachable(
         self, campaign: Address, attempt: Attempt, place: Place, switch: StopSwitch
-    ) -> AbstractContextManager[Callable[[Report], None] | None]:
-        """Return a block in which the campaign can stop an attempt, with what reports something to it.
+    ) -> AbstractContextManager[WorkerEnd | None]:
+        """Return a block in which the campaign can stop an attempt, with the channel to it.
 
-        Where no channel can be made, it runs without.
-
-        The channel is made here, for it would not survive a fork.
+        Where no channel can be made, it runs without. It is made here, for it would not survive a fork.
         """
         try:
             self._channel = self._channel or WorkerEnd(campaign, str(place))

@@ -1,4 +1,4 @@
-"""Watches what a trial reports while it runs: a thread beside the one that waits for its process.
+"""Watches what a trial reports while it runs: a thread beside the one that waits for its process, once that lasts.
 
 Nothing here changes how a trial runs or ends: whatever goes wrong costs reports alone.
 """
@@ -31,7 +31,7 @@ from candle_hpo.launch.measuring.reports_in_files import EventReports, JsonRepor
 from candle_hpo.launch.measuring.result_file import ResultFiles
 from candle_hpo.launch.measuring.result_pattern import ResultPattern
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.5  # between two looks
 _SHARE = 0.1  # of the time that is spent with looking, at most
 _ALL_OF = 1000  # reports are kept; of later ones, those whose steps are so much larger than the last one kept:
 _GROWTH = 0.002
@@ -83,7 +83,7 @@ class Series:
 
 
 class ReportWatch:
-    """Reads what a trial reports, while the block lasts and again at its end, and passes it on to `report`.
+    """Reads what a trial reports, at the end of the block and from `begin` on, and passes it on to `report`.
 
     `folder` is where the model runs. What is found in the output or a file of the model's is kept in
     `TrialPaths.reports`; what the model itself has written there is replaced at the end where it is long.
@@ -102,8 +102,8 @@ class ReportWatch:
         self._refused: list[str] = []  # the first reason
         self._faults: list[str] = []
         self._refusals = 0
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="reports", daemon=True)
+        self._is_over: threading.Event | None = None
+        self._thread: threading.Thread | None = None
         self._source = _source(source, folder, paths, self._refuse)
         if source.file is not None:  # what is there before it starts is not its own
             with _Guard(self._faults):
@@ -144,16 +144,24 @@ class ReportWatch:
         more = f" (and {self._refusals - 1:,} more)" if self._refusals > 1 else ""
         return f"a report was left out{more}: {self._refused[0]}\n" if self._refused else ""
 
+    def begin(self) -> None:
+        """Look now, and from now on every half second; not again where it has begun."""
+        if self._is_over is None:
+            self._is_over = threading.Event()
+            thread = threading.Thread(target=self._watch, args=(self._is_over,), name="reports", daemon=True)
+            with suppress(RuntimeError):  # no more threads: then all is read at the end
+                thread.start()
+                self._thread = thread
+
     def __enter__(self) -> ReportWatch:
-        with suppress(RuntimeError):  # no more threads: then all is read at the end
-            self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._is_over.set()
+        if self._is_over is not None:
+            self._is_over.set()
         if kind is not None and not issubclass(kind, Exception):  # all that runs is to end now
             return
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         with _Guard(self._faults):
             is_all = self.look(is_last=True)
@@ -190,11 +198,11 @@ class ReportWatch:
         if not self._refused:
             self._refused.append(why)
 
-    def _watch(self) -> None:
+    def _watch(self, is_over: threading.Event) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the thread that waits
-        pause = LOOK_SECONDS
+        pause = 0.0
         with _Guard(self._faults):
-            while not self._is_over.wait(pause):
+            while not is_over.wait(pause):
                 began = time.monotonic()
                 self.also_look()
                 is_all = self.look()
