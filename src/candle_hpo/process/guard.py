@@ -16,7 +16,7 @@ from candle_hpo.process.leftovers import TRIAL, leave_alone
 # reads what there is to end in a file that it has inherited: "group 4711", and "trial" with the file of a trial's
 # hyperparameters, a NUL behind each word, and more of them where entries were. It is in its own session, and nobody's
 # child, so that what ends those does not end it: SLURM without cgroups ends what descends from its step. What a trial
-# has started in a session of its own, its environment shows; one look may miss what is just being forked.
+# has started in another session, its environment shows; one look may miss what is just being forked.
 _GUARD = rf"""
 trap '' HUP INT TERM
 watch() {{

@@ -16,7 +16,7 @@ _LAST_WORDS = re.compile(
     r"|cannot allocate vector of size|std::bad_alloc|OOM when allocating tensor|java\.lang\.OutOfMemoryError"
 )
 
-_COUNT = b"\noom_kill "  # what stands before the number, which is on a line of its own, and not on the first
+_COUNT = b"\noom_kill "  # what stands before the number, which is alone on its line, and that is not the first
 
 
 def speaks_of_memory(lines: Sequence[str]) -> bool:
