@@ -50,7 +50,12 @@ def run(python: str, kind: str, count: int) -> float:
         Path(folder, name).write_text(text)
         Path(folder, "x.in").write_text(f"&control\n{settings}/\n&param_space\n{sets}\n/\n")
         done = subprocess.run(
-            [python, "-m", "candle_hpo", "submit-job", "x.in"], cwd=folder, capture_output=True, text=True, check=False
+            [python, "-m", "candle_hpo", "submit-job", "x.in"],
+            cwd=folder,
+            env={**os.environ, "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         took = processor_time() - before
         if done.returncode:
