@@ -17,7 +17,7 @@ from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.trial import Place
-from candle_hpo.engine.channel import CampaignEnd, WorkerEnd
+from candle_hpo.engine.channel import Address, CampaignEnd, WorkerEnd
 from candle_hpo.engine.pilot import worker as cluster_worker
 from candle_hpo.launch.command import model_command
 from candle_hpo.launch.measuring.outcome_file import collector
@@ -77,17 +77,30 @@ class NotToBeSent(Exception):
         super().__init__(f"{what} at {where}")
 
 
-@pytest.mark.parametrize("error", [NotToBeSent("n1", "odd"), ValueError("plain")])
-def test_an_error_on_a_worker_can_be_sent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one that cannot, the campaign would never hear, nor of anything after it."""
+def fail(kind: type[Exception], *words: str) -> None:
+    raise kind(*words)
 
-    def fail() -> None:
-        raise error
+
+@pytest.mark.parametrize("words", [(NotToBeSent, "n1", "odd"), (ValueError, "plain")])
+def test_an_error_on_a_worker_can_be_sent(words: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that cannot, the campaign would never hear, nor of anything after it."""
 
     monkeypatch.setenv("PARSL_WORKER_RANK", "0")
     with pytest.raises(Exception, match=r"odd at n1|plain") as raised:
-        cluster_worker.call_on_worker(fail, (), {})
+        cluster_worker.call_on_worker(pickle.dumps((fail, words, {})))
     assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args  # noqa: S301
+
+
+def test_what_all_trials_have_in_common_is_sent_with_each_and_read_once(here: Path) -> None:
+    settings = Settings(model_script=str(here / "model.sh"), workflow="grid")
+    paths = ExperimentPaths(here / "X000")
+    model = model_command(settings, "bash", seed=1, experiment=paths.root)
+    address = Address(("127.0.0.1",), 54000, b"campaign", b"public", b"secret")
+    run = cluster_worker.cluster_runner(model, paths, address, gpus=None)
+    arrived = pickle.loads(pickle.dumps(run))  # noqa: S301
+    assert isinstance(arrived, cluster_worker._OnAnyWorker)
+    assert (arrived._model, arrived._paths, arrived._campaign, arrived._gpus) == (model, paths, address, None)
+    assert pickle.loads(pickle.dumps(run)) is arrived  # noqa: S301
 
 
 MANAGER = """

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.process.awake import AwakeClock
-from candle_hpo.process.group import Limits, OwnProcess, Program, StopSwitch, run_to_its_end
+from candle_hpo.process.group import MOMENT_SECONDS, Limits, OwnProcess, Program, StopSwitch, run_to_its_end
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,23 @@ class _Asked(OwnProcess):
 def test_nobody_looks_at_the_clock_for_a_trial_without_limits(
     limits: Limits, waits: list[float | None], tmp_path: Path
 ) -> None:
-    process = _Asked(subprocess.Popen(["sleep", "0.1"], start_new_session=True))
-    program = Program([], tmp_path, {}, tmp_path / "output", limits)
+    process = _Asked(subprocess.Popen(["sleep", "0.7"], start_new_session=True))
+    lasted: list[int] = []
+    program = Program(
+        [], tmp_path, {}, tmp_path / "output", limits, when_it_lasts=lambda: lasted.append(len(process.waits))
+    )
     assert run_to_its_end(process, time.monotonic(), program, StopSwitch()).status == 0
-    assert process.waits == waits
+    assert process.waits[:2] == [MOMENT_SECONDS, *waits]
+    assert lasted == [1]
+
+
+def test_a_trial_that_ends_in_a_moment_does_not_last(tmp_path: Path) -> None:
+    process = OwnProcess(subprocess.Popen(["true"], start_new_session=True))
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    lasted: list[bool] = []
+    program = Program([], tmp_path, {}, tmp_path / "output", Limits(), when_it_lasts=lambda: lasted.append(True))
+    assert run_to_its_end(process, time.monotonic(), program, StopSwitch()).status == 0
+    assert not lasted
 
 
 TRIAL = """

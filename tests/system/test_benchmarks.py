@@ -93,6 +93,11 @@ def test_a_search_from_curves(here: Path) -> None:
     assert float(run(here, "import search_from_curves\nprint(search_from_curves.speed(12, 3))")) > 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count what has lost its parent")
+def test_the_cost_of_a_trial(here: Path) -> None:
+    assert float(run(here, "import trial_cost\nprint(trial_cost.run(sys.executable, 'bash', 3))")) > 0
+
+
 @pytest.mark.slow
 def test_start_up_beside_other_ways(here: Path) -> None:
     printed = run(here, STARTUP)

@@ -12,13 +12,21 @@ OUTPUT_NAME = "subprocess_out_and_err.txt"
 
 
 class File:
-    """A file, or a folder, of a trial or of an experiment, by its name; the docstring of each says what it holds."""
+    """A file, or a folder, of a trial or of an experiment, by its name; the docstring of each says what it holds.
+
+    Its path is made when it is first asked for, and kept with its owner's fields: a trial asks for some of them often.
+    """
 
     def __init__(self, name: str, holds: str) -> None:
         self.name, self.__doc__ = name, holds
 
+    def __set_name__(self, kind: type, attribute: str) -> None:
+        self._attribute = attribute
+
     def __get__(self, owner: TrialPaths | ExperimentPaths, kind: type) -> Path:
-        return (owner.root if isinstance(owner, ExperimentPaths) else owner.run) / self.name
+        path = (owner.root if isinstance(owner, ExperimentPaths) else owner.run) / self.name
+        vars(owner)[self._attribute] = path
+        return path
 
 
 @dataclass(frozen=True)

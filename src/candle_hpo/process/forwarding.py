@@ -14,12 +14,14 @@ import stat
 import struct
 import termios
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from candle_hpo.process.kernel_files import children
 
 QUIET_SECONDS = 5.0  # since something moved last, for what has not ended by then
 MOST_SECONDS = 10.0  # in all
@@ -172,12 +174,3 @@ def _status(output: Path) -> os.stat_result | None:
     with suppress(OSError):  # the model has removed it
         return output.stat()
     return None
-
-
-def children(number: int, thread: int | None = None) -> Iterator[int]:
-    """Yield the children of a process, or of one of its threads; none where the system does not list them."""
-    threads = _PROC / f"{number}/task"
-    with suppress(OSError):
-        for each in [threads / str(thread)] if thread else threads.iterdir():
-            with suppress(OSError):
-                yield from map(int, (each / "children").read_text(encoding="ascii").split())

@@ -109,8 +109,8 @@ class StopSwitch:
         self._guard = guard
         self._lock = threading.Lock()
         self._running: set[Process] = set()
-        self._killer = threading.Timer(grace, self.kill)
-        self._killer.daemon = True
+        self._grace = grace
+        self._killer: threading.Timer | None = None
         self._is_killed = False
         self._trial: str | None = None  # whose processes these are, where they show it
 
@@ -120,6 +120,8 @@ class StopSwitch:
             if self.how is not None:
                 return
             self.how = how
+            self._killer = threading.Timer(self._grace, self.kill)
+            self._killer.daemon = True
             try:
                 self._killer.start()
             except RuntimeError:  # too many processes: nobody would end it after the grace period
@@ -135,7 +137,8 @@ class StopSwitch:
 
     def close(self) -> None:
         """Forget the grace period; for when nothing runs any more."""
-        self._killer.cancel()
+        if self._killer is not None:
+            self._killer.cancel()
         if self._guard is not None and self._trial is not None:
             self._guard.end_trial(self._trial)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from candle_hpo.process.forwarding import children
+from candle_hpo.process.kernel_files import children, read_whole
 
 _PR_SET_CHILD_SUBREAPER = 36
 _WAIT_SECONDS = 2.0  # for a process to go that was killed; one that hangs in a system call is left
@@ -56,9 +56,7 @@ def left_by_trial(leader: int, environment: Mapping[str, str]) -> list[int]:
     found: list[int] = []
     for number in _own_children():
         with suppress(OSError, psutil.Error):  # it has ended
-            if number != leader and (
-                os.getsid(number) == leader or _has(psutil.Process(number), TRIAL, environment.get(TRIAL, ""))
-            ):
+            if number != leader and (os.getsid(number) == leader or _has(number, TRIAL, environment.get(TRIAL, ""))):
                 found += _with_descendants(number)
     return found
 
@@ -78,14 +76,14 @@ def end_leftovers_of_experiment(root: Path) -> int:
         _kill(
             process
             for process in psutil.process_iter()
-            if _has(process, _EXPERIMENT, str(root)) and process not in own and _is_of_user(process)
+            if _has(process.pid, _EXPERIMENT, str(root)) and process not in own and _is_of_user(process)
         )
     )
 
 
-def _end_orphans(is_meant: Callable[[psutil.Process], bool]) -> int:
+def _end_orphans(is_meant: Callable[[int], bool]) -> int:
     ended, deadline = 0, time.monotonic() + _WAIT_SECONDS
-    while (left := deadline - time.monotonic()) > 0 and (killed := _kill(filter(is_meant, _orphans()))):
+    while (left := deadline - time.monotonic()) > 0 and (killed := _kill(_processes(filter(is_meant, _orphans())))):
         ended += len(psutil.wait_procs(killed, timeout=left)[0])
     return ended
 
@@ -100,16 +98,22 @@ def _kill(found: Iterable[psutil.Process]) -> list[psutil.Process]:
     return killed
 
 
-def _orphans() -> Iterator[psutil.Process]:
+def _processes(numbers: Iterable[int]) -> Iterator[psutil.Process]:
+    for number in numbers:
+        with suppress(psutil.Error):  # it has ended, and another thread has reaped it
+            yield psutil.Process(number)
+
+
+def _orphans() -> Iterator[int]:
     """Yield the live processes that this one has become the parent of; reap those that have ended.
 
     Children that this process itself has started in its own session do not count.
     """
     own_session = os.getsid(0)
     for number in _own_children():
-        with suppress(OSError, psutil.Error):  # it has ended, and another thread has reaped it
+        with suppress(OSError):  # it has ended, and another thread has reaped it
             if os.getsid(number) != own_session and os.waitpid(number, os.WNOHANG) == (0, 0):
-                yield psutil.Process(number)
+                yield number
 
 
 def _own_children() -> list[int]:
@@ -123,10 +127,12 @@ def _with_descendants(process: int) -> Iterator[int]:
         yield from _with_descendants(child)
 
 
-def _has(process: psutil.Process, variable: str, value: str) -> bool:
+def _has(process: int, variable: str, value: str) -> bool:
     """Return whether a process began with this value of a variable."""
     try:
-        return bool(process.environ().get(variable) == value)
+        if sys.platform == "linux":  # psutil would look at more than that, and this is done at the end of each trial
+            return os.fsencode(f"{variable}={value}") in read_whole(f"/proc/{process}/environ").split(b"\0")
+        return bool(psutil.Process(process).environ().get(variable) == value)
     except (OSError, psutil.Error):  # it has ended, or does not let anybody look
         return False
 

@@ -7,6 +7,7 @@ tasks there; what a worker does is `worker.py`.
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
@@ -78,10 +79,10 @@ class ClusterPool(Executor):
             raise RuntimeError(f"all workers of the job are lost: {self._managers.is_over}")
         future: Future[Any] = Future()
         self._outstanding.add(future)
-        self._hand_out(future, (function, args, kwargs))
+        self._hand_out(future, pickle.dumps((function, args, kwargs)))
         return future
 
-    def _hand_out(self, future: Future[Any], call: tuple[Any, ...], times: int = 0) -> None:
+    def _hand_out(self, future: Future[Any], call: bytes, times: int = 0) -> None:
         """Hand a call to whichever worker is free; where that is to have none, again, and more slowly each time."""
 
         def settle(done: Future[Any]) -> None:
@@ -89,13 +90,13 @@ class ClusterPool(Executor):
             if error is not None:
                 self._settle(future, None, self._as_machine_fault(error))
             elif done.result() is not NotHere:
-                self._settle(future, done.result(), None)
+                self._settle(future, pickle.loads(done.result()), None)  # noqa: S301  # from our own worker
             elif future in self._outstanding:
                 self._hand_out(future, call, times + 1)
 
         pause = min(times * _PAUSE, _LONGEST_PAUSE)
         try:
-            self._workers.submit(call_on_worker, *call, self._withheld, pause).add_done_callback(settle)
+            self._workers.submit(call_on_worker, call, self._withheld, pause).add_done_callback(settle)
         except self._workers.faults as error:
             self._settle(future, None, self._as_machine_fault(error))
 

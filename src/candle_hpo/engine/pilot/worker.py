@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cache, partial
-from typing import Any
 
 from candle_hpo.core.errors import MachineError
 from candle_hpo.core.paths import ExperimentPaths
@@ -47,25 +46,21 @@ class NotHere:
     """What a worker returns that is to be handed nothing."""
 
 
-def call_on_worker(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    withheld: frozenset[str] = frozenset(),
-    pause: float = 0.0,
-) -> Any:
-    """Call a function on a worker, unless that or its node is `withheld`; return what it returns, or `NotHere`.
+def call_on_worker(call: bytes, withheld: frozenset[str] = frozenset(), pause: float = 0.0) -> bytes | type[NotHere]:
+    """Make a call on a worker, unless that or its node is `withheld`; return what it returns, or `NotHere`.
 
-    Parsl hands a task to any free worker, and cannot be asked for a certain one: one that is to have none keeps it for
-    a `pause`, and then it is handed out again. An exception that cannot be sent becomes a `RuntimeError` with its
-    traceback: Parsl would lose all that comes after.
+    The call is a function and its arguments, pickled, and so is what is returned: Parsl would do that in Python, which
+    takes ten times as long. Parsl hands a task to any free worker, and cannot be asked for a certain one: one that is
+    to have none keeps it for a `pause`, and then it is handed out again. An exception that cannot be sent becomes a
+    `RuntimeError` with its traceback: Parsl would lose all that comes after.
     """
     here = own_place()
     if withheld.intersection((here.node, str(here))):
         time.sleep(pause)
         return NotHere
     try:
-        return function(*args, **kwargs)
+        function, args, kwargs = pickle.loads(call)  # noqa: S301  # it is our own
+        return pickle.dumps(function(*args, **kwargs))
     except Exception as error:
         if _can_be_sent(error):
             raise
@@ -99,10 +94,14 @@ def cluster_runner(
 
 
 class _OnAnyWorker:
-    """Runs attempts in a worker's process; sent there with what all trials have in common."""
+    """Runs attempts in a worker's process; sent there with what all trials have in common, which is read there once."""
 
     def __init__(self, model: ModelCommand, paths: ExperimentPaths, campaign: Address, gpus: GpuShare | None) -> None:
         self._model, self._paths, self._campaign, self._gpus = model, paths, campaign, gpus
+        self._pickled = pickle.dumps((model, paths, campaign, gpus))
+
+    def __reduce__(self) -> tuple[Callable[[bytes], _OnAnyWorker], tuple[bytes]]:
+        return _on_any_worker, (self._pickled,)
 
     def __call__(self, attempt: Attempt) -> Outcome:
         place, began = own_place(), time.monotonic()
@@ -120,6 +119,11 @@ class _OnAnyWorker:
                 return process.run(lambda: _unless_ended_too(run(report=report, when_it_lasts=say)))
         except (OSError, MachineError) as error:  # reported with the worker's name: the node may be to blame
             return Outcome.interrupted(str(error), seconds=time.monotonic() - began, place=place)
+
+
+@cache
+def _on_any_worker(pickled: bytes) -> _OnAnyWorker:
+    return _OnAnyWorker(*pickle.loads(pickled))  # noqa: S301  # it is our own
 
 
 def _unless_ended_too(outcome: Outcome) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -222,16 +223,27 @@ def _as_reading(report: Report, objective: str) -> Reading:
     return Reading(report.value_of(objective), others)
 
 
+def _begin_of(file: Path) -> bytes:
+    """Return the first bytes of a file. Raises `OSError`, and `ValueError` where it is none."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe would be waited for, and a device read for ever
+            raise ValueError(f"{file.name} is not a regular file")
+        data = b""
+        while len(data) < _MOST_BYTES and (more := os.read(descriptor, _MOST_BYTES - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
 def read_reported(reported: Path, how_to_report: str, objective: str = THE_VALUE) -> Measured:
     """Return what the model reported: a number, or an object with the objective by its name, or as `val_to_return`.
 
     Raises `ValueError` with the reason where there is no finite number; `how_to_report` says how to leave one.
     """
     try:
-        if not stat.S_ISREG(reported.stat().st_mode):  # a pipe would be waited for, and a device read for ever
-            raise ValueError(f"{reported.name} is not a regular file")
-        with reported.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode(errors="replace").strip()
+        text = _begin_of(reported).decode(errors="replace").strip()
     except FileNotFoundError:
         raise ValueError(f"it ended without a value; {how_to_report}") from None
     except OSError as error:
