@@ -24,6 +24,7 @@ from candle_hpo.core.result_files import FileKind, is_pattern_of_names
 from candle_hpo.core.trial import Report
 from candle_hpo.files import replace_file
 from candle_hpo.launch.measuring.growing_file import MOST_BYTES
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_matches import PrintedReports
 from candle_hpo.launch.measuring.reports import ReportedLines, ReportSource
@@ -104,7 +105,8 @@ class ReportWatch:
         self._refusals = 0
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reports", daemon=True)
-        self._source = _source(source, folder, paths, self._refuse)
+        self._looks = Looks(paths.reports.parent if source.file is None else folder)
+        self._source = _source(source, folder, paths, self._refuse, self._looks)
         if source.file is not None:  # what is there before it starts is not its own
             with _Guard(self._faults):
                 while not self._source.look(is_last=False).is_all:
@@ -174,6 +176,7 @@ class ReportWatch:
         Raises `OSError`.
         """
         reports: list[Report] = []
+        self._looks.begin()
         for _ in range(_LAST_LOOKS if is_last else 1):
             found = self._source.look(is_last=is_last, is_finished=is_last and self.is_finished)
             news = (self._series.add(report, is_again=found.is_again) for report in found.reports)
@@ -263,28 +266,30 @@ class _Guard:
         return error is None or isinstance(error, Exception)
 
 
-def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None]) -> ReportSource:
+def _source(
+    source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None], looks: Looks
+) -> ReportSource:
     """Return where a trial's reports are, by where its value is."""
     if source.is_printed and source.pattern is not None:
         with suppress(OSError):
             os.truncate(paths.output, 0)  # as it is when the process begins
         pattern = ResultPattern(source.pattern, objective=source.objective)
-        return PrintedReports(pattern, paths.output, source.objective, refuse)
+        return PrintedReports(pattern, paths.output, source.objective, refuse, looks)
     if source.file is None:
-        return ReportedLines(paths.reports, source.objective, refuse)
-    of_file = partial(reports_in_file, source, refuse)
+        return ReportedLines(paths.reports, source.objective, refuse, looks)
+    of_file = partial(reports_in_file, source, refuse, looks)
     if is_pattern_of_names(source.file):
-        return NewestFile(ResultFiles(folder, source.file, source.shared), of_file)
+        return NewestFile(ResultFiles(folder, source.file, source.shared), of_file, looks)
     return of_file(folder / source.file)
 
 
-def reports_in_file(source: ResultSource, refuse: Callable[[str], None], path: Path) -> ReportSource:
+def reports_in_file(source: ResultSource, refuse: Callable[[str], None], looks: Looks, path: Path) -> ReportSource:
     """Return the reports in a file that this source of values has."""
     objective, kind = source.objective, FileKind.of(path)
     if source.pattern is not None:
-        return PrintedReports(ResultPattern(source.pattern, path.name, objective), path, objective, refuse, seconds=0.0)
+        return PrintedReports(ResultPattern(source.pattern, path.name, objective), path, objective, refuse, looks)
     if source.key is not None and kind is FileKind.TABLE:
-        return TableReports(path, source.key, objective, refuse)
+        return TableReports(path, source.key, objective, refuse, looks)
     if source.key is not None and kind is FileKind.EVENTS:
-        return EventReports(path, source.key, objective, refuse)
-    return JsonReports(path, source.key, objective, refuse)
+        return EventReports(path, source.key, objective, refuse, looks)
+    return JsonReports(path, source.key, objective, refuse, looks)
