@@ -213,6 +213,16 @@ def test_reports_that_come_late_are_left_out_and_parts_of_a_step_are_one(tmp_pat
     assert parts.watch.notes == ()
 
 
+def test_what_each_process_of_a_trial_reports_counts_once(tmp_path: Path) -> None:
+    lines = [f'{{"step": {step}, "val_to_return": {1 / step}, "a": NaN}}\n' * 2 for step in (1, 2, 3)]
+    same = reported(tmp_path, *lines)
+    assert (same.said, same.watch.notes) == ([(1, 1), (2, 0.5), (3, 1 / 3)], ())
+    (tmp_path / "b").mkdir()
+    other = reported(tmp_path / "b", lines[0], '{"step": 1, "val_to_return": 0.9}\n')
+    assert other.said == [(1, 1)]
+    assert other.watch.notes == ("reports were left out whose step is not beyond that of the report before",)
+
+
 def test_reports_without_what_is_optimized_are_noted(tmp_path: Path) -> None:
     trial = reported(tmp_path, '{"step": 1, "val_loss": 0.5, "accuracy": 0.9}\n', '{"step": 2, "val_loss": 0.4}\n')
     assert trial.watch.notes == (

@@ -57,10 +57,11 @@ class Series:
         self._was_none = False
 
     def add(self, report: Report, *, is_again: bool = False) -> Report | None:
-        """Add a report; return it where it is to be kept. One that may have been read before is not missed.
+        """Add a report; return it where it is to be kept.
 
-        What is reported of one step in several parts, each with other metrics, belongs together; it is news where it
-        brings the objective.
+        One that may have been read before is not missed, nor one that says the same of the same step, as each of the
+        processes of a trial may. What is reported of one step in several parts, each with other metrics, belongs
+        together; it is news where it brings the objective.
         """
         last = self.last
         self.has_objective |= report.has(self.objective)
@@ -70,7 +71,8 @@ class Series:
             if last.has(self.objective) or not report.has(self.objective):
                 return None
         elif last is not None and report.step <= last.step:
-            self.late += not is_again
+            says_the_same = report.step == last.step and report.metrics.items() <= last.metrics.items()
+            self.late += not is_again and not says_the_same
             return None
         self.last = report
         is_none = report.has(self.objective) and report.value_of(self.objective) is None
