@@ -80,7 +80,9 @@ class TestWhereTrialsEnd:
         assert scheduler.judge(attempt(6), report(2, 0)) == Verdict(STOP, 6, 6, 1), "by its value at the rung"
         assert scheduler.judge(attempt(1), report(2, 9)) == Verdict(CONTINUE, 1, 6, 1)
         assert scheduler.judge(attempt(1), report(2.5, 9)) == UNHEEDED
-        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7, 1), "now it is known that trials continue"
+        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7, 1), (
+            "now it is known that trials continue"
+        )
 
     def test_it_is_learned_from_those_that_complete(self) -> None:
         scheduler = early(Asha(3))
