@@ -157,7 +157,7 @@ def measure(way: str, trials: int, seconds: float) -> dict[str, Counter[str]]:
             command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
         ) as process:
             runs = folder / "candle_generated_files/experiments/X000/run"
-            begun = "reports.jsonl" if report != NOTHING else "output.txt"
+            begun = "reports.jsonl" if report != NOTHING else "subprocess_out_and_err.txt"
             while len(list(runs.glob(f"*/{begun}"))) < trials:
                 if process.poll() is not None:
                     raise RuntimeError(f"candle ended with {process.returncode}")

@@ -328,6 +328,16 @@ def test_a_json_file_that_is_written_again(tmp_path: Path) -> None:
     assert objects(tmp_path / "b", "test.loss").rewrite(*contents).said == [(1, 3), (2, 2), (3, 1)]
 
 
+def test_what_changes_in_a_file_that_stays_as_long_and_ends_as_before_is_seen(tmp_path: Path) -> None:
+    rest = "x" * 2000
+    texts = [f'{{"epoch": {epoch}, "val_loss": 0.{9 - epoch}, "of": "{rest}"}}' for epoch in (1, 2, 3)]
+    assert objects(tmp_path).rewrite(*texts).said == [(1, 0.8), (2, 0.7), (3, 0.6)]
+    (tmp_path / "b").mkdir()
+    source = ResultSource(file="log.txt", pattern=r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", objective="loss")
+    texts = [f"epoch {epoch} loss 0.{9 - epoch}\n{rest}\n" for epoch in (1, 2, 3)]
+    assert Trial(tmp_path / "b", source).rewrite(*texts).said == [(1, 0.8), (2, 0.7), (3, 0.6)]
+
+
 def test_a_json_file_with_a_line_for_each_report_or_a_list(tmp_path: Path) -> None:
     trial = objects(tmp_path).write(
         '{"val_loss": 0.5}', "\n", '{"val_loss": 0.4}\n{"val_l', 'oss": null}\n{"val_loss": 0.2}'

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from candle_hpo.launch.measuring.looks import Looks
 
 MOST_BYTES = 1 << 20  # that are read at once
-_ANCHOR = 256  # bytes before the place that was read to: where they are others now, the file was written again
+ANCHOR = 256  # bytes before the place that was read to: where they are others now, the file was written again
 _LONGEST_LINE = 1 << 22
 
 
@@ -38,11 +38,13 @@ class GrowingFile:
 
     It is kept open and read on, without a look at its size: on a network file system, asking for that makes the node
     write out at once what a trial has just written. Whether it is there, or another file lies at its path by now, is
-    asked when `looks` are due.
+    asked when `looks` are due. As many bytes as `anchor` says, of what was read, are looked at again; where less is
+    enough from here on, until the file begins again, it can be set.
     """
 
-    def __init__(self, path: Path, looks: Looks | None = None) -> None:
+    def __init__(self, path: Path, looks: Looks | None = None, anchor: int = ANCHOR) -> None:
         self._path, self._looks = path, looks or Looks()
+        self.anchor = self._first_anchor = anchor
         self._file = -1
         self._is: os.stat_result | None = None  # which file that is, and what was found at its path since
         self._found: os.stat_result | None = None
@@ -111,11 +113,12 @@ class GrowingFile:
             found = os.pread(self._file, MOST_BYTES, 0)
         new = found[len(self._anchor) :]
         self._offset += len(new)
-        self._anchor = (self._anchor + new)[-_ANCHOR:]
+        self._anchor = (self._anchor + new)[-self.anchor :]
         return new, begins_again
 
     def _forget(self) -> None:
         self._offset, self._anchor, self._rest, self._is_too_long = 0, b"", b"", False
+        self.anchor = self._first_anchor
 
     def _cut(self, new: bytes, begins_again: bool) -> Piece:
         """Return the whole lines in what is new; a carriage return ends one, too, but not before what may follow it."""

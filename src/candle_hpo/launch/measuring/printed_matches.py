@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.trial import Report
-from candle_hpo.launch.measuring.growing_file import GrowingFile
+from candle_hpo.launch.measuring.growing_file import ANCHOR, GrowingFile
 from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.readings import Reading
 from candle_hpo.launch.measuring.reports import Found, Refuse
@@ -111,9 +111,10 @@ class PrintedReports:
         objective: str,
         refuse: Refuse,
         looks: Looks,
+        anchor: int = ANCHOR,
     ) -> None:
         self._pattern, self._objective, self._refuse = pattern, objective, refuse
-        self._file = GrowingFile(output, looks)
+        self._file = GrowingFile(output, looks, anchor)
         self.close = self._file.close
         self._begin_again()
 

@@ -39,6 +39,7 @@ _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
 _GROWTH_AT_ONCE = 1.1
 _LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_OF_A_FILE = 1 << 16  # bytes that are read again, of one with a pattern, lest another text of the same length be missed
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)
@@ -289,7 +290,9 @@ def reports_in_file(source: ResultSource, refuse: Callable[[str], None], looks: 
     """Return the reports in a file that this source of values has."""
     objective, kind = source.objective, FileKind.of(path)
     if source.pattern is not None:
-        return PrintedReports(ResultPattern(source.pattern, path.name, objective), path, objective, refuse, looks)
+        return PrintedReports(
+            ResultPattern(source.pattern, path.name, objective), path, objective, refuse, looks, _OF_A_FILE
+        )
     if source.key is not None and kind is FileKind.TABLE:
         return TableReports(path, source.key, objective, refuse, looks)
     if source.key is not None and kind is FileKind.EVENTS:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from candle_hpo.core.objective import STEPS
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.event_file import EventFileError, records, scalars_of
-from candle_hpo.launch.measuring.growing_file import GrowingFile
+from candle_hpo.launch.measuring.growing_file import ANCHOR, GrowingFile
 from candle_hpo.launch.measuring.json_file import has_many
 from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.metrics import metrics_of
@@ -192,7 +192,7 @@ class JsonReports:
 
     def __init__(self, path: Path, key: str | None, objective: str, refuse: Refuse, looks: Looks) -> None:
         self._name, self._key, self._objective, self._refuse = path.name, key, objective, refuse
-        self._file = GrowingFile(path, looks)
+        self._file = GrowingFile(path, looks, _LARGEST)
         self.close = self._file.close
         self._has_lines: bool | None = None  # not known yet
         self._whole = self._unfinished = b""
@@ -209,6 +209,8 @@ class JsonReports:
             self._has_lines, self._whole, self._unfinished, self._count = None, b"", b"", 0
         objects = self._objects(piece.lines, piece.rest)
         reports = [report for found in objects for report in self._reports_of(found)]
+        if self._has_lines and self._count > 1:  # one line alone may be a whole document
+            self._file.anchor = ANCHOR
         return Found(reports, piece.is_all, piece.begins_again or self._has_lines is False)
 
     def _objects(self, lines: bytes, rest: bytes) -> Sequence[object]:
