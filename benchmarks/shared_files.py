@@ -179,6 +179,7 @@ def main() -> None:
     """Print the numbers, and whether they are within the bound."""
     if shutil.which("strace") is None:
         sys.exit("this needs strace")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in the background, by candle, too
     trials, seconds = (*map(int, sys.argv[1:]), *(4, 40)[len(sys.argv) - 1 :])
     is_too_much = False
     for way in WAYS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -29,7 +30,7 @@ class Looks:
         self.are_due = True
         self._is_shared = folder is not None and not is_of_this_machine(folder)
         self._calls = 0
-        self._since = self._asked = time.monotonic()
+        self._since = self._asked = -math.inf
         self._is_in_vain = True
 
     def begin(self) -> None:
@@ -46,8 +47,9 @@ class Looks:
     def asked(self, calls: int = 1, *, in_vain: bool = False) -> None:
         """Note that the file system was asked, with so many calls, and whether it had nothing there."""
         self._calls, self._asked = self._calls + calls, time.monotonic()
-        if not in_vain:
-            self._is_in_vain, self._since = False, self._asked
+        if self._since == -math.inf or not in_vain:
+            self._since = self._asked
+        self._is_in_vain = self._is_in_vain and in_vain
 
 
 @lru_cache(maxsize=100)
