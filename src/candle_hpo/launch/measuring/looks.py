@@ -16,6 +16,7 @@ _OF_THIS_MACHINE = frozenset(
     ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs", "reiserfs", "tmpfs", "xfs", "zfs")
 )
 _MOUNTS = Path("/proc/self/mountinfo")  # its form: "man 5 proc"
+_MOUNT = re.compile(r"(?:\S+ ){4}(?P<at>\S+) .*?- (?P<kind>\S+)")
 
 
 class Looks:
@@ -60,11 +61,10 @@ def is_of_this_machine(folder: Path) -> bool:
     except OSError:  # no Linux, and so no node of a cluster
         return True
     real, kind, longest = Path(os.path.realpath(folder)), "", 0
-    for line in lines:
-        place, _, rest = line.partition(" - ")
-        at = Path(_unescaped(place.split()[4]))
+    for mount in filter(None, map(_MOUNT.match, lines)):
+        at = Path(_unescaped(mount["at"]))
         if real.is_relative_to(at) and len(at.parts) >= longest:  # of two at one place, the later one covers the other
-            kind, longest = rest.split()[0], len(at.parts)
+            kind, longest = mount["kind"], len(at.parts)
     return kind in _OF_THIS_MACHINE
 
 
