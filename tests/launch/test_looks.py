@@ -113,7 +113,7 @@ WAYS: dict[str, tuple[ResultSource, Callable[[Path, int], None], float]] = {
     "files in folders": (
         ResultSource(file="checkpoint-*/state.json", key="history[*].loss", objective="loss"),
         checkpoint,
-        40.0,
+        50.0,
     ),
     "a pattern in a file": (
         ResultSource(file="log.csv", pattern=r"(?P<epoch>\d+),(?P<loss>\S+)", objective="loss"),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from fnmatch import translate
 from pathlib import Path, PurePath
 
-_CALLS_TO_LIST = 4  # a folder, if it has few entries: to open it, to ask what it is, to read twice
+_CALLS_TO_LIST = 5  # a folder, if it has few entries: to open it, to ask what it is, to read it twice; one is spare
 
 
 class MatchingFiles:
