@@ -52,9 +52,9 @@ class MadeUpVerdicts(EarlyStopping):
         super().__init__(FirstCome(), Asha(2), LOSS, min_steps=1, max_steps=1e6)
         self._seconds = seconds
 
-    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+    def judge(self, attempt: Attempt, report: Report, rung: float | None = None) -> Verdict:
         """Return the made-up verdict."""
-        verdict = super().judge(attempt, report)
+        verdict = super().judge(attempt, report, rung)
         when, is_to_stop = divmod(attempt.trial.number, STOPPED)
         is_due = not is_to_stop and report.step >= 1 + when % max(1, self._seconds - int(MOST_SECONDS))
         return Verdict(VerdictKind.STOP if is_due else VerdictKind.UNHEEDED, verdict.rank, verdict.among)

@@ -129,7 +129,7 @@ class Campaign:
         self._has_begun = True
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         for attempt, reported in history.reports:
-            self._scheduler.judge(attempt, reported.report)
+            self._scheduler.judge(attempt, reported.report, reported.rung or None)
             reports[attempt.name].append(reported.report)
         for _, earlier in sorted(history.trials.items()):
             for report in reports[earlier.attempt.name]:
@@ -286,7 +286,9 @@ class Campaign:
             return
         self._search.observe(trial, report)
         self._weighed.append(
-            events.TrialReported(now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat)
+            events.TrialReported(
+                now, trial.number, attempt.number, report, verdict.rank, verdict.among, trial.repeat, verdict.rung
+            )
         )
         if verdict.kind is VerdictKind.STOP:
             self._unrecorded.append(events.TrialStopAsked(now, trial.number, attempt.number, report.step, trial.repeat))

@@ -430,6 +430,13 @@ REPORTS = """
 """
 
 
+BAR = """
+    for epoch in range(1, 10):
+        print(f"epoch {epoch}/9 loss {1 / epoch:.3f}", end="\\r", flush=True)
+    print()
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "control", "said"),
     [
@@ -446,6 +453,11 @@ REPORTS = """
             "val_to_return = 1",
             "stopping=asha",
             "note  stopping=asha: the trial reported nothing on its way, so none can",
+        ),
+        (
+            BAR,
+            "stopping=asha\nresult_pattern='epoch (?P<epoch>.)/9 loss (?P<loss>.+)'",
+            "note  stopping=asha: the trial reported once alone, and one that does so is not stopped early",
         ),
     ],
 )

@@ -213,6 +213,16 @@ def test_reports_that_come_late_are_left_out_and_parts_of_a_step_are_one(tmp_pat
     assert parts.watch.notes == ()
 
 
+def test_what_each_process_of_a_trial_reports_counts_once(tmp_path: Path) -> None:
+    lines = [f'{{"step": {step}, "val_to_return": {1 / step}, "a": NaN}}\n' * 2 for step in (1, 2, 3)]
+    same = reported(tmp_path, *lines)
+    assert (same.said, same.watch.notes) == ([(1, 1), (2, 0.5), (3, 1 / 3)], ())
+    (tmp_path / "b").mkdir()
+    other = reported(tmp_path / "b", lines[0], '{"step": 1, "val_to_return": 0.9}\n')
+    assert other.said == [(1, 1)]
+    assert other.watch.notes == ("reports were left out whose step is not beyond that of the report before",)
+
+
 def test_reports_without_what_is_optimized_are_noted(tmp_path: Path) -> None:
     trial = reported(tmp_path, '{"step": 1, "val_loss": 0.5, "accuracy": 0.9}\n', '{"step": 2, "val_loss": 0.4}\n')
     assert trial.watch.notes == (
@@ -316,6 +326,16 @@ def test_a_json_file_that_is_written_again(tmp_path: Path) -> None:
         '{"test": {"loss": 1}}\n',
     ]
     assert objects(tmp_path / "b", "test.loss").rewrite(*contents).said == [(1, 3), (2, 2), (3, 1)]
+
+
+def test_what_changes_in_a_file_that_stays_as_long_and_ends_as_before_is_seen(tmp_path: Path) -> None:
+    rest = "x" * 2000
+    texts = [f'{{"epoch": {epoch}, "val_loss": 0.{9 - epoch}, "of": "{rest}"}}' for epoch in (1, 2, 3)]
+    assert objects(tmp_path).rewrite(*texts).said == [(1, 0.8), (2, 0.7), (3, 0.6)]
+    (tmp_path / "b").mkdir()
+    source = ResultSource(file="log.txt", pattern=r"epoch (?P<epoch>\d+) loss (?P<loss>\S+)", objective="loss")
+    texts = [f"epoch {epoch} loss 0.{9 - epoch}\n{rest}\n" for epoch in (1, 2, 3)]
+    assert Trial(tmp_path / "b", source).rewrite(*texts).said == [(1, 0.8), (2, 0.7), (3, 0.6)]
 
 
 def test_a_json_file_with_a_line_for_each_report_or_a_list(tmp_path: Path) -> None:

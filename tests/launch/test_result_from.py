@@ -6,7 +6,6 @@ import json
 import os
 import struct
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,6 @@ from candle_hpo.launch.measuring.event_file import checksum, in_event_files
 from candle_hpo.launch.measuring.objective import Measurement, ResultSource
 from candle_hpo.launch.measuring.readings import Choice, Measured, Reading, chosen
 from candle_hpo.launch.measuring.report_watch import ReportWatch
-from candle_hpo.launch.measuring.reports_in_files import JsonReports, NewestFile
-from candle_hpo.launch.measuring.result_file import ResultFiles
 from conftest import Candle, input_text
 
 LOSS = r"epoch (?P<epoch>\d+): loss (?P<loss>[0-9.]+) acc (?P<acc>\S+)"
@@ -462,37 +459,6 @@ def test_reports_come_from_the_newest_file_and_from_all_elements_of_a_list(tmp_p
     with watch:
         pass
     assert watch.notes == ()
-
-
-class _CountedFiles(ResultFiles):
-    """Files of a trial, with how often they were looked for, and looked at."""
-
-    searches = looks = 0
-
-    def paths(self) -> list[Path]:
-        self.searches += 1
-        return super().paths()
-
-    def is_own(self, path: Path) -> bool:
-        self.looks += 1
-        return super().is_own(path)
-
-
-def test_the_more_files_there_are_the_more_rarely_the_newest_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = _CountedFiles(tmp_path, "checkpoint-*.json")
-    for number in range(50):
-        (tmp_path / f"checkpoint-{number}.json").write_text("1")
-    files.searches = 0
-    newest = NewestFile(files, lambda path: JsonReports(path, None, "loss", lambda _: None))
-    for second in range(100):
-        monkeypatch.setattr(time, "monotonic", lambda now=second: 1000.0 + now)
-        newest.look(is_last=False)
-    assert (files.searches, files.looks) == (2, 2)
-    newest.look(is_last=True)
-    assert files.searches == 3
-    newest.close()
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ class TestAsha:
         scheduler = early(Asha(3), max_steps=81)
         for number in (1, 2):
             scheduler.judge(attempt(number), report(10, number))
-        assert scheduler.judge(attempt(3), report(1, 9)) == Verdict(CONTINUE, 1, 1)
-        assert scheduler.judge(attempt(3), report(12, 9)) == Verdict(STOP, 3, 3)
+        assert scheduler.judge(attempt(3), report(1, 9)) == Verdict(CONTINUE, 1, 1, 1)
+        assert scheduler.judge(attempt(3), report(12, 9)) == Verdict(STOP, 3, 3, 9)
 
     def test_maximizing_the_highest_continue(self) -> None:
         scheduler = early(Asha(3), MAXIMIZE, max_steps=9)
@@ -77,10 +77,12 @@ class TestWhereTrialsEnd:
     def test_a_trial_is_judged_once_some_have_gone_beyond_the_rung(self) -> None:
         scheduler = early(Asha(3))
         assert [scheduler.judge(attempt(n), report(1, n)).kind for n in range(1, 7)] == [CONTINUE] * 6
-        assert scheduler.judge(attempt(6), report(2, 0)) == Verdict(STOP, 6, 6), "by its value at the rung"
-        assert scheduler.judge(attempt(1), report(2, 9)) == Verdict(CONTINUE, 1, 6)
+        assert scheduler.judge(attempt(6), report(2, 0)) == Verdict(STOP, 6, 6, 1), "by its value at the rung"
+        assert scheduler.judge(attempt(1), report(2, 9)) == Verdict(CONTINUE, 1, 6, 1)
         assert scheduler.judge(attempt(1), report(2.5, 9)) == UNHEEDED
-        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7), "now it is known that trials continue"
+        assert scheduler.judge(attempt(7), report(1, 7)) == Verdict(STOP, 7, 7, 1), (
+            "now it is known that trials continue"
+        )
 
     def test_it_is_learned_from_those_that_complete(self) -> None:
         scheduler = early(Asha(3))
@@ -95,8 +97,8 @@ class TestWhereTrialsEnd:
         for number in range(1, 4):
             scheduler.judge(attempt(number), report(8, number))
         complete(scheduler, 1, 8)
-        assert scheduler.judge(attempt(4), report(8, 9)) == Verdict(CONTINUE, 4, 4), "it may be at its end, too"
-        assert scheduler.judge(attempt(4), report(9, 0)) == Verdict(STOP, 4, 4)
+        assert scheduler.judge(attempt(4), report(8, 9)) == Verdict(CONTINUE, 4, 4, 8), "it may be at its end, too"
+        assert scheduler.judge(attempt(4), report(9, 0)) == Verdict(STOP, 4, 4, 8)
 
 
 class TestTheFirstRungThatDecides:
@@ -134,11 +136,11 @@ class TestTheFirstRungThatDecides:
             ]
             assert heeded == [1, 3, 9], "a long trial does not fill the record while nothing is known"
         complete(scheduler, 1, 50)
-        assert scheduler.judge(attempt(4), report(21, 0)) == Verdict(STOP, 4, 4)
-        assert scheduler.judge(attempt(5), report(1, 9)) == Verdict(CONTINUE, 5, 5)
+        assert scheduler.judge(attempt(4), report(21, 0)) == Verdict(STOP, 4, 4, 9)
+        assert scheduler.judge(attempt(5), report(1, 9)) == Verdict(CONTINUE, 5, 5, 1)
         assert scheduler.judge(attempt(5), report(2, 9)) == UNHEEDED
-        assert scheduler.judge(attempt(5), report(3, 9)) == Verdict(CONTINUE, 5, 5)
-        assert scheduler.judge(attempt(5), report(9, 9)) == Verdict(STOP, 5, 5)
+        assert scheduler.judge(attempt(5), report(3, 9)) == Verdict(CONTINUE, 5, 5, 3)
+        assert scheduler.judge(attempt(5), report(9, 9)) == Verdict(STOP, 5, 5, 9)
 
     def test_a_rule_that_looks_once_does_so_at_the_first_of_them(self) -> None:
         scheduler = early(BestFew(), min_steps=None, max_steps=50)
@@ -238,7 +240,7 @@ class TestValuesThatAreNotNumbers:
         scheduler = early(Asha(2), max_steps=9)
         assert scheduler.judge(attempt(1), report(1, None)).kind is CONTINUE, "the first ones all continue"
         assert scheduler.judge(attempt(2), report(1, 1e300)).kind is CONTINUE
-        assert scheduler.judge(attempt(3), report(1, None)) == Verdict(STOP, 2, 3)
+        assert scheduler.judge(attempt(3), report(1, None)) == Verdict(STOP, 2, 3, 1)
 
     def test_a_report_without_the_objective_says_nothing(self) -> None:
         scheduler = early(Asha(2), max_steps=9, stops_nan=True)
@@ -254,15 +256,35 @@ def test_an_attempt_that_continues_is_not_compared_at_rungs_that_it_has_passed()
         assert scheduler.judge(attempt(number, of=2), report(21, 1)) == UNHEEDED
         assert scheduler.judge(attempt(number, of=2), report(22, 1)) == UNHEEDED
     for step in (1, 3, 9):
-        assert scheduler.judge(attempt(9), report(step, 5)) == Verdict(CONTINUE, 1, 9)
-    assert scheduler.judge(attempt(1, of=2), report(27, 1)) == Verdict(CONTINUE, 1, 1)
+        assert scheduler.judge(attempt(9), report(step, 5)) == Verdict(CONTINUE, 1, 9, step)
+    assert scheduler.judge(attempt(1, of=2), report(27, 1)) == Verdict(CONTINUE, 1, 1, 27)
 
 
 def test_what_an_earlier_attempt_reported_counts_no_more() -> None:
     scheduler = early(Asha(2), max_steps=9)
     scheduler.judge(attempt(1), report(1, 1.0))
     scheduler.judge(attempt(1, of=2), report(1, 5.0))
-    assert scheduler.judge(attempt(2), report(1, 3.0)) == Verdict(CONTINUE, 1, 2)
+    assert scheduler.judge(attempt(2), report(1, 3.0)) == Verdict(CONTINUE, 1, 2, 1)
+
+
+@pytest.mark.parametrize(("old", "new"), [(2, 1), (1, 2), (4, 3)])
+def test_what_was_weighed_at_other_rungs_is_not_compared_at_those_of_a_changed_rule(old: int, new: int) -> None:
+    """All curves fall: what others had later looks better than what any has now, and says nothing of it."""
+    before, after = (early(Asha(3), min_steps=least, max_steps=81) for least in (old, new))
+    recorded = [
+        (attempt(number), seen, verdict.rung)
+        for number in range(1, 9)
+        for seen in (report(step, number / 10 + 20 / step) for step in range(1, 40))
+        if (verdict := before.judge(attempt(number), seen)) != UNHEEDED
+    ]
+    for each in recorded:
+        after.judge(*each)
+    stopped = [
+        number
+        for number in range(9, 40)
+        if any(after.judge(attempt(number), report(step, 20 / step)).kind is STOP for step in range(1, 40))
+    ]
+    assert stopped == [], "each is better than all before were at the same step"
 
 
 reports = st.lists(

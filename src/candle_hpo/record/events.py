@@ -133,8 +133,8 @@ class TrialStarted(Event, frozen=True, tag=True, omit_defaults=True):
 class TrialReported(Event, frozen=True, tag=True, omit_defaults=True):
     """A running attempt measured something of which a decision was made: others are in the trial's folder alone.
 
-    It had this `rank`, from 1, `among` so many trials there, itself included; 0 where it was compared with none. A
-    metric that was not a finite number is null.
+    It had this `rank`, from 1, `among` so many trials at this `rung`, a step that it had reached, itself included; all
+    0 where it was compared with none. A metric that was not a finite number is null.
     """
 
     time: float
@@ -144,6 +144,7 @@ class TrialReported(Event, frozen=True, tag=True, omit_defaults=True):
     rank: int = 0
     among: int = 0
     repeat: int = 1
+    rung: float = 0
 
 
 class TrialStopAsked(Event, frozen=True, tag=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from candle_hpo.core.paths import NAMES_OF_CANDLE
 from candle_hpo.core.result_files import FileKind
 from candle_hpo.draft.objectives import Candidate, event_candidates, file_candidates, name_in_each_trial
 from candle_hpo.launch.measuring.event_file import EventFileError, in_event_files, records, scalars_of
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.readings import LAST, Measured
 from candle_hpo.launch.measuring.report_watch import reports_in_file
@@ -57,7 +58,7 @@ class MeasuredFiles:
         except ValueError:
             return None
         its = ResultSource(file=candidate.file, key=key, objective=candidate.name)
-        source = reports_in_file(its, lambda _: None, files[-1])
+        source = reports_in_file(its, lambda _: None, Looks(), files[-1])
         steps: list[float] = []
         try:
             while True:

@@ -138,6 +138,15 @@ def check_of_stopping(
         said += f": {count(len(points), 'report')}" + (f", from {values}" if len(points) > 1 else "")
     yield "right", said
     rule = _rule(settings) if settings.stopping else Asha(settings.reduction_factor)
+    if len(points) == 1 and rule is not None:
+        yield (
+            "note",
+            (
+                f"{asked}: the trial reported once alone, and one that does so is not stopped early; of a progress bar "
+                "that is written over in one line, its last state is the only report"
+            ),
+        )
+        return
     length = settings.max_steps or last.step
     rungs = [] if rule is None else [f"{rung:g}" for rung in deciding_rungs(rule, length, settings.min_steps)]
     steps = f"step{'s' if len(rungs) > 1 else ''} {', '.join(rungs[:4])}{', …' if len(rungs) > 4 else ''}"

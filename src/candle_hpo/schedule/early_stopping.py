@@ -135,7 +135,8 @@ class EarlyStopping:
     trials that are beyond one are judged by their next reports. With a factor of 3 from rung to rung, the first to
     decide is at a sixth, more or less. Without a rule, only values that are not numbers stop a trial.
 
-    What it will decide follows from what trials had at the rungs and from where they ended, whichever came first.
+    What it will decide follows from what trials had at the rungs and from where they ended, whichever came first. Of
+    reports that were weighed by another rule, at other rungs, those count that are near to one.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class EarlyStopping:
         if self._finds_first_rung and self._rule is not None:
             self._first_rung = first_rung(self._rule, step)
 
-    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+    def judge(self, attempt: Attempt, report: Report, rung: float | None = None) -> Verdict:
         """Return whether an attempt continues; at a rung, beside all that have been there."""
         if not report.has(self._objective.name):
             return UNHEEDED
@@ -193,15 +194,16 @@ class EarlyStopping:
         if self._rule is None or not self._min_steps <= report.step < self._end:
             return UNHEEDED
         self._furthest = max(self._furthest, report.step)
-        rung, number = self._rung(self._rule, report.step), attempt.trial.number
+        weighed_at, rung, number = rung, self._rung(self._rule, report.step), attempt.trial.number
         if self._rule.looks_once and rung > self._first_rung:
             return UNHEEDED
         known, losses = self._begin(attempt, report.step), self._losses[rung]
         own = known.losses
         if rung in own and (self._undecided.get(number) != rung or rung < self._first_rung):
             return UNHEEDED
-        if rung not in own and rung < known.first_step and report.step > rung * NEAR_A_RUNG:
-            return UNHEEDED  # what it had at the rung, before it continued from a checkpoint, is not known
+        is_first = rung >= known.first_step and (weighed_at is None or weighed_at == rung)
+        if rung not in own and not is_first and report.step > rung * NEAR_A_RUNG:
+            return UNHEEDED  # what it had at the rung, before a checkpoint, or under another rule, is not known
         if rung in own:
             losses.pop(bisect_left(losses, own[rung]))
         else:
@@ -215,7 +217,7 @@ class EarlyStopping:
             continues = continues or rung < self._first_rung
         else:  # it may well be at its end, or too near to its beginning
             self._undecided[number], continues = rung, True
-        return Verdict(VerdictKind.CONTINUE if continues else VerdictKind.STOP, rank, len(losses))
+        return Verdict(VerdictKind.CONTINUE if continues else VerdictKind.STOP, rank, len(losses), rung)
 
     def _rung(self, rule: Rule, step: float) -> float:
         """Return the last rung that a step has reached."""
@@ -258,9 +260,9 @@ class AtEachLevel:
         """Return what the scheduler of all levels chooses."""
         return self._scheduler.choose(waiting, now)
 
-    def judge(self, attempt: Attempt, report: Report) -> Verdict:
+    def judge(self, attempt: Attempt, report: Report, rung: float | None = None) -> Verdict:
         """Return what follows from a report at the level of its trial."""
-        return self._of(attempt).judge(attempt, report)
+        return self._of(attempt).judge(attempt, report, rung)
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note how a trial ended, at its level."""

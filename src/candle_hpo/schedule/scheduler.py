@@ -35,11 +35,15 @@ class VerdictKind(Enum):
 
 
 class Verdict(NamedTuple):
-    """What follows from a report; it had this `rank`, from 1, among so many; 0 where there was no comparison."""
+    """What follows from a report: it had this `rank`, from 1, among so many, and was weighed at this `rung`.
+
+    All 0 where there was no comparison.
+    """
 
     kind: VerdictKind
     rank: int = 0
     among: int = 0
+    rung: float = 0
 
 
 UNHEEDED = Verdict(VerdictKind.UNHEEDED)
@@ -57,8 +61,8 @@ class Scheduler(Protocol):
     def choose(self, waiting: Sequence[Attempt], now: Moment) -> Attempt | None:
         """Return the trial of those that wait that starts now; None: none of them would end in the time left."""
 
-    def judge(self, attempt: Attempt, report: Report) -> Verdict:
-        """Return what follows from a report of an attempt, perhaps one of an earlier campaign.
+    def judge(self, attempt: Attempt, report: Report, rung: float | None = None) -> Verdict:
+        """Return what follows from a report of an attempt, perhaps one of an earlier campaign, weighed at a `rung`.
 
         The same reports in the same order have the same verdicts. Those that were `UNHEEDED` may be left out.
         """
@@ -84,7 +88,7 @@ class FirstCome:
         usual = statistics.median_high(seconds for _, seconds in self._seen) if is_known else 0.0
         return waiting[0] if usual <= now.seconds_left else None
 
-    def judge(self, attempt: Attempt, report: Report) -> Verdict:  # noqa: ARG002
+    def judge(self, attempt: Attempt, report: Report, rung: float | None = None) -> Verdict:  # noqa: ARG002
         """Return that nothing follows: each trial runs its whole length."""
         return UNHEEDED
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from candle_hpo.launch.measuring.looks import Looks
+
 MOST_BYTES = 1 << 20  # that are read at once
-_ANCHOR = 256  # bytes before the place that was read to: where they are others now, the file was written again
+ANCHOR = 256  # bytes before the place that was read to: where they are others now, the file was written again
 _LONGEST_LINE = 1 << 22
 
 
@@ -35,19 +37,21 @@ class GrowingFile:
     """Reads a file that may not be there yet, be cut, written again, or replaced by another while it is read.
 
     It is kept open and read on, without a look at its size: on a network file system, asking for that makes the node
-    write out at once what a trial has just written. Whether another file lies at its path by now is asked only so
-    often, in seconds.
+    write out at once what a trial has just written. Whether it is there, or another file lies at its path by now, is
+    asked when `looks` are due. As many bytes as `anchor` says, of what was read, are looked at again; where less is
+    enough from here on, until the file begins again, it can be set.
     """
 
-    def __init__(self, path: Path, seconds_between_looks: float = 0.0) -> None:
-        self._path, self._seconds = path, seconds_between_looks
+    def __init__(self, path: Path, looks: Looks | None = None, anchor: int = ANCHOR) -> None:
+        self._path, self._looks = path, looks or Looks()
+        self.anchor = self._first_anchor = anchor
         self._file = -1
-        self._is: os.stat_result  # which file that is: asked once, for each question may be one to a server
+        self._is: os.stat_result | None = None  # which file that is, and what was found at its path since
+        self._found: os.stat_result | None = None
         self._offset = 0
         self._anchor = b""
         self._rest = b""
         self._is_too_long = False
-        self._next_look = 0.0
 
     def close(self) -> None:
         """Leave the file."""
@@ -58,36 +62,46 @@ class GrowingFile:
     def read(self, *, is_last: bool = False) -> Piece:
         """Return what is new since the last call; nothing of a file that is not there. Raises `OSError`."""
         began_before = self._offset > 0
-        if self._file < 0 and not self._open():
-            return Piece(b"", b"", begins_again=False, is_all=True)
-        new, begins_again = self._new_bytes()
-        if not new and (is_last or time.monotonic() >= self._next_look) and self._is_another():
-            self.close()
-            self._forget()
+        new, begins_again = b"", False
+        if self._file >= 0:
+            try:
+                new, begins_again = self._new_bytes()
+            except OSError as error:
+                if error.errno != errno.ESTALE:  # another node has removed it, or put another in its place
+                    raise
+                self._leave()
+        if not new and (is_last or self._looks.are_due) and self._is_another():
+            self._leave()
             if not self._open():
                 return Piece(b"", b"", begins_again=began_before, is_all=True)
             new, begins_again = self._new_bytes()[0], began_before
-        return self._cut(new, begins_again)
-
-    def _open(self) -> bool:
-        """Open the file, if it is there, and is one: a pipe would be waited for, and a device read for ever."""
-        try:
-            found = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        its = os.fstat(found)
-        if not stat.S_ISREG(its.st_mode):
-            os.close(found)
-            return False
-        self._is = its
-        self._file, self._next_look = found, time.monotonic() + self._seconds
-        return True
+        return self._cut(new, begins_again or (began_before and not self._offset))
 
     def _is_another(self) -> bool:
-        self._next_look = time.monotonic() + self._seconds
+        """Return whether another file lies there than the one that is open, if one is, or none any more."""
+        its = None
         with suppress(FileNotFoundError, NotADirectoryError):
-            return not os.path.samestat(self._is, os.stat(self._path))  # noqa: PTH116
+            its = os.stat(self._path)  # noqa: PTH116
+        self._looks.asked(in_vain=its is None)
+        if self._is is not None and its is not None and os.path.samestat(self._is, its):
+            return False
+        self._found = its
         return True
+
+    def _open(self) -> bool:
+        """Open what was found, if that is a file: a pipe would be waited for, and a device read for ever."""
+        if self._found is None or not stat.S_ISREG(self._found.st_mode):
+            return False
+        self._looks.asked()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._is = self._found
+        return self._file >= 0
+
+    def _leave(self) -> None:
+        self.close()
+        self._is = None
+        self._forget()
 
     def _new_bytes(self) -> tuple[bytes, bool]:
         """Return what stands behind what was read, and whether that is no longer what it was."""
@@ -99,11 +113,12 @@ class GrowingFile:
             found = os.pread(self._file, MOST_BYTES, 0)
         new = found[len(self._anchor) :]
         self._offset += len(new)
-        self._anchor = (self._anchor + new)[-_ANCHOR:]
+        self._anchor = (self._anchor + new)[-self.anchor :]
         return new, begins_again
 
     def _forget(self) -> None:
         self._offset, self._anchor, self._rest, self._is_too_long = 0, b"", b"", False
+        self.anchor = self._first_anchor
 
     def _cut(self, new: bytes, begins_again: bool) -> Piece:
         """Return the whole lines in what is new; a carriage return ends one, too, but not before what may follow it."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.trial import Report
-from candle_hpo.launch.measuring.growing_file import GrowingFile
+from candle_hpo.launch.measuring.growing_file import ANCHOR, GrowingFile
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.readings import Reading
-from candle_hpo.launch.measuring.reports import SECONDS_BETWEEN_LOOKS, Found, Refuse
+from candle_hpo.launch.measuring.reports import Found, Refuse
 from candle_hpo.launch.measuring.result_pattern import Occurrence, ResultPattern
 
 _NEAR = 8000  # characters behind the last match that are searched again, for one over several lines
@@ -109,10 +110,11 @@ class PrintedReports:
         output: Path,
         objective: str,
         refuse: Refuse,
-        seconds: float = SECONDS_BETWEEN_LOOKS,
+        looks: Looks,
+        anchor: int = ANCHOR,
     ) -> None:
         self._pattern, self._objective, self._refuse = pattern, objective, refuse
-        self._file = GrowingFile(output, seconds)
+        self._file = GrowingFile(output, looks, anchor)
         self.close = self._file.close
         self._begin_again()
 

@@ -24,6 +24,7 @@ from candle_hpo.core.result_files import FileKind, is_pattern_of_names
 from candle_hpo.core.trial import Report
 from candle_hpo.files import replace_file
 from candle_hpo.launch.measuring.growing_file import MOST_BYTES
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.objective import ResultSource
 from candle_hpo.launch.measuring.printed_matches import PrintedReports
 from candle_hpo.launch.measuring.reports import ReportedLines, ReportSource
@@ -38,6 +39,7 @@ _GROWTH = 0.002
 _MOST_AT_ONCE = 20  # reports that a look passes on; of more, those whose steps are so many times the one before:
 _GROWTH_AT_ONCE = 1.1
 _LAST_LOOKS = 8  # at so many bytes each (`MOST_BYTES`), of what has not been read when the process has ended
+_OF_A_FILE = 1 << 16  # bytes that are read again, of one with a pattern, lest another text of the same length be missed
 _LARGE_FILE = 1_000_000  # bytes, from which on a trial's own file is replaced by what was kept of it
 
 _logger = logging.getLogger(__name__)
@@ -56,10 +58,11 @@ class Series:
         self._was_none = False
 
     def add(self, report: Report, *, is_again: bool = False) -> Report | None:
-        """Add a report; return it where it is to be kept. One that may have been read before is not missed.
+        """Add a report; return it where it is to be kept.
 
-        What is reported of one step in several parts, each with other metrics, belongs together; it is news where it
-        brings the objective.
+        One that may have been read before is not missed, nor one that says the same of the same step, as each of the
+        processes of a trial may. What is reported of one step in several parts, each with other metrics, belongs
+        together; it is news where it brings the objective.
         """
         last = self.last
         self.has_objective |= report.has(self.objective)
@@ -69,7 +72,8 @@ class Series:
             if last.has(self.objective) or not report.has(self.objective):
                 return None
         elif last is not None and report.step <= last.step:
-            self.late += not is_again
+            says_the_same = report.step == last.step and report.metrics.items() <= last.metrics.items()
+            self.late += not is_again and not says_the_same
             return None
         self.last = report
         is_none = report.has(self.objective) and report.value_of(self.objective) is None
@@ -104,7 +108,8 @@ class ReportWatch:
         self._refusals = 0
         self._is_over: threading.Event | None = None
         self._thread: threading.Thread | None = None
-        self._source = _source(source, folder, paths, self._refuse)
+        self._looks = Looks(paths.reports.parent if source.file is None else folder)
+        self._source = _source(source, folder, paths, self._refuse, self._looks)
         if source.file is not None:  # what is there before it starts is not its own
             with _Guard(self._faults):
                 while not self._source.look(is_last=False).is_all:
@@ -182,6 +187,7 @@ class ReportWatch:
         Raises `OSError`.
         """
         reports: list[Report] = []
+        self._looks.begin()
         for _ in range(_LAST_LOOKS if is_last else 1):
             found = self._source.look(is_last=is_last, is_finished=is_last and self.is_finished)
             news = (self._series.add(report, is_again=found.is_again) for report in found.reports)
@@ -271,28 +277,32 @@ class _Guard:
         return error is None or isinstance(error, Exception)
 
 
-def _source(source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None]) -> ReportSource:
+def _source(
+    source: ResultSource, folder: Path, paths: TrialPaths, refuse: Callable[[str], None], looks: Looks
+) -> ReportSource:
     """Return where a trial's reports are, by where its value is."""
     if source.is_printed and source.pattern is not None:
         with suppress(OSError):
             os.truncate(paths.output, 0)  # as it is when the process begins
         pattern = ResultPattern(source.pattern, objective=source.objective)
-        return PrintedReports(pattern, paths.output, source.objective, refuse)
+        return PrintedReports(pattern, paths.output, source.objective, refuse, looks)
     if source.file is None:
-        return ReportedLines(paths.reports, source.objective, refuse)
-    of_file = partial(reports_in_file, source, refuse)
+        return ReportedLines(paths.reports, source.objective, refuse, looks)
+    of_file = partial(reports_in_file, source, refuse, looks)
     if is_pattern_of_names(source.file):
-        return NewestFile(ResultFiles(folder, source.file, source.shared), of_file)
+        return NewestFile(ResultFiles(folder, source.file, source.shared), of_file, looks)
     return of_file(folder / source.file)
 
 
-def reports_in_file(source: ResultSource, refuse: Callable[[str], None], path: Path) -> ReportSource:
+def reports_in_file(source: ResultSource, refuse: Callable[[str], None], looks: Looks, path: Path) -> ReportSource:
     """Return the reports in a file that this source of values has."""
     objective, kind = source.objective, FileKind.of(path)
     if source.pattern is not None:
-        return PrintedReports(ResultPattern(source.pattern, path.name, objective), path, objective, refuse, seconds=0.0)
+        return PrintedReports(
+            ResultPattern(source.pattern, path.name, objective), path, objective, refuse, looks, _OF_A_FILE
+        )
     if source.key is not None and kind is FileKind.TABLE:
-        return TableReports(path, source.key, objective, refuse)
+        return TableReports(path, source.key, objective, refuse, looks)
     if source.key is not None and kind is FileKind.EVENTS:
-        return EventReports(path, source.key, objective, refuse)
-    return JsonReports(path, source.key, objective, refuse)
+        return EventReports(path, source.key, objective, refuse, looks)
+    return JsonReports(path, source.key, objective, refuse, looks)

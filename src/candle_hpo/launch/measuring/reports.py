@@ -13,11 +13,9 @@ from candle_hpo.core.objective import LARGEST_STEP, STEPS, THE_VALUE
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.growing_file import GrowingFile
 from candle_hpo.launch.measuring.json_file import NotThereError, read_json, rows_of
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.metrics import metrics_of
 from candle_hpo.launch.measuring.number_texts import as_number, number_or_none, shortened
-
-# The output and what `candle_report` appends to are replaced by other files hardly ever.
-SECONDS_BETWEEN_LOOKS = 10.0
 
 Refuse = Callable[[str], None]  # called with the reason why something is left out
 
@@ -49,9 +47,9 @@ class ReportSource(Protocol):
 class ReportedLines:
     """What a script says by `candle_report`, or by a line of its own making."""
 
-    def __init__(self, path: Path, objective: str, refuse: Refuse) -> None:
+    def __init__(self, path: Path, objective: str, refuse: Refuse, looks: Looks) -> None:
         self._name, self._objective, self._refuse = path.name, objective, refuse
-        self._file = GrowingFile(path, SECONDS_BETWEEN_LOOKS)
+        self._file = GrowingFile(path, looks)
         self.close = self._file.close
         self._count = 0
 

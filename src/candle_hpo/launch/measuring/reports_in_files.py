@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import BinaryIO
 from candle_hpo.core.objective import STEPS
 from candle_hpo.core.trial import Report
 from candle_hpo.launch.measuring.event_file import EventFileError, records, scalars_of
-from candle_hpo.launch.measuring.growing_file import GrowingFile
+from candle_hpo.launch.measuring.growing_file import ANCHOR, GrowingFile
 from candle_hpo.launch.measuring.json_file import has_many
+from candle_hpo.launch.measuring.looks import Looks
 from candle_hpo.launch.measuring.metrics import metrics_of
 from candle_hpo.launch.measuring.number_texts import as_number, number_or_none, shortened
 from candle_hpo.launch.measuring.reports import (
-    SECONDS_BETWEEN_LOOKS,
     Found,
     Refuse,
     ReportSource,
@@ -32,17 +31,15 @@ from candle_hpo.launch.measuring.result_file import ResultFiles
 from candle_hpo.launch.measuring.table import DELIMITERS, NO_VALUE
 
 _LARGEST = 1 << 22  # bytes, of a file that is written again for each report, and so read again
-_FILES_PER_LOOK = 10  # of more files, the newest is looked for the more rarely: a look costs the file system each one
 
 
 class NewestFile:
     """The reports in the newest of the files that a pattern of names stands for: see `ResultFiles`."""
 
-    def __init__(self, files: ResultFiles, source_of: Callable[[Path], ReportSource]) -> None:
-        self._files, self._source_of = files, source_of
+    def __init__(self, files: ResultFiles, source_of: Callable[[Path], ReportSource], looks: Looks) -> None:
+        self._files, self._source_of, self._looks = files, source_of, looks
         self._path: Path | None = None
         self._source: ReportSource | None = None
-        self._next_search = 0.0
 
     def close(self) -> None:
         """Close the file."""
@@ -51,7 +48,7 @@ class NewestFile:
 
     def look(self, *, is_last: bool, is_finished: bool = False) -> Found:
         """Return what is new; of another file than before, all that it says."""
-        has_changed = (is_last or time.monotonic() >= self._next_search) and self._search()
+        has_changed = (is_last or self._looks.are_due) and self._search()
         if self._source is None:
             return Found(())
         found = self._source.look(is_last=is_last, is_finished=is_finished)
@@ -59,9 +56,8 @@ class NewestFile:
 
     def _search(self) -> bool:
         """Look for files, and return whether there is a newer one."""
-        paths = self._files.paths()
-        self._next_search = time.monotonic() + SECONDS_BETWEEN_LOOKS * max(1.0, len(paths) / _FILES_PER_LOOK)
-        newest = next(filter(self._files.is_own, reversed(paths)), None)
+        newest, calls = self._files.newest(self._path)
+        self._looks.asked(calls, in_vain=newest is None)
         if newest is None or newest == self._path:
             return False
         self.close()
@@ -72,8 +68,8 @@ class NewestFile:
 class EventReports:
     """The numbers under a tag in a file of TensorBoard's, with the others of the same step."""
 
-    def __init__(self, path: Path, key: str, objective: str, refuse: Refuse) -> None:
-        self._path, self._key, self._objective, self._refuse = path, key, objective, refuse
+    def __init__(self, path: Path, key: str, objective: str, refuse: Refuse, looks: Looks) -> None:
+        self._path, self._key, self._objective, self._refuse, self._looks = path, key, objective, refuse, looks
         self._file: BinaryIO | None = None
         self._step: int | None = None  # at which the objective was last
         self._beside: tuple[int | None, dict[str, float]] = (None, {})  # of the last step of all
@@ -86,9 +82,10 @@ class EventReports:
 
     def look(self, *, is_last: bool, is_finished: bool = False) -> Found:  # noqa: ARG002  # records are whole or not
         """Return the steps that are new."""
-        if self._file is None:
+        if self._file is None and (is_last or self._looks.are_due):
             with suppress(FileNotFoundError, NotADirectoryError):
                 self._file = self._path.open("rb")
+            self._looks.asked(in_vain=self._file is None)
         return Found([] if self._file is None else list(self._reports(self._file)))
 
     def _reports(self, file: BinaryIO) -> Iterator[Report]:
@@ -114,9 +111,9 @@ class TableReports:
     A logger may write what it has measured by a step in several rows, each with the other cells empty.
     """
 
-    def __init__(self, path: Path, key: str, objective: str, refuse: Refuse) -> None:
+    def __init__(self, path: Path, key: str, objective: str, refuse: Refuse, looks: Looks) -> None:
         self._name, self._key, self._objective, self._refuse = path.name, key, objective, refuse
-        self._file = GrowingFile(path)
+        self._file = GrowingFile(path, looks)
         self.close = self._file.close
         self._begin_again()
 
@@ -193,9 +190,9 @@ class TableReports:
 class JsonReports:
     """The lines of a file with an object of JSON on each, or what stands in a file that is written again each time."""
 
-    def __init__(self, path: Path, key: str | None, objective: str, refuse: Refuse) -> None:
+    def __init__(self, path: Path, key: str | None, objective: str, refuse: Refuse, looks: Looks) -> None:
         self._name, self._key, self._objective, self._refuse = path.name, key, objective, refuse
-        self._file = GrowingFile(path)
+        self._file = GrowingFile(path, looks, _LARGEST)
         self.close = self._file.close
         self._has_lines: bool | None = None  # not known yet
         self._whole = self._unfinished = b""
@@ -212,6 +209,8 @@ class JsonReports:
             self._has_lines, self._whole, self._unfinished, self._count = None, b"", b"", 0
         objects = self._objects(piece.lines, piece.rest)
         reports = [report for found in objects for report in self._reports_of(found)]
+        if self._has_lines and self._count > 1:  # one line alone may be a whole document
+            self._file.anchor = ANCHOR
         return Found(reports, piece.is_all, piece.begins_again or self._has_lines is False)
 
     def _objects(self, lines: bytes, rest: bytes) -> Sequence[object]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from candle_hpo.core.result_files import FileKind, is_pattern_of_names
 from candle_hpo.launch.measuring.json_file import in_json
+from candle_hpo.launch.measuring.looks import Looks
+from candle_hpo.launch.measuring.matching_files import MatchingFiles
 from candle_hpo.launch.measuring.readings import LAST, Choice, Measured
 from candle_hpo.launch.measuring.table import in_table
 
 _MOST_BYTES = 64_000_000
 _FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
+_LESS_OFTEN = 12  # than reports are looked for
+_SEEN = 2  # times a file that has become shorter, until that is believed
 _ANCHOR = 256  # bytes, by which a file is known again that was added to
 
 
@@ -53,24 +56,42 @@ class ResultFiles:
         self._folder, self.name, self._shared = folder, name, [folder / place for place in shared]
         self._before = {path: state for path in self.paths() if (state := _state(path))}
         self._shorter = Counter[Path]()
+        self._looks = Looks(folder) if self._before else None
 
     def look(self) -> None:
         """See whether a file has become shorter than it was before: the trial has begun it again.
 
         That is so where it is seen twice. A script that continues may write the whole file again for each new line.
         """
-        for path, before in self._before.items():
+        if self._looks is None:
+            return
+        self._looks.begin()
+        asked = [path for path in self._before if self._shorter[path] < _SEEN] if self._looks.are_due else []
+        for path in asked:
             now = _state(path, with_end=False)
-            self._shorter[path] += now is None or now.size < before.size
+            self._shorter[path] += now is None or now.size < self._before[path].size
+        if asked:
+            self._looks.asked(_LESS_OFTEN * len(asked), in_vain=True)
 
     def paths(self) -> list[Path]:
         """Return the files that there are by now, by the numbers in their paths."""
         if not is_pattern_of_names(self.name):
             return [self._folder / self.name]
+        return list(self._last_first(MatchingFiles(self._folder, self.name)))[::-1]
+
+    def newest(self, known: Path | None) -> tuple[Path | None, int]:
+        """Return the last one that was written since, or that one that is known to be, and how many calls that took."""
+        search = MatchingFiles(self._folder, self.name)
+        looked_at = 0
+        for path in self._last_first(search):
+            looked_at += path != known
+            if path == known or self.is_own(path):
+                return path, search.calls + looked_at
+        return None, search.calls + looked_at
+
+    def _last_first(self, found: Iterable[Path]) -> Iterator[Path]:
         with suppress(OSError):
-            found = (path for path in self._folder.glob(self.name) if not any(map(path.is_relative_to, self._shared)))
-            return sorted(found, key=_natural)
-        return []
+            yield from (path for path in found if not any(map(path.is_relative_to, self._shared)))
 
     def own(self) -> list[Path]:
         """Return those that were written since, by the numbers in their paths."""
@@ -106,16 +127,10 @@ class ResultFiles:
         """Return how much of a file was there before, and still is; 0 of one that was written again as it was."""
         before = self._before.get(path)
         with path.open("rb") as file:
-            if before is None or self._shorter[path] > 1 or file.seek(0, os.SEEK_END) <= before.size:
+            if before is None or self._shorter[path] >= _SEEN or file.seek(0, os.SEEK_END) <= before.size:
                 return 0
             file.seek(before.size - len(before.end))
             return before.size if file.read(len(before.end)) == before.end else 0
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Return what sorts `checkpoint-500` before `checkpoint-1000`."""
-    parts = re.findall(r"(\d+)|(\D+)", str(path))
-    return [(0, int(digits), "") if digits else (1, 0, other) for digits, other in parts]
 
 
 def _state(path: Path, *, with_end: bool = True) -> _State | None:
