@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from candle_hpo.commands.init import init
 from candle_hpo.commands.init_questions import NotAnAnswer, numbers_of
 from candle_hpo.commands.screen import Screen
 from conftest import Candle, gone
@@ -316,3 +317,11 @@ def test_from_a_script_to_the_end_of_a_search(candle: Candle, script: Path, here
     assert done.returncode == 0, done.stdout + done.stderr
     assert "25 trials: 25 completed" in done.stdout
     assert "best (minimize): 0.001 by" in done.stdout
+
+
+def test_a_script_is_read_once(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path.name), whole(path))[1])
+    assert init(script, ["--data", "x"], None, False, Console(file=io.StringIO())) == 0
+    assert read.count("train.py") == 1

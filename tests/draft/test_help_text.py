@@ -153,3 +153,11 @@ def test_hydra_shows_its_configuration() -> None:
         ("seed=", 42),
     ]
     assert style_of(found) == "name=value"
+
+
+def test_options_that_a_help_shows_joined_are_given_joined() -> None:
+    found = options_in_help(
+        "Options:\n\t-r RATE, --rate=RATE\n\t\tshrinkage [default 0.05]\n\n\t-q, --quiet\n\t\tless\n"
+    )
+    assert [each.option for each in found] == ["--rate=", "--quiet"]
+    assert style_of(found).startswith("--my-name=value")

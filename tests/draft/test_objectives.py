@@ -265,3 +265,16 @@ def test_the_scores_of_an_improve_model_come_first() -> None:
     epochs = printed_candidates("".join(f"Epoch: {n}, val_loss: {1 / n}\n" for n in range(1, 9)))
     assert (found[0].key, found[0].direction) == ("mse", DOWN)
     assert found[0].worth > epochs[0].worth
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("  fold train_error cv_error\n1    1   0.1   0.5\n2    2   0.1   0.4\n", "cv_error", 0.4),
+        (" rmse \n0.25 \n", "rmse", 0.25),
+        ("   rmse    mae \n0.25000 0.05000 \n", "rmse", 0.25),
+    ],
+)
+def test_numbers_as_r_prints_them(text: str, name: str, value: float) -> None:
+    found = {each.name: each.value for each in printed_candidates(text)}
+    assert found[name] == value

@@ -56,6 +56,7 @@ from candle_hpo.runner.found_options import (
 from candle_hpo.runner.improve_model import is_training_of_improve, with_files_of_improve
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.neighbours import neighbours
+from candle_hpo.script.reading import ScriptFile
 
 _MOST_LISTED = 6
 _MOST_REMEDIES = 5  # that are tried, one after the other
@@ -69,23 +70,24 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     target = output or Path(f"{script.stem}.in")
     say, questions = Screen(console).say, Questions(console)
     _check_paths(script, target)
-    is_of_improve, start = is_training_of_improve(script), start_of(script)
-    settings = Settings(model_script=str(script.absolute()), workflow="bayesian", model_command=words_of(start))
+    file = ScriptFile.at(script)
+    is_of_improve, start = is_training_of_improve(file), start_of(file)
+    settings = Settings(model_script=str(file.path), workflow="bayesian", model_command=words_of(start))
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
-    options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
+    options = _options(file, settings, interpreter, given, questions, say, shlex.quote(str(script)))
     for each in (each for each in options.found if each.is_guessed):
         name = each.name
         say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
-    if not is_of_improve and (found := neighbours(settings, [options.config])):
+    if not is_of_improve and (found := neighbours(settings, file, [options.config])):
         say(f'{script.name}: {found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
-    leaves_value = leaves_its_value(settings)
+    leaves_value = leaves_its_value(file)
     if run or (not leaves_value and questions.yes(f"Run {script.name} once now, to see what it measures?")):
-        draft, ran = _with_run(draft, leaves_value, questions, say)
+        draft, ran = _with_run(draft, file, leaves_value, questions, say)
     elif is_of_improve:
         draft = with_score(draft, *score_of(options.found))
     else:
@@ -121,22 +123,27 @@ def _is_there(target: Path) -> InputError:
 
 
 def _options(
-    settings: Settings, interpreter: Interpreter, given: Sequence[str], questions: Questions, say: Say, typed: str
+    script: ScriptFile,
+    settings: Settings,
+    interpreter: Interpreter,
+    given: Sequence[str],
+    questions: Questions,
+    say: Say,
+    typed: str,
 ) -> Options:
     """Return what the script can be given, with a value for whatever it cannot do without.
 
     `typed` is how the script is written in a command.
     """
-    script = Path(settings.model_script)
     name = script.name
     if (of_input := of_standard_input(given, name)) is not None:
         return of_input
-    options = find_options(settings, interpreter, say)
+    options = find_options(script, settings, interpreter, say)
     if is_training_of_improve(script):
         options = with_files_of_improve(options, script, say)
     if not options.found and not given:
-        options = with_configuration_file(options, settings)
-    if not options.found and may_have_options(settings):
+        options = with_configuration_file(options, script)
+    if not options.found and may_have_options(script):
         if not given:
             raise InputError(
                 f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
@@ -144,12 +151,12 @@ def _options(
             )
         options, given = options_as_given(given), ()
     if not options.found:
-        raise InputError(_without_options(name, settings))
+        raise InputError(_without_options(script))
     if options.commands:
         command = _command(options, given, name, questions, typed)
         options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
-    options = with_whole_paths(with_given(options, given, name), script)
-    options = with_configuration_file(with_usual_values(options), settings)
+    options = with_whole_paths(with_given(options, given, name), script.path)
+    options = with_configuration_file(with_usual_values(options), script)
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(
@@ -165,10 +172,10 @@ def _options(
     return options
 
 
-def _without_options(name: str, settings: Settings) -> str:
+def _without_options(script: ScriptFile) -> str:
     """Return what to do with a script that takes nothing from outside."""
-    text = f"{name}: neither its text nor its --help shows anything that it can be given; "
-    found = constants_of(settings)
+    text = f"{script.name}: neither its text nor its --help shows anything that it can be given; "
+    found = constants_of(script)
     if not found:
         return text + (
             "let it take what is to vary from its command line or from hyperparams (docs/model-scripts.md), "
@@ -205,25 +212,26 @@ def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
     return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
 
 
-def _run(draft: Draft, say: Say) -> Ran:
+def _run(draft: Draft, script: ScriptFile, say: Say) -> Ran:
     request = as_input_file(input_text(draft, "draft.in", is_asked=False))
     say(
         "",
-        f"Running {Path(request.settings.model_script).name} once with its defaults; it is ended after "
-        f"{MOST_SECONDS // 60} minutes ...",
+        f"Running {script.name} once with its defaults; it is ended after {MOST_SECONDS // 60} minutes ...",
     )
-    return run_with_defaults(request)
+    return run_with_defaults(request, script)
 
 
-def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) -> tuple[Draft, Ran]:
+def _with_run(
+    draft: Draft, script: ScriptFile, leaves_value: bool, questions: Questions, say: Say
+) -> tuple[Draft, Ran]:
     """Run the script with its defaults, and return the draft with what it measured."""
-    ran = _run(draft, say)
+    ran = _run(draft, script, say)
     for _ in range(_MOST_REMEDIES):
         if ran.remedy is None:
             break
         say(f"It failed: {ran.remedy.reason}; again with {ran.remedy.keyword}")
         draft = with_remedy(draft, ran.remedy)
-        ran = _run(draft, say)
+        ran = _run(draft, script, say)
     if has_failed(ran.outcome):
         shown = lines_that_explain(ran.paths.output, _MOST_LISTED, ran.outcome.reason)
         say(*(f"  | {line}" for line in shown))
