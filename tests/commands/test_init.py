@@ -322,6 +322,11 @@ def test_from_a_script_to_the_end_of_a_search(candle: Candle, script: Path, here
 def test_a_script_is_read_once(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path.name), whole(path))[1])
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert init(script, ["--data", "x"], None, False, Console(file=io.StringIO())) == 0
     assert read.count("train.py") == 1

@@ -20,7 +20,7 @@ from candle_hpo.core.paths import meant_instead
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
-from candle_hpo.draft.options import Options, with_command
+from candle_hpo.draft.options import Options
 from candle_hpo.draft.plan import (
     first_draft,
     with_measured,
@@ -49,6 +49,7 @@ from candle_hpo.runner.found_options import (
     find_options,
     may_have_options,
     of_standard_input,
+    options_of_command,
     start_of,
     with_configuration_file,
     with_whole_paths,
@@ -141,6 +142,10 @@ def _options(
     options = find_options(script, settings, interpreter, say)
     if is_training_of_improve(script):
         options = with_files_of_improve(options, script, say)
+    if options.commands:
+        command = _command(options, given, name, questions, typed)
+        options = options_of_command(options, command, script, settings, interpreter, say)
+        given = given[1:] if given[:1] == [command] else given
     if not options.found and not given:
         options = with_configuration_file(options, script)
     if not options.found and may_have_options(script):
@@ -152,9 +157,6 @@ def _options(
         options, given = options_as_given(given), ()
     if not options.found:
         raise InputError(_without_options(script))
-    if options.commands:
-        command = _command(options, given, name, questions, typed)
-        options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
     options = with_whole_paths(with_given(options, given, name), script.path)
     options = with_configuration_file(with_usual_values(options), script)
     lacking = missing(options)

@@ -81,12 +81,6 @@ def may_be_secret(name: str) -> bool:
     return name.upper().endswith(_ENDS_OF_SECRETS)
 
 
-def with_command(options: Options, command: str) -> Options:
-    """Return the options of this sub-command; those before it on the command line are left as they are."""
-    its = tuple(each for each in options.found if each.command == command)
-    return msgspec.structs.replace(options, found=its or options.found, command=command)
-
-
 def name_of(option: str) -> str:
     """Return the name of the hyperparameter for an option such as `--batch-size`."""
     name = option.lstrip("-").replace("-", "_")

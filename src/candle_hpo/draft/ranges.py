@@ -54,8 +54,14 @@ _FIXED = _words(
     "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "val", "valid", "validation", "eval",
     "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes",
     "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv",
-    "year", "date", "profile", "sentences", "tag", "id_",
+    "year", "date", "profile", "sentences", "tag", "id_", "weights_only",
 )  # fmt: skip
+# What Lightning's Trainer has of the machine, and of how much of the data is used.
+_OF_TRAINER = re.compile(
+    r"^trainer\.(?!max_epochs$|max_steps$|gradient_clip_\w+$)(?:\w*(?:batches|interval|steps|epochs?|nodes)$|n?\w*able_|"
+    r"deterministic|benchmark|inference_mode|use_distributed_sampler|detect_anomaly|barebones|sync_batchnorm|precision|"
+    r"every_n|reload_|fast_dev_run)"
+)
 _RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")
 _PENALTY = _words(
@@ -122,7 +128,7 @@ def with_usual_value(option: Option) -> Option:
 def range_of(option: Option) -> Range | None:
     """Return the range of an option; None where there is nothing to vary: a path, a seed, a text."""
     name, usual = _in_words(option.name), option.default
-    if _FIXED.search(name) or isinstance(usual, list) or option.left_alone:
+    if _FIXED.search(name) or _OF_TRAINER.search(name) or isinstance(usual, list) or option.left_alone:
         return None
     if option.kind is Kind.FLAG:
         is_left = name.startswith(("no_", "use_cuda"))

@@ -11,7 +11,7 @@ import msgspec
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language, Settings
 from candle_hpo.draft.candle_models import file_of_default_model, is_model_of_candle, options_of_parameter_file
-from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.help_text import commands_in_help, options_in_help
 from candle_hpo.draft.notebook import options_of_notebook
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
 from candle_hpo.draft.python_reads import numbers_of_script
@@ -45,27 +45,53 @@ def find_options(script: ScriptFile, settings: Settings, interpreter: Interprete
     if not read.is_elsewhere and (read.found or not _imports_a_parser(script)):
         return read
     say(f"Its text does not show all of its options; asking {script.name} --help ...")
+    said = _said_of_help(script, settings, interpreter)
+    helped, commands = options_in_help(said), read.commands or commands_in_help(said)
+    if not helped and not commands:
+        _show(said, say)
+    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, commands)
+
+
+def options_of_command(
+    options: Options, command: str, script: ScriptFile, settings: Settings, interpreter: Interpreter, say: Say
+) -> Options:
+    """Return the options of a sub-command: those that the script's text has for it, or else as it answers to `--help`.
+
+    Those before it on the command line are left as they are.
+    """
+    its = tuple(each for each in options.found if each.command == command)
+    by = options.by
+    if not its:
+        say(f"Asking {script.name} {command} --help ...")
+        said = _said_of_help(script, settings, interpreter, command)
+        its, by = options_in_help(said), "--help"
+        if not its:
+            _show(said, say)
+    return msgspec.structs.replace(options, found=its, by=by, command=command)
+
+
+def _said_of_help(script: ScriptFile, settings: Settings, interpreter: Interpreter, *words: str) -> str:
+    """Return what a script prints for `--help` behind these words; "" without an answer in time."""
     command, python_path = [interpreter.path, str(script.path)], settings.supp_pythonpath
     if settings.start and settings.start.module:
         command = [interpreter.path, "-m", settings.start.module]
         python_path = str(script.path.parents[settings.start.module.count(".")])
     elif settings.start:
-        command = [
-            interpreter.path,
-            *(str(script.path) if each == "{script}" else each for each in settings.start.words),
-        ]
+        starting = [str(script.path) if each == "{script}" else each for each in settings.start.words]
+        command = [interpreter.path, *starting]
     elif settings.language is Language.PROGRAM:
         command = [str(script.path)]
     environment = environment_of_script(
         (*site_modules(False), *modules_of(settings)), python_path, settings.supp_r_libs
     )
-    said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
-    helped = options_in_help(said)
-    if not helped:
-        lines = last_words([line.rstrip() for line in said.splitlines() if line.strip()], with_errors=True)
-        say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
-    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
+    return ask_for_help([*command, *words], environment, _SECONDS_FOR_HELP)
+
+
+def _show(said: str, say: Say) -> None:
+    """Show the last lines of an answer in which nothing was found."""
+    lines = last_words([line.rstrip() for line in said.splitlines() if line.strip()], with_errors=True)
+    say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
 
 
 def start_of(script: ScriptFile) -> Start:
