@@ -278,3 +278,50 @@ def test_the_scores_of_an_improve_model_come_first() -> None:
 def test_numbers_as_r_prints_them(text: str, name: str, value: float) -> None:
     found = {each.name: each.value for each in printed_candidates(text)}
     assert found[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("neg_log_loss", UP),
+        ("negative log likelihood", DOWN),
+        ("neg_r2", DOWN),
+        ("cats_f_per_type.NEGATIVE.r", UP),
+        ("recall (negative)", UP),
+        ("negative_precision", UP),
+        ("false negative error", DOWN),
+        ("negative/val_loss", DOWN),
+    ],
+)
+def test_a_class_that_is_called_negative_turns_nothing_around(name: str, direction: Direction) -> None:
+    assert judged(name, "")[0] is direction
+
+
+def test_a_table_whose_headings_have_blanks() -> None:
+    text = (
+        "i Initial learn rate: 0.001\n"
+        "E    #       LOSS TEXTCAT  CATS_SCORE  SCORE \n---  ------  ------------  ----------  ------\n"
+        "  0       0          0.25       33.33    0.33\n  2      10          2.45      100.00    1.00\n"
+    )
+    found = {each.name: each for each in printed_candidates(text)}
+    assert {name: each.value for name, each in found.items() if each.direction} == {
+        "LOSS TEXTCAT": 2.45, "CATS_SCORE": 100.0, "SCORE": 1.0,
+    }  # fmt: skip
+    assert found["SCORE"].has_step
+    assert found["SCORE"].worth > found["LOSS TEXTCAT"].worth
+    result = ResultPattern(found["SCORE"].patterns[0])
+    assert [(each.step, each.value) for each in result.occurrences(text, 0)] == [(0, 0.33), (10, 1.0)]
+
+
+def test_precision_recall_and_f_are_scores_of_an_evaluation() -> None:
+    text = "LOSS \t  P  \t  R  \t  F  \n1.508\t0.900\t0.917\t0.908\n0.470\t0.910\t0.950\t0.930\n"
+    found = {each.name: each for each in printed_candidates(text)}
+    assert (found["F-score"].value, found["F-score"].direction) == (0.93, UP)
+    assert found["F-score"].worth > found["LOSS"].worth
+    result = ResultPattern(found["F-score"].patterns[0])
+    assert [each.value for each in result.occurrences(text, 0)] == [0.908, 0.93]
+
+
+def test_the_scores_of_single_classes_come_behind_those_of_all() -> None:
+    scores = '{"f_per_class": {"good": {"f1": 0.7}}, "macro_f1": 0.8}'
+    assert file_candidates("meta.json", scores)[0].key == "macro_f1"

@@ -235,7 +235,7 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
         return None, -1
     if words & TRAINED and words & HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
-    worth += bool(words & _OF_MANY)
+    worth += bool(words & _OF_MANY) - 2 * ("per" in words)  # of each class, beside all of them
     if words & HELD_OUT:
         worth += 5
     elif words & TRAINED:

@@ -33,6 +33,7 @@ _SAID_BEHIND = re.compile(r"\s*%?\s*\(([A-Za-z]\w*)\)")  # what a number is, beh
 _BETWEEN_SAID = re.compile(rf"{_SAID_BEHIND.pattern}\s*[,;/|]?\s*")
 COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
+_HEADING = re.compile(r"[A-Za-z_][\w/@%.()-]*(?: [\w/@%.()-]+)*|#")
 _MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
 
 
@@ -240,22 +241,25 @@ def _columns(text: str) -> Iterator[Slot]:
     R and pandas print the number of each row before it, and R a single number below its name.
     """
     lines = [line for line in text.split("\n")[-_MOST_LINES:] if len(line) <= _LONGEST]
+    readings: list[list[str]] = []  # of a line of headings: some have blanks in names, and more of them between
     headings: list[str] = []
     rows: list[list[str]] = []
-    is_numbered = False
     for line in [*lines, "end of it"]:
         words = re.split(r"\s*[|,]\s*|\s+", line.strip(" \t|"))
-        if headings and not rows:
+        if all(_NUMBER.fullmatch(each) for each in words):
+            headings = headings or next((each for each in readings if len(each) in (len(words), len(words) - 1)), [])
             is_numbered = len(words) == len(headings) + 1 and words[0].isdecimal()
-        if headings and len(words) == len(headings) + is_numbered and all(_NUMBER.fullmatch(each) for each in words):
-            rows.append(words[is_numbered:])
-            continue
-        if headings and not rows and not line.strip(" \t|+-=:"):
+            if headings and len(words) == len(headings) + is_numbered:
+                rows.append(words[is_numbered:])
+                continue
+        if readings and not rows and not line.strip(" \t|+-=:"):
             continue  # between headings and rows
         if rows:
             yield from _of_table(headings, rows, is_numbered=is_numbered)
-        are_names = all(re.fullmatch(r"[A-Za-z_][\w/@%.()-]*", each) for each in words)
-        headings, rows = (words if are_names else []), []
+        apart = re.split(r"\s*\|\s*|\s{2,}|\t", line.strip(" \t|"))
+        likely = [words, *([apart] if len(apart) > 1 else [])]
+        readings = [each for each in likely if all(map(_HEADING.fullmatch, each))]
+        headings, rows = [], []
 
 
 def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numbered: bool) -> Iterator[Slot]:
@@ -264,13 +268,17 @@ def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numb
         if len(rows) > 1:
             return
         before = rf"{re.escape(headings[0])}[ \t]*\n[ \t]*"
-    step = next((at for at, name in enumerate(headings) if name.lower() in STEPS), None)
+    step = next((at for at, name in enumerate(headings) if name.lower() in (*STEPS, "#")), None)
+    has_f = {"P", "R", "F"} <= {*headings}
     for column, label in enumerate(headings):
         if column == step:
             continue
+        # Beside the loss of training, spaCy and those like it have the scores of their evaluation.
+        is_score = label == "F" if has_f else "#" in headings and "loss" not in label.lower()
+        label = "F-score" if has_f and label == "F" else label
         cells = []
         for at, heading in enumerate(headings):
-            name = _group_name(heading)
+            name = _group_name(label if at == column else heading)
             if at == column:
                 cells.append(f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})")
             elif at == step:
@@ -278,4 +286,4 @@ def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numb
             else:
                 cells.append(r"[^\s|,]+")
         pattern = r"^[\s|]*" + before + r"[\s|,]+".join(cells) + r"[\s|]*$"
-        yield Slot(label, "", float(rows[-1][column]), len(rows), step is not None, (pattern,))
+        yield Slot(label, "evaluation" * is_score, float(rows[-1][column]), len(rows), step is not None, (pattern,))

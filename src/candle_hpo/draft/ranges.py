@@ -62,7 +62,7 @@ _OF_TRAINER = re.compile(
     r"deterministic|benchmark|inference_mode|use_distributed_sampler|detect_anomaly|barebones|sync_batchnorm|precision|"
     r"every_n|reload_|fast_dev_run)"
 )
-_RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
+_RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learn(?:ing)?_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")
 _PENALTY = _words(
     "weight_decay", "wd", "l1", "l2", "alpha", "lambda", "lamb", "lam", "lmbda", "reg", "regularization", "penalty",
