@@ -240,7 +240,6 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["constants.py"], 'it sets epochs, RATE itself. Let candle set what is to vary, as in\n  hyperparams ='),
         (["none.py"], "none.py: there is no such file"),
         (["."], "this is a folder"),
         (["train.py"], "does not run without values that its text does not show; give them: candle init"),
@@ -255,7 +254,6 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
     (here / "empty.py").write_text("print(1)\n")
-    (here / "constants.py").write_text("seed = 1\nepochs = 3\nRATE = 0.1\nprint(RATE)\n")
     (here / "own.py").write_text("import sys\nprint(dict(zip(sys.argv[1::2], sys.argv[2::2])))\n")
     (here / "fixed.py").write_text("import argparse\nargparse.ArgumentParser().add_argument('--name', default='x')\n")
     done = candle("init", *arguments)

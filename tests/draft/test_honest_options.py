@@ -12,7 +12,6 @@ from candle_hpo.draft.bare_prints import named_by_text
 from candle_hpo.draft.candle_models import is_model_of_candle
 from candle_hpo.draft.improve import file_of_default_config, options_in_files
 from candle_hpo.draft.options import Kind, Option, Options, Way
-from candle_hpo.draft.python_reads import numbers_of_script
 from candle_hpo.draft.python_values import tree_of
 from candle_hpo.draft.ranges import range_of, with_usual_value
 from candle_hpo.draft.script_options import options_of_script
@@ -241,5 +240,5 @@ def test_a_text_that_this_python_cannot_parse_shows_nothing(text: str) -> None:
     assert not is_model_of_candle(text)
     assert options_in_files(text, "") == options_in_files("", "")
     assert file_of_default_config(text) == ""
-    assert (named_by_text(text, Language.PYTHON), numbers_of_script(text)) == (None, [])
+    assert named_by_text(text, Language.PYTHON) is None
     assert read_script(text, Language.PYTHON) == ScriptReading()

@@ -45,7 +45,7 @@ def test_a_range_around_the_default(name: str, default: object, low: float, high
     [
         ("seed", 1), ("gpu", 0), ("num_workers", 4), ("log_interval", 10), ("data", "x.csv"), ("save_model", False),
         ("out_dir", "x"), ("test_batch_size", 1000), ("testBatchSize", 10), ("manualSeed", 3), ("layers", [8, 4]),
-        ("lr", None), ("lr", 0.0), ("start_epoch", 0), ("n_splits", 5),
+        ("lr", None), ("lr", 0.0), ("start_epoch", 0), ("n_splits", 5), ("train_ratio", 0.7), ("val_split", 0.2),
     ],
 )  # fmt: skip
 def test_what_is_not_searched(name: str, default: object) -> None:

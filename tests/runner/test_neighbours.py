@@ -82,7 +82,10 @@ def test_what_a_run_that_failed_misses(said: str, keyword: str, value: str, scri
     assert (remedy.keyword, remedy.value) == (keyword, value) if remedy else not keyword
 
 
-def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(script: Path, here: Path) -> None:
+@pytest.mark.parametrize("above", ["..", None], ids=["relative", "by __file__"])
+def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(
+    above: str | None, script: Path, here: Path
+) -> None:
     (here / "more data").mkdir()
     (here / "more data" / "x.csv").write_text("1\n")
     paths = init_run_paths(here)
@@ -92,6 +95,7 @@ def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(script: Pa
     assert first is not None
     assert (first.keyword, first.value) == ("run_in", "script")
     in_copy = msgspec.structs.replace(settings(script), run_in="script")
+    paths.output.write_text(f"FileNotFoundError: '{above or paths.run}/more data/x.csv'\n")
     second = remedy_of(paths, paths.copy_of_script, in_copy)
     assert second is not None
     assert second.keyword == "prepare"

@@ -20,8 +20,9 @@ from candle_hpo.core.paths import meant_instead
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
-from candle_hpo.draft.options import Options
+from candle_hpo.draft.options import OWN_TEXT, Options
 from candle_hpo.draft.plan import (
+    Remedy,
     first_draft,
     with_measured,
     with_remedy,
@@ -35,6 +36,7 @@ from candle_hpo.files import write_new_file
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.result import lines_that_explain
 from candle_hpo.report.words import duration, location, number
+from candle_hpo.runner.config_options import with_own_text
 from candle_hpo.runner.drafting import (
     MOST_SECONDS,
     Ran,
@@ -45,7 +47,6 @@ from candle_hpo.runner.drafting import (
     workers_of_this_machine,
 )
 from candle_hpo.runner.found_options import (
-    constants_of,
     find_options,
     may_have_options,
     of_standard_input,
@@ -81,7 +82,9 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
         name = each.name
         say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
-    if not is_of_improve and (found := neighbours(settings, file, [options.config])):
+    if options.by == OWN_TEXT:
+        draft = with_remedy(draft, Remedy("run_in", "script", "its values stand in its text"))
+    elif not is_of_improve and (found := neighbours(settings, file, [options.config])):
         say(f'{script.name}: {found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
@@ -127,16 +130,16 @@ def _options(
     script: ScriptFile,
     settings: Settings,
     interpreter: Interpreter,
-    given: Sequence[str],
+    words: Sequence[str],
     questions: Questions,
     say: Say,
     typed: str,
 ) -> Options:
     """Return what the script can be given, with a value for whatever it cannot do without.
 
-    `typed` is how the script is written in a command.
+    `words` are those that the user gives it, `typed` is how the script is written in a command.
     """
-    name = script.name
+    name, given = script.name, words
     if (of_input := of_standard_input(given, name)) is not None:
         return of_input
     options = find_options(script, settings, interpreter, say)
@@ -155,10 +158,15 @@ def _options(
                 f"hand: candle init {typed} --run -- --lr 0.1"
             )
         options, given = options_as_given(given), ()
-    if not options.found:
-        raise InputError(_without_options(script))
-    options = with_whole_paths(with_given(options, given, name), script.path)
+    options = with_whole_paths(with_given(options, given, name), script.path) if options.found else options
     options = with_configuration_file(with_usual_values(options), script)
+    if not (settings.start and settings.start.module):
+        options = with_own_text(options, script, Path.cwd(), words)
+    if not options.found:
+        raise InputError(
+            f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "
+            "from its command line or from hyperparams (docs/model-scripts.md), and try again"
+        )
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(
@@ -172,24 +180,6 @@ def _options(
         question = f"{name} needs a value for {each.option or each.name}:"
         options = with_value(options, each.name, questions.text(question, partial(wrong_with_value, each)))
     return options
-
-
-def _without_options(script: ScriptFile) -> str:
-    """Return what to do with a script that takes nothing from outside."""
-    text = f"{script.name}: neither its text nor its --help shows anything that it can be given; "
-    found = constants_of(script)
-    if not found:
-        return text + (
-            "let it take what is to vary from its command line or from hyperparams (docs/model-scripts.md), "
-            "and try again"
-        )
-    first = max(found, key=lambda each: each.worth)
-    return text + (
-        f"it sets {', '.join(each.name for each in found)} itself. Let candle set what is to vary, as in\n"
-        f'  hyperparams = globals().get("hyperparams", {{}})\n'
-        f'  {first.name} = hyperparams.get("{first.name}", {first.usual})\n'
-        "and try again"
-    )
 
 
 def _command(options: Options, given: Sequence[str], script: str, questions: Questions, typed: str) -> str:

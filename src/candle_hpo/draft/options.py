@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+OWN_TEXT = "its own text"  # by which a script has its values that takes nothing from outside
+
 
 class Way(str, Enum):
     """How values reach a script."""

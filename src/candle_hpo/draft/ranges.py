@@ -15,7 +15,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     """What may be searched of a hyperparameter: numbers from `low` to `high`, or `choices`.
 
     `worth` says how likely it is to matter, 0 for what only costs time or is best left as it is. `usual` is the value
-    where nothing is varied.
+    where nothing is varied. `is_known` is whether its name says what it is.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     is_log: bool = False
     choices: tuple[object, ...] = ()
     worth: int = 0
+    is_known: bool = True
 
     @property
     def fields(self) -> dict[str, object]:
@@ -55,6 +56,7 @@ _FIXED = _words(
     "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes",
     "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv",
     "year", "date", "profile", "sentences", "tag", "id_", "weights_only",
+    "split_ratio", "split_size", "holdout", r"train_(?:size|ratio|split|frac\w*)",
 )  # fmt: skip
 # What Lightning's Trainer has of the machine, and of how much of the data is used.
 _OF_TRAINER = re.compile(
@@ -160,7 +162,9 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
         worth = 3 if _TOLERANCE.search(lower) else 8
         return _log(name, usual, usual / 100, usual * 100, worth=worth) if usual > 0 else None
     if 0.1 < usual < 1:
-        return _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
+        is_known = lower.rpartition(".")[2] == "gamma" or "fraction" in lower or "sample" in lower
+        found = _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
+        return msgspec.structs.replace(found, is_known=is_known)
     if usual == 0:
         return _even(name, usual, 0.0, 1.0, worth=3)
     if usual < 0:

@@ -14,8 +14,7 @@ from candle_hpo.draft.candle_models import file_of_default_model, is_model_of_ca
 from candle_hpo.draft.help_text import commands_in_help, options_in_help
 from candle_hpo.draft.notebook import options_of_notebook
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
-from candle_hpo.draft.python_reads import numbers_of_script
-from candle_hpo.draft.ranges import Range, range_of
+from candle_hpo.draft.ranges import range_of
 from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
 from candle_hpo.draft.starts import Start, start_of_notebook, start_of_text
 from candle_hpo.launch.command import modules_of
@@ -150,13 +149,6 @@ def of_standard_input(given: Sequence[str], script: str) -> Options | None:
         "TOML or INI has; write {{ name }} in the place of each value that is to vary, and name the file in stdin_file "
         "(docs/model-scripts.md)"
     )
-
-
-def constants_of(script: ScriptFile) -> list[Range]:
-    """Return what a script in Python sets to a number at its top level, and could be searched."""
-    if script.language is not Language.PYTHON:
-        return []
-    return [found for each in numbers_of_script(script.text) if (found := range_of(each)) is not None]
 
 
 def _imports_a_parser(script: ScriptFile) -> bool:
