@@ -20,6 +20,7 @@ from candle_hpo.draft.files_beside import files_beside
         ("open('/data/x.csv')\nopen('~/x')\nopen('https://x')\nopen('*.csv')\nopen('./')", Language.PYTHON, []),
         ("x <- read.csv('x.csv')\nsource(\"tools.R\")\ncat('y.csv')", Language.R, ["x.csv", "tools.R"]),
         ('python3 fit.py < in/x.csv # y.csv\n"$here/z.py"', Language.BASH, ["fit.py", "in/x.csv"]),
+        ("echo \"Usage: x.sh in.tsv > out.tsv; y.txt\"\nprintf 'z.txt' | sort - a.txt", Language.BASH, ["a.txt"]),
         ("def broken(:", Language.PYTHON, []),
     ],
 )

@@ -14,6 +14,7 @@ _OPENS_IN_R = re.compile(
     r"\b(?:read\w*|read\.\w+|source|load|file|fread|scan|readRDS|read_\w+|fromJSON)\(\s*[\"']([^\"'\n]+)[\"']"
 )
 _WORD_IN_BASH = re.compile(r"(?<![\w/$}.\"'-])(?:\./)?([A-Za-z_][\w./-]*)(?=[\s;)\"'|]|$)")
+_SAID_IN_BASH = re.compile(r"(^|\s)#.*|\b(?:echo|printf)\b(?:\"[^\"]*\"|'[^']*'|[^|;&<>])*")  # to people
 _MOST_CHARACTERS = 200  # of a path
 
 
@@ -28,9 +29,7 @@ def files_beside(text: str, language: Language) -> list[str]:
         case Language.R:
             found = _OPENS_IN_R.findall(text)
         case Language.BASH:
-            found = [
-                each for line in text.splitlines() for each in _WORD_IN_BASH.findall(re.sub(r"(^|\s)#.*", "", line))
-            ]
+            found = [each for line in text.splitlines() for each in _WORD_IN_BASH.findall(_SAID_IN_BASH.sub("", line))]
             found = [each for each in found if "/" in each or "." in each]
         case _:
             found = []

@@ -61,7 +61,7 @@ class Options(msgspec.Struct, frozen=True):
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
     which a command line needs one; `command` is the one that was chosen. `config` is the configuration file that has
     the values, and `config_words` the words of the command line that name it, if any do; `stdin` is one that is read
-    on the standard input.
+    on the standard input. `last_words` are what is always given behind all options: places that nothing shows.
     """
 
     way: Way
@@ -73,6 +73,12 @@ class Options(msgspec.Struct, frozen=True):
     config: str = ""
     config_words: str = ""
     stdin: str = ""
+    last_words: tuple[str, ...] = ()
+
+    @property
+    def may_take_more(self) -> bool:
+        """Whether there may be places on the command line that neither a text nor a `--help` was read for."""
+        return self.is_elsewhere or self.by in ("--help", "its own options", "optparse")
 
 
 _ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "COOKIE")

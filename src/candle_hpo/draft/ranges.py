@@ -69,7 +69,7 @@ _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|dro
 _PENALTY = _words(
     "weight_decay", "wd", "l1", "l2", "alpha", "lambda", "lamb", "lam", "lmbda", "reg", "regularization", "penalty",
     "c", "ridge", "reg_alpha", "reg_lambda", "eps", "epsilon", "tol", "shrinkage", "gamma", "sigma", "bandwidth",
-    "noise", "temperature", "beta",
+    "noise", "temperature", "beta", "cp",
 )  # fmt: skip
 _TOLERANCE = _words("tol", "eps", "epsilon")  # how exact it is, which mostly costs time
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
@@ -79,7 +79,7 @@ _SIZE = re.compile(
     r"hidden|units|width|channels|filters|dim\b|_dim|latent|embed|neurons|leaves|nodes|capacity|d_model|rank|bins"
 )
 _DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|patience|polynom")
-_LEAST = re.compile(r"min_child|min_samples|min_data")
+_LEAST = re.compile(r"min_child|min_samples|min_data|min_?split|min_?bucket|min_?node")
 _AMOUNT = re.compile(
     r"epoch|iter|(?:^|_)(?:n_?)?steps?$|max_steps|estimators|rounds|trees|n_boost|generations|burn|samples|sweeps|cycles"
 )
@@ -185,7 +185,8 @@ def _of_whole(name: str, usual: int) -> Range | None:
     if _SIZE.search(lower):
         return _whole(name, usual, max(1, usual // 4), usual * 4, worth=7)
     if _DEPTH.search(lower):
-        return _whole(name, usual, max(1, usual // 2), max(usual * 2, usual + 2), worth=6)
+        most = max(usual, 30) if lower.endswith("maxdepth") else math.inf  # R's rpart takes no more than 30
+        return _whole(name, usual, max(1, usual // 2), int(min(most, max(usual * 2, usual + 2))), worth=6)
     return _whole(name, usual, max(1, usual // 2), usual * 2, worth=3) if usual > 1 else None
 
 

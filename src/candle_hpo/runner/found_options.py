@@ -164,7 +164,7 @@ def _imports_a_parser(script: ScriptFile) -> bool:
 
 
 def with_whole_paths(options: Options, script: Path) -> Options:
-    """Return the options with whole paths as defaults, where one names something here, or beside the script."""
+    """Return the options with whole paths as values, where one names something here, or beside the script."""
     found = []
     for each in options.found:
         value = each.default
@@ -173,4 +173,5 @@ def with_whole_paths(options: Options, script: Path) -> Options:
             if there and not Path(value).is_absolute():
                 each = msgspec.structs.replace(each, default=os.path.normpath(there[0]))
         found.append(each)
-    return msgspec.structs.replace(options, found=tuple(found))
+    last = [os.path.normpath(Path.cwd() / each) if Path(each).exists() else each for each in options.last_words]
+    return msgspec.structs.replace(options, found=tuple(found), last_words=tuple(last))
