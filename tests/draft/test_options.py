@@ -325,7 +325,7 @@ options:
         assert [(each.name, each.default) for each in found] == [("use_cpu", "True"), ("optim", "sgd")], given
 
 
-def test_words_that_are_no_options_are_given_behind_them_where_the_text_may_not_show_all() -> None:
+def test_words_beside_options_are_given_behind_them_where_the_text_may_not_show_all() -> None:
     options = Options(Way.ARGUMENTS, (Option(name="q", option="-q", kind=Kind.INTEGER, default=20),), "its own options")
     its = with_given(options, ["-q", "30", "a b.tsv", "{truth}.txt"], "x.sh")
     assert (its.found[0].default, its.last_words) == (30, ("a b.tsv", "{truth}.txt"))
