@@ -60,6 +60,10 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("CV MSE: -29.5", "CV MSE", -29.5, UP),
         ("mean squared error: -29.5", "mean squared error", -29.5, UP),
         ("test R squared: -0.5", "test R squared", -0.5, UP),
+        ("0.98 accuracy with a standard deviation of 0.02", "accuracy", 0.98, UP),
+        ("95.2% accuracy", "accuracy", 95.2, UP),
+        ("accuracy 0.9, std 0.01", "accuracy", 0.9, UP),
+        ("|    ep_rew_mean          | 20.5        |", "ep_rew_mean", 20.5, UP),
         ("ELBO loss: -29.5", "ELBO loss", -29.5, DOWN),
         ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
         ("[100]\ttraining's l2: 0.25\tvalid_1's l2: 0.5", "valid_1's l2", 0.5, DOWN),
@@ -248,6 +252,12 @@ def test_the_numbers_in_a_file(name: str, text: str, found: list[tuple[str, floa
 )
 def test_the_name_of_a_file_in_each_trial(name: str, in_each_trial: str) -> None:
     assert name_in_each_trial(name) == in_each_trial
+
+
+def test_a_number_before_its_name_is_found_by_that_name() -> None:
+    text = "0.5\n0.98 accuracy with a standard deviation of 0.02\n3 files\n"
+    (found,) = (each for each in printed_candidates(text) if each.name == "accuracy")
+    assert [each.value for each in ResultPattern(found.patterns[0]).occurrences(text, 0)] == [0.98]
 
 
 def test_names_and_directions() -> None:

@@ -103,6 +103,7 @@ total = 0
 for step in range(3):
     total += step
 draw(width=3)
+result = {"train": {"rmse": 0.1, "runtime_sec": 1.2}}
 """
 
 

@@ -151,12 +151,8 @@ def _options(
         given = given[1:] if given[:1] == [command] else given
     if not options.found and not given:
         options = with_configuration_file(options, script)
-    if not options.found and may_have_options(script):
-        if not given:
-            raise InputError(
-                f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
-                f"hand: candle init {typed} --run -- --lr 0.1"
-            )
+    may_have_others = not options.found and may_have_options(script)
+    if may_have_others and given:
         options, given = options_as_given(given), ()
     options = with_whole_paths(with_given(options, given, name), script.path) if options.found else options
     options = with_configuration_file(with_usual_values(options), script)
@@ -164,8 +160,11 @@ def _options(
         options = with_own_text(options, script, Path.cwd(), words)
     if not options.found:
         raise InputError(
-            f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to vary "
-            "from its command line or from hyperparams (docs/model-scripts.md), and try again"
+            f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
+            f"hand: candle init {typed} --run -- --lr 0.1"
+            if may_have_others
+            else f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to "
+            "vary from its command line or from hyperparams (docs/model-scripts.md), and try again"
         )
     lacking = missing(options)
     if lacking and not questions.can_ask:

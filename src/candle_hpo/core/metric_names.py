@@ -18,7 +18,7 @@ _UP = {
     "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
     "pearson", "spearman", "pcc", "scc", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr",
     "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
-    "concordance", "bacc", "aupr",
+    "concordance", "bacc", "aupr", "rew", "rewards", "returns",
 }  # fmt: skip
 _NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
 _NEGATED = {"neg", "negative", "negated", "minus"}

@@ -30,6 +30,7 @@ _NOT = {
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _FOLD, _OF_FOLDS = re.compile(r"\bfold\W{0,3}(\d+)", re.IGNORECASE), {"average", "avg", "mean", "overall", "cv"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
+_SPREAD = {"std", "stdev", "stddev", "deviation", "sd", "stderr", "variance", "var"}  # how far apart values are
 _LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
 SCORES_OF_IMPROVE = "val_scores.json"
@@ -231,7 +232,7 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     worth = 10 if direction else 0
     if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
         return None, -1
-    if words <= {"n", "i", "k", "x", "y"} and words:
+    if words & _SPREAD or (words <= {"n", "i", "k", "x", "y"} and words):
         return None, -1
     if words & TRAINED and words & HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1

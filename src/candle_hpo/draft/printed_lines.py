@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from candle_hpo.core.metric_names import direction_of_name
 from candle_hpo.core.objective import STEPS
 from candle_hpo.draft.lines_alike import (
     Kind,
@@ -30,6 +31,7 @@ _LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|f
 _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
 _SAID_BEHIND = re.compile(r"\s*%?\s*\(([A-Za-z]\w*)\)")  # what a number is, behind it
+_NAMED_BEHIND = re.compile(r"\s*%?\s+([A-Za-z][\w-]*)")
 _BETWEEN_SAID = re.compile(rf"{_SAID_BEHIND.pattern}\s*[,;/|]?\s*")
 COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
@@ -96,13 +98,15 @@ def _slots_of_kind(kind: Kind, alike: LinesAlike, done: set[Measurement]) -> Ite
             label = _label(last.pieces[place].lstrip(" -\u2212\u2013"))
         if not label and place and _BETWEEN_SAID.fullmatch(last.pieces[place]):
             label = labels[place] = labels[place - 1]  # accuracy: 0.9 (train), 0.8 (test)
+        if not label and place == 0 and not last.pieces[0].strip() and (behind := _NAMED_BEHIND.match(last.pieces[1])):
+            label = behind[1] if direction_of_name(behind[1]) else ""  # 0.98 accuracy with a deviation of 0.02
         if place == step or (_is_of_r(last) and place == 0) or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
         times = len(values)
-        if label and labels[place] == kind.labels[place] and not is_behind_1:
+        if label and label == labels[place] == kind.labels[place] and not is_behind_1:
             if measured[place] in done:
                 continue
             patterns, is_sole = alike.in_order(patterns, measured[place])
@@ -145,7 +149,7 @@ def _labels(line: Line) -> list[str]:
 def _label(piece: str) -> str:
     """Return the name of the number behind this piece of a line."""
     piece = re.sub(r"([:=]\s*)[\w.]+[\[({]+\s*$", r"\1", piece)  # tensor(
-    text = re.sub(r"[\s:=\"'\[({>~$-]+$", "", piece)
+    text = re.sub(r"[\s:=\"'\[({>~$|-]+$", "", piece)
     if re.search(r"\b(?:is|was|of|at|to)$", text):
         text = text.rpartition(" ")[0]
     if not text or not (text[-1].isalnum() or text[-1] in "_)]%"):
@@ -200,7 +204,8 @@ def _patterns(line: Line, place: int, label: str, step: int | None) -> Iterator[
         counter = f"(?P<{_step_name(_label(line.pieces[each]))}>\\d+)" if each == step else r"\S+?"
         whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + counter
     whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])
-    yield from (whole + number, whole + number + (end or "$"))[:: 1 if label else -1]
+    is_behind = (behind := _NAMED_BEHIND.match(line.pieces[place + 1])) is not None and behind[1] == label
+    yield from (whole + number, whole + number + (end or "$"))[:: 1 if label and not is_behind else -1]
 
 
 def _literal(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.metric_names import is_clear
 from candle_hpo.draft.options import OWN_TEXT, Kind, Option, Options, Way, fitting, kind_of
 from candle_hpo.draft.ranges import range_of
 from candle_hpo.inputfile.config_places import NotOfThisForm, places_of
@@ -28,6 +29,7 @@ _OF_A_MODEL = re.compile(
     r"(?!\w*(?:Split|Fold|CV\.|Search|Dataset|Figure|Path|Logger|Namespace|Thread|Process|Pool|Random(?!Forest)|Rng|"
     r"Generator|Locator|Axes|Timer|Writer))_*[A-Z]\w*[a-z]\w*\.|(?:SVC|SVR|SGD|MLP|KNN|PCA|SVM|NMF|LSTM|GRU|CNN)\."
 )
+_TIME = re.compile(r"(?:^|[_.])(?:time|runtime|seconds|secs?|elapsed)(?:$|[_.])", re.IGNORECASE)
 _MOST_READ = 1_000_000  # bytes, of a file with hyperparameters
 
 
@@ -84,7 +86,8 @@ def _numbers_in(text: str) -> Iterator[Option]:
     times = Counter(each.name for each in places)
     for each in places:
         is_number = isinstance(each.value, int | float) and not isinstance(each.value, bool)
-        may_be_meant = not each.is_given or _OF_A_MODEL.match(each.name)
+        is_measured = is_clear(each.name.rpartition(".")[2]) or _TIME.search(each.name) is not None
+        may_be_meant = (not each.is_given or _OF_A_MODEL.match(each.name)) and not is_measured
         if is_number and may_be_meant and times[each.name] == 1 and math.isfinite(each.value):  # type: ignore[arg-type]
             line = text.count("\n", 0, each.start) + 1
             yield Option(name=each.name, kind=kind_of(each.value), default=each.value, line=line)
