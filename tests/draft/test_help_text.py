@@ -100,6 +100,7 @@ WORDS = """options:
   --rule RULE           (default: mean)
   --rate RATE           shrinkage, default 0.05
   --clip CLIP           default: None
+  --warm-up N           by default 5 times the epochs
 """
 PROSE = """options:
   -o DIR, --output_dir DIR
@@ -144,7 +145,10 @@ def found(text: str) -> dict[str, Option]:
                 "model.bias": "true",
             },
         ),
-        (WORDS, {"root": None, "sizes": None, "metric": None, "rule": "mean", "rate": 0.05, "clip": None}),
+        (
+            WORDS,
+            {"root": None, "sizes": None, "metric": None, "rule": "mean", "rate": 0.05, "clip": None, "warm_up": None},
+        ),
         ("nothing of that kind\n  - a list\n  -- a dash\n", {}),
     ],
     ids=["argparse", "click", "rich", "absl", "optparse", "prose", "gnu", "jsonargparse", "words", "none"],

@@ -61,6 +61,8 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("mean squared error: -29.5", "mean squared error", -29.5, UP),
         ("test R squared: -0.5", "test R squared", -0.5, UP),
         ("0.98 accuracy with a standard deviation of 0.02", "accuracy", 0.98, UP),
+        ("Test Score: 47.53 RMSE", "Test Score RMSE", 47.53, DOWN),
+        ("score 0.9, loss 0.5", "loss", 0.5, DOWN),
         ("95.2% accuracy", "accuracy", 95.2, UP),
         ("accuracy 0.9, std 0.01", "accuracy", 0.9, UP),
         ("|    ep_rew_mean          | 20.5        |", "ep_rew_mean", 20.5, UP),

@@ -207,8 +207,8 @@ def _default_said(described: str) -> object:
     if match is None:
         return None
     value = _value_shown(match["value"])
-    is_whole = re.match(r"\s*(?:[\])};,]|$)", described[match.end() :]) is not None
-    return value if (is_whole and shown) or kind_of(value) in _NUMBERS else None
+    is_whole = match["value"].endswith(".") or re.match(r"\s*(?:[\])};,.]|$)", described[match.end() :])
+    return value if is_whole and (shown or kind_of(value) in _NUMBERS) else None
 
 
 def _value_shown(text: str) -> object:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from candle_hpo.core.metric_names import direction_of_name
+from candle_hpo.core.metric_names import direction_of_name, is_clear
 from candle_hpo.core.objective import STEPS
 from candle_hpo.draft.lines_alike import (
     Kind,
@@ -32,6 +32,7 @@ _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
 _SAID_BEHIND = re.compile(r"\s*%?\s*\(([A-Za-z]\w*)\)")  # what a number is, behind it
 _NAMED_BEHIND = re.compile(r"\s*%?\s+([A-Za-z][\w-]*)")
+_UNIT_BEHIND = re.compile(r"\s*%?\s+([A-Za-z][\w-]*)\s*([,;.)/|]|$)")
 _BETWEEN_SAID = re.compile(rf"{_SAID_BEHIND.pattern}\s*[,;/|]?\s*")
 COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
@@ -114,6 +115,9 @@ def _slots_of_kind(kind: Kind, alike: LinesAlike, done: set[Measurement]) -> Ite
             done.update([measured[place]] if is_sole else [])
         if is_behind_1:
             label = f"{COMPLEMENT}{label}"
+        unit = _UNIT_BEHIND.match(last.pieces[place + 1])
+        if unit and is_clear(unit[1]) and label not in ("", unit[1]) and (unit[2] or place + 2 == len(last.pieces)):
+            label = f"{label} {unit[1]}"  # Test Score: 47.53 RMSE
         if said := _SAID_BEHIND.match(last.pieces[place + 1]):
             label, before = f"{label} ({said[1]})", f"{before} {said[1]}"
         yield Slot(label, before, values[-1], times, step is not None and step < place, patterns, headings)
