@@ -63,6 +63,8 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("0.98 accuracy with a standard deviation of 0.02", "accuracy", 0.98, UP),
         ("Test Score: 47.53 RMSE", "Test Score RMSE", 47.53, DOWN),
         ("score 0.9, loss 0.5", "loss", 0.5, DOWN),
+        ("Concordance index: 0.713", "Concordance index", 0.713, UP),
+        ("mIoU: 0.800 | time: 0.95", "mIoU", 0.8, UP),
         ("95.2% accuracy", "accuracy", 95.2, UP),
         ("accuracy 0.9, std 0.01", "accuracy", 0.9, UP),
         ("|    ep_rew_mean          | 20.5        |", "ep_rew_mean", 20.5, UP),

@@ -30,6 +30,7 @@ def of(name: str, default: object, **more: object) -> Range | None:
         ("epochs", 10, 2, 20, True),
         ("min_samples_leaf", 1, 1, 10, True),
         ("min_samples_split", 2, 2, 10, False),
+        ("l1_ratio", 0.0, 0.0, 1.0, False),
         ("cp", 0.01, 1e-4, 1.0, True),
         ("maxdepth", 30, 15, 30, False),
         ("minsplit", 20, 5, 80, True),

@@ -86,5 +86,5 @@ def words_of(text: str) -> set[str]:
 
 def ordered_words_of(text: str) -> list[str]:
     """Return the words of a name as `words_of`, in their order."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.replace("IoU", "Iou"))  # mIoU
     return [each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each]

@@ -31,7 +31,7 @@ _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "
 _FOLD, _OF_FOLDS = re.compile(r"\bfold\W{0,3}(\d+)", re.IGNORECASE), {"average", "avg", "mean", "overall", "cv"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
 _SPREAD = {"std", "stdev", "stddev", "deviation", "sd", "stderr", "variance", "var"}  # how far apart values are
-_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
+_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
 SCORES_OF_IMPROVE = "val_scores.json"
 # Folders of which there is another one for each run, or after so many steps.
@@ -230,7 +230,11 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     if label.startswith(COMPLEMENT):
         direction = Direction.MINIMIZE if direction is Direction.MAXIMIZE else None
     worth = 10 if direction else 0
-    if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
+    if (
+        (words | around) & _OF_SETTINGS
+        or (words & {*_NOT, "index"} and direction is None)
+        or _LAST_WORD.search(label.lower())
+    ):
         return None, -1
     if words & _SPREAD or (words <= {"n", "i", "k", "x", "y"} and words):
         return None, -1

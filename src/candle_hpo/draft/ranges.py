@@ -69,7 +69,7 @@ _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|dro
 _PENALTY = _words(
     "weight_decay", "wd", "l1", "l2", "alpha", "lambda", "lamb", "lam", "lmbda", "reg", "regularization", "penalty",
     "c", "ridge", "reg_alpha", "reg_lambda", "eps", "epsilon", "tol", "shrinkage", "gamma", "sigma", "bandwidth",
-    "noise", "temperature", "beta", "cp",
+    "noise", "temperature", "beta", "cp", "penalizer",
 )  # fmt: skip
 _TOLERANCE = _words("tol", "eps", "epsilon")  # how exact it is, which mostly costs time
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
@@ -150,6 +150,8 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
         if usual <= 0:
             return None
         return _log(name, usual, usual / 100, min(usual * 10, max(1.0, usual)), worth=10)
+    if re.search(r"(?:^|[_.])l1_?ratio$", lower) and 0 <= usual <= 1:  # the share of one penalty of two
+        return _even(name, usual, 0.0, 1.0, worth=6)
     if _DROPOUT.search(lower) and 0 <= usual < 1:
         return _even(name, usual, 0.0, max(0.5, usual), worth=7)
     if _MOMENTUM.search(lower) and 0 < usual < 1:
