@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from candle_hpo.commands.init import init
 from candle_hpo.commands.init_questions import NotAnAnswer, numbers_of
 from candle_hpo.commands.screen import Screen
 from conftest import Candle, gone
@@ -239,7 +240,6 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["constants.py"], 'it sets epochs, RATE itself. Let candle set what is to vary, as in\n  hyperparams ='),
         (["none.py"], "none.py: there is no such file"),
         (["."], "this is a folder"),
         (["train.py"], "does not run without values that its text does not show; give them: candle init"),
@@ -254,7 +254,6 @@ def test_a_file_that_is_there_is_not_written_over(candle: Candle, script: Path, 
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(arguments: list[str], said: str, candle: Candle, script: Path, here: Path) -> None:
     (here / "empty.py").write_text("print(1)\n")
-    (here / "constants.py").write_text("seed = 1\nepochs = 3\nRATE = 0.1\nprint(RATE)\n")
     (here / "own.py").write_text("import sys\nprint(dict(zip(sys.argv[1::2], sys.argv[2::2])))\n")
     (here / "fixed.py").write_text("import argparse\nargparse.ArgumentParser().add_argument('--name', default='x')\n")
     done = candle("init", *arguments)
@@ -316,3 +315,16 @@ def test_from_a_script_to_the_end_of_a_search(candle: Candle, script: Path, here
     assert done.returncode == 0, done.stdout + done.stderr
     assert "25 trials: 25 completed" in done.stdout
     assert "best (minimize): 0.001 by" in done.stdout
+
+
+def test_a_script_is_read_once(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert init(script, ["--data", "x"], None, False, Console(file=io.StringIO())) == 0
+    assert read.count("train.py") == 1

@@ -8,10 +8,15 @@ from textwrap import dedent
 import pytest
 
 from candle_hpo.core.experiment import Language
+from candle_hpo.draft.bare_prints import named_by_text
+from candle_hpo.draft.candle_models import is_model_of_candle
+from candle_hpo.draft.improve import file_of_default_config, options_in_files
 from candle_hpo.draft.options import Kind, Option, Options, Way
+from candle_hpo.draft.python_values import tree_of
 from candle_hpo.draft.ranges import range_of, with_usual_value
 from candle_hpo.draft.script_options import options_of_script
-from candle_hpo.script.reading import script_text
+from candle_hpo.script.reading import read_script, script_text
+from candle_hpo.script.words import ScriptReading
 
 ARGPARSE = "import argparse\np = argparse.ArgumentParser()\n"
 
@@ -227,3 +232,13 @@ def test_a_script_is_read_in_its_own_encoding(content: bytes, expected: str, tmp
     script = tmp_path / "script.py"
     script.write_bytes(content)
     assert script_text(script) == expected
+
+
+@pytest.mark.parametrize("text", ["def broken(:", f"x = {'-' * 100_000}1", "x = '\0'"], ids=["broken", "deep", "zero"])
+def test_a_text_that_this_python_cannot_parse_shows_nothing(text: str) -> None:
+    assert tree_of(text) is None
+    assert not is_model_of_candle(text)
+    assert options_in_files(text, "") == options_in_files("", "")
+    assert file_of_default_config(text) == ""
+    assert named_by_text(text, Language.PYTHON) is None
+    assert read_script(text, Language.PYTHON) == ScriptReading()

@@ -60,6 +60,14 @@ DOWN, UP = Direction.MINIMIZE, Direction.MAXIMIZE
         ("CV MSE: -29.5", "CV MSE", -29.5, UP),
         ("mean squared error: -29.5", "mean squared error", -29.5, UP),
         ("test R squared: -0.5", "test R squared", -0.5, UP),
+        ("0.98 accuracy with a standard deviation of 0.02", "accuracy", 0.98, UP),
+        ("Test Score: 47.53 RMSE", "Test Score RMSE", 47.53, DOWN),
+        ("score 0.9, loss 0.5", "loss", 0.5, DOWN),
+        ("Concordance index: 0.713", "Concordance index", 0.713, UP),
+        ("mIoU: 0.800 | time: 0.95", "mIoU", 0.8, UP),
+        ("95.2% accuracy", "accuracy", 95.2, UP),
+        ("accuracy 0.9, std 0.01", "accuracy", 0.9, UP),
+        ("|    ep_rew_mean          | 20.5        |", "ep_rew_mean", 20.5, UP),
         ("ELBO loss: -29.5", "ELBO loss", -29.5, DOWN),
         ("loss 0.5 (was 0.7), 3.2 s", "loss", 0.5, DOWN),
         ("[100]\ttraining's l2: 0.25\tvalid_1's l2: 0.5", "valid_1's l2", 0.5, DOWN),
@@ -250,6 +258,12 @@ def test_the_name_of_a_file_in_each_trial(name: str, in_each_trial: str) -> None
     assert name_in_each_trial(name) == in_each_trial
 
 
+def test_a_number_before_its_name_is_found_by_that_name() -> None:
+    text = "0.5\n0.98 accuracy with a standard deviation of 0.02\n3 files\n"
+    (found,) = (each for each in printed_candidates(text) if each.name == "accuracy")
+    assert [each.value for each in ResultPattern(found.patterns[0]).occurrences(text, 0)] == [0.98]
+
+
 def test_names_and_directions() -> None:
     assert judged("val_loss", "")[0] is DOWN
     assert judged("validation accuracy", "")[0] is UP
@@ -265,3 +279,63 @@ def test_the_scores_of_an_improve_model_come_first() -> None:
     epochs = printed_candidates("".join(f"Epoch: {n}, val_loss: {1 / n}\n" for n in range(1, 9)))
     assert (found[0].key, found[0].direction) == ("mse", DOWN)
     assert found[0].worth > epochs[0].worth
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("  fold train_error cv_error\n1    1   0.1   0.5\n2    2   0.1   0.4\n", "cv_error", 0.4),
+        (" rmse \n0.25 \n", "rmse", 0.25),
+        ("   rmse    mae \n0.25000 0.05000 \n", "rmse", 0.25),
+    ],
+)
+def test_numbers_as_r_prints_them(text: str, name: str, value: float) -> None:
+    found = {each.name: each.value for each in printed_candidates(text)}
+    assert found[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("neg_log_loss", UP),
+        ("negative log likelihood", DOWN),
+        ("neg_r2", DOWN),
+        ("cats_f_per_type.NEGATIVE.r", UP),
+        ("recall (negative)", UP),
+        ("negative_precision", UP),
+        ("false negative error", DOWN),
+        ("negative/val_loss", DOWN),
+    ],
+)
+def test_a_class_that_is_called_negative_turns_nothing_around(name: str, direction: Direction) -> None:
+    assert judged(name, "")[0] is direction
+
+
+def test_a_table_whose_headings_have_blanks() -> None:
+    text = (
+        "i Initial learn rate: 0.001\n"
+        "E    #       LOSS TEXTCAT  CATS_SCORE  SCORE \n---  ------  ------------  ----------  ------\n"
+        "  0       0          0.25       33.33    0.33\n  2      10          2.45      100.00    1.00\n"
+    )
+    found = {each.name: each for each in printed_candidates(text)}
+    assert {name: each.value for name, each in found.items() if each.direction} == {
+        "LOSS TEXTCAT": 2.45, "CATS_SCORE": 100.0, "SCORE": 1.0,
+    }  # fmt: skip
+    assert found["SCORE"].has_step
+    assert found["SCORE"].worth > found["LOSS TEXTCAT"].worth
+    result = ResultPattern(found["SCORE"].patterns[0])
+    assert [(each.step, each.value) for each in result.occurrences(text, 0)] == [(0, 0.33), (10, 1.0)]
+
+
+def test_precision_recall_and_f_are_scores_of_an_evaluation() -> None:
+    text = "LOSS \t  P  \t  R  \t  F  \n1.508\t0.900\t0.917\t0.908\n0.470\t0.910\t0.950\t0.930\n"
+    found = {each.name: each for each in printed_candidates(text)}
+    assert (found["F-score"].value, found["F-score"].direction) == (0.93, UP)
+    assert found["F-score"].worth > found["LOSS"].worth
+    result = ResultPattern(found["F-score"].patterns[0])
+    assert [each.value for each in result.occurrences(text, 0)] == [0.908, 0.93]
+
+
+def test_the_scores_of_single_classes_come_behind_those_of_all() -> None:
+    scores = '{"f_per_class": {"good": {"f1": 0.7}}, "macro_f1": 0.8}'
+    assert file_candidates("meta.json", scores)[0].key == "macro_f1"

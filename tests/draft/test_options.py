@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+import msgspec
 import pytest
 
+from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language
 from candle_hpo.draft.given import options_as_given, with_given
 from candle_hpo.draft.help_text import options_in_help
 from candle_hpo.draft.options import Kind, Option, Options, Way
 from candle_hpo.draft.script_options import options_of_script, reads_command_line
-from candle_hpo.draft.text import said_of, style_of
+from candle_hpo.draft.text import said_of, script_args_of, style_of
 
 
 def options(text: str, language: Language = Language.PYTHON) -> dict[str, Option]:
@@ -321,3 +323,12 @@ options:
     ):
         found = with_given(options, given, "train.py").found
         assert [(each.name, each.default) for each in found] == [("use_cpu", "True"), ("optim", "sgd")], given
+
+
+def test_words_beside_options_are_given_behind_them_where_the_text_may_not_show_all() -> None:
+    options = Options(Way.ARGUMENTS, (Option(name="q", option="-q", kind=Kind.INTEGER, default=20),), "its own options")
+    its = with_given(options, ["-q", "30", "a b.tsv", "{truth}.txt"], "x.sh")
+    assert (its.found[0].default, its.last_words) == (30, ("a b.tsv", "{truth}.txt"))
+    assert script_args_of(its) == "{arguments} 'a b.tsv' '{{truth}}.txt'"
+    with pytest.raises(InputError, match=r"train\.py has no a\.tsv"):
+        with_given(msgspec.structs.replace(options, by="argparse"), ["a.tsv"], "train.py")

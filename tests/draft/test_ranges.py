@@ -30,6 +30,10 @@ def of(name: str, default: object, **more: object) -> Range | None:
         ("epochs", 10, 2, 20, True),
         ("min_samples_leaf", 1, 1, 10, True),
         ("min_samples_split", 2, 2, 10, False),
+        ("l1_ratio", 0.0, 0.0, 1.0, False),
+        ("cp", 0.01, 1e-4, 1.0, True),
+        ("maxdepth", 30, 15, 30, False),
+        ("minsplit", 20, 5, 80, True),
         ("early_stopping_rounds", 10, 5, 20, False),
         ("shift", -2.0, -4.0, 0.0, False),
     ],
@@ -45,7 +49,7 @@ def test_a_range_around_the_default(name: str, default: object, low: float, high
     [
         ("seed", 1), ("gpu", 0), ("num_workers", 4), ("log_interval", 10), ("data", "x.csv"), ("save_model", False),
         ("out_dir", "x"), ("test_batch_size", 1000), ("testBatchSize", 10), ("manualSeed", 3), ("layers", [8, 4]),
-        ("lr", None), ("lr", 0.0), ("start_epoch", 0), ("n_splits", 5),
+        ("lr", None), ("lr", 0.0), ("start_epoch", 0), ("n_splits", 5), ("train_ratio", 0.7), ("val_split", 0.2),
     ],
 )  # fmt: skip
 def test_what_is_not_searched(name: str, default: object) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from candle_hpo.draft.options import Kind, Option, Options, Way
-from candle_hpo.runner.config_options import with_configuration
+from candle_hpo.runner.config_options import with_configuration, with_own_text
+from candle_hpo.script.reading import ScriptFile
 
 YAML = """# settings
 seed: 7
@@ -87,3 +88,46 @@ def test_where_no_file_is_certain(text: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"loss": 0.5}')
     (tmp_path / "broken.yaml").write_text("a: [")
     assert with_configuration(NONE, text, tmp_path) is NONE
+
+
+OWN = """
+N, SEED, RATE = 500, 0, 0.1
+loader = DataLoader(data, batch_size=64, num_workers=2)
+forest = RandomForestRegressor(n_estimators=100, max_depth=4, verbose=True)
+svm = SVC(C=1.0)
+first, second = Dropout(p=0.1), Dropout(p=0.2)
+split = ShuffleSplit(test_size=0.3)
+params = {"eta": 0.1, "booster": "gbtree"}
+params["eta"] = 0.2
+total = 0
+for step in range(3):
+    total += step
+draw(width=3)
+result = {"train": {"rmse": 0.1, "runtime_sec": 1.2}}
+"""
+
+
+def of_own_text(here: Path, text: str, options: Options = NONE, name: str = "train.py") -> Options:
+    (here / name).write_text(text)
+    return with_own_text(options, ScriptFile.at(here / name), here, ["--plot", "a b"])
+
+
+def test_numbers_that_a_script_has_in_its_text(here: Path) -> None:
+    options = of_own_text(here, OWN)
+    assert found(options) == [
+        ("DataLoader.batch_size", 64), ("DataLoader.num_workers", 2), ("N", 500), ("RATE", 0.1),
+        ("RandomForestRegressor.max_depth", 4), ("RandomForestRegressor.n_estimators", 100), ("SEED", 0),
+        ("SVC.C", 1.0),
+    ]  # fmt: skip
+    assert (options.way, options.config, options.config_words) == (Way.CONFIGURATION, "train.py", "--plot 'a b'")
+
+
+def test_a_script_that_can_be_given_something_keeps_its_text(here: Path) -> None:
+    its = Options(Way.ARGUMENTS, (Option(name="lr", kind=Kind.NUMBER, default=0.1),))
+    assert of_own_text(here, OWN, its) is its
+    assert of_own_text(here, "SEED = 1\nrate = f()\n") is NONE, "nothing in it has a range"
+    assert of_own_text(here, "RATE = 0.1", name="train.sh") is NONE
+    assert of_own_text(here, "RATE = (0.1") is NONE
+    for number in range(2001):
+        (here / f"{number}.txt").touch()
+    assert of_own_text(here, OWN) is NONE, "too many files for a copy each"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,15 @@ from candle_hpo.draft.plan import Remedy
 from candle_hpo.runner import neighbours as module
 from candle_hpo.runner.found_options import start_of
 from candle_hpo.runner.neighbours import neighbours, remedy_of
+from candle_hpo.script.reading import ScriptFile
 
 
 def settings(script: Path) -> Settings:
     return Settings(model_script=str(script), workflow="bayesian")
+
+
+def beside(script: Path, known: Collection[str]) -> Remedy | None:
+    return neighbours(settings(script), ScriptFile.at(script), known)
 
 
 @pytest.fixture
@@ -33,13 +39,13 @@ def script(here: Path) -> Path:
 
 
 def test_what_a_script_opens_beside_itself_is_copied(script: Path) -> None:
-    assert neighbours(settings(script), []) == Remedy("run_in", "script", "data.csv is beside it")
-    assert neighbours(settings(script), ["data.csv"]) is None
+    assert beside(script, []) == Remedy("run_in", "script", "data.csv is beside it")
+    assert beside(script, ["data.csv"]) is None
 
 
 def test_of_a_large_folder_only_what_is_missing_is_linked(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_BYTES", 1000)
-    assert neighbours(settings(script), []) == Remedy("link", "model/data.csv", "data.csv is not in its folder")
+    assert beside(script, []) == Remedy("link", "model/data.csv", "data.csv is not in its folder")
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -48,10 +54,10 @@ def test_what_git_ignores_is_linked_since_no_copy_has_it(script: Path) -> None:
     (script.parent / "data" / "x.csv").write_text("1\n")
     script.write_text("open('data/x.csv')\nopen('data.csv')\n")
     subprocess.run(["git", "init", "--quiet"], cwd=script.parent, check=True)
-    assert neighbours(settings(script), []) == Remedy("run_in", "script", "data/x.csv is beside it")
+    assert beside(script, []) == Remedy("run_in", "script", "data/x.csv is beside it")
     (script.parent / ".gitignore").write_text("data/\n")
-    assert neighbours(settings(script), []) == Remedy("link", "model/data", "data/x.csv is not in its folder")
-    assert neighbours(settings(script), ["data/x.csv"]) == Remedy("run_in", "script", "data.csv is beside it")
+    assert beside(script, []) == Remedy("link", "model/data", "data/x.csv is not in its folder")
+    assert beside(script, ["data/x.csv"]) == Remedy("run_in", "script", "data.csv is beside it")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +82,10 @@ def test_what_a_run_that_failed_misses(said: str, keyword: str, value: str, scri
     assert (remedy.keyword, remedy.value) == (keyword, value) if remedy else not keyword
 
 
-def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(script: Path, here: Path) -> None:
+@pytest.mark.parametrize("above", ["..", None], ids=["relative", "by __file__"])
+def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(
+    above: str | None, script: Path, here: Path
+) -> None:
     (here / "more data").mkdir()
     (here / "more data" / "x.csv").write_text("1\n")
     paths = init_run_paths(here)
@@ -86,6 +95,7 @@ def test_what_is_beside_the_folder_of_a_script_is_linked_for_its_copy(script: Pa
     assert first is not None
     assert (first.keyword, first.value) == ("run_in", "script")
     in_copy = msgspec.structs.replace(settings(script), run_in="script")
+    paths.output.write_text(f"FileNotFoundError: '{above or paths.run}/more data/x.csv'\n")
     second = remedy_of(paths, paths.copy_of_script, in_copy)
     assert second is not None
     assert second.keyword == "prepare"
@@ -96,10 +106,12 @@ def test_a_script_with_relative_imports_is_a_module_of_its_package(here: Path) -
     folder = here / "top" / "inner"
     folder.mkdir(parents=True)
     (folder / "train.py").write_text("from . import data\n")
-    assert start_of(folder / "train.py").command == "{python} -m inner.train"
+    assert start_of(ScriptFile.at(folder / "train.py")).command == "{python} -m inner.train"
     (here / "top" / "__init__.py").write_text("")
-    assert start_of(folder / "train.py").command == "{python} -m top.inner.train"
+    assert start_of(ScriptFile.at(folder / "train.py")).command == "{python} -m top.inner.train"
     (folder / "train.py").write_text(f"from {'.' * 99} import data\n")
-    assert start_of(folder / "train.py").command.endswith(".top.inner.train"), "Python says what is wrong with it"
+    assert start_of(ScriptFile.at(folder / "train.py")).command.endswith(".top.inner.train"), (
+        "Python says what is wrong with it"
+    )
     (folder / "train.py").write_text("try:\n    from . import data\nexcept ImportError:\n    import data\n")
-    assert start_of(folder / "train.py").command == ""
+    assert start_of(ScriptFile.at(folder / "train.py")).command == ""

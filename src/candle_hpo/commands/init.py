@@ -20,8 +20,9 @@ from candle_hpo.core.paths import meant_instead
 from candle_hpo.core.trial import Status
 from candle_hpo.draft.given import missing, options_as_given, with_given, with_value, wrong_with_value
 from candle_hpo.draft.improve import score_of
-from candle_hpo.draft.options import Options, with_command
+from candle_hpo.draft.options import OWN_TEXT, Options
 from candle_hpo.draft.plan import (
+    Remedy,
     first_draft,
     with_measured,
     with_remedy,
@@ -35,6 +36,7 @@ from candle_hpo.files import write_new_file
 from candle_hpo.launch.interpreter import Interpreter, find_interpreter
 from candle_hpo.launch.measuring.result import lines_that_explain
 from candle_hpo.report.words import duration, location, number
+from candle_hpo.runner.config_options import with_own_text
 from candle_hpo.runner.drafting import (
     MOST_SECONDS,
     Ran,
@@ -45,10 +47,10 @@ from candle_hpo.runner.drafting import (
     workers_of_this_machine,
 )
 from candle_hpo.runner.found_options import (
-    constants_of,
     find_options,
     may_have_options,
     of_standard_input,
+    options_of_command,
     start_of,
     with_configuration_file,
     with_whole_paths,
@@ -56,6 +58,7 @@ from candle_hpo.runner.found_options import (
 from candle_hpo.runner.improve_model import is_training_of_improve, with_files_of_improve
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.neighbours import neighbours
+from candle_hpo.script.reading import ScriptFile
 
 _MOST_LISTED = 6
 _MOST_REMEDIES = 5  # that are tried, one after the other
@@ -69,23 +72,26 @@ def init(script: Path, given: Sequence[str], output: Path | None, run: bool, con
     target = output or Path(f"{script.stem}.in")
     say, questions = Screen(console).say, Questions(console)
     _check_paths(script, target)
-    is_of_improve, start = is_training_of_improve(script), start_of(script)
-    settings = Settings(model_script=str(script.absolute()), workflow="bayesian", model_command=words_of(start))
+    file = ScriptFile.at(script)
+    is_of_improve, start = is_training_of_improve(file), start_of(file)
+    settings = Settings(model_script=str(file.path), workflow="bayesian", model_command=words_of(start))
     interpreter = find_interpreter(settings, ())
     say(f"{script.name}: {interpreter.name} ({interpreter.path})")
-    options = _options(settings, interpreter, given, questions, say, shlex.quote(str(script)))
+    options = _options(file, settings, interpreter, given, questions, say, shlex.quote(str(script)))
     for each in (each for each in options.found if each.is_guessed):
         name = each.name
         say(f"{name} = {each.default} is a guess, as its text shows no value; {name}=VALUE, behind --, sets it")
     draft = first_draft(script, Path.cwd(), options, workers_of_this_machine(settings), start)
-    if not is_of_improve and (found := neighbours(settings, [options.config])):
+    if options.by == OWN_TEXT:
+        draft = with_remedy(draft, Remedy("run_in", "script", "its values stand in its text"))
+    elif not is_of_improve and (found := neighbours(settings, file, [options.config])):
         say(f'{script.name}: {found.reason}, so the file has {found.keyword}="{found.value}"')
         draft = with_remedy(draft, found)
     draft = _with_choice(draft, questions, say)
     ran: Ran | None = None
-    leaves_value = leaves_its_value(settings)
+    leaves_value = leaves_its_value(file)
     if run or (not leaves_value and questions.yes(f"Run {script.name} once now, to see what it measures?")):
-        draft, ran = _with_run(draft, leaves_value, questions, say)
+        draft, ran = _with_run(draft, file, leaves_value, questions, say)
     elif is_of_improve:
         draft = with_score(draft, *score_of(options.found))
     else:
@@ -121,35 +127,45 @@ def _is_there(target: Path) -> InputError:
 
 
 def _options(
-    settings: Settings, interpreter: Interpreter, given: Sequence[str], questions: Questions, say: Say, typed: str
+    script: ScriptFile,
+    settings: Settings,
+    interpreter: Interpreter,
+    words: Sequence[str],
+    questions: Questions,
+    say: Say,
+    typed: str,
 ) -> Options:
     """Return what the script can be given, with a value for whatever it cannot do without.
 
-    `typed` is how the script is written in a command.
+    `words` are those that the user gives it, `typed` is how the script is written in a command.
     """
-    script = Path(settings.model_script)
-    name = script.name
+    name, given = script.name, words
     if (of_input := of_standard_input(given, name)) is not None:
         return of_input
-    options = find_options(settings, interpreter, say)
+    options = find_options(script, settings, interpreter, say)
     if is_training_of_improve(script):
         options = with_files_of_improve(options, script, say)
-    if not options.found and not given:
-        options = with_configuration_file(options, settings)
-    if not options.found and may_have_options(settings):
-        if not given:
-            raise InputError(
-                f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
-                f"hand: candle init {typed} --run -- --lr 0.1"
-            )
-        options, given = options_as_given(given), ()
-    if not options.found:
-        raise InputError(_without_options(name, settings))
     if options.commands:
         command = _command(options, given, name, questions, typed)
-        options, given = with_command(options, command), given[1:] if given[:1] == [command] else given
-    options = with_whole_paths(with_given(options, given, name), script)
-    options = with_configuration_file(with_usual_values(options), settings)
+        options = options_of_command(options, command, script, settings, interpreter, say)
+        given = given[1:] if given[:1] == [command] else given
+    if not options.found and not given:
+        options = with_configuration_file(options, script)
+    may_have_others = not options.found and may_have_options(script)
+    if may_have_others and given:
+        options, given = options_as_given(given), ()
+    options = with_whole_paths(with_given(options, given, name), script.path) if options.found else options
+    options = with_configuration_file(with_usual_values(options), script)
+    if not (settings.start and settings.start.module):
+        options = with_own_text(options, script, Path.cwd(), words)
+    if not options.found:
+        raise InputError(
+            f"{name}: neither its text nor its --help shows its options; name those that may vary, as you would by "
+            f"hand: candle init {typed} --run -- --lr 0.1"
+            if may_have_others
+            else f"{name}: neither its text nor its --help shows anything that it can be given; let it take what is to "
+            "vary from its command line or from hyperparams (docs/model-scripts.md), and try again"
+        )
     lacking = missing(options)
     if lacking and not questions.can_ask:
         shown = " ".join(
@@ -163,24 +179,6 @@ def _options(
         question = f"{name} needs a value for {each.option or each.name}:"
         options = with_value(options, each.name, questions.text(question, partial(wrong_with_value, each)))
     return options
-
-
-def _without_options(name: str, settings: Settings) -> str:
-    """Return what to do with a script that takes nothing from outside."""
-    text = f"{name}: neither its text nor its --help shows anything that it can be given; "
-    found = constants_of(settings)
-    if not found:
-        return text + (
-            "let it take what is to vary from its command line or from hyperparams (docs/model-scripts.md), "
-            "and try again"
-        )
-    first = max(found, key=lambda each: each.worth)
-    return text + (
-        f"it sets {', '.join(each.name for each in found)} itself. Let candle set what is to vary, as in\n"
-        f'  hyperparams = globals().get("hyperparams", {{}})\n'
-        f'  {first.name} = hyperparams.get("{first.name}", {first.usual})\n'
-        "and try again"
-    )
 
 
 def _command(options: Options, given: Sequence[str], script: str, questions: Questions, typed: str) -> str:
@@ -205,25 +203,26 @@ def _with_choice(draft: Draft, questions: Questions, say: Say) -> Draft:
     return msgspec.structs.replace(draft, searched=tuple(ranges[at - 1].name for at in chosen))
 
 
-def _run(draft: Draft, say: Say) -> Ran:
+def _run(draft: Draft, script: ScriptFile, say: Say) -> Ran:
     request = as_input_file(input_text(draft, "draft.in", is_asked=False))
     say(
         "",
-        f"Running {Path(request.settings.model_script).name} once with its defaults; it is ended after "
-        f"{MOST_SECONDS // 60} minutes ...",
+        f"Running {script.name} once with its defaults; it is ended after {MOST_SECONDS // 60} minutes ...",
     )
-    return run_with_defaults(request)
+    return run_with_defaults(request, script)
 
 
-def _with_run(draft: Draft, leaves_value: bool, questions: Questions, say: Say) -> tuple[Draft, Ran]:
+def _with_run(
+    draft: Draft, script: ScriptFile, leaves_value: bool, questions: Questions, say: Say
+) -> tuple[Draft, Ran]:
     """Run the script with its defaults, and return the draft with what it measured."""
-    ran = _run(draft, say)
+    ran = _run(draft, script, say)
     for _ in range(_MOST_REMEDIES):
         if ran.remedy is None:
             break
         say(f"It failed: {ran.remedy.reason}; again with {ran.remedy.keyword}")
         draft = with_remedy(draft, ran.remedy)
-        ran = _run(draft, say)
+        ran = _run(draft, script, say)
     if has_failed(ran.outcome):
         shown = lines_that_explain(ran.paths.output, _MOST_LISTED, ran.outcome.reason)
         say(*(f"  | {line}" for line in shown))

@@ -10,7 +10,7 @@ import msgspec
 
 from candle_hpo.core.number_text import json_text, number_text
 
-Form = Literal["YAML", "JSON", "TOML", "INI", "env", "namelist", "text"]
+Form = Literal["YAML", "JSON", "TOML", "INI", "env", "namelist", "Python", "text"]
 
 _FLOAT = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+(?=[eEdD]))(?:[eEdD][+-]?\d+)?", re.ASCII)
 # What no reader of YAML takes for anything but a text; the words are those of YAML 1.1 for true, false and null.
@@ -121,6 +121,18 @@ def _yaml(value: object, now: str) -> str:
             return json_text(value)
 
 
+def _python(value: object, _: str = "") -> str:
+    match value:
+        case None | bool() | str():
+            return repr(value)
+        case list():
+            return f"[{', '.join(map(_python, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{name!r}: {_python(item)}' for name, item in value.items())}}}"
+        case _:
+            return json_text(value)
+
+
 def _toml(value: object, _: str = "") -> str:
     match value:
         case None:
@@ -215,6 +227,7 @@ _WRITERS: dict[Form, Callable[[object, str], str]] = {
     "INI": _ini,
     "env": _env,
     "namelist": _namelist,
+    "Python": _python,
     "text": _plain,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from candle_hpo.core.objective import Direction
@@ -17,10 +18,22 @@ _UP = {
     "miou", "map", "bleu", "reward", "return", "likelihood", "loglikelihood", "elbo", "correlation", "corr",
     "pearson", "spearman", "pcc", "scc", "ndcg", "kappa", "mcc", "sensitivity", "specificity", "fitness", "psnr",
     "ssim", "hits", "rouge", "top1", "top5", "purity", "silhouette", "profit", "sharpe", "ap", "r", "rsquared",
-    "concordance", "bacc", "aupr",
+    "concordance", "bacc", "aupr", "rew", "rewards", "returns",
 }  # fmt: skip
 _NEVER_NEGATIVE = {"mse", "rmse", "mae", "mape", "rmsle", "smape", "squared", "absolute"}
 _NEGATED = {"neg", "negative", "negated", "minus"}
+_OF_CLASSES = {
+    "precision",
+    "recall",
+    "f1",
+    "accuracy",
+    "acc",
+    "class",
+    "sensitivity",
+    "specificity",
+    "rate",
+    "predictive",
+}
 _OPPOSITE = {Direction.MINIMIZE: Direction.MAXIMIZE, Direction.MAXIMIZE: Direction.MINIMIZE}
 # Of those above, the names that leave no doubt: nobody means to maximize an error, or to minimize an accuracy.
 _CLEAR = {
@@ -43,10 +56,22 @@ def direction_of_name(name: str, value: float = 1.0) -> Direction | None:
     elif words & _UP:
         direction = Direction.MAXIMIZE
     is_below_0 = direction is Direction.MINIMIZE and words & _NEVER_NEGATIVE and value < 0
-    is_negated = words & _NEGATED or is_below_0
-    if direction and is_negated and not words & {"false", "true"}:
+    if direction and (is_below_0 or _is_negated(name)):
         direction = _OPPOSITE[direction]  # neg_log_loss, negative log likelihood
     return direction
+
+
+def _is_negated(name: str) -> bool:
+    """Return whether a name says that the sign of what follows was turned around: `neg_log_loss`.
+
+    What is called negative may also be a class: `negative.recall`, `recall (negative)`, `NEGATIVE.f1-score`.
+    """
+    for part in re.split(r"[./:]", name):
+        words = ordered_words_of(part)
+        for word, following in itertools.pairwise(words):
+            if word in _NEGATED and following not in _OF_CLASSES and not {"false", "true"} & {*words}:
+                return True
+    return False
 
 
 def is_clear(name: str) -> bool:
@@ -56,5 +81,10 @@ def is_clear(name: str) -> bool:
 
 def words_of(text: str) -> set[str]:
     """Return the words of a name, in small letters: `valLoss` and `val_loss` have the same."""
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    return {each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each}
+    return set(ordered_words_of(text))
+
+
+def ordered_words_of(text: str) -> list[str]:
+    """Return the words of a name as `words_of`, in their order."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text.replace("IoU", "Iou"))  # mIoU
+    return [each.lower() for each in re.split(r"[^A-Za-z0-9]+", apart) if each]

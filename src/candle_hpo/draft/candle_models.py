@@ -22,7 +22,7 @@ def is_model_of_candle(text: str) -> bool:
     return module is not None and has_functions_of_candle(module.tree) and not leaves_a_value
 
 
-def parameter_file_of(text: str) -> str:
+def file_of_default_model(text: str) -> str:
     """Return the name of the file that a model takes its defaults from, beside itself; "" where none is shown."""
     module = _module(text)
     function = module.functions.get("initialize_parameters") if module else None

@@ -17,7 +17,7 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
     Raises `InputError` for what the script does not have.
     """
     found = {each.name: each for each in options.found}
-    words = list(given)
+    words, last = list(given), list(options.last_words)
     places = [each.name for each in options.found if each.is_positional]
     while words:
         word = words.pop(0)
@@ -25,6 +25,9 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
         option, value = _option_called(written, options.found)
         if option is None and not (word.startswith("-") and not _is_number(word)) and not joined and places:
             option, joined = found[places.pop(0)], word
+        if option is None and options.may_take_more and not word.startswith("-") and not joined:
+            last.append(word)
+            continue
         if option is None:
             valid = [each.option or each.name for each in options.found]
             raise InputError(f"{script} has no {written}; {nearest(written, valid)}")
@@ -42,7 +45,7 @@ def with_given(options: Options, given: Sequence[str], script: str) -> Options:
             is_required=False,
             kind=option.kind if option.default is not None else _kind(option, value),
         )
-    return msgspec.structs.replace(options, found=tuple(found.values()))
+    return msgspec.structs.replace(options, found=tuple(found.values()), last_words=tuple(last))
 
 
 def options_as_given(given: Sequence[str]) -> Options:

@@ -48,7 +48,7 @@ def stage_of(text: str, name: str) -> str:
     return by_name[1].capitalize() if by_name else ""
 
 
-def parameter_file_of(text: str) -> str:
+def file_of_default_config(text: str) -> str:
     """Return the name of the file of parameters that a script reads, beside itself; "" where its text shows none."""
     tree = tree_of(text)
     if tree is None:

@@ -30,7 +30,8 @@ _NOT = {
 _OF_SETTINGS = {"args", "config", "namespace", "arguments", "hyperparameters", "hparams", "params"}
 _FOLD, _OF_FOLDS = re.compile(r"\bfold\W{0,3}(\d+)", re.IGNORECASE), {"average", "avg", "mean", "overall", "cv"}
 _OF_MANY = {"average", "avg", "mean", "overall", "final"}
-_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold|index)$")
+_SPREAD = {"std", "stdev", "stddev", "deviation", "sd", "stderr", "variance", "var"}  # how far apart values are
+_LAST_WORD = re.compile(r"(?:weight|coef|coefficient|scale|steps?|epochs?|threshold)$")
 # The scores of IMPROVE's models, of which the first is the one that its searches take: improvelib, utils.py.
 SCORES_OF_IMPROVE = "val_scores.json"
 # Folders of which there is another one for each run, or after so many steps.
@@ -229,13 +230,17 @@ def judged(label: str, before: str, value: float = 1.0) -> tuple[Direction | Non
     if label.startswith(COMPLEMENT):
         direction = Direction.MINIMIZE if direction is Direction.MAXIMIZE else None
     worth = 10 if direction else 0
-    if (words | around) & _OF_SETTINGS or (words & _NOT and direction is None) or _LAST_WORD.search(label.lower()):
+    if (
+        (words | around) & _OF_SETTINGS
+        or (words & {*_NOT, "index"} and direction is None)
+        or _LAST_WORD.search(label.lower())
+    ):
         return None, -1
-    if words <= {"n", "i", "k", "x", "y"} and words:
+    if words & _SPREAD or (words <= {"n", "i", "k", "x", "y"} and words):
         return None, -1
     if words & TRAINED and words & HELD_OUT:  # Train/test accuracy: 0.9 / 0.8
         return None, -1
-    worth += bool(words & _OF_MANY)
+    worth += bool(words & _OF_MANY) - 2 * ("per" in words)  # of each class, beside all of them
     if words & HELD_OUT:
         worth += 5
     elif words & TRAINED:

@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+OWN_TEXT = "its own text"  # by which a script has its values that takes nothing from outside
+
 
 class Way(str, Enum):
     """How values reach a script."""
@@ -59,7 +61,7 @@ class Options(msgspec.Struct, frozen=True):
     `is_elsewhere`: the text shows that there are options, and not which. `commands` are the names of sub-commands, of
     which a command line needs one; `command` is the one that was chosen. `config` is the configuration file that has
     the values, and `config_words` the words of the command line that name it, if any do; `stdin` is one that is read
-    on the standard input.
+    on the standard input. `last_words` are what is always given behind all options: places that nothing shows.
     """
 
     way: Way
@@ -71,6 +73,12 @@ class Options(msgspec.Struct, frozen=True):
     config: str = ""
     config_words: str = ""
     stdin: str = ""
+    last_words: tuple[str, ...] = ()
+
+    @property
+    def may_take_more(self) -> bool:
+        """Whether there may be places on the command line that neither a text nor a `--help` was read for."""
+        return self.is_elsewhere or self.by in ("--help", "its own options", "optparse")
 
 
 _ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "COOKIE")
@@ -79,12 +87,6 @@ _ENDS_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE"
 def may_be_secret(name: str) -> bool:
     """Return whether what an option or a variable of this name holds should not lie in files."""
     return name.upper().endswith(_ENDS_OF_SECRETS)
-
-
-def with_command(options: Options, command: str) -> Options:
-    """Return the options of this sub-command; those before it on the command line are left as they are."""
-    its = tuple(each for each in options.found if each.command == command)
-    return msgspec.structs.replace(options, found=its or options.found, command=command)
 
 
 def name_of(option: str) -> str:

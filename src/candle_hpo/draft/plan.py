@@ -14,7 +14,7 @@ from candle_hpo.core.experiment import Language
 from candle_hpo.core.objective import Direction
 from candle_hpo.core.trial import Outcome
 from candle_hpo.draft.objectives import Candidate
-from candle_hpo.draft.options import Options, Way
+from candle_hpo.draft.options import OWN_TEXT, Options, Way
 from candle_hpo.draft.ranges import range_of, to_search, with_usual_value
 from candle_hpo.draft.starts import Start
 from candle_hpo.draft.text import Draft, quoted
@@ -26,7 +26,10 @@ _STARTS = {
     Language.BASH: "bash {script}",
     Language.PROGRAM: "{script}",
 }
-_BY = {"--help": "the options that its --help shows"}
+_BY = {
+    "--help": "the options that its --help shows",
+    OWN_TEXT: "what stands in its text, of which each trial has a copy",
+}
 _STEPS_TO_STOP = 3  # with fewer reports, there is nothing to stop early
 
 
@@ -56,6 +59,8 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers, st
             f"{script.name}: of what it can be given ({names}), nothing has a range that could be proposed; write the "
             "input file by hand (docs/input-file.md)"
         )
+    # Of what a text sets, much is of the data: what its name does not show to be a hyperparameter is not switched on.
+    likely = [each for each in ranges if each.is_known or options.by != OWN_TEXT] or ranges
     model_command = start.command
     if options.way is Way.ENVIRONMENT:
         variables = [f"{each.name}={{{each.name}}}" for each in options.found if each.default is not None]
@@ -64,7 +69,7 @@ def first_draft(script: Path, here: Path, options: Options, workers: Workers, st
         script=_written(script, here),
         options=options,
         ranges=ranges,
-        searched=tuple(to_search(ranges)),
+        searched=tuple(to_search(likely)),
         model_command=model_command,
         why_command=start.reason,
         workers=(workers.number, workers.reason),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from candle_hpo.core.metric_names import direction_of_name, is_clear
 from candle_hpo.core.objective import STEPS
 from candle_hpo.draft.lines_alike import (
     Kind,
@@ -30,9 +31,12 @@ _LEADS_ON = re.compile(r"\b(?:on|the|over|after|in|for|with|all|top|first|last|f
 _GUESS = r"[0-9.eE+-]+"  # at what the number looks like
 _BEGINNING = r"^[ \t]*"
 _SAID_BEHIND = re.compile(r"\s*%?\s*\(([A-Za-z]\w*)\)")  # what a number is, behind it
+_NAMED_BEHIND = re.compile(r"\s*%?\s+([A-Za-z][\w-]*)")
+_UNIT_BEHIND = re.compile(r"\s*%?\s+([A-Za-z][\w-]*)\s*([,;.)/|]|$)")
 _BETWEEN_SAID = re.compile(rf"{_SAID_BEHIND.pattern}\s*[,;/|]?\s*")
 COMPLEMENT = "1 - "
 _LONGEST, _MOST_LINES = 600, 20_000
+_HEADING = re.compile(r"[A-Za-z_][\w/@%.()-]*(?: [\w/@%.()-]+)*|#")
 _MOST_BETWEEN = 8  # numbers, lest a pattern of many wildcards takes long
 
 
@@ -95,13 +99,15 @@ def _slots_of_kind(kind: Kind, alike: LinesAlike, done: set[Measurement]) -> Ite
             label = _label(last.pieces[place].lstrip(" -\u2212\u2013"))
         if not label and place and _BETWEEN_SAID.fullmatch(last.pieces[place]):
             label = labels[place] = labels[place - 1]  # accuracy: 0.9 (train), 0.8 (test)
+        if not label and place == 0 and not last.pieces[0].strip() and (behind := _NAMED_BEHIND.match(last.pieces[1])):
+            label = behind[1] if direction_of_name(behind[1]) else ""  # 0.98 accuracy with a deviation of 0.02
         if place == step or (_is_of_r(last) and place == 0) or not (label or is_alone) or label.lower() in STEPS:
             continue
         before = " ".join(last.pieces[: place + 1])
         values = [float(line.numbers[place]) for line in lines]
         patterns = tuple(_patterns(last, place, label, step if step is not None and step < place else None))
         times = len(values)
-        if label and labels[place] == kind.labels[place] and not is_behind_1:
+        if label and label == labels[place] == kind.labels[place] and not is_behind_1:
             if measured[place] in done:
                 continue
             patterns, is_sole = alike.in_order(patterns, measured[place])
@@ -109,6 +115,9 @@ def _slots_of_kind(kind: Kind, alike: LinesAlike, done: set[Measurement]) -> Ite
             done.update([measured[place]] if is_sole else [])
         if is_behind_1:
             label = f"{COMPLEMENT}{label}"
+        unit = _UNIT_BEHIND.match(last.pieces[place + 1])
+        if unit and is_clear(unit[1]) and label not in ("", unit[1]) and (unit[2] or place + 2 == len(last.pieces)):
+            label = f"{label} {unit[1]}"  # Test Score: 47.53 RMSE
         if said := _SAID_BEHIND.match(last.pieces[place + 1]):
             label, before = f"{label} ({said[1]})", f"{before} {said[1]}"
         yield Slot(label, before, values[-1], times, step is not None and step < place, patterns, headings)
@@ -144,7 +153,7 @@ def _labels(line: Line) -> list[str]:
 def _label(piece: str) -> str:
     """Return the name of the number behind this piece of a line."""
     piece = re.sub(r"([:=]\s*)[\w.]+[\[({]+\s*$", r"\1", piece)  # tensor(
-    text = re.sub(r"[\s:=\"'\[({>~$-]+$", "", piece)
+    text = re.sub(r"[\s:=\"'\[({>~$|-]+$", "", piece)
     if re.search(r"\b(?:is|was|of|at|to)$", text):
         text = text.rpartition(" ")[0]
     if not text or not (text[-1].isalnum() or text[-1] in "_)]%"):
@@ -199,7 +208,8 @@ def _patterns(line: Line, place: int, label: str, step: int | None) -> Iterator[
         counter = f"(?P<{_step_name(_label(line.pieces[each]))}>\\d+)" if each == step else r"\S+?"
         whole += _literal(line.pieces[each].lstrip() if each == 0 else line.pieces[each]) + counter
     whole += _literal(line.pieces[place].lstrip() if place == 0 else line.pieces[place])
-    yield from (whole + number, whole + number + (end or "$"))[:: 1 if label else -1]
+    is_behind = (behind := _NAMED_BEHIND.match(line.pieces[place + 1])) is not None and behind[1] == label
+    yield from (whole + number, whole + number + (end or "$"))[:: 1 if label and not is_behind else -1]
 
 
 def _literal(text: str) -> str:
@@ -240,22 +250,25 @@ def _columns(text: str) -> Iterator[Slot]:
     R and pandas print the number of each row before it, and R a single number below its name.
     """
     lines = [line for line in text.split("\n")[-_MOST_LINES:] if len(line) <= _LONGEST]
+    readings: list[list[str]] = []  # of a line of headings: some have blanks in names, and more of them between
     headings: list[str] = []
     rows: list[list[str]] = []
-    is_numbered = False
     for line in [*lines, "end of it"]:
         words = re.split(r"\s*[|,]\s*|\s+", line.strip(" \t|"))
-        if headings and not rows:
+        if all(_NUMBER.fullmatch(each) for each in words):
+            headings = headings or next((each for each in readings if len(each) in (len(words), len(words) - 1)), [])
             is_numbered = len(words) == len(headings) + 1 and words[0].isdecimal()
-        if headings and len(words) == len(headings) + is_numbered and all(_NUMBER.fullmatch(each) for each in words):
-            rows.append(words[is_numbered:])
-            continue
-        if headings and not rows and not line.strip(" \t|+-=:"):
+            if headings and len(words) == len(headings) + is_numbered:
+                rows.append(words[is_numbered:])
+                continue
+        if readings and not rows and not line.strip(" \t|+-=:"):
             continue  # between headings and rows
         if rows:
             yield from _of_table(headings, rows, is_numbered=is_numbered)
-        are_names = all(re.fullmatch(r"[A-Za-z_][\w/@%.()-]*", each) for each in words)
-        headings, rows = (words if are_names else []), []
+        apart = re.split(r"\s*\|\s*|\s{2,}|\t", line.strip(" \t|"))
+        likely = [words, *([apart] if len(apart) > 1 else [])]
+        readings = [each for each in likely if all(map(_HEADING.fullmatch, each))]
+        headings, rows = [], []
 
 
 def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numbered: bool) -> Iterator[Slot]:
@@ -264,13 +277,17 @@ def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numb
         if len(rows) > 1:
             return
         before = rf"{re.escape(headings[0])}[ \t]*\n[ \t]*"
-    step = next((at for at, name in enumerate(headings) if name.lower() in STEPS), None)
+    step = next((at for at, name in enumerate(headings) if name.lower() in (*STEPS, "#")), None)
+    has_f = {"P", "R", "F"} <= {*headings}
     for column, label in enumerate(headings):
         if column == step:
             continue
+        # Beside the loss of training, spaCy and those like it have the scores of their evaluation.
+        is_score = label == "F" if has_f else "#" in headings and "loss" not in label.lower()
+        label = "F-score" if has_f and label == "F" else label
         cells = []
         for at, heading in enumerate(headings):
-            name = _group_name(heading)
+            name = _group_name(label if at == column else heading)
             if at == column:
                 cells.append(f"(?P<{name}>{_GUESS})" if name else f"({_GUESS})")
             elif at == step:
@@ -278,4 +295,4 @@ def _of_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_numb
             else:
                 cells.append(r"[^\s|,]+")
         pattern = r"^[\s|]*" + before + r"[\s|,]+".join(cells) + r"[\s|]*$"
-        yield Slot(label, "", float(rows[-1][column]), len(rows), step is not None, (pattern,))
+        yield Slot(label, "evaluation" * is_score, float(rows[-1][column]), len(rows), step is not None, (pattern,))

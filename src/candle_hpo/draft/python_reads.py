@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from candle_hpo.draft.options import Kind, Option, fitting, kind_of, may_be_secret, name_of
-from candle_hpo.draft.python_values import Module, called, calls_in, tree_of
+from candle_hpo.draft.python_values import Module, called, calls_in
 
 
 def environment_options(module: Module) -> list[Option]:
@@ -138,15 +138,3 @@ def hyperparameter_options(module: Module, names: Sequence[str]) -> list[Option]
         )
         for name in names
     ]
-
-
-def numbers_of_script(text: str) -> list[Option]:
-    """Return the names that a script sets to a number once, outside of functions: `RATE = 0.1`."""
-    tree = tree_of(text)
-    body = tree.body if tree else []
-    found = {}
-    for each in body:
-        match each:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int() | float() as value)):
-                found[name] = Option(name=name, kind=kind_of(value), default=value, line=each.lineno)
-    return list(found.values())

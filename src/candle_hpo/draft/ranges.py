@@ -15,7 +15,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     """What may be searched of a hyperparameter: numbers from `low` to `high`, or `choices`.
 
     `worth` says how likely it is to matter, 0 for what only costs time or is best left as it is. `usual` is the value
-    where nothing is varied.
+    where nothing is varied. `is_known` is whether its name says what it is.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     is_log: bool = False
     choices: tuple[object, ...] = ()
     worth: int = 0
+    is_known: bool = True
 
     @property
     def fields(self) -> dict[str, object]:
@@ -54,14 +55,21 @@ _FIXED = _words(
     "folder", "data", "dataset", "root", "url", "name", "dry_run", "test", "val", "valid", "validation", "eval",
     "evaluate", "download", "plot", "log", "wandb", "fp16", "bf16", "amp", "accel", "backend", "n_classes",
     "num_classes", "classes", "in_dim", "out_dim", "input_dim", "output_dim", "in_features", "folds", "splits", "cv",
-    "year", "date", "profile", "sentences", "tag", "id_",
+    "year", "date", "profile", "sentences", "tag", "id_", "weights_only",
+    "split_ratio", "split_size", "holdout", r"train_(?:size|ratio|split|frac\w*)",
 )  # fmt: skip
-_RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learning_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
+# What Lightning's Trainer has of the machine, and of how much of the data is used.
+_OF_TRAINER = re.compile(
+    r"^trainer\.(?!max_epochs$|max_steps$|gradient_clip_\w+$)(?:\w*(?:batches|interval|steps|epochs?|nodes)$|n?\w*able_|"
+    r"deterministic|benchmark|inference_mode|use_distributed_sampler|detect_anomaly|barebones|sync_batchnorm|precision|"
+    r"every_n|reload_|fast_dev_run)"
+)
+_RATE = re.compile(r"(?:^|[_.])(?:\w*lr|eta|learn(?:ing)?_?rate|step_?size)(?:$|[_.\d])|^rate$", re.IGNORECASE)
 _NOT_A_RATE = re.compile(r"decay|gamma|step|schedul|warm|min|factor|patience|drop|end|final")
 _PENALTY = _words(
     "weight_decay", "wd", "l1", "l2", "alpha", "lambda", "lamb", "lam", "lmbda", "reg", "regularization", "penalty",
     "c", "ridge", "reg_alpha", "reg_lambda", "eps", "epsilon", "tol", "shrinkage", "gamma", "sigma", "bandwidth",
-    "noise", "temperature", "beta",
+    "noise", "temperature", "beta", "cp", "penalizer",
 )  # fmt: skip
 _TOLERANCE = _words("tol", "eps", "epsilon")  # how exact it is, which mostly costs time
 _DROPOUT = _words(r"\w*dropout\w*", "drop", "drop_rate", "p_drop")
@@ -71,7 +79,7 @@ _SIZE = re.compile(
     r"hidden|units|width|channels|filters|dim\b|_dim|latent|embed|neurons|leaves|nodes|capacity|d_model|rank|bins"
 )
 _DEPTH = re.compile(r"layers|depth|blocks|heads|neighbo|kernel|degree|(?:^|_)k$|patience|polynom")
-_LEAST = re.compile(r"min_child|min_samples|min_data")
+_LEAST = re.compile(r"min_child|min_samples|min_data|min_?split|min_?bucket|min_?node")
 _AMOUNT = re.compile(
     r"epoch|iter|(?:^|_)(?:n_?)?steps?$|max_steps|estimators|rounds|trees|n_boost|generations|burn|samples|sweeps|cycles"
 )
@@ -122,7 +130,7 @@ def with_usual_value(option: Option) -> Option:
 def range_of(option: Option) -> Range | None:
     """Return the range of an option; None where there is nothing to vary: a path, a seed, a text."""
     name, usual = _in_words(option.name), option.default
-    if _FIXED.search(name) or isinstance(usual, list) or option.left_alone:
+    if _FIXED.search(name) or _OF_TRAINER.search(name) or isinstance(usual, list) or option.left_alone:
         return None
     if option.kind is Kind.FLAG:
         is_left = name.startswith(("no_", "use_cuda"))
@@ -142,6 +150,8 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
         if usual <= 0:
             return None
         return _log(name, usual, usual / 100, min(usual * 10, max(1.0, usual)), worth=10)
+    if re.search(r"(?:^|[_.])l1_?ratio$", lower) and 0 <= usual <= 1:  # the share of one penalty of two
+        return _even(name, usual, 0.0, 1.0, worth=6)
     if _DROPOUT.search(lower) and 0 <= usual < 1:
         return _even(name, usual, 0.0, max(0.5, usual), worth=7)
     if _MOMENTUM.search(lower) and 0 < usual < 1:
@@ -154,7 +164,9 @@ def _of_number(name: str, usual: float, *, is_whole: bool) -> Range | None:
         worth = 3 if _TOLERANCE.search(lower) else 8
         return _log(name, usual, usual / 100, usual * 100, worth=worth) if usual > 0 else None
     if 0.1 < usual < 1:
-        return _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
+        is_known = lower.rpartition(".")[2] == "gamma" or "fraction" in lower or "sample" in lower
+        found = _even(name, usual, usual / 2, (1 + usual) / 2, worth=5)
+        return msgspec.structs.replace(found, is_known=is_known)
     if usual == 0:
         return _even(name, usual, 0.0, 1.0, worth=3)
     if usual < 0:
@@ -175,7 +187,8 @@ def _of_whole(name: str, usual: int) -> Range | None:
     if _SIZE.search(lower):
         return _whole(name, usual, max(1, usual // 4), usual * 4, worth=7)
     if _DEPTH.search(lower):
-        return _whole(name, usual, max(1, usual // 2), max(usual * 2, usual + 2), worth=6)
+        most = max(usual, 30) if lower.endswith("maxdepth") else math.inf  # R's rpart takes no more than 30
+        return _whole(name, usual, max(1, usual // 2), int(min(most, max(usual * 2, usual + 2))), worth=6)
     return _whole(name, usual, max(1, usual // 2), usual * 2, worth=3) if usual > 1 else None
 
 

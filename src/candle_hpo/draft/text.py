@@ -139,15 +139,19 @@ def keywords_of(candidate: Candidate) -> list[str]:
 
 
 def script_args_of(options: Options) -> str:
-    """Return the arguments of a script that has a sub-command, or places without options; "" for any other."""
+    """Return the arguments of a script that has a sub-command, or places without options; "" for any other.
+
+    Options come before words that are always given, as `getopts` wants it.
+    """
     places = itertools.takewhile(
         lambda each: each.default is not None, (each for each in options.found if each.is_positional)
     )
     words = [options.command, *(f"{{{each.name}}}" for each in places)]
-    if not any(words):
+    last = [shlex.quote(re.sub(r"(\{[\w./@+-]+\})", r"{\1}", each)) for each in options.last_words]
+    if not any([*words, *last]):
         return ""
     has_options = any(not each.is_positional for each in options.found)
-    return " ".join(filter(None, [*words, "{arguments}" if has_options else ""]))
+    return " ".join(filter(None, [*words, "{arguments}" if has_options else "", *last]))
 
 
 def style_of(options: Sequence[Option]) -> str:

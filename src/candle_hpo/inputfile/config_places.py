@@ -1,4 +1,4 @@
-"""Where the values stand in a configuration file: YAML, JSON, TOML, INI, `.env`, Fortran's namelists.
+"""Where the values stand in a configuration file: YAML, JSON, TOML, INI, `.env`, Fortran's namelists, Python.
 
 A place is found by its dotted name, `optimizer.lr` or `layers.0.units`. Only the text of the value is replaced later,
 so that comments, order and layout stay as they are.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from candle_hpo.core.file_template import Form
+from candle_hpo.inputfile.python_places import python_places
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -272,10 +273,20 @@ def _has_a_part_of(name: str, other: str) -> bool:
     return ":" in name + other and name.partition("(")[0] == other.partition("(")[0]
 
 
+def _python(text: str) -> Iterator[Place]:
+    try:
+        yield from (Place(each.name, each.start, each.end) for each in python_places(text))
+    except SyntaxError as error:
+        raise NotOfThisForm(f"this is not Python: {error.msg}", error.lineno or 0) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise NotOfThisForm(f"this is not Python that can be read: {error}") from None
+
+
 _READERS: dict[Form, Callable[[str], Iterable[Place]]] = {
     "YAML": _yaml,
     "JSON": _json,
     "INI": _ini,
     "env": _env,
     "namelist": _namelist,
+    "Python": _python,
 }

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
-from candle_hpo.core.command_words import ARGUMENTS, placeholders
+from candle_hpo.core.command_words import ARGUMENTS, CONFIG, placeholders
 from candle_hpo.core.errors import Problem, nearest
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.file_template import FileTemplate, Form, Hole, NotWritable, Placed, names_in
@@ -25,6 +25,7 @@ _FORMS: dict[str, Form] = {
     ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".toml": "TOML", ".ini": "INI", ".cfg": "INI", ".conf": "INI",
     ".properties": "INI", ".mdp": "INI",
     ".env": "env", ".nml": "namelist", ".namelist": "namelist",
+    ".py": "Python",
 }  # fmt: skip
 _BY_CONTENT: tuple[Form, ...] = ("JSON", "namelist", "INI")  # what is unlike the others, whatever the file's name is
 _MARKED = re.compile(r"\{\{\s*([^\s{}]+)\s*\}\}")
@@ -83,6 +84,11 @@ def problems_of_places(settings: Settings) -> Iterator[tuple[str, str]]:
             if path != file.path and place.is_relative_to(other):
                 text = f"{file.path} would be {place} in each trial's folder, where {path} is {other}"
                 yield keyword, f"{text}; keep one, or link what is beside it"
+    config = settings.config_file
+    is_handed_over = CONFIG in placeholders(settings.argument_words)
+    if config and settings.run_in != "script" and form_of(Path(config.path)) == "Python" and not is_handed_over:
+        text = "Python runs, or imports, the one that lies there, and all trials would be the same"
+        yield "config_file", f'{text}; add run_in="script": then each trial runs its own copy, with its values'
     if settings.run_in == "script" and settings.start and settings.start.module:
         text = "a module (python -m) runs from the folder of its package, and only that of the script would be copied"
         yield "run_in", f"{text}; name the script itself as model_script"
@@ -159,6 +165,11 @@ def form_of(path: Path) -> Form:
 def _places(file: Placed, text: str, names: Sequence[str], *, is_needed: bool) -> tuple[Form, list[Place]]:
     """Return where hyperparameters stand in a text: marked as `{{ name }}`, or by its form."""
     form = form_of(Path(file.path))
+    if form == "Python":
+        with contextlib.suppress(NotOfThisForm):
+            places = _found(form, text, names)
+            if any(place.name in names for place in places):  # what it has in two braces is of its f-strings
+                return form, places
     marked = [Place(found[1], *found.span()) for found in _MARKED.finditer(text)]
     if any(place.name in names for place in marked) or (form == "text" and marked):
         for place in marked:
@@ -173,7 +184,7 @@ def _places(file: Placed, text: str, names: Sequence[str], *, is_needed: bool) -
                 if any(place.name in names for place in found):
                     return form, found
         raise NotOfThisForm(
-            f"its name does not say that it is YAML, JSON, TOML, INI, .env or a namelist; {_HOW_TO_MARK}"
+            f"its name does not say that it is YAML, JSON, TOML, INI, .env, a namelist or Python; {_HOW_TO_MARK}"
         )
     if form == "text":
         return form, []

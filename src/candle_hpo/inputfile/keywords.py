@@ -109,8 +109,8 @@ KEYWORDS = (
     Keyword(
         "config_file",
         values.placed_file,
-        "the script's own file of YAML, JSON, TOML, INI, `.env` or a Fortran namelist, written for each trial with its "
-        "values in their places, or any text with `{{ name }}`; see "
+        "the script's own file of YAML, JSON, TOML, INI, `.env`, a Fortran namelist or Python, which may be the script "
+        "itself, written for each trial with its values in their places, or any text with `{{ name }}`; see "
         "[configuration files](model-scripts.md#configuration-files)",
     ),
     Keyword(

@@ -29,7 +29,7 @@ from candle_hpo.runner.measured_files import MeasuredFiles, with_steps
 from candle_hpo.runner.neighbours import remedy_of
 from candle_hpo.runner.single_run import drawn_seed, run_trial_here
 from candle_hpo.runner.submission import uses_slurm
-from candle_hpo.script.reading import read_script, script_text
+from candle_hpo.script.reading import ScriptFile, read_script
 
 MOST_SECONDS = 600  # of the run with its defaults
 _MOST_READ = 4_000_000  # bytes of the output
@@ -57,7 +57,7 @@ def as_input_file(text: str) -> InputFile:
         return read_input_file(file)
 
 
-def run_with_defaults(request: InputFile) -> Ran:
+def run_with_defaults(request: InputFile, script: ScriptFile) -> Ran:
     """Run a script once with its defaults, as a trial would be, and look at what it printed and wrote.
 
     It is ended after `MOST_SECONDS`, and what there is by then is looked at. Raises `KeyboardInterrupt` where a signal
@@ -74,20 +74,17 @@ def run_with_defaults(request: InputFile) -> Ran:
         raise KeyboardInterrupt
     if has_failed(outcome):
         return Ran(outcome, paths, remedy=remedy_of(paths, where, settings))
-    named = None
-    if settings.language is not Language.PROGRAM:
-        text = script_text(Path(settings.model_script))
-        named = named_by_text(text, settings.language)
+    named = named_by_text(script.text, script.language)
     return Ran(outcome, paths, tuple(_candidates(paths, where, set(request.default_model), named)))
 
 
-def leaves_its_value(settings: Settings) -> bool:
+def leaves_its_value(script: ScriptFile) -> bool:
     """Return whether a script leaves its value in one of candle's own ways, by its text."""
-    if settings.language is Language.PROGRAM:
+    if script.language is Language.PROGRAM:
         return False
-    text = script_text(Path(settings.model_script))
-    of_candle = settings.language is Language.PYTHON and is_model_of_candle(text)
-    return bool(read_script(text, settings.language).leaves_value) or "CANDLE_RESULT_FILE" in text or of_candle
+    of_candle = script.language is Language.PYTHON and is_model_of_candle(script.text)
+    leaves = read_script(script.text, script.language).leaves_value
+    return bool(leaves) or "CANDLE_RESULT_FILE" in script.text or of_candle
 
 
 def workers_of_this_machine(settings: Settings) -> Workers:

@@ -10,13 +10,13 @@ import msgspec
 
 from candle_hpo.core.errors import InputError
 from candle_hpo.core.experiment import Language, Settings
-from candle_hpo.draft.candle_models import is_model_of_candle, options_of_parameter_file, parameter_file_of
-from candle_hpo.draft.help_text import options_in_help
+from candle_hpo.draft.candle_models import file_of_default_model, is_model_of_candle, options_of_parameter_file
+from candle_hpo.draft.help_text import commands_in_help, options_in_help
+from candle_hpo.draft.notebook import options_of_notebook
 from candle_hpo.draft.options import Kind, Options, Way, without_doubles
-from candle_hpo.draft.python_reads import numbers_of_script
-from candle_hpo.draft.ranges import Range, range_of
+from candle_hpo.draft.ranges import range_of
 from candle_hpo.draft.script_options import has_parser, options_of_script, reads_command_line
-from candle_hpo.draft.starts import Start, options_of_notebook, start_of_notebook, start_of_text
+from candle_hpo.draft.starts import Start, start_of_notebook, start_of_text
 from candle_hpo.launch.command import modules_of
 from candle_hpo.launch.interpreter import Interpreter
 from candle_hpo.launch.measuring.error_text import last_words
@@ -25,61 +25,81 @@ from candle_hpo.runner.config_options import with_configuration, with_standard_i
 from candle_hpo.runner.listener import Say
 from candle_hpo.runner.provenance import site_modules
 from candle_hpo.script.questions import ask_for_help
-from candle_hpo.script.reading import read_script, script_text
+from candle_hpo.script.reading import NOTEBOOK, ScriptFile, read_script, script_text
 
-NOTEBOOK = ".ipynb"
 _SECONDS_FOR_HELP = 180.0  # transformers alone may take a minute to import
 _MOST_READ = 4_000_000  # bytes, of a program
 _MOST_FILES = 200
 
 
-def find_options(settings: Settings, interpreter: Interpreter, say: Say) -> Options:
+def find_options(script: ScriptFile, settings: Settings, interpreter: Interpreter, say: Say) -> Options:
     """Return what a script can be given: as its text says it, or else as it answers to `--help`."""
-    script = Path(settings.model_script)
-    if script.suffix == NOTEBOOK:
-        return options_of_notebook(script_text(script), script.name)
-    text = ""
-    if settings.language is not Language.PROGRAM:
-        text = script_text(script)
-    if settings.language is Language.PYTHON and is_model_of_candle(text):
-        parameters = script.parent / parameter_file_of(text)
+    if script.path.suffix == NOTEBOOK:
+        return options_of_notebook(script.text, script.name)
+    if script.language is Language.PYTHON and is_model_of_candle(script.text):
+        parameters = script.path.parent / file_of_default_model(script.text)
         if parameters.is_file():
             return options_of_parameter_file(script_text(parameters), parameters.name)
-    read = options_of_script(text, settings.language)
-    if not read.is_elsewhere and (read.found or not _imports_a_parser(script, text)):
+    read = options_of_script(script.text, script.language)
+    if not read.is_elsewhere and (read.found or not _imports_a_parser(script)):
         return read
     say(f"Its text does not show all of its options; asking {script.name} --help ...")
-    command, python_path = [interpreter.path, str(script)], settings.supp_pythonpath
+    said = _said_of_help(script, settings, interpreter)
+    helped, commands = options_in_help(said), read.commands or commands_in_help(said)
+    if not helped and not commands:
+        _show(said, say)
+    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
+    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, commands)
+
+
+def options_of_command(
+    options: Options, command: str, script: ScriptFile, settings: Settings, interpreter: Interpreter, say: Say
+) -> Options:
+    """Return the options of a sub-command: those that the script's text has for it, or else as it answers to `--help`.
+
+    Those before it on the command line are left as they are.
+    """
+    its = tuple(each for each in options.found if each.command == command)
+    by = options.by
+    if not its:
+        say(f"Asking {script.name} {command} --help ...")
+        said = _said_of_help(script, settings, interpreter, command)
+        its, by = options_in_help(said), "--help"
+        if not its:
+            _show(said, say)
+    return msgspec.structs.replace(options, found=its, by=by, command=command)
+
+
+def _said_of_help(script: ScriptFile, settings: Settings, interpreter: Interpreter, *words: str) -> str:
+    """Return what a script prints for `--help` behind these words; "" without an answer in time."""
+    command, python_path = [interpreter.path, str(script.path)], settings.supp_pythonpath
     if settings.start and settings.start.module:
         command = [interpreter.path, "-m", settings.start.module]
-        python_path = str(script.parents[settings.start.module.count(".")])
+        python_path = str(script.path.parents[settings.start.module.count(".")])
     elif settings.start:
-        command = [interpreter.path, *(str(script) if each == "{script}" else each for each in settings.start.words)]
+        starting = [str(script.path) if each == "{script}" else each for each in settings.start.words]
+        command = [interpreter.path, *starting]
     elif settings.language is Language.PROGRAM:
-        command = [str(script)]
+        command = [str(script.path)]
     environment = environment_of_script(
         (*site_modules(False), *modules_of(settings)), python_path, settings.supp_r_libs
     )
-    said = ask_for_help(command, environment, _SECONDS_FOR_HELP)
-    helped = options_in_help(said)
-    if not helped:
-        lines = last_words([line.rstrip() for line in said.splitlines() if line.strip()], with_errors=True)
-        say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
-    both = without_doubles((*read.found, *helped)) if not any(each.is_positional for each in read.found) else read.found
-    return Options(Way.ARGUMENTS, both, "--help" if helped else read.by, True, read.commands)
+    return ask_for_help([*command, *words], environment, _SECONDS_FOR_HELP)
 
 
-def start_of(script: Path) -> Start:
+def _show(said: str, say: Say) -> None:
+    """Show the last lines of an answer in which nothing was found."""
+    lines = last_words([line.rstrip() for line in said.splitlines() if line.strip()], with_errors=True)
+    say(*(f"  | {line}" for line in lines or [f"no answer in {_SECONDS_FOR_HELP:.0f} s"]))
+
+
+def start_of(script: ScriptFile) -> Start:
     """Return what starts a script, where that is not its interpreter alone, by its text and where it lies."""
-    if script.suffix == NOTEBOOK:
+    if script.path.suffix == NOTEBOOK:
         return start_of_notebook()
-    language = Language.of(script.name)
-    if language is Language.PROGRAM:
-        return Start()
-    text = script_text(script)
-    found = read_script(text, language, str(script.absolute())).relative_import
-    module = _name_in_package(script.absolute(), found.name) if found and not found.optional else ""
-    return start_of_text(text, language, module)
+    found = read_script(script.text, script.language, str(script.path)).relative_import
+    module = _name_in_package(script.path, found.name) if found and not found.optional else ""
+    return start_of_text(script.text, script.language, module)
 
 
 def _name_in_package(script: Path, imported: str) -> str:
@@ -90,26 +110,21 @@ def _name_in_package(script: Path, imported: str) -> str:
     return ".".join([*(each.name for each in reversed(script.parents[:levels])), script.stem])
 
 
-def may_have_options(settings: Settings) -> bool:
+def may_have_options(script: ScriptFile) -> bool:
     """Return whether a script, of which no option was found, looks at its command line all the same."""
-    if settings.language is Language.PROGRAM:
-        return True
-    script = Path(settings.model_script)
-    text = script_text(script)
-    return reads_command_line(text, settings.language) or _imports_a_parser(script, text)
+    return reads_command_line(script.text, script.language) or _imports_a_parser(script)
 
 
-def with_configuration_file(options: Options, settings: Settings) -> Options:
+def with_configuration_file(options: Options, script: ScriptFile) -> Options:
     """Return the values of a script's configuration file, where none of its own options has a range.
 
     A program has the names of such files in it, too.
     """
     if any(range_of(each) is not None for each in options.found):
         return options
-    script = Path(settings.model_script)
-    if settings.language is not Language.PROGRAM:
-        return with_configuration(options, script_text(script), Path.cwd())
-    with script.open("rb") as file:
+    if script.language is not Language.PROGRAM:
+        return with_configuration(options, script.text, Path.cwd())
+    with script.path.open("rb") as file:
         text = file.read(_MOST_READ).decode("latin-1")
     return with_configuration(options, text, Path.cwd(), is_program=True)
 
@@ -136,28 +151,20 @@ def of_standard_input(given: Sequence[str], script: str) -> Options | None:
     )
 
 
-def constants_of(settings: Settings) -> list[Range]:
-    """Return what a script in Python sets to a number at its top level, and could be searched."""
-    if settings.language is not Language.PYTHON:
-        return []
-    text = script_text(Path(settings.model_script))
-    return [found for each in numbers_of_script(text) if (found := range_of(each)) is not None]
-
-
-def _imports_a_parser(script: Path, text: str) -> bool:
+def _imports_a_parser(script: ScriptFile) -> bool:
     """Return whether a file beside a Python script that it imports has a library for options."""
-    names = [each.name for each in read_script(text, Language.of(str(script))).modules]
+    names, folder = [each.name for each in read_script(script.text, script.language).modules], script.path.parent
     files = [
         file
         for name in names
-        for file in (script.parent / f"{name}.py", *sorted((script.parent / name).glob("*.py"))[:_MOST_FILES])
+        for file in (folder / f"{name}.py", *sorted((folder / name).glob("*.py"))[:_MOST_FILES])
         if file.is_file()
     ]
     return any(has_parser(script_text(file)) for file in files)
 
 
 def with_whole_paths(options: Options, script: Path) -> Options:
-    """Return the options with whole paths as defaults, where one names something here, or beside the script."""
+    """Return the options with whole paths as values, where one names something here, or beside the script."""
     found = []
     for each in options.found:
         value = each.default
@@ -166,4 +173,5 @@ def with_whole_paths(options: Options, script: Path) -> Options:
             if there and not Path(value).is_absolute():
                 each = msgspec.structs.replace(each, default=os.path.normpath(there[0]))
         found.append(each)
-    return msgspec.structs.replace(options, found=tuple(found))
+    last = [os.path.normpath(Path.cwd() / each) if Path(each).exists() else each for each in options.last_words]
+    return msgspec.structs.replace(options, found=tuple(found), last_words=tuple(last))

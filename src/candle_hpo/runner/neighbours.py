@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from candle_hpo.core.errors import InputError
-from candle_hpo.core.experiment import Language, Settings
+from candle_hpo.core.experiment import Settings
 from candle_hpo.core.paths import NAMES_OF_CANDLE, TrialPaths
+from candle_hpo.draft.files_beside import files_beside
 from candle_hpo.draft.plan import Remedy
-from candle_hpo.draft.starts import files_beside
 from candle_hpo.launch.measuring.missing_file import missing_names
 from candle_hpo.launch.measuring.result import last_lines
 from candle_hpo.script.files_around_script import LARGEST, files_around_script
-from candle_hpo.script.reading import script_text
+from candle_hpo.script.reading import ScriptFile
 
 # What each trial may get a copy of without a word; of a larger folder, only what is missing is linked.
 _MOST_COPIED = 500  # files
@@ -25,18 +25,15 @@ _MOST_BYTES = 20_000_000
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
-def neighbours(settings: Settings, known: Collection[str]) -> Remedy | None:
+def neighbours(settings: Settings, script: ScriptFile, known: Collection[str]) -> Remedy | None:
     """Return what a script needs by whose text it reads files beside itself from where it runs; None for nothing.
 
     `known` are files that its trials have anyway.
     """
-    script = Path(settings.model_script)
-    if settings.language is Language.PROGRAM:
-        return None
     names = [
         name
-        for name in files_beside(script_text(script), settings.language)
-        if name not in known and (script.parent / name).exists() and Path(name).name != script.name
+        for name in files_beside(script.text, script.language)
+        if name not in known and (script.path.parent / name).exists() and Path(name).name != script.name
     ]
     return _found_beside(settings, names[0]) if names else None
 

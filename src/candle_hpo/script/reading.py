@@ -10,6 +10,7 @@ import re
 import tokenize
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from candle_hpo.core.experiment import Language
 from candle_hpo.script.python_script import read_python
@@ -33,6 +34,29 @@ _SYNTAX_OF_R = rf"""
 _CONSTANT_OF_R = re.compile(r"[ \t]*-?(?:\d[\w.+-]*|Inf|NaN|NULL|NA\w*|TRUE|FALSE)[ \t]*(?=$|[;#}\n])")
 _IN_BASH = re.compile(r"\bcandle_get_param\s+([\"']?)([A-Za-z_][\w.-]*)\1(?=[\s)`;|&]|$)")
 _WHOLE_IN_BASH = re.compile(r"\bcandle_get_param\s+[\"']?\$")
+
+
+NOTEBOOK = ".ipynb"
+
+
+class ScriptFile(NamedTuple):
+    """A model script that was read once: where it lies, its language, and its text, "" for that of a program."""
+
+    path: Path
+    language: Language
+    text: str
+
+    @classmethod
+    def at(cls, path: Path) -> ScriptFile:
+        """Return the script at a path, or a notebook. Raises `OSError`."""
+        language = Language.of(path.name)
+        has_text = language is not Language.PROGRAM or path.suffix == NOTEBOOK
+        return cls(path.absolute(), language, script_text(path) if has_text else "")
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.path.name
 
 
 def script_text(path: Path) -> str:

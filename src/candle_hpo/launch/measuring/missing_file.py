@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -58,8 +59,8 @@ def missing_names(line: str, directory: Path) -> Iterator[str]:
     for text in [*quoted, *sorted(parts, key=len, reverse=True), *line.split()]:
         name = text.rstrip(_AROUND_A_NAME).lstrip(_AROUND_A_NAME.replace(".", ""))  # ../data begins with points
         name = name and str(Path(name))  # ./data/x.csv is data/x.csv
-        if Path(name).is_absolute():  # made so by the library, in the working directory
-            name = str(Path(name).relative_to(directory)) if Path(name).is_relative_to(directory) else ""
+        if Path(name).is_absolute():  # made so by the library, or from __file__, in the working directory or beside it
+            name = os.path.relpath(name, directory) if Path(name).is_relative_to(directory.parent) else ""
         # A bare word may be anything, unless the operating system itself calls it a file.
         if name.strip("./") and ("." in name or "/" in name or is_of_system):
             yield name
