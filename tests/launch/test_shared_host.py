@@ -341,7 +341,7 @@ workers.run()
 
 
 def other_process(here: Path) -> subprocess.Popen[bytes]:
-    """Start a worker that is a process of its own, with the environment that this one's trials have."""
+    """Start a worker in another process, with the environment that the trials of this one have."""
     code = WORKER.format(path=sys.path, here=str(here))
     return subprocess.Popen([sys.executable, "-c", code], env=dict(user_environment()))
 
