@@ -89,13 +89,13 @@ def measure(python: str, imports: str, workers: int, cluster: SlurmCluster | Non
         control += "engine=local" if cluster is None else "mem_per_cpu=1\nwalltime=00:30:00"
         sets = "\n".join(f'{{"x": {number}}}' for number in range(workers))
         (here / "n.in").write_text(f"&control\n{control}\n/\n&param_space\n{sets}\n/\n")
-        environment = {**(cluster.environment if cluster else os.environ), "MEASURED": str(here)}
+        environment = {**os.environ, **(cluster.environment if cluster else {}), "MEASURED": str(here)}
         began = time.time()
         running = subprocess.Popen(
             [python, "-m", "candle_hpo", "submit-job", "n.in"], cwd=here, env=environment, stdout=subprocess.DEVNULL
         )
         while len(list((here / "begun").iterdir())) < workers:
-            if time.time() > began + MOST_SECONDS:
+            if time.time() > began + MOST_SECONDS or (running.poll() or 0) != 0:
                 raise TimeoutError(f"{len(list((here / 'begun').iterdir()))} of {workers} trials run")
             time.sleep(0.2)
         time.sleep(1.0)

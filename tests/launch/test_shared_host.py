@@ -20,6 +20,7 @@ from candle_hpo.core.trial import Outcome, Status, default_trial_id
 from candle_hpo.process.inherited import inherited
 from candle_hpo.user_environment import user_environment
 from conftest import gone
+from support.interpreters import interpreters
 from support.warm_workers import PARENTS, Workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="warm start is for Linux")]
@@ -57,6 +58,19 @@ def test_workers_share_one_import_and_each_has_its_own_branch(workers: Workers, 
     branches, hosts, keepers = zip(*printed, strict=True)
     assert (len(set(branches)), len(set(hosts)), len(set(keepers))) == (4, 1, 1)
     assert (imports(here), workers.notes) == (1, [])
+
+
+@pytest.mark.parametrize("python", interpreters())
+def test_workers_share_one_import_in_each_python(here: Path, python: str) -> None:
+    workers = Workers(here, 3, preload=("slow",), python=python)
+    workers.install("slow", counting(here))
+    workers.script.write_text("import slow" + PARENTS)
+    for number, devices in enumerate(workers.devices):
+        devices["CUDA_VISIBLE_DEVICES"] = str(number)
+    for _ in range(2):
+        assert len({line.split()[1] for line in workers.run()}) == 1
+    assert (imports(here), workers.notes) == (1, [])
+    workers.close()
 
 
 def test_a_host_ends_with_the_last_of_its_workers(workers: Workers, here: Path) -> None:
@@ -158,6 +172,7 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
 from pathlib import Path
 from test_shared_host import INHERITED
+from support.interpreters import interpreters
 from support.warm_workers import Workers
 seen = []
 for name, preload in (("cold", ("none",)), ("warm", ("json",))):
@@ -334,6 +349,7 @@ import os; os.chdir({here!r})
 from pathlib import Path
 from candle_hpo.process.leftovers import adopt_orphans
 adopt_orphans()
+from support.interpreters import interpreters
 from support.warm_workers import Workers
 workers = Workers(Path({here!r}), 1, preload=("slow",))
 workers.run()

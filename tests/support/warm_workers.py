@@ -31,7 +31,9 @@ val_to_return = 1
 class Workers:
     """Several workers in threads of this process, which share a host; each runs the trials that it is given."""
 
-    def __init__(self, here: Path, count: int, name: str = "shared", **settings: object) -> None:
+    def __init__(
+        self, here: Path, count: int, name: str = "shared", python: str = sys.executable, **settings: object
+    ) -> None:
         self.script, self.paths = here / "model.py", ExperimentPaths(here / "X000")
         self.paths.runs.mkdir(parents=True, exist_ok=True)
         self.installed = here / "site-packages"
@@ -42,7 +44,7 @@ class Workers:
             supp_pythonpath=str(self.installed),
             **settings,  # type: ignore[arg-type]
         )
-        self.model = model_command(given, sys.executable, seed=5, experiment=self.paths.root)
+        self.model = model_command(given, python, seed=5, experiment=self.paths.root)
         self.shared = SharedHost(f"{name} {here}")
         self.warm = [WarmHost(self.model, self.shared) for _ in range(count)]
         self.switches = [StopSwitch(grace=0.3) for _ in range(count)]
