@@ -1,9 +1,9 @@
 """Processes that a trial leaves behind, outside of its process group: found and ended.
 
 On Linux, who has become the reaper of its descendants (`PR_SET_CHILD_SUBREAPER`, prctl(2)) is the parent of all that
-lose theirs. So a look at the few children of this process's main thread finds what a trial has left; only what a
-campaign has left that was killed is looked for among all processes. To which trial a process belongs, its environment
-says.
+lose theirs: this process, or the branch of a warm host that forked the trial. So a look at the few children of its main
+thread finds what a trial has left; only what was left by a campaign or a branch that was killed is looked for among all
+processes. To which trial a process belongs, its environment says.
 """
 
 from __future__ import annotations
