@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-_HERE = Path("/proc/thread-self")
 # proc(5): what there may be of a process, a line or a file each.
 _LINES = (
     "Umask", "Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "CapInh", "CapPrm", "CapEff", "CapBnd",
@@ -17,8 +17,8 @@ _LINES = (
     "untag_mask",
 )  # fmt: skip
 _FILES = (
-    "limits", "cgroup", "oom_score_adj", "personality", "loginuid", "sessionid", "coredump_filter", "timerslack_ns",
-    "attr/current",
+    "limits", "cgroup", "oom_score_adj", "personality", "loginuid", "sessionid", "attr/current",
+    "../../coredump_filter", "../../timerslack_ns",
 )  # fmt: skip
 _LINKS = ("root", *(f"ns/{name}" for name in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")))
 
@@ -31,15 +31,16 @@ def inherited() -> dict[str, str]:
     found: dict[str, str] = {}
     if sys.platform != "linux":
         return found
-    status = (_HERE / "status").read_text(encoding="utf-8", errors="replace")
+    here = Path(f"/proc/self/task/{threading.get_native_id()}")
+    status = (here / "status").read_text(encoding="utf-8", errors="replace")
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     found |= {name: lines[name].strip() for name in _LINES if name in lines}
     for name in _FILES:
         with suppress(OSError):  # an older kernel, or one that does not let anybody look
-            found[name] = (_HERE / name).read_text(encoding="utf-8", errors="replace")
+            found[name] = (here / name).read_text(encoding="utf-8", errors="replace")
     for name in _LINKS:
         with suppress(OSError):
-            found[name] = str((_HERE / name).readlink())
+            found[name] = str((here / name).readlink())
     found["nice"] = str(os.getpriority(os.PRIO_PROCESS, 0))
     found["scheduler"] = f"{os.sched_getscheduler(0)} {os.sched_getparam(0).sched_priority}"
     with suppress(OSError, psutil.Error):

@@ -127,7 +127,7 @@ def _orphans(reaper: int | None) -> Iterator[psutil.Process]:
 
 def _adopted(reaper: int | None) -> list[int]:
     """Return the children of a process that adopts; of this one those of its main thread, which are few more."""
-    return _own_children() if reaper is None else list(children(reaper))
+    return _own_children() if reaper is None else list(children(reaper, reaper))
 
 
 def _own_children() -> list[int]:
