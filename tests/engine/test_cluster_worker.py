@@ -35,7 +35,7 @@ def test_a_killed_model_is_reported_only_when_its_worker_lives_on(
     process = SimpleNamespace(
         run=lambda function: function(),
         guard=None,
-        warm_host=lambda model: None,
+        warm_host=lambda model, shared: None,
         script_watch=lambda model: None,
         reachable=lambda *_: nullcontext(),
     )

@@ -18,7 +18,7 @@ import pytest
 from candle_hpo.core.command_words import OF_A_TRIAL
 from candle_hpo.core.experiment import Settings
 from candle_hpo.core.objective import THE_VALUE
-from candle_hpo.core.trial import Status, default_trial_id
+from candle_hpo.core.trial import Status
 from candle_hpo.launch import warm_host, warm_process
 from candle_hpo.launch.command import WARM_HOST
 from candle_hpo.launch.preload import Preload, cold_start_note, known_libraries, preload_of
@@ -588,21 +588,24 @@ def test_the_hosts_are_written_in_the_oldest_python_they_serve() -> None:
         ast.parse(path.read_text(), feature_version=(3, 7))
 
 
-def test_what_a_trial_leaves_outside_of_its_group_is_found_by_the_trial_that_it_belongs_to(trials: Trials) -> None:
+def test_what_a_trial_leaves_outside_of_its_group_shows_whose_it_is_and_ends_with_it(trials: Trials) -> None:
     """A forked process shows its own trial in its environment, though it has never been given one."""
     script = """
         import os, time
         if os.fork() == 0:
             os.setsid()
+            if os.fork():
+                os._exit(0)
             print(os.getpid(), flush=True)
+            print(open(f"/proc/{os.getpid()}/environ").read().split("\\0"), flush=True)
+            open("shown", "w").close()
             time.sleep(600)
-        time.sleep(0.2)
+        while not os.path.exists("shown"):
+            time.sleep(0.01)
         val_to_return = 1
     """
-    left = [int(trials.output) for _ in range(2) if trials.run(script).value_of(THE_VALUE) == 1]
-    shown = [Path(f"/proc/{process}/environ").read_bytes().split(b"\0") for process in left]
-    for process in left:
-        os.kill(process, 9)
-    for number, entries in enumerate(shown, start=1):
-        path = trials.paths.trial(default_trial_id(number)).hyperparameters
-        assert b"CANDLE_PARAMS_FILE=" + os.fsencode(path) in entries
+    for _ in range(2):
+        assert trials.run(script).value_of(THE_VALUE) == 1
+        number, shown = trials.output.splitlines()
+        assert gone(int(number))
+        assert "CANDLE_PARAMS_FILE=RUN/params.json" in ast.literal_eval(shown)

@@ -255,7 +255,7 @@ def test_a_trial_shows_whose_it_is_and_its_whole_environment_from_outside(here: 
     trials = Trials(here, "X000")
     assert trials.run("import os; print(os.getppid()); print(open('/proc/self/environ').read()); val_to_return = 1")
     host, _, shown = trials.output.partition("\n")
-    assert host == str(trials.host._host.process.pid if trials.host._host else 0)
+    assert host == str(trials.host._branch.pid if trials.host._branch else 0)
     entries = shown.rstrip("\n").split("\0")
     assert {"CANDLE_PARAMS_FILE=RUN/params.json", "CANDLE_EXPERIMENT_DIR=EXPERIMENT"} <= set(entries)
     assert "" not in entries[:-1]

@@ -53,7 +53,7 @@ MinJobAge=300
 SlurmdTimeout=300
 SlurmdParameters=config_overrides
 {more}NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first_port}-{last_port}] \
-CPUs=8 RealMemory=64000 Gres=gpu:k80:2
+CPUs={cpus} RealMemory=64000 Gres=gpu:k80:2
 PartitionName=norm Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 """
@@ -83,9 +83,9 @@ def why_not(system: Path | None = INSTALLED) -> str:
 class SlurmCluster(Daemons):
     """Starts the cluster, of the SLURM in `system` if that is given; `stop()` ends all of it for sure."""
 
-    def __init__(self, folder: Path, nodes: int = 4, system: Path | None = INSTALLED) -> None:
+    def __init__(self, folder: Path, nodes: int = 4, system: Path | None = INSTALLED, cpus: int = 8) -> None:
         super().__init__(folder, {"SLURM_CONF": str(folder / "slurm.conf")}, system)
-        self.nodes = nodes
+        self.nodes, self._cpus = nodes, cpus
         for name in ["state", *(f"spool_n{number}" for number in range(1, nodes + 1))]:
             (folder / name).mkdir(exist_ok=True)
         if system is not None:
@@ -161,6 +161,7 @@ class SlurmCluster(Daemons):
                 folder=self.folder,
                 host=host,
                 nodes=self.nodes,
+                cpus=self._cpus,
                 controller_port=ports[-1],
                 first_port=ports[0],
                 last_port=ports[self.nodes - 1],

@@ -12,7 +12,8 @@ ARGUMENTS, SCRIPT, PYTHON, CONFIG = "arguments", "script", "python", "config"
 
 CONFIG_VARIABLE = "CANDLE_CONFIG"
 
-# The variables that differ from trial to trial; all others are the same for all trials of a worker.
+# The variables that differ from trial to trial, and those that may differ from worker to worker besides: which GPUs
+# are its own, of NVIDIA, AMD and Intel, and for OpenCL.
 OF_A_TRIAL = (
     "CANDLE_TRIAL_ID",
     "CANDLE_TRIAL_NUMBER",
@@ -23,6 +24,7 @@ OF_A_TRIAL = (
     "CANDLE_CHECKPOINT_DIR",
     CONFIG_VARIABLE,
 )
+OF_A_WORKER = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "GPU_DEVICE_ORDINAL")
 
 # Other braces are characters like any other, `{{name}}` is the text "{name}".
 _IN_BRACES = re.compile(r"\{\{(?P<text>[^\W\d][\w./@+-]*)\}\}|\{(?P<name>[^\W\d][\w./@+-]*)\}")

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-AMD, INTEL = "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"
-# Where SLURM lists the GPUs of a step: of NVIDIA, AMD and Intel, and for OpenCL. Where a cluster does not say which
-# they are, it sets all of them (gres.conf(5), "Flags").
-LISTS = (VISIBLE, AMD, INTEL, "GPU_DEVICE_ORDINAL")
+from candle_hpo.core.command_words import OF_A_WORKER
+
+# Where SLURM lists the GPUs of a step. Where a cluster does not say which they are, it sets all of them (gres.conf(5),
+# "Flags").
+LISTS = OF_A_WORKER
+VISIBLE, AMD, INTEL, _ = LISTS
 _DRIVER_OF_AMD = Path("/dev/kfd")
 
 _logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from candle_hpo.core.trial import Attempt, Outcome, Place, Report
 from candle_hpo.engine.workers import Worker
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
+from candle_hpo.launch.shared_host import SharedHost
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.guard import Guard
@@ -34,6 +35,7 @@ class LocalPool(ThreadPoolExecutor):
             self._free.put(worker)
         self._own = threading.local()
         self._warm: list[WarmHost] = []
+        self._shared = SharedHost()
         self._guard = Guard()
         self._lock = threading.Lock()
         self._switches: dict[str, StopSwitch] = {}  # of attempts, by their names
@@ -57,7 +59,7 @@ class LocalPool(ThreadPoolExecutor):
     def warm_host(self, model: ModelCommand) -> WarmHost:
         """Return what starts the processes of this model for the worker whose thread asks."""
         if not hasattr(self._own, "warm"):
-            self._own.warm = WarmHost(model)
+            self._own.warm = WarmHost(model, self._shared)
             self._warm.append(self._own.warm)
         warm: WarmHost = self._own.warm
         return warm
@@ -102,6 +104,7 @@ class LocalPool(ThreadPoolExecutor):
             self._guard.close()
             for warm in self._warm:
                 warm.close()
+            self._shared.close()
 
 
 def local_runner(pool: LocalPool, model: ModelCommand, paths: ExperimentPaths) -> Callable[[Attempt], Outcome]:

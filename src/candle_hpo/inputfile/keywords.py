@@ -73,7 +73,7 @@ KEYWORDS = (
     Keyword(
         "preload",
         values.python_modules,
-        "Python modules that are imported once for all trials of a worker, besides the known libraries at the top of "
+        "Python modules that are imported once for all trials on a node, besides the known libraries at the top of "
         "the script; `none`: each trial starts a fresh interpreter; see "
         "[warm interpreters](model-scripts.md#warm-interpreters)",
     ),

@@ -1,4 +1,4 @@
-"""The process of a warm host, what is said on the socket to it, and the trials' processes that it forks.
+"""A worker's branch of a warm host, what is said on the connection to it, and the trials' processes that it forks.
 
 The host's side is `hosts/python_warm_host.py`. Here nothing is decided: that is `warm_host.py`.
 """
@@ -6,42 +6,48 @@ The host's side is `hosts/python_warm_host.py`. Here nothing is decided: that is
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import tempfile
+import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from socket import MSG_DONTWAIT, MSG_PEEK
 from typing import Any
 
 import msgspec
 
-from candle_hpo.launch.command import PARAMS_FILE, WARM_HOST, ModelCommand
+from candle_hpo.core.command_words import OF_A_WORKER
+from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.preload import known_libraries
+from candle_hpo.launch.shared_host import Call
 from candle_hpo.process.group import end_of, is_readable_before
 
 PRELOAD_SECONDS = 600.0  # for all imports of a host; a script whose imports take longer is started cold
 _FORK_SECONDS = 60.0
-_REAP_SECONDS = 20.0  # for a host to report the end of a process that was killed
-_LONG_PATH = "/" * 4096  # in whose place each trial's process shows the path of its hyperparameters, to `leftovers`
+_REAP_SECONDS = 20.0  # for a branch to report the end of a process that was killed
+_LOOK_SECONDS = 0.1  # between two looks whether somebody wants no more
 
 
 class HostLost(OSError):
-    """The host ended, and the trial that it ran with it."""
+    """The branch ended, and the trial that it ran with it."""
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The host has imported what it can; `waiting` is what it cannot, with the reasons."""
+    """The host has imported what it can; `waiting` is what it cannot, with the reasons, and `left` what it has tried.
+
+    `looked` is whether an import has looked at a variable that may be different for another worker.
+    """
 
     waiting: dict[str, str]
+    left: dict[str, str]
+    looked: bool
 
 
-class Unsafe(msgspec.Struct, frozen=True):
-    """A module that cannot be imported beforehand, as the host has found out."""
+class Useless(msgspec.Struct, frozen=True):
+    """There can be no host, for this reason; `left` is as of `Ready`."""
 
-    module: str
-    because: str
+    reason: str
+    left: dict[str, str] = {}
 
 
 class Stale(Exception):
@@ -49,46 +55,44 @@ class Stale(Exception):
 
 
 class Refused(Exception):
-    """The host cannot fork any more; the text says why."""
+    """The branch cannot fork any more; the text says why."""
 
 
-class HostProcess:
-    """The process of a host, and the socket to it."""
+class Branch:
+    """The connection to a branch, the process that a host has forked for this worker alone: `pid`, once it is ready."""
 
-    def __init__(self, model: ModelCommand, environment: Mapping[str, str]) -> None:
-        ours, its = socket.socketpair()
-        with its, tempfile.TemporaryFile() as output:
-            try:
-                self.process = subprocess.Popen(
-                    [*model.command[:-2], str(WARM_HOST)],
-                    cwd=model.experiment,
-                    env={**environment, PARAMS_FILE: _LONG_PATH},
-                    stdin=its.fileno(),
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except BaseException:
-                ours.close()
-                raise
-        self._socket = ours
+    def __init__(self, call: Call) -> None:
+        self._socket, self._process = call
         self._rest = b""
+        self.pid = 0
         self.seconds_of_imports: dict[str, float] = {}  # those that the last trial did itself
 
     def end(self) -> None:
-        """End the host and what it runs."""
+        """Let it end, with what it runs and what its trials have left."""
         self._socket.close()
-        self.process.kill()
-        self.process.wait()
 
-    def prepare(self, model: ModelCommand, left: Mapping[str, str], deadline: float) -> Ready | Unsafe | str:
-        """Have the host import all but what is `left`; return whether it is ready, or what is unsafe, or a problem."""
+    def kill(self) -> None:
+        """End it at once, where it hangs."""
+        if self.pid and not self._is_gone():
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def _is_gone(self) -> bool:
+        """Return whether it has ended: its number may be another's then."""
+        with suppress(BlockingIOError):
+            return not self._socket.recv(1, MSG_PEEK | MSG_DONTWAIT)
+        return False
+
+    def prepare(self, model: ModelCommand, deadline: float, is_over: Callable[[], bool]) -> Ready | Useless | None:
+        """Wait for the host to be ready, and to have forked this branch; return None where it is over before that.
+
+        Raises `HostLost` where another one has to be called.
+        """
         assert model.preload is not None  # noqa: S101  # else there is no host
         known = known_libraries()
         plan = {
             "script": model.script,
             "modules": model.preload.modules,
-            "left": dict(left),
             "libraries": known.known,
             "harmless": known.harmless,
             "patterns": known.without_end,
@@ -96,29 +100,29 @@ class HostProcess:
             "generators": known.generators,
             "later": known.later,
             "at_start": known.at_start,
+            "of_a_worker": OF_A_WORKER,
         }
         importing = ""
         try:
             self._send(plan)
             while True:
-                if not self.wait(deadline - time.monotonic()):
-                    return f"importing {importing or 'nothing yet'} took longer than {PRELOAD_SECONDS:g} s"
+                while not self.wait(_LOOK_SECONDS):
+                    if is_over():
+                        return None
+                    if time.monotonic() > deadline:
+                        return Useless(f"importing {importing or 'nothing yet'} took longer than {PRELOAD_SECONDS:g} s")
                 message = self._receive()
                 if "importing" in message:
                     importing = message["importing"]
-                elif "unsafe" in message:
-                    return Unsafe(message["unsafe"], message["because"])
                 elif "useless" in message:
-                    return str(message["useless"])
-                elif message["process"] == [self.process.pid, _process_namespace()]:
-                    return Ready(message["waiting"])
+                    return Useless(message["useless"], message["left"])
                 else:
-                    return "its interpreter is a wrapper that starts Python in its own process"
-        except OSError:
-            status = self.process.wait()
-            if importing:
-                return Unsafe(importing, f"its import ends the process ({status})")
-            return f"its interpreter did not start a host (exit status {status})"
+                    self.pid = message["process"]
+                    return Ready(message["waiting"], message["left"], message["looked"])
+        except HostLost:
+            if self._process is not None and (status := self._process.wait()) != 0:
+                return Useless(f"its interpreter did not start a host (exit status {status})")
+            raise
 
     def start(self, request: dict[str, Any]) -> WarmProcess:
         """Fork a process for a trial. Raises `OSError` where that fails, `HostLost`, `Stale` or `Refused`."""
@@ -139,7 +143,7 @@ class HostProcess:
         raise OSError(number, text)
 
     def wait(self, timeout: float | None, *others: int) -> bool:
-        """Wait until the host says something or is lost, or another descriptor can be read, at most so many seconds.
+        """Wait until the branch says something or is lost, or another descriptor can be read, at most so many seconds.
 
         Return whether it was so.
         """
@@ -176,28 +180,21 @@ class HostProcess:
 
 
 class WarmProcess:
-    """The process of a trial, a child of the host, which reaps it only on request: its number stays its own."""
+    """The process of a trial, a child of the branch, which reaps it only on request: its number stays its own."""
 
-    def __init__(self, host: HostProcess, pid: int) -> None:
-        self._host = host
-        self.pid = pid
+    def __init__(self, branch: Branch, pid: int) -> None:
+        self._branch = branch
+        self.pid, self.reaper = pid, branch.pid
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until it has ended, or its host is lost, at most so many seconds; return whether it is so."""
         with end_of(self.pid) as descriptors:  # not by the host's word alone: it may hang, as everything may
-            return self._host.wait(timeout, *descriptors)
+            return self._branch.wait(timeout, *descriptors)
 
     def reap(self) -> int:
         """Wait for its end; return its exit status, or minus the number of a signal. Raises `HostLost`."""
-        if not self._host.wait(_REAP_SECONDS):
+        if not self._branch.wait(_REAP_SECONDS):
             raise HostLost(f"its warm host did not report its end within {_REAP_SECONDS:g} s")
-        status = self._host.status()
-        self._host.reap()
+        status = self._branch.status()
+        self._branch.reap()
         return status
-
-
-def _process_namespace() -> str:
-    """Return in which namespace this process's numbers of processes are; "" where that is unknown."""
-    with suppress(OSError):
-        return str(Path("/proc/self/ns/pid").readlink())
-    return ""

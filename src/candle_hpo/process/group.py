@@ -90,6 +90,10 @@ class Process(Protocol):
     def pid(self) -> int:
         """The number of the process, and of its group."""
 
+    @property
+    def reaper(self) -> int | None:
+        """The process that adopts what this one leaves behind; None: the one that asks."""
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until it has ended, without reaping it where that can be; return whether it did before `timeout`."""
 
@@ -221,7 +225,7 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
             process.wait(GRACE_SECONDS)
         elif switch.how is None:
             if sys.platform == "linux":
-                left = partial(left_by_trial, process.pid, program.environment)
+                left = partial(left_by_trial, process.pid, program.environment, process.reaper)
                 is_cut_off = not let_output_arrive(left, output, is_over)
             else:
                 is_cut_off = not let_group_write(process.pid, output, is_over)
@@ -266,6 +270,8 @@ def signal_group(process: Process, number: signal.Signals) -> None:
 
 class OwnProcess:
     """A process that this one has started."""
+
+    reaper = None
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process

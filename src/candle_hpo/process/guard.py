@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -75,7 +76,7 @@ class Guard:
         if not started:
             self._process.communicate()
             os.close(self._file)
-            raise BlockingIOError("the guard of the trials' processes cannot be started")
+            raise BlockingIOError(errno.EAGAIN, f"{os.strerror(errno.EAGAIN)}: bash, which is to guard the trials, ends")
         self._number = int(started)
         leave_alone(self._number)
         self._process.wait()

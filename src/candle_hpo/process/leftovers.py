@@ -1,9 +1,9 @@
 """Processes that a trial leaves behind, outside of its process group: found and ended.
 
 On Linux, who has become the reaper of its descendants (`PR_SET_CHILD_SUBREAPER`, prctl(2)) is the parent of all that
-lose theirs. So a look at the few children of this process's main thread finds what a trial has left; only what a
-campaign has left that was killed is looked for among all processes. To which trial a process belongs, its environment
-says.
+lose theirs: this process, or the branch of a warm host that forked the trial. So a look at the few children of its main
+thread finds what a trial has left; only what was left by a campaign or a branch that was killed is looked for among all
+processes. To which trial a process belongs, its environment says.
 """
 
 from __future__ import annotations
@@ -43,27 +43,37 @@ def leave_alone(process: int) -> None:
     _OF_NO_TRIAL.add(process)
 
 
-def end_leftovers_of_trial(hyperparameters: Path) -> int:
+def end_leftovers_of_trial(hyperparameters: Path, reaper: int | None = None) -> int:
     """End what the trial with this file of hyperparameters has left behind; return how many processes that were.
 
-    What it left that clears its environment is ended with the last trial, by `end_all_orphans`.
+    `reaper` is the process that has adopted it, if not this one. What it left that clears its environment is ended with
+    the last trial, by `end_all_orphans` or the reaper itself.
     """
-    return _end_orphans(lambda process: _has(process, TRIAL, str(hyperparameters)))
+    return _end_orphans(lambda process: _has(process, TRIAL, str(hyperparameters)), reaper)
 
 
-def left_by_trial(leader: int, environment: Mapping[str, str]) -> list[int]:
+def left_by_trial(leader: int, environment: Mapping[str, str], reaper: int | None = None) -> list[int]:
     """Return what a trial whose first process has ended has left behind, in the session of that and outside."""
     found: list[int] = []
-    for number in _own_children():
+    for number in _adopted(reaper):
         with suppress(OSError, psutil.Error):  # it has ended
             if number != leader and (os.getsid(number) == leader or _has(number, TRIAL, environment.get(TRIAL, ""))):
                 found += _with_descendants(number)
     return found
 
 
+def end_all_of_trial(hyperparameters: Path) -> None:
+    """End all processes of the user that show this trial, whoever has adopted them: the one who should may be gone."""
+    _kill(
+        process
+        for process in psutil.process_iter()
+        if _has(process.pid, TRIAL, str(hyperparameters)) and process.pid != os.getpid() and _is_of_user(process)
+    )
+
+
 def end_all_orphans() -> int:
     """End everything that trials of this process have left behind; return how many processes that were."""
-    return _end_orphans(lambda _: True)
+    return _end_orphans(lambda _: True, None)
 
 
 def end_leftovers_of_experiment(root: Path) -> int:
@@ -81,9 +91,11 @@ def end_leftovers_of_experiment(root: Path) -> int:
     )
 
 
-def _end_orphans(is_meant: Callable[[int], bool]) -> int:
+def _end_orphans(is_meant: Callable[[int], bool], reaper: int | None) -> int:
     ended, deadline = 0, time.monotonic() + _WAIT_SECONDS
-    while (left := deadline - time.monotonic()) > 0 and (killed := _kill(_processes(filter(is_meant, _orphans())))):
+    while (left := deadline - time.monotonic()) > 0 and (
+        killed := _kill(_processes(filter(is_meant, _orphans(reaper))))
+    ):
         ended += len(psutil.wait_procs(killed, timeout=left)[0])
     return ended
 
@@ -104,20 +116,27 @@ def _processes(numbers: Iterable[int]) -> Iterator[psutil.Process]:
             yield psutil.Process(number)
 
 
-def _orphans() -> Iterator[int]:
-    """Yield the live processes that this one has become the parent of; reap those that have ended.
+def _orphans(reaper: int | None) -> Iterator[int]:
+    """Yield the live processes that the reaper, or this process, has become the parent of.
 
-    Children that this process itself has started in its own session do not count.
+    Its own that have ended are reaped. Children that this process itself has started in its own session do not count.
     """
     own_session = os.getsid(0)
-    for number in _own_children():
-        with suppress(OSError):  # it has ended, and another thread has reaped it
-            if os.getsid(number) != own_session and os.waitpid(number, os.WNOHANG) == (0, 0):
+    for number in _adopted(reaper):
+        with suppress(OSError, psutil.Error):  # it has ended, and another thread has reaped it
+            if reaper is not None:
+                if psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+                    yield number
+            elif os.getsid(number) != own_session and os.waitpid(number, os.WNOHANG) == (0, 0):
                 yield number
 
 
+def _adopted(reaper: int | None) -> list[int]:
+    """Return the children of a process that adopts; of this one those of its main thread, which are few more."""
+    return _own_children() if reaper is None else list(children(reaper, reaper))
+
+
 def _own_children() -> list[int]:
-    """Return the children of this process's main thread, which are those that it has adopted, and few more."""
     return [each for each in children(os.getpid(), os.getpid()) if each not in _OF_NO_TRIAL]
 
 

@@ -53,8 +53,8 @@ def test_workers_and_their_models_end_with_the_processes_above_them(
         found = {node: slurm.processes(node, "_warm_host.py") for node in nodes}
         return {node: running for node, running in found.items() if running}
 
-    # A warm host and the trial that it has forked, for each of the six workers.
-    wait_until(lambda: sum(map(len, trials().values())) == 12, 60, here, slurm)
+    # On each of three nodes, a warm host and its keeper; for each of the six workers, a branch of that and its trial.
+    wait_until(lambda: sum(map(len, trials().values())) == 3 * 2 + 6 * 2, 60, here, slurm)
     node, running = next(iter(trials().items()))
     os.kill(min(slurm.processes(node, killed), key=lambda pid: started_at(pid) or 0), signal.SIGKILL)
     assert gone(*running), "models outlive their worker"

@@ -25,6 +25,7 @@ from candle_hpo.engine.devices import LISTS, VISIBLE, GpuShare, gpus_of_slot, hi
 from candle_hpo.engine.pilot.parsl_workers import GUEST, WORKER_NUMBER, WORKERS_MANAGER
 from candle_hpo.launch.command import ModelCommand
 from candle_hpo.launch.run import run_attempt
+from candle_hpo.launch.shared_host import SharedHost, new_name
 from candle_hpo.launch.warm_host import WarmHost
 from candle_hpo.process.group import StopSwitch, nothing
 from candle_hpo.process.guard import Guard
@@ -90,15 +91,17 @@ def cluster_runner(
     model: ModelCommand, paths: ExperimentPaths, campaign: Address, *, gpus: GpuShare | None
 ) -> Callable[[Attempt], Outcome]:
     """Return the function that runs an attempt on whatever worker it is sent to; `gpus`: what each has, if any."""
-    return _OnAnyWorker(model, paths, campaign, gpus)
+    return _OnAnyWorker(model, paths, campaign, gpus, new_name())
 
 
 class _OnAnyWorker:
     """Runs attempts in a worker's process; sent there with what all trials have in common, which is read there once."""
 
-    def __init__(self, model: ModelCommand, paths: ExperimentPaths, campaign: Address, gpus: GpuShare | None) -> None:
-        self._model, self._paths, self._campaign, self._gpus = model, paths, campaign, gpus
-        self._pickled = pickle.dumps((model, paths, campaign, gpus))
+    def __init__(
+        self, model: ModelCommand, paths: ExperimentPaths, campaign: Address, gpus: GpuShare | None, host: str
+    ) -> None:
+        self._model, self._paths, self._campaign, self._gpus, self._host = model, paths, campaign, gpus, host
+        self._pickled = pickle.dumps((model, paths, campaign, gpus, host))
 
     def __reduce__(self) -> tuple[Callable[[bytes], _OnAnyWorker], tuple[bytes]]:
         return _on_any_worker, (self._pickled,)
@@ -109,7 +112,10 @@ class _OnAnyWorker:
             devices = _gpus_of_slot(place.slot, self._gpus) if self._gpus else hidden_gpus(os.environ)
             paths = self._paths.trial(attempt.trial.id, attempt.trial.id_of_line)
             process = _worker_process()
-            warm, switch = process.warm_host(self._model), StopSwitch(guard=process.guard)
+            warm, switch = (
+                process.warm_host(self._model, f"{self._host} {place.node} {place.job}"),
+                StopSwitch(guard=process.guard),
+            )
             script = process.script_watch(self._model)
             run = partial(
                 run_attempt, self._model, attempt, paths, devices, switch, place=place, warm=warm, script=script
@@ -151,10 +157,13 @@ class _WorkerProcess:
         self.guard = Guard()
         adopt_orphans()
 
-    def warm_host(self, model: ModelCommand) -> WarmHost:
-        """Return what starts the processes of this worker's trials; all are of one experiment."""
+    def warm_host(self, model: ModelCommand, shared: str) -> WarmHost:
+        """Return what starts the processes of this worker's trials; all are of one experiment.
+
+        The node's workers share a host of this name.
+        """
         if self._warm is None:
-            self._warm = WarmHost(model)
+            self._warm = WarmHost(model, SharedHost(shared))
         return self._warm
 
     def script_watch(self, model: ModelCommand) -> ScriptWatch:

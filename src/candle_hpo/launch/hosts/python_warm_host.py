@@ -1,16 +1,18 @@
-"""Keeps an interpreter with a script's libraries imported, and forks a process of it for each trial.
+"""Keeps an interpreter with a script's libraries imported for a node's workers, and forks a process for each trial.
 
 This file runs in the user's interpreter, from Python 3.7 on, on Linux, and needs nothing but the standard library:
 
-    python [INTERPRETER ARGUMENTS] python_warm_host.py
+    python [INTERPRETER ARGUMENTS] python_warm_host.py PROCESS NAMESPACE
 
-Its standard input is a socket on which the worker that started it speaks: one JSON object a line, each way.
+Its standard input is a socket at which workers call; the arguments are the number of the worker that started it, and in
+which namespace that number counts. Which processes there are, `warm_keeper.py` says. On its connection, a worker
+speaks with its branch of the host, one JSON object a line, each way:
 
     the worker                 this host
-    {"script", "modules", …}   {"importing": name} before each import, then {"process", "waiting"}: its own number, and
-                               what the script imports that is left to the trials, with the reasons; or {"unsafe":
-                               name, "because"}, and it ends, since what that import has begun cannot be taken back; or
-                               {"useless": reason}, and it ends
+    {"script", "modules", …}   {"importing": name} before each import, then {"process", "waiting", "left", "looked"}:
+                               the number of its branch; what the script imports that is left to the trials, with the
+                               reasons; which modules were found out to be such by importing them; whether an import has
+                               looked at a variable in which workers differ. Or {"useless": reason, "left"}
     {"run": {…}}               {"pid": number} from the new process, or {"error": [number, text]}, or {"stale": true}
                                where what was imported is not what there is now; then, if it was forked, {"status":
                                number, "seconds": {…}} when it has ended: how long its imports took
@@ -25,7 +27,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import io
-import json
 import os
 import sys
 import types
@@ -43,11 +44,10 @@ def main() -> None:
     with open(host.__file__, "rb") as file:
         exec(compile(file.read(), host.__file__, "exec", dont_inherit=True), host.__dict__)
     script, imports, ending = map(host.load, ("warm_script.py", "warm_imports.py", "warm_end.py"))
+    keeping, branches, lookups = map(host.load, ("warm_keeper.py", "warm_branch.py", "warm_lookups.py"))
+    listening, marker, began_in = taken_from_stdin(), Marker(), os.getcwd()
+    plan, keeper = keeping.Keeper(listening).run(trouble_with(*sys.argv[1:3]))
     host.end_with_parent()
-    channel, marker, began_in = Channel(), Marker(), os.getcwd()
-    plan = channel.read()
-    if plan is None:
-        return
     host.become_the_script(host.__file__, [plan["script"]])
     main_module = types.ModuleType("__main__")
     main_module.__dict__.update(host.namespace_of(sys.argv[0], "__main__", {}))
@@ -57,14 +57,16 @@ def main() -> None:
     known = script.Known(plan["libraries"], plan["modules"])
     stranger = imports.not_known_at_the_start(known, plan["at_start"])
     if stranger:
-        channel.write({"useless": "Python itself loads " + stranger + ", which is not known to behave the same"})
+        keeper.write({"useless": "Python itself loads " + stranger + ", which is not known to behave the same"})
         return
     paths = [*script.files_around(plan["script"], os.environ.get(host.MODULE_VARIABLE, "")), plan["script"]]
     wanted, waiting = script.read_imports(paths, known, plan["left"])
     named = [name for name in plan["modules"] if name not in plan["left"]]
     later = script.imported_later(plan["script"], plan["later"], wanted, plan["left"])
     gate = imports.Gate(script, known)
-    imports.import_all([*wanted, *later], named, gate, plan["generators"], channel.write)
+    watched = lookups.Lookups(plan["of_a_worker"], plan["libraries"])
+    imports.import_all([*wanted, *later], named, gate, plan["generators"], keeper.write)
+    looked = watched.end()
     sys.stdout.flush()
     sys.stderr.flush()
     printed = os.pread(1, 1 << 20, 0)
@@ -75,13 +77,13 @@ def main() -> None:
 
     theirs = {name for name, _ in wanted if name not in named and not known.is_standard(name)}
     own_files = imports.OwnFiles(script, plan["script"], theirs, begins_with)
-    times = imports.Times(waiting, host.after_import.AfterImport)
     gc.collect()
     gc.freeze()
-    channel.write({"process": [os.getpid(), os.readlink("/proc/self/ns/pid")], "waiting": waiting})
-    request = serve(channel, imports.threads, own_files.have_changed, marker, printed, times)
-    if request is None:
-        os._exit(0)
+    keeper.write({"ready": True})
+    channel, wakes = branches.fork_branches(keeper, own_files.have_changed)
+    times = imports.Times(waiting, host.after_import.AfterImport)
+    channel.write({"process": os.getpid(), "waiting": waiting, "left": plan["left"], "looked": looked})
+    request = serve(channel, wakes, branches, imports.threads, own_files.have_changed, marker, printed, times)
     imports.renew(plan["folders"], plan["generators"], began_in)
     if sys.path and sys.path[0] == os.path.dirname(os.path.realpath(sys.argv[0])):
         sys.path[0] = os.path.dirname(os.path.realpath(request["script"]))
@@ -90,35 +92,25 @@ def main() -> None:
     ending.end_as(lambda: host.run_as_main(host.__file__), inherited)
 
 
-class Channel:
-    """The socket to the worker, taken away from the standard input, which becomes empty."""
+def taken_from_stdin() -> int:
+    """Take the socket away from the standard input, which becomes empty; return its descriptor."""
+    listening = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return listening
 
-    def __init__(self) -> None:
-        self._descriptor = os.dup(0)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
-        self._rest = b""
 
-    def read(self) -> Any:
-        """Return the next line's object; None where the worker is gone."""
-        while b"\n" not in self._rest:
-            data = os.read(self._descriptor, 1 << 16)
-            if not data:
-                return None
-            self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
-        return json.loads(line.decode("ascii"))
-
-    def write(self, message: dict[str, object]) -> None:
-        """Send an object."""
-        data = json.dumps(message).encode("ascii") + b"\n"
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def close(self) -> None:
-        """Leave the socket to the host alone."""
-        os.close(self._descriptor)
+def trouble_with(process: str, namespace: str) -> str:
+    """Return why this process cannot be a host of the worker that started it; "" if it can."""
+    if namespace == os.readlink("/proc/self/ns/pid"):
+        if os.getppid() == int(process):
+            return ""
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:  # it is gone, and with it whoever could say
+            os._exit(0)
+    return "its interpreter is a wrapper that starts Python in its own process"
 
 
 class Marker:
@@ -149,21 +141,21 @@ class Marker:
 
 
 def serve(
-    channel: Channel,
+    channel: Any,
+    wakes: Any,
+    branches: Any,
     threads: Callable[[], str],
     is_stale: Callable[[], bool],
     marker: Marker,
     printed: bytes,
     times: Any,
 ) -> Any:
-    """Fork a process for each request; return in such a process, with its request, or with None when all is over."""
+    """Fork a process for each request; return in such a process, with its request. Ends this one with its worker."""
     me = os.getpid()
     end_with_parent = ctypes.CDLL(None).prctl
     running = 0
     while True:
-        message = channel.read()
-        if message is None:
-            return None
+        message = branches.hear(channel, wakes, running)
         if "reap" in message:
             os.waitpid(running, 0)
             running = 0
@@ -187,6 +179,7 @@ def serve(
                 end_with_parent(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
                 if os.getppid() != me:
                     os._exit(1)
+                wakes.end()
                 become_the_trial(request, printed)
                 marker.set(request["environment"][Marker.VARIABLE])
             except OSError as error:
@@ -195,7 +188,7 @@ def serve(
             channel.write({"pid": os.getpid()})
             channel.close()
             return request
-        ended: Any = os.waitid(os.P_PID, running, os.WEXITED | os.WNOWAIT)
+        ended: Any = branches.wait_for_end(channel, wakes, running)
         by_signal = ended.si_code != os.CLD_EXITED
         status = -ended.si_status if by_signal else ended.si_status
         channel.write({"status": status, "seconds": times.take()})
