@@ -76,7 +76,8 @@ class Guard:
         if not started:
             self._process.communicate()
             os.close(self._file)
-            raise BlockingIOError(errno.EAGAIN, f"{os.strerror(errno.EAGAIN)}: bash, which is to guard the trials, ends")
+            why = os.strerror(errno.EAGAIN)
+            raise BlockingIOError(errno.EAGAIN, f"{why}: bash, which is to guard the trials, cannot be started")
         self._number = int(started)
         leave_alone(self._number)
         self._process.wait()
