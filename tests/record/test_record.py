@@ -280,13 +280,13 @@ def test_the_jobs_and_which_of_them_may_still_run() -> None:
         (JobSubmitted(1.0, "7"), JobHistory("7")),
         (CampaignStarted(2.0, "host", 1, 1, job="7"), JobHistory("7")),
         (killed, JobHistory("7", killed)),
-        (JobSubmitted(10.0, "8"), JobHistory("8")),
-        (said, JobHistory("8", said)),
-        (CampaignStarted(12.0, "host", 1, 1, job="8"), JobHistory("8")),  # requeued
-        (said, JobHistory("8", said)),
-        (JobSubmitted(13.0, "9"), JobHistory("9")),
-        (JobSubmitted(14.0, "10"), JobHistory("10")),
-        (forgotten, JobHistory("10", forgotten)),
+        (JobSubmitted(10.0, "8"), JobHistory("8", campaigns_before=1)),
+        (said, JobHistory("8", said, campaigns_before=1)),
+        (CampaignStarted(12.0, "host", 1, 1, job="8"), JobHistory("8", campaigns_before=1)),  # requeued
+        (said, JobHistory("8", said, campaigns_before=1)),
+        (JobSubmitted(13.0, "9"), JobHistory("9", campaigns_before=2)),
+        (JobSubmitted(14.0, "10"), JobHistory("10", campaigns_before=2)),
+        (forgotten, JobHistory("10", forgotten, campaigns_before=2)),
     ]
     for event, job in steps:
         history.apply(event)
