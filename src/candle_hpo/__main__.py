@@ -1,5 +1,6 @@
 """The command `candle`, and `python -m candle_hpo`."""
 
+import os
 import sys
 
 
@@ -10,6 +11,9 @@ def main() -> None:
     from candle_hpo.user_environment import leave_out_pythonpath
 
     leave_out_pythonpath()
+    # After the user's environment was noted: NumPy's OpenBLAS sends a process a SIGINT, as Ctrl-C does, where it cannot
+    # start its threads, and candle wants none of them.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from candle_hpo.cli import main as run
 
     run()

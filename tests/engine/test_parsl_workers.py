@@ -358,7 +358,10 @@ time.sleep(0.5)
 def contact():
     time.sleep(3)
     print("contact has ended", flush=True)
-threading.Thread(target=contact, name="Interchange-Communicator").start()
+communicator = threading.Thread(target=contact, name="Interchange-Communicator")
+threading._limbo[communicator] = communicator  # where it is until it has begun, which takes a while here
+time.sleep(0.5)
+communicator.start()
 threading.Thread(target=threading.Event().wait).start()
 """
 

@@ -98,10 +98,11 @@ def test_no_process_outlives_a_killed_campaign_for_long(
 def test_what_outlives_a_campaign_and_its_guard_ends_before_anything_is_attempted_again(
     write_input: WriteInput, here: Path, candle: Candle
 ) -> None:
-    campaign = Killed.starting(write_input, here, "model.py")
+    """Those of a script that starts warm, the warm interpreter ends."""
+    campaign = Killed.starting(write_input, here, "model")
     os.kill(campaign.guard(), signal.SIGKILL)
     campaign.kill()
-    (here / "model.py").write_text("val_to_return = 1\n")
+    (here / "model").write_text('#!/bin/sh\necho 1 > "$CANDLE_RESULT_FILE"\n')
     resumed = candle("resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert "2 trials: 2 completed" in resumed.stdout

@@ -144,8 +144,8 @@ def _leave_when_contact_ends() -> None:
     By itself a manager ends its workers then, but may never come to that: one of its threads can wait for good, for the
     rest of a result whose worker is stopped, or to hand one to the thread that has ended.
     """
-    while not (contact := [each for each in threading.enumerate() if each.name == _CONTACT_THREAD]):
-        time.sleep(_LOOK_SECONDS)
+    while not (contact := [each for each in threading.enumerate() if each.name == _CONTACT_THREAD and each.is_alive()]):
+        time.sleep(_LOOK_SECONDS)  # it may be there, and not have begun
     contact[0].join()
     time.sleep(_LEAVING_SECONDS)
     _leave_without_contact()
