@@ -25,7 +25,7 @@ from candle_hpo.record.holder import Holder, read_holder
 from candle_hpo.runner import several_jobs
 from candle_hpo.runner.heard_signals import HeardSignals
 from candle_hpo.runner.job_clock import JobClock
-from candle_hpo.runner.liveness import Liveness, state_of
+from candle_hpo.runner.liveness import Liveness, settle, state_of
 from candle_hpo.runner.several_jobs import dismiss_others, fill_up, is_final
 from candle_hpo.runner.sighting import job_has_ended
 from candle_hpo.runner.submission import submit_experiment
@@ -242,3 +242,21 @@ def test_managers_that_join_again_have_other_names(opened: Experiment, monkeypat
     assert not guests(opened.paths.root)
     assert len(set(started)) == len(started) >= 2
     assert all(name.endswith("@7") and node_of(name.removeprefix("--uid=")) in ("n1", "n2") for name in started)
+
+
+@pytest.mark.parametrize(("says", "now"), [("8|PENDING", Liveness.QUEUED), ("8|RUNNING", Liveness.STARTING)])
+def test_what_a_dead_leader_ran_is_interrupted_though_another_job_is_to_come(
+    opened: Experiment, slurm_says: Answers, says: str, now: Liveness
+) -> None:
+    with opened.claim(job_has_ended(opened)) as claim:
+        claim.record.append([TrialStarted.of(attempt_at(7), time.time())])
+    opened = Experiment(opened.paths)
+    opened.paths.lock.write_bytes(msgspec.json.encode(Holder("n1", 4711, time.time(), job="6", place="elsewhere")))
+    slurm_says("6|RUNNING", says)
+    settle(opened.paths, opened.history, read_holder(opened.paths.lock))
+    assert len(opened.history.running) == 1, "it lives"
+    slurm_says("6|CANCELLED", says)
+    assert settle(opened.paths, opened.history, None).liveness is now
+    assert len(opened.history.running) == 1, "it may have begun after the record was read"
+    assert settle(opened.paths, opened.history, read_holder(opened.paths.lock)).liveness is now
+    assert not opened.history.running

@@ -17,7 +17,7 @@ from candle_hpo.core.errors import MachineError, RecordError
 from candle_hpo.record.experiment import Experiment
 from candle_hpo.report.extras import need
 from candle_hpo.report.space import known_sets
-from candle_hpo.runner.liveness import CAMPAIGN_DIED, Liveness, holder_of, state_of
+from candle_hpo.runner.liveness import CAMPAIGN_DIED, holder_of, state_of
 
 ADDRESS = "127.0.0.1"
 _UPDATE_SECONDS = 2.0
@@ -46,7 +46,7 @@ def dashboard(experiment: str | None, port: int, console: Console) -> None:
         study.update()
         if study.history.running and time.monotonic() >= next_look:
             next_look = time.monotonic() + _LOOK_SECONDS
-            if state_of(paths, study.history, holder).liveness is Liveness.LOST:
+            if state_of(paths, study.history, holder).is_abandoned:
                 study.end_running(CAMPAIGN_DIED)
 
     update()

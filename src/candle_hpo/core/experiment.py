@@ -58,9 +58,6 @@ class ArgumentStyle(msgspec.Struct, frozen=True):
 NO_PRELOAD = ("none",)  # as `preload`: each trial starts a fresh interpreter
 
 
-_MOST_ENDS_OF_JOBS = 3  # by which one trial is interrupted while the same job leads
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The keywords of `&control`, one field each; the meaning of each is in `inputfile.keywords`.
 
@@ -192,9 +189,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failure_policy(self) -> FailurePolicy:
         """What is attempted again, and when failures end the experiment."""
-        # A job of several that ends interrupts what it runs: that is nobody's fault, and happens a few times at most.
-        retries = self.retries + min(self.jobs - 1, _MOST_ENDS_OF_JOBS)
-        return FailurePolicy(retries, self.retry_failed, self.max_failures)
+        return FailurePolicy(self.retries, self.retry_failed, self.max_failures)
 
 
 class InputFile(msgspec.Struct, frozen=True):

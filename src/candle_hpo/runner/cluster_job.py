@@ -14,6 +14,8 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from candle_hpo.core.errors import ExitStatus, InputError, MachineError
 from candle_hpo.core.paths import ExperimentPaths
 from candle_hpo.core.sbatch_arguments import value_of
@@ -59,6 +61,7 @@ _SIGNALS = {
     signal.SIGTERM: StopReason.JOB_CANCELLED,
     signal.SIGINT: StopReason.JOB_CANCELLED,
 }
+_MOST_ENDS_OF_JOBS = 3  # by which one trial is interrupted while the same job leads
 _LAST_BYTES = 20_000
 _RECORDING_SECONDS = 60.0  # for a submitted job to be recorded, on a slow file system
 # After these, the experiment continues in a next job, where it does so by itself.
@@ -220,6 +223,8 @@ def _run_campaign(job: str, claim: Claim, signals: HeardSignals, retry_failed: b
         pool.start_workers(engine.announce, engine.report)
         if guests:
             invite(folder, job, pool.contact)
+        # A job of several that ends interrupts what it runs: that is nobody's fault, and happens a few times at most.
+        settings = replace(settings, retries=settings.retries + min(settings.jobs - 1, _MOST_ENDS_OF_JOBS))
         search = search_of(paths, stored)
         with listener.progress(record.history, stored) as progress:
             campaign = campaign_of(

@@ -58,11 +58,15 @@ def _is_yet_to_run(job: LastJob, campaign: CampaignStarted | None) -> bool:
 
 
 class State(NamedTuple):
-    """How an experiment is now, and a line that says so; `liveness` is None where that cannot be known just now."""
+    """How an experiment is now, and a line that says so; `liveness` is None where that cannot be known just now.
+
+    What the record has as running is interrupted where `is_abandoned`: who ran it is dead, even if a job is to come.
+    """
 
     liveness: Liveness | None
     text: str
     has_job: bool = False
+    is_abandoned: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -82,7 +86,8 @@ def state_of(paths: ExperimentPaths, history: History, holder_before: Holder | N
     now = liveness(history, seen)
     if now is Liveness.LOST and history.running and seen.holder != holder_before:
         now = Liveness.RUNNING
-    return State(now, _text(now, paths, history, seen), seen.has_job)
+    is_to_come = now in (Liveness.QUEUED, Liveness.STARTING) and not seen.is_held and seen.holder == holder_before
+    return State(now, _text(now, paths, history, seen), seen.has_job, now is Liveness.LOST or is_to_come)
 
 
 def holder_of(paths: ExperimentPaths) -> Holder | None:
@@ -96,7 +101,7 @@ def holder_of(paths: ExperimentPaths) -> Holder | None:
 def settle(paths: ExperimentPaths, history: History, holder_before: Holder | None) -> State:
     """Return how an experiment is; what a lost campaign left running counts as interrupted from here on."""
     state = state_of(paths, history, holder_before)
-    if state.liveness is Liveness.LOST:
+    if state.is_abandoned:
         history.end_running(CAMPAIGN_DIED)
     return state
 

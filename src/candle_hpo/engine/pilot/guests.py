@@ -102,7 +102,9 @@ class Guests:
 
     def _running(self) -> dict[str, Connected]:
         """Return the managers that run: whether they are connected, only the campaign knows; else they end."""
-        return {name: Connected(workers, 0) for name, (step, workers) in self._steps.items() if step.status is None}
+        return {
+            name: Connected(workers, 0) for name, (step, workers) in self._steps.copy().items() if step.status is None
+        }
 
     @property
     def have_gone(self) -> bool:
@@ -114,7 +116,9 @@ class Guests:
         """Return why no manager lives for long, on no node; "" where one does, or not many were tried yet."""
         soon = time.monotonic() - _TRIES * _LIVED_SHORTLY
         if all(len(starts) == _TRIES and starts[0] > soon for starts in self._starts.values()):
-            return next((cause for step, _ in reversed(self._steps.values()) if (cause := step.cause())), "no reason")
+            return next(
+                (cause for step, _ in reversed(self._steps.copy().values()) if (cause := step.cause())), "no reason"
+            )
         return ""
 
     def leave(self) -> None:
