@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from candle_hpo.process.group import StopSwitch
 from candle_hpo.process.guard import Guard
 from candle_hpo.process.leftovers import TRIAL
 from conftest import gone
@@ -104,6 +105,16 @@ def test_a_guard_has_nothing_to_do_while_trials_begin_and_end() -> None:
     now = psutil.Process(guard._number).cpu_times()
     guard.close()
     assert now.user + now.system - its.user - its.system < 0.1  # to be notified of each took seconds
+
+
+def test_a_guard_knows_a_trial_before_its_first_process(started: list[subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    """Who starts it may be killed before it can say which process that is."""
+    guard, trial = Guard(), tmp_path / "params.json"
+    switch = StopSwitch(guard=guard)
+    switch.expect(str(trial))
+    process = stubborn(started, trial)
+    guard.close()
+    assert process.wait(10) == -signal.SIGKILL
 
 
 def test_a_guard_outlives_whatever_ends_all_that_descends_from_its_process(

@@ -147,6 +147,7 @@ def _run_process(
     measurement = Measurement(model.result, program.directory, paths, model.how_to_report)
     watch.also_look = measurement.look
     memory = MemoryWatch()
+    switch.expect(str(paths.hyperparameters))
     try:
         with watch:
             try:

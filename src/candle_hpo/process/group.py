@@ -20,7 +20,7 @@ from candle_hpo.core.stopping import StopHow
 from candle_hpo.process.awake import AwakeClock
 from candle_hpo.process.forwarding import let_group_write, let_output_arrive
 from candle_hpo.process.guard import Guard
-from candle_hpo.process.leftovers import TRIAL, left_by_trial
+from candle_hpo.process.leftovers import left_by_trial
 
 _LONGEST_POLL = 86_400.0  # seconds; poll(2) takes no more than 24 days
 _ASK_SECONDS = 0.02
@@ -146,17 +146,20 @@ class StopSwitch:
         if self._guard is not None and self._trial is not None:
             self._guard.end_trial(self._trial)
 
-    def add(self, process: Process, trial: str | None = None) -> None:
-        """Take care of a process, from now until `discard`, and of what its trial leaves behind until `close`.
+    def expect(self, trial: str) -> None:
+        """Have the guard take care of all processes of a trial, until `close`; to be called before the first starts.
 
-        The trial is known by the file of its hyperparameters, which its processes' environment names.
+        They are known by the file of the trial's hyperparameters, which their environment names.
         """
+        if self._guard is not None:
+            self._guard.begin_trial(trial)
+            self._trial = trial
+
+    def add(self, process: Process) -> None:
+        """Take care of a process, from now until `discard`."""
         with self._lock:
             if self._guard is not None:
                 self._guard.begin(process.pid)
-                if trial is not None:
-                    self._guard.begin_trial(trial)
-                    self._trial = trial
             self._running.add(process)
             if self.how is not None:
                 self._signal(process)
@@ -213,7 +216,7 @@ def run_to_its_end(process: Process, began: float, program: Program, switch: Sto
     def is_over() -> bool:
         return switch.how is not None or clock.now() > deadline or program.has_printed_too_much()
 
-    switch.add(process, program.environment.get(TRIAL))
+    switch.add(process)
     stopped, is_cut_off, printed = None, False, 0
     try:
         timed_out, printed_too_much = _wait_within(process, clock, deadline, program)
