@@ -246,16 +246,15 @@ def test_status_reports_a_campaign_that_died(write_input: WriteInput, here: Path
     assert f"Interrupted: process {process.pid} on" in status.stdout
 
 
-@pytest.mark.parametrize("burst", [1, 2, 5])
-def test_a_single_run_survives_a_burst_of_signals(write_input: WriteInput, here: Path, burst: int) -> None:
+def test_a_single_run_survives_a_burst_of_signals(write_input: WriteInput, here: Path) -> None:
     process = start(here, write_input(WAITS, control="run_workflow=0", default_model="x = 2"))
     deadline = time.monotonic() + 30
     while not ((here / "pids").exists() and (here / "pids").read_text().endswith("\n")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    for _ in range(burst):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            process.send_signal(number)
+    # All at once, on a busy machine too: one that comes when all has been stopped ends candle as it ends any program.
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT):
+        process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert gone(*[int(pid) for pid in (here / "pids").read_text().split()])
